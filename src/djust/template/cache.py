@@ -1,0 +1,159 @@
+"""Compiled templates, one per Django template, made on first use and shared by threads.
+
+A template whose parents are all named by literals has one variant. One that extends a variable has a variant per chain of
+parents it has been rendered with.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from django.template import Context
+from django.template.base import Template
+from django.template.loader_tags import IncludeNode, construct_relative_path
+from django.utils.safestring import SafeString
+
+from djust.render.values import Fragment, Values
+from djust.template import fragments, markup, runtime
+from djust.template.codegen import write_evaluate, write_render
+from djust.template.lower import Lowering, binding_context, is_static_chain, resolve_chain
+from djust.template.parts import Chain, Item, Program, needs_context
+from djust.template.source import Source
+
+_lock = threading.RLock()
+_compiled: WeakKeyDictionary[Template, CompiledTemplate] = WeakKeyDictionary()
+
+
+def compile_template(template: Template) -> CompiledTemplate:
+    """The compiled form of a `django.template.Template` (not of a back end's wrapper); cached."""
+    compiled = _compiled.get(template)
+    if compiled is None:
+        with _lock:
+            compiled = _compiled.setdefault(template, CompiledTemplate(template))
+    return compiled
+
+
+class CompiledTemplate:
+    """What compiling a template gives; `evaluate` and `render` may be called by many threads at once."""
+
+    def __init__(self, template: Template) -> None:
+        self.template = template
+        self._only: _Variant | None = None
+        self._variants: dict[tuple[Template, ...], _Variant] = {}
+
+    def evaluate(self, context: Context) -> tuple[Fragment, Values]:
+        """The root fragment and the values of its parts. `context` is bound to the template (`template.scope.rendering`)."""
+        variant = self._variant(context)
+        program, function = variant.page
+        return program.fragment, function(context)
+
+    def render(self, context: Context) -> SafeString:
+        """The HTML that Django's own engine gives, without marks. `context` is bound to the template."""
+        html: SafeString = self._variant(context).render(context)
+        return html
+
+    def inner(self, context: Context) -> tuple[Fragment, Values]:
+        """As `evaluate`, for a template that is included in another."""
+        program, function = self._variant(context).included
+        return program.fragment, function(context)
+
+    @property
+    def source(self) -> str:
+        """The generated Python of `evaluate`."""
+        return self._variant(binding_context(self.template)).evaluate_source
+
+    def _variant(self, context: Context) -> _Variant:
+        if self._only is not None:
+            return self._only
+        with _lock:
+            if is_static_chain(self.template):
+                chain = resolve_chain(self.template, binding_context(self.template))
+                self._only = _Variant(chain)
+                return self._only
+            chain = resolve_chain(self.template, context)
+            return self._variants.setdefault(tuple(chain.templates), _Variant(chain))
+
+
+@dataclass(eq=False)
+class _Variant:
+    """One chain of templates, compiled on demand."""
+
+    chain: Chain
+
+    @property
+    def _name(self) -> str:
+        origin = self.chain.templates[0].origin
+        return str(getattr(origin, "template_name", None) or getattr(origin, "name", None) or "<template>")
+
+    @property
+    def _invalid(self) -> str:
+        invalid: str = self.chain.templates[0].engine.string_if_invalid
+        return invalid
+
+    @cached_property
+    def _items(self) -> list[Item]:
+        return Lowering(self.chain).items()
+
+    @cached_property
+    def page(self) -> tuple[Program, Any]:
+        with _lock:
+            return self._function(fragments.page_program(markup.parse(self._items), self._name), "page")
+
+    @cached_property
+    def included(self) -> tuple[Program, Any]:
+        """The template as a fragment inside another one; unbalanced markup makes it one region."""
+        with _lock:
+            tree = markup.parse(self._items, ("",))
+            return self._function(fragments.included_program(tree, self._name), "included")
+
+    @cached_property
+    def render(self) -> Any:
+        with _lock:
+            src = Source(self._names())
+            write_render(src, self._items, self.chain, self._invalid)
+            return src.function("render", f"<djust render {self._name} {id(self)}>")
+
+    @cached_property
+    def evaluate_source(self) -> str:
+        return self._source(self.page[0]).text
+
+    def _function(self, program: Program, kind: str) -> tuple[Program, Any]:
+        return program, self._source(program).function("evaluate", f"<djust {kind} {self._name} {id(self)}>")
+
+    def _source(self, program: Program) -> Source:
+        src = Source(self._names())
+        write_evaluate(src, program, self.chain, self._invalid, impure=needs_context(self._items))
+        return src
+
+    def _names(self) -> dict[str, Any]:
+        return {**runtime.NAMES, "include": include}
+
+
+def include(context: Context, node: IncludeNode) -> tuple[Fragment, Values]:
+    """The fragment and values of an include whose template is known only now."""
+    template = _included_template(context, node)
+    values = {name: value.resolve(context) for name, value in node.extra_context.items()}
+    compiled = compile_template(template)
+    if node.isolated_context:
+        inner = context.new(values)
+        with inner.render_context.push_state(template):
+            return compiled.inner(inner)
+    with context.push(values), context.render_context.push_state(template):
+        return compiled.inner(context)
+
+
+def _included_template(context: Context, node: IncludeNode) -> Template:
+    """The template an include names: a name, a list of names, a template, or a back end's template."""
+    found = node.template.resolve(context)
+    if callable(getattr(found, "render", None)):
+        return getattr(found, "template", found)
+    if isinstance(found or (), str):
+        names: tuple[str, ...] = (construct_relative_path(node.origin.template_name, found),)
+    else:
+        names = tuple(found or ())
+    engine = context.template.engine  # type: ignore[union-attr]
+    return engine.select_template(names)

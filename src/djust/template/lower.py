@@ -1,0 +1,324 @@
+"""Django's nodes → items. One short function per built-in tag; what has none becomes `Opaque`.
+
+Inheritance is resolved here: the items of a template that extends others are those of the root parent, every block
+replaced by the node that overrides it, and `{{ block.super }}` by the items of the node it overrides. Includes of literal
+names are inlined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, cast
+
+from django.template import Context, TemplateDoesNotExist, TemplateSyntaxError
+from django.template.base import FilterExpression, Node, Template, TextNode, Variable, VariableNode
+from django.template.defaulttags import (
+    CommentNode,
+    CsrfTokenNode,
+    ForNode,
+    IfNode,
+    LoadNode,
+    URLNode,
+    VerbatimNode,
+    WithNode,
+)
+from django.template.library import SimpleNode
+from django.template.loader_tags import BlockNode, ExtendsNode, IncludeNode, construct_relative_path
+from django.templatetags.i18n import (
+    GetAvailableLanguagesNode,
+    GetCurrentLanguageBidiNode,
+    GetCurrentLanguageNode,
+    GetLanguageInfoListNode,
+    GetLanguageInfoNode,
+)
+from django.templatetags.static import StaticNode
+
+from djust.template.expressions import is_native, reads, reads_condition
+from djust.template.parts import (
+    Block,
+    Chain,
+    CsrfToken,
+    DynamicInclude,
+    For,
+    If,
+    Inclusion,
+    Item,
+    Opaque,
+    Static,
+    StaticUrl,
+    Text,
+    Url,
+    With,
+)
+
+# CPython refuses code with more than 20 nested blocks; deeper constructs are left to Django.
+MAX_DEPTH = 12
+
+_NAME_SETTERS = (
+    GetAvailableLanguagesNode,
+    GetCurrentLanguageBidiNode,
+    GetCurrentLanguageNode,
+    GetLanguageInfoListNode,
+    GetLanguageInfoNode,
+)
+
+
+def resolve_chain(template: Template, context: Context) -> Chain:
+    """`template` and its parents, found as Django finds them; raises what Django raises."""
+    templates, extends = [template], []
+    while (node := extends_node(templates[-1])) is not None:
+        extends.append(node)
+        templates.append(node.get_parent(context))
+    queues: dict[str, list[BlockNode]] = {}
+    if extends:
+        for node in extends:
+            _add_blocks(queues, node.blocks)
+        root = templates[-1]
+        _add_blocks(queues, {n.name: n for n in root.nodelist.get_nodes_by_type(BlockNode)})
+    return Chain(templates, extends, queues)
+
+
+def _add_blocks(queues: dict[str, list[BlockNode]], blocks: dict[str, BlockNode]) -> None:
+    for name, node in blocks.items():
+        queues.setdefault(name, []).append(node)
+
+
+def extends_node(template: Template) -> ExtendsNode | None:
+    """The `{% extends %}` of a template, which is its first node apart from text."""
+    first = next((node for node in template.nodelist if not isinstance(node, TextNode)), None)
+    return first if isinstance(first, ExtendsNode) else None
+
+
+def is_static_chain(template: Template) -> bool:
+    """Whether the parents of `template` are named by literals, all the way up."""
+    context = binding_context(template)
+    current = template
+    while (node := extends_node(current)) is not None:
+        if node.parent_name.is_var or node.parent_name.filters:
+            return False
+        current = node.get_parent(context)
+    return True
+
+
+def binding_context(template: Template) -> Context:
+    """An empty context in which templates can be looked up."""
+    context = Context()
+    context.template = template
+    return context
+
+
+class Lowering:
+    """Lowers one template; `active` are the templates being lowered around it, to notice recursion."""
+
+    def __init__(self, chain: Chain, active: tuple[Template, ...] = ()) -> None:
+        self.chain = chain
+        self.active = (*active, *chain.templates)
+        self.blocks: list[tuple[str, int]] = []  # the blocks we are in: name, position in its queue
+        self.depth = 0
+
+    def items(self) -> list[Item]:
+        return self.nodes(self.chain.templates[-1].nodelist)
+
+    def nodes(self, nodes: Sequence[Node]) -> list[Item]:
+        items: list[Item] = []
+        for node in nodes:
+            for item in self._node(node):
+                if isinstance(item, Static) and items and isinstance(items[-1], Static):
+                    items[-1] = Static(items[-1].text + item.text)
+                else:
+                    items.append(item)
+        return items
+
+    def _node(self, node: Node) -> Iterator[Item]:
+        lower = LOWERINGS.get(type(node))
+        if lower is None:
+            yield Opaque(node, self._line(node), _is_silent(node))
+            return
+        self.depth += 1
+        try:
+            if self.depth > MAX_DEPTH and not isinstance(node, TextNode | VariableNode):
+                yield Opaque(node, self._line(node))
+            else:
+                yield from lower(self, node)
+        finally:
+            self.depth -= 1
+
+    def _line(self, node: Node) -> str:
+        token, origin = getattr(node, "token", None), getattr(node, "origin", None)
+        name = getattr(origin, "template_name", None) or getattr(origin, "name", None) or "<template>"
+        return f"{name}:{getattr(token, 'lineno', None) or 0}"
+
+    def _text(self, node: TextNode) -> Iterator[Item]:
+        if node.s:
+            yield Static(node.s)
+
+    def _variable(self, node: VariableNode) -> Iterator[Item]:
+        expression = node.filter_expression
+        if self._is_super(expression):
+            yield from self._super()
+        elif is_native(expression):
+            yield Text(expression, self._line(node))
+        else:
+            yield Opaque(node, self._line(node))
+
+    def _is_super(self, expression: FilterExpression) -> bool:
+        var = expression.var
+        if not (self.blocks and self.chain.extends and isinstance(var, Variable)):
+            return False
+        return var.lookups == ("block", "super") and not expression.filters and self.blocks[-1][0] != ""
+
+    def _super(self) -> Iterator[Item]:
+        name, position = self.blocks[-1]
+        queue = self.chain.queues[name]
+        if position + 1 < len(queue):
+            yield self._block_at(name, position + 1)
+
+    def _block(self, node: BlockNode) -> Iterator[Item]:
+        name = node.name
+        if not self.chain.extends:
+            self.blocks.append(("", 0))
+            yield Block(node, self.nodes(node.nodelist), self._line(node))
+            self.blocks.pop()
+        elif any(active == name for active, _ in self.blocks):
+            yield Opaque(node, self._line(node))  # a block inside itself: Django's block context decides
+        else:
+            yield self._block_at(name, 0)
+
+    def _block_at(self, name: str, position: int) -> Block:
+        node = self.chain.queues[name][position]
+        self.blocks.append((name, position))
+        block = Block(node, self.nodes(node.nodelist), self._line(node))
+        self.blocks.pop()
+        return block
+
+    def _if(self, node: IfNode) -> Iterator[Item]:
+        if all(condition is None or _native_condition(condition) for condition, _ in node.conditions_nodelists):
+            arms = [(condition, self.nodes(nodelist)) for condition, nodelist in node.conditions_nodelists]
+            yield If(arms, self._line(node))
+        else:
+            yield Opaque(node, self._line(node))
+
+    def _for(self, node: ForNode) -> Iterator[Item]:
+        if not is_native(node.sequence):
+            yield Opaque(node, self._line(node))
+            return
+        body = self.nodes(node.nodelist_loop)
+        empty = self.nodes(node.nodelist_empty) if node.nodelist_empty else None
+        item = For(list(node.loopvars), node.sequence, node.is_reversed, body, empty, self._line(node))
+        item.counts = item.impure or "forloop" in names_read(body)
+        yield item
+
+    def _with(self, node: WithNode) -> Iterator[Item]:
+        if all(is_native(value) for value in node.extra_context.values()):
+            yield With(dict(node.extra_context), self.nodes(node.nodelist), self._line(node))
+        else:
+            yield Opaque(node, self._line(node))
+
+    def _include(self, node: IncludeNode) -> Iterator[Item]:
+        line = self._line(node)
+        chain = self._included(node)
+        if chain is None:
+            yield DynamicInclude(node, line)
+            return
+        inner = Lowering(chain, self.active)
+        inner.depth = self.depth
+        yield Inclusion(chain, node.extra_context, node.isolated_context, inner.items(), line)
+
+    def _included(self, node: IncludeNode) -> Chain | None:
+        """The chain of a literal include that can be inlined, else None."""
+        name = node.template.var
+        if node.template.is_var or node.template.filters or not isinstance(name, str):
+            return None
+        if not all(is_native(value) for value in node.extra_context.values()):
+            return None
+        engine = self.chain.templates[0].engine
+        try:
+            path = construct_relative_path(node.origin.template_name, name)
+            template = engine.select_template((path,))
+            if not is_static_chain(template):
+                return None
+            chain = resolve_chain(template, binding_context(template))
+        except (TemplateDoesNotExist, TemplateSyntaxError):
+            return None  # raised when the include is reached, as Django does
+        return None if any(t in self.active for t in chain.templates) else chain
+
+    def _url(self, node: URLNode) -> Iterator[Item]:
+        line = self._line(node)
+        expressions = [node.view_name, *node.args, *node.kwargs.values()]
+        if node.asvar or not all(map(is_native, expressions)):
+            yield Opaque(node, line, silent=bool(node.asvar))
+        else:
+            yield Url(node.view_name, list(node.args), dict(node.kwargs), line)
+
+    def _static(self, node: StaticNode) -> Iterator[Item]:
+        if type(node) is not StaticNode or node.varname is not None or not is_native(node.path):
+            yield Opaque(node, self._line(node), silent=node.varname is not None)
+        else:
+            yield StaticUrl(node, node.path, self._line(node))
+
+    def _csrf(self, node: CsrfTokenNode) -> Iterator[Item]:
+        yield CsrfToken(node, self._line(node))
+
+    def _verbatim(self, node: VerbatimNode) -> Iterator[Item]:
+        yield Static(node.content)
+
+    def _nothing(self, node: Node) -> Iterator[Item]:
+        yield from ()
+
+
+LOWERINGS: dict[type[Node], Callable[[Lowering, Any], Iterator[Item]]] = {
+    TextNode: Lowering._text,
+    VariableNode: Lowering._variable,
+    BlockNode: Lowering._block,
+    IfNode: Lowering._if,
+    ForNode: Lowering._for,
+    WithNode: Lowering._with,
+    IncludeNode: Lowering._include,
+    URLNode: Lowering._url,
+    StaticNode: Lowering._static,
+    CsrfTokenNode: Lowering._csrf,
+    VerbatimNode: Lowering._verbatim,
+    CommentNode: Lowering._nothing,
+    LoadNode: Lowering._nothing,
+}
+
+
+def _is_silent(node: Node) -> bool:
+    """Whether `node` only sets a name of the context and has no output."""
+    if isinstance(node, SimpleNode):
+        return node.target_var is not None
+    return isinstance(node, _NAME_SETTERS)
+
+
+def _native_condition(condition: Any) -> bool:
+    """Whether a condition of `{% if %}` consists of expressions we can write as Python."""
+    if hasattr(condition, "value"):
+        return isinstance(condition.value, FilterExpression) and is_native(condition.value)
+    operands = [operand for operand in (condition.first, condition.second) if operand is not None]
+    return all(map(_native_condition, operands))
+
+
+def names_read(items: Sequence[Item]) -> set[str]:
+    """First names of all variables that `items` read, those bound inside included."""
+    names: set[str] = set()
+    for item in items:
+        match item:
+            case Text():
+                names |= reads(item.expression)
+            case Url():
+                for expression in (item.view_name, *item.args, *item.kwargs.values()):
+                    names |= reads(expression)
+            case StaticUrl():
+                names |= reads(item.path)
+            case If():
+                for condition, body in item.arms:
+                    names |= names_read(body) | (reads_condition(condition) if condition is not None else set())
+            case For():
+                names |= reads(item.sequence) | names_read(item.body) | names_read(item.empty or [])
+            case With() | Inclusion():
+                names |= names_read(item.body)
+                for expression in cast(dict[str, FilterExpression], item.bindings).values():
+                    names |= reads(expression)
+            case Block():
+                names |= names_read(item.body)
+    return names

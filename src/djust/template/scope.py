@@ -1,0 +1,124 @@
+"""Names: where a template's names stand while code is generated, and the context they are read from at run time.
+
+`Names` is the compile-time view: which names are Python locals (bound by pure `for`, `with` and `include`), and which Python variable
+holds Django's context for all others.
+
+`page_context` is the run-time view of a live page: Django's `RequestContext` with the view's data on top. Context processors
+run only when a template asks for a name that the data lacks; most events never ask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.http import HttpRequest
+from django.template import Context, RequestContext
+from django.template.base import Template
+
+
+@dataclass(slots=True, frozen=True)
+class Names:
+    """`local`: template name → Python expression. `context`: the Python variable of Django's context."""
+
+    context: str = "context"
+    local: Mapping[str, str] = field(default_factory=dict)
+
+    def bind(self, names: Mapping[str, str]) -> Names:
+        return Names(self.context, {**self.local, **names})
+
+    def unbind(self, names: Mapping[str, Any] | list[str]) -> Names:
+        """These names stand on Django's context from here on."""
+        return Names(self.context, {name: code for name, code in self.local.items() if name not in names})
+
+
+class _Layer(dict[str, Any]):
+    """A dictionary of a context whose content is made when a name is asked for that upper layers lack."""
+
+    def _fill(self) -> None:
+        raise NotImplementedError
+
+    def __contains__(self, name: object) -> bool:
+        self._fill()
+        return dict.__contains__(self, name)
+
+    def __getitem__(self, name: str) -> Any:
+        self._fill()
+        return dict.__getitem__(self, name)
+
+    def __iter__(self) -> Iterator[str]:
+        self._fill()
+        return dict.__iter__(self)
+
+    def keys(self) -> Any:
+        self._fill()
+        return dict.keys(self)
+
+
+class _Processors(_Layer):
+    """What the engine's context processors say about a request."""
+
+    def __init__(self, template: Template, request: HttpRequest) -> None:
+        super().__init__()
+        self._pending: tuple[Template, HttpRequest] | None = (template, request)
+
+    def _fill(self) -> None:
+        if self._pending is not None:
+            (template, request), self._pending = self._pending, None
+            for processor in template.engine.template_context_processors:
+                self.update(processor(request))
+
+
+class _Lazy(dict[str, Any]):
+    """Names that are computed when they are read, once per rendering."""
+
+    def __init__(self, getters: Mapping[str, Callable[[], Any]]) -> None:
+        super().__init__()
+        self._getters = getters
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._getters
+
+    def __getitem__(self, name: str) -> Any:
+        if not dict.__contains__(self, name):
+            self[name] = self._getters[name]()
+        return dict.__getitem__(self, name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._getters)
+
+    def keys(self) -> Any:
+        return self._getters.keys()
+
+
+def page_context(
+    template: Template,
+    request: HttpRequest,
+    data: Mapping[str, Any],
+    lazy: Mapping[str, Callable[[], Any]] | None = None,
+    fixed: Mapping[str, Any] | None = None,
+) -> RequestContext:
+    """The context of one rendering of a live page.
+
+    From below: context processors, `fixed` (names whose value holds for the life of the page, such as the CSRF token),
+    `lazy` (names with a function that gives their value), `data`.
+    """
+    context = RequestContext(request)
+    context.dicts[1:] = [_Processors(template, request)]
+    context._processors_index = 1
+    if fixed:
+        context.dicts.append(dict(fixed))
+    if lazy:
+        context.dicts.append(_Lazy(lazy))
+    context.dicts.append(data if type(data) is dict else dict(data))
+    context.template = template
+    return context
+
+
+@contextmanager
+def rendering(context: Context, template: Template) -> Iterator[None]:
+    """While it is entered, `template` is the one that `context` renders, as in `Template.render`."""
+    with context.render_context.push_state(template):
+        yield
