@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 from django.template import Context
@@ -150,10 +150,9 @@ def _included_template(context: Context, node: IncludeNode) -> Template:
     """The template an include names: a name, a list of names, a template, or a back end's template."""
     found = node.template.resolve(context)
     if callable(getattr(found, "render", None)):
-        return getattr(found, "template", found)
+        return cast(Template, getattr(found, "template", found))
     if isinstance(found or (), str):
-        names: tuple[str, ...] = (construct_relative_path(node.origin.template_name, found),)
+        names = [construct_relative_path(cast(str, node.origin.template_name), found)]
     else:
-        names = tuple(found or ())
-    engine = context.template.engine  # type: ignore[union-attr]
-    return engine.select_template(names)
+        names = list(found or ())
+    return cast(Template, context.template).engine.select_template(names)

@@ -110,7 +110,7 @@ class Expressions:
     def _lookup(self, names: Names, variable: Variable, result: str) -> None:
         """Write the lookups of `variable`; the code may raise VariableDoesNotExist."""
         src, context = self.src, names.context
-        first, *rest = variable.lookups
+        first, *rest = variable.lookups or ()
         local = names.local.get(first)
         if local is None:
             src.line(f"{result} = name({context}, {first!r})")

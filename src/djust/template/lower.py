@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
 from django.template import Context, TemplateDoesNotExist, TemplateSyntaxError
-from django.template.base import FilterExpression, Node, Template, TextNode, Variable, VariableNode
+from django.template.base import FilterExpression, Node, NodeList, Template, TextNode, Variable, VariableNode
 from django.template.defaulttags import (
     CommentNode,
     CsrfTokenNode,
@@ -74,7 +74,7 @@ def resolve_chain(template: Template, context: Context) -> Chain:
         for node in extends:
             _add_blocks(queues, node.blocks)
         root = templates[-1]
-        _add_blocks(queues, {n.name: n for n in root.nodelist.get_nodes_by_type(BlockNode)})
+        _add_blocks(queues, {n.name: n for n in root.nodelist.get_nodes_by_type(BlockNode) if isinstance(n, BlockNode)})
     return Chain(templates, extends, queues)
 
 
@@ -94,7 +94,8 @@ def is_static_chain(template: Template) -> bool:
     context = binding_context(template)
     current = template
     while (node := extends_node(current)) is not None:
-        if node.parent_name.is_var or node.parent_name.filters:
+        parent = cast(FilterExpression, node.parent_name)
+        if parent.is_var or parent.filters:
             return False
         current = node.get_parent(context)
     return True
@@ -199,12 +200,13 @@ class Lowering:
             yield Opaque(node, self._line(node))
 
     def _for(self, node: ForNode) -> Iterator[Item]:
-        if not is_native(node.sequence):
+        sequence = cast(FilterExpression, node.sequence)
+        if not is_native(sequence):
             yield Opaque(node, self._line(node))
             return
-        body = self.nodes(node.nodelist_loop)
-        empty = self.nodes(node.nodelist_empty) if node.nodelist_empty else None
-        item = For(list(node.loopvars), node.sequence, node.is_reversed, body, empty, self._line(node))
+        body = self.nodes(cast(NodeList, node.nodelist_loop))
+        empty = self.nodes(cast(NodeList, node.nodelist_empty)) if node.nodelist_empty else None
+        item = For(list(node.loopvars), sequence, node.is_reversed, body, empty, self._line(node))
         item.counts = item.impure or "forloop" in names_read(body)
         yield item
 
@@ -233,8 +235,8 @@ class Lowering:
             return None
         engine = self.chain.templates[0].engine
         try:
-            path = construct_relative_path(node.origin.template_name, name)
-            template = engine.select_template((path,))
+            path = construct_relative_path(cast(str, node.origin.template_name), name)
+            template = engine.select_template([path])
             if not is_static_chain(template):
                 return None
             chain = resolve_chain(template, binding_context(template))
@@ -317,7 +319,7 @@ def names_read(items: Sequence[Item]) -> set[str]:
                 names |= reads(item.sequence) | names_read(item.body) | names_read(item.empty or [])
             case With() | Inclusion():
                 names |= names_read(item.body)
-                for expression in cast(dict[str, FilterExpression], item.bindings).values():
+                for expression in item.bindings.values():
                     names |= reads(expression)
             case Block():
                 names |= names_read(item.body)

@@ -17,7 +17,6 @@ from djust.template.parts import (
     Block,
     Blocks,
     Content,
-    DynamicInclude,
     Element,
     For,
     If,
@@ -29,12 +28,69 @@ from djust.template.parts import (
     With,
 )
 
-VOID = frozenset("area base br col embed hr img input link meta param source track wbr".split())
-RAW_TEXT = frozenset("textarea title script style iframe noembed noframes noscript xmp".split())
-OPTIONAL_END = frozenset("li dt dd p rt rp optgroup option thead tbody tfoot tr td th colgroup html head body".split())
+VOID = frozenset(
+    ["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"]
+)
+RAW_TEXT = frozenset(["textarea", "title", "script", "style", "iframe", "noembed", "noframes", "noscript", "xmp"])
+OPTIONAL_END = frozenset(
+    [
+        "li",
+        "dt",
+        "dd",
+        "p",
+        "rt",
+        "rp",
+        "optgroup",
+        "option",
+        "thead",
+        "tbody",
+        "tfoot",
+        "tr",
+        "td",
+        "th",
+        "colgroup",
+        "html",
+        "head",
+        "body",
+    ]
+)
 BLOCK_LEVEL = frozenset(
-    """address article aside blockquote center details dialog dir div dl fieldset figcaption figure footer form h1 h2 h3 h4
-    h5 h6 header hgroup hr main menu nav ol p pre search section table ul""".split()
+    [
+        "address",
+        "article",
+        "aside",
+        "blockquote",
+        "center",
+        "details",
+        "dialog",
+        "dir",
+        "div",
+        "dl",
+        "fieldset",
+        "figcaption",
+        "figure",
+        "footer",
+        "form",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "header",
+        "hgroup",
+        "hr",
+        "main",
+        "menu",
+        "nav",
+        "ol",
+        "p",
+        "pre",
+        "search",
+        "section",
+        "table",
+        "ul",
+    ]
 )
 # A start tag of this name closes an open element of these names.
 IMPLIED_END: dict[str, frozenset[str]] = {
@@ -320,7 +376,7 @@ class _Parser:
 def _binds(item: With | Inclusion | Block) -> bool:
     if isinstance(item, Block):
         return "block" in names_read(item.body)
-    return bool(item.bindings) or isinstance(item, Inclusion) and item.isolated
+    return bool(item.bindings) or (isinstance(item, Inclusion) and item.isolated)
 
 
 def _merged(pieces: Sequence[Item]) -> list[Item]:

@@ -24,10 +24,10 @@ from django.template.context import BaseContext, ContextDict
 from django.template.loader_tags import BLOCK_CONTEXT_KEY, BlockContext, BlockNode
 from django.templatetags.static import StaticNode
 from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
 from django.utils.formats import localize
 from django.utils.html import conditional_escape
 from django.utils.safestring import SafeData, SafeString, mark_safe
-from django.utils.timezone import template_localtime
 
 from djust.render.values import Fragment, Html, escaped, source
 from djust.template.parts import Chain
@@ -263,7 +263,7 @@ def block(context: Context, node: BlockNode) -> Iterator[ContextDict]:
         top = blocks.pop(node.name)
         # A copy, because the node is shared by threads.
         current = type(node)(node.name, node.nodelist)
-        current.context = context  # type: ignore[attr-defined]
+        current.context = context
         context["block"] = current
         try:
             yield layer
@@ -276,6 +276,9 @@ def rendered(context: Context, node: Node) -> str:
     """The output of an opaque node."""
     return str(node.render_annotated(context))
 
+
+# The type stubs of Django lack this function.
+template_localtime = timezone.template_localtime  # type: ignore[attr-defined]
 
 NAMES: dict[str, Any] = {
     function.__name__: function

@@ -107,7 +107,7 @@ def page_context(
     """
     context = RequestContext(request)
     context.dicts[1:] = [_Processors(template, request)]
-    context._processors_index = 1
+    vars(context)["_processors_index"] = 1  # where Django expects the layer of the processors
     if fixed:
         context.dicts.append(dict(fixed))
     if lazy:
