@@ -84,8 +84,8 @@ Anchor = int | tuple[int, ...]
 class Fragment:
     """A fixed skeleton with parts.
 
-    `chunks` is the marked HTML: static text, and numbers of parts in between. `shape` is `(lead, trail)` for the body of
-    a loop with one root element, else None. `whole` says that the only part is the fragment's whole range.
+    `chunks` is the marked HTML: static text, and numbers of parts in between. `shape` is `(lead, trail)` for the body
+    of a loop with one root element, else None. `whole` says that the only part is the fragment's whole range.
     """
 
     parts: tuple[Part, ...]

@@ -1,7 +1,7 @@
 """Compiled templates, one per Django template, made on first use and shared by threads.
 
-A template whose parents are all named by literals has one variant. One that extends a variable has a variant per chain of
-parents it has been rendered with.
+A template whose parents are all named by literals has one variant. One that extends a variable has a variant per chain
+of parents it has been rendered with.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class CompiledTemplate:
         self._variants: dict[tuple[Template, ...], _Variant] = {}
 
     def evaluate(self, context: Context) -> tuple[Fragment, Values]:
-        """The root fragment and the values of its parts. `context` is bound to the template (`template.scope.rendering`)."""
+        """The root fragment and the values of its parts, with `context` bound to the template (`scope.rendering`)."""
         variant = self._variant(context)
         program, function = variant.page
         return program.fragment, function(context)

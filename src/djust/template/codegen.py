@@ -1,4 +1,6 @@
-"""Steps → Python. Two functions can be made of a template:
+"""Steps → Python.
+
+Two functions can be made of a template:
 
     evaluate(context) -> values     the values of the parts of its root fragment, for live pages
     render(context) -> SafeString   its HTML without marks, for any page

@@ -144,7 +144,7 @@ class Expressions:
 
     def _argument(self, names: Names, is_variable: bool, arg: Any) -> str:
         if not is_variable:
-            return self.src.constant(mark_safe(arg))
+            return self.src.constant(mark_safe(arg))  # noqa: S308 - a literal of the template's author
         if arg.lookups is None:
             return self.src.constant(arg.literal)
         result = self.src.temporary()

@@ -1,8 +1,8 @@
 """Django's nodes → items. One short function per built-in tag; what has none becomes `Opaque`.
 
 Inheritance is resolved here: the items of a template that extends others are those of the root parent, every block
-replaced by the node that overrides it, and `{{ block.super }}` by the items of the node it overrides. Includes of literal
-names are inlined.
+replaced by the node that overrides it, and `{{ block.super }}` by the items of the node it overrides. Includes of
+literal names are inlined.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Finds the elements around dynamic items: a small HTML parser that runs at compile time over a template's items.
 
 It knows just enough of HTML to say where an item stands (content, attribute value, inside a tag, raw text) and whether
-the markup in a block is balanced. What it finds is a tree of `Element`, `Blocks`, `Scoped` and items. Where a block is not
-balanced, or the markup is such that a browser would rearrange it, the enclosing element is marked `broken`: its content
-becomes one region. The stage after this one, `fragments`, makes fragments and steps of the tree.
+the markup in a block is balanced. What it finds is a tree of `Element`, `Blocks`, `Scoped` and items. Where a block is
+not balanced, or the markup is such that a browser would rearrange it, the enclosing element is marked `broken`: its
+content becomes one region. The stage after this one, `fragments`, makes fragments and steps of the tree.
 """
 
 from __future__ import annotations
@@ -33,64 +33,13 @@ VOID = frozenset(
 )
 RAW_TEXT = frozenset(["textarea", "title", "script", "style", "iframe", "noembed", "noframes", "noscript", "xmp"])
 OPTIONAL_END = frozenset(
-    [
-        "li",
-        "dt",
-        "dd",
-        "p",
-        "rt",
-        "rp",
-        "optgroup",
-        "option",
-        "thead",
-        "tbody",
-        "tfoot",
-        "tr",
-        "td",
-        "th",
-        "colgroup",
-        "html",
-        "head",
-        "body",
-    ]
+    "li dt dd p rt rp optgroup option thead tbody tfoot tr td th colgroup html head body".split()  # noqa: SIM905
 )
 BLOCK_LEVEL = frozenset(
-    [
-        "address",
-        "article",
-        "aside",
-        "blockquote",
-        "center",
-        "details",
-        "dialog",
-        "dir",
-        "div",
-        "dl",
-        "fieldset",
-        "figcaption",
-        "figure",
-        "footer",
-        "form",
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "h5",
-        "h6",
-        "header",
-        "hgroup",
-        "hr",
-        "main",
-        "menu",
-        "nav",
-        "ol",
-        "p",
-        "pre",
-        "search",
-        "section",
-        "table",
-        "ul",
-    ]
+    (
+        "address article aside blockquote center details dialog dir div dl fieldset figcaption figure footer form h1 h2 "
+        "h3 h4 h5 h6 header hgroup hr main menu nav ol p pre search section table ul"
+    ).split()  # noqa: SIM905
 )
 # A start tag of this name closes an open element of these names.
 IMPLIED_END: dict[str, frozenset[str]] = {

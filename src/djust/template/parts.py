@@ -8,9 +8,9 @@ into *steps*, which fill the parts of fragments; `codegen` writes the steps as P
 lowers to `If([(a, [Static('<b class="'), Text(b), Static('">x</b>')])])`, and markup turns that into a `BranchStep` for
 part 0, whose only arm fills a fragment with the static `<b dj class="` … and a `LeafStep` for its attribute part.
 
-Every item knows whether it is *impure*: something in it needs Django's context as Django would have it (an opaque tag, an
-include whose template is known only at run time). Names bound around impure items are pushed on the real context; names
-around pure ones are Python locals.
+Every item knows whether it is *impure*: something in it needs Django's context as Django would have it (an opaque tag,
+an include whose template is known only at run time). Names bound around impure items are pushed on the real context;
+names around pure ones are Python locals.
 """
 
 from __future__ import annotations
@@ -105,6 +105,8 @@ class If:
 
 @dataclass(slots=True, eq=False)
 class For:
+    """`{% for %}`. `counts`: something inside reads `forloop`."""
+
     names: list[str]
     sequence: FilterExpression
     reversed: bool
@@ -112,7 +114,7 @@ class For:
     empty: list[Item] | None
     line: str
     impure: bool = field(init=False)
-    counts: bool = False  # something inside reads `forloop`
+    counts: bool = False
 
     def __post_init__(self) -> None:
         self.impure = needs_context(self.body) or needs_context(self.empty or [])
@@ -183,7 +185,7 @@ def needs_context(items: Sequence[Item]) -> bool:
 
 @dataclass(slots=True, eq=False)
 class Element:
-    """`start` is the whole start tag, static text and items; `children` its content; `end` its end tag, or "" if implied."""
+    """`start`: the start tag, static text and items. `children`: its content. `end`: its end tag, "" if implied."""
 
     name: str
     start: list[Piece]

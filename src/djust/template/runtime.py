@@ -1,12 +1,12 @@
 """What generated functions call: the less common half of variable lookup, text, loops and scopes.
 
-Each function follows the behaviour of Django's documented template language ("Variables", "Custom template filters") step
-by step, because its results must be Django's to the byte.
+Each function follows the behaviour of Django's documented template language ("Variables", "Custom template filters")
+step by step, because its results must be Django's to the byte.
 """
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import decimal
 import inspect
 import logging
@@ -50,10 +50,10 @@ PLAIN = frozenset(
         bytes,
         SafeString,
         decimal.Decimal,
-        datetime.date,
-        datetime.datetime,
-        datetime.time,
-        datetime.timedelta,
+        dt.date,
+        dt.datetime,
+        dt.time,
+        dt.timedelta,
         uuid.UUID,
     }
 )
@@ -76,20 +76,19 @@ def name(context: Context, bit: str) -> Any:
 
 def step(context: Context, current: Any, bit: str) -> Any:
     """One further lookup: dictionary, attribute, list index."""
-    try:
-        if not hasattr(type(current), "__getitem__"):
-            raise TypeError
-        return current[bit]
-    except (TypeError, AttributeError, KeyError, ValueError, IndexError):
-        pass
-    try:
-        if isinstance(current, BaseContext) and getattr(type(current), bit):
-            raise AttributeError
-        return getattr(current, bit)
-    except (TypeError, AttributeError):
-        # An error inside a property is the author's, a missing attribute is not.
-        if not isinstance(current, BaseContext) and bit in dir(current):
-            raise
+    if hasattr(type(current), "__getitem__"):
+        try:
+            return current[bit]
+        except (TypeError, AttributeError, KeyError, ValueError, IndexError):
+            pass
+    # The attributes of a context are machinery, not names.
+    if not isinstance(current, BaseContext):
+        try:
+            return getattr(current, bit)
+        except (TypeError, AttributeError):
+            # An error inside a property is the author's, a missing attribute is not.
+            if bit in dir(current):
+                raise
     try:
         return current[int(bit)]
     except (IndexError, ValueError, KeyError, TypeError):
@@ -204,7 +203,7 @@ def count(loop: dict[str, Any], index: int, length: int) -> None:
 
 
 def parent_loop(context: Context) -> Any:
-    return context["forloop"] if "forloop" in context else {}
+    return context.get("forloop", {})
 
 
 def keyed(keys: list[Any], where: str) -> list[Any] | None:

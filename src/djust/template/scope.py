@@ -1,10 +1,10 @@
 """Names: where a template's names stand while code is generated, and the context they are read from at run time.
 
-`Names` is the compile-time view: which names are Python locals (bound by pure `for`, `with` and `include`), and which Python variable
-holds Django's context for all others.
+`Names` is the compile-time view: which names are Python locals (bound by pure `for`, `with` and `include`), and which
+Python variable holds Django's context for all others.
 
-`page_context` is the run-time view of a live page: Django's `RequestContext` with the view's data on top. Context processors
-run only when a template asks for a name that the data lacks; most events never ask.
+`page_context` is the run-time view of a live page: Django's `RequestContext` with the view's data on top. Context
+processors run only when a template asks for a name that the data lacks; most events never ask.
 """
 
 from __future__ import annotations

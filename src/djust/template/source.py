@@ -8,6 +8,7 @@ src.function("f", "<template a.html>")(1)  ->  4
 from __future__ import annotations
 
 import linecache
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -43,7 +44,7 @@ class Source:
 
     def constant(self, value: Any) -> str:
         """An expression for `value`: its literal, or the name of a constant."""
-        if type(value) in _LITERALS and value == value and abs(value if type(value) is float else 0) != float("inf"):
+        if type(value) in _LITERALS and (type(value) is not float or math.isfinite(value)):
             return repr(value)
         name = self._constants.get(id(value))
         if name is None:

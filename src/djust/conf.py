@@ -1,0 +1,76 @@
+"""The settings of this package: one dict, `LIVEVIEW_CONFIG`, with lower-case keys.
+
+    LIVEVIEW_CONFIG = {"strict_serialization": True, "threads": 64}
+
+`config()` gives them as an object with the defaults filled in. It is cheap enough to be asked at every event.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+
+SETTING = "LIVEVIEW_CONFIG"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The known keys of `LIVEVIEW_CONFIG` with their defaults."""
+
+    strict_serialization: bool = False
+    """Public state that cannot be serialized raises `TypeError` instead of a warning."""
+    threads: int = 32
+    """So many `def` handlers and mounts run at the same time in one process."""
+    socket_path: str = "/djust/socket/"
+    max_frame: int = 65_536
+    """Bytes of one frame from the browser."""
+    max_pages: int = 10_000
+    """Pages without a browser that one process keeps; the oldest go first."""
+    max_waiting: int = 100
+    """Frames that one page lets wait while a handler runs."""
+    events_per_second: float = 100.0
+    """Events of one page over a longer time; a burst may hold twice as many."""
+    park_seconds: float = 30.0
+    """How long a page that was sent waits for its browser to join."""
+    detach_seconds: float = 60.0
+    """How long a page whose browser went away waits for it to come back."""
+    join_seconds: float = 10.0
+    """A socket that has not joined after this time is closed."""
+    ticket_seconds: float = 86_400.0
+    """How old the HTML may be that joins."""
+
+
+_config: Config | None = None
+
+
+def config() -> Config:
+    """The settings that hold now."""
+    global _config
+    if _config is None:
+        _config = _read(getattr(settings, SETTING, {}))
+    return _config
+
+
+def _read(given: dict[str, Any]) -> Config:
+    known = {field.name: field.default for field in fields(Config)}
+    for name in given.keys() & known.keys():
+        expected = (int, float) if isinstance(known[name], float) else type(known[name])
+        if not isinstance(given[name], expected) or isinstance(given[name], bool) is not isinstance(known[name], bool):
+            raise ImproperlyConfigured(
+                f'{SETTING}["{name}"] must be {type(known[name]).__name__}; got {given[name]!r}. '
+                f"The default is {known[name]!r}."
+            )
+    return Config(**{name: given[name] for name in given.keys() & known.keys()})
+
+
+def _reset(*, setting: str, **_: object) -> None:
+    global _config
+    if setting == SETTING:
+        _config = None
+
+
+setting_changed.connect(_reset)

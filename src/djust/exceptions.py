@@ -1,0 +1,41 @@
+"""Every exception of this package that somebody else may want to catch.
+
+Their messages say which thing, what is wrong, what was expected and what came, and what to do.
+"""
+
+from __future__ import annotations
+
+__all__ = ["DjustError", "HandlerError", "ParameterError", "ProtocolError", "TicketError"]
+
+
+class DjustError(Exception):
+    """The parent of all exceptions of this package."""
+
+
+class ProtocolError(DjustError):
+    """The browser sent something that is not a frame of `docs/protocol.md`."""
+
+
+class TicketError(DjustError):
+    """A ticket cannot be used. `expired` tells old ones from forged ones; `url` is set when the ticket is genuine."""
+
+    def __init__(self, message: str, *, expired: bool = False, url: str = "") -> None:
+        super().__init__(message)
+        self.expired = expired
+        self.url = url
+
+
+class HandlerError(DjustError):
+    """An event was refused: nothing was called.
+
+    The message may be shown to anybody. `detail` may hold what only a developer should see: values that the browser
+    sent, names of handlers.
+    """
+
+    def __init__(self, message: str, detail: str = "") -> None:
+        super().__init__(message)
+        self.detail = detail
+
+
+class ParameterError(HandlerError):
+    """What the browser sent does not fit the parameters of a handler."""

@@ -1,0 +1,195 @@
+"""`LiveView`: what users write.
+
+    class CounterView(LiveView):
+        template = "<p>{{ count }}</p><button dj-click='add'>+</button>"
+        count = state(default=0)
+
+        @event_handler
+        def add(self):
+            self.count += 1
+
+An instance holds what its author assigned, and what Django's own `View` puts there. Everything the machine needs to know
+about it stands in the page that owns it (`live/page.py`); until then a view is an ordinary class-based view of Django.
+`get` hands over to a *responder*, which `live/http.py` installs.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from functools import cache, update_wrapper
+from typing import Any, ClassVar, TypeAlias
+from weakref import WeakKeyDictionary
+
+from asgiref.sync import iscoroutinefunction, sync_to_async
+from django.core.exceptions import ImproperlyConfigured
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.template import Engine, Template, loader
+from django.utils.decorators import classonlymethod
+from django.utils.functional import classproperty
+from django.views.generic import View
+
+from djust.state.fields import public_state
+
+Answer: TypeAlias = HttpResponseBase | Coroutine[Any, Any, HttpResponseBase]
+Responder: TypeAlias = "Callable[[LiveView, HttpRequest], Answer]"
+Outbox: TypeAlias = list[tuple[str, Any]]
+
+
+class LiveView(View):
+    """A reactive view: its public attributes are its state, its `@event_handler` methods are what a browser may call.
+
+    `mount` runs once per page, with the keyword arguments of the URL and what `live_session` provides. A template comes
+    from `template_name`, or stands in `template`.
+    """
+
+    template_name: ClassVar[str | None] = None
+    template: ClassVar[str | None] = None
+
+    def mount(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """Prepare the page: `def` or `async def`. A response that it returns, such as a redirect, is the answer."""
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        """The names that the template sees: all public state, `view`, and `kwargs`."""
+        return {"view": self, **state_of(self), **kwargs}
+
+    def get_template(self) -> Template:
+        """The template of this page."""
+        if self.template is not None:
+            return _inline_template(type(self), self.template)
+        if self.template_name is None:
+            raise ImproperlyConfigured(
+                f"{type(self).__name__} has no template. Set template_name, or write the template into template."
+            )
+        template = getattr(loader.get_template(self.template_name), "template", None)
+        if not isinstance(template, Template):
+            raise ImproperlyConfigured(
+                f'{type(self).__name__}: "{self.template_name}" is not found by a DjangoTemplates engine, '
+                "and only Django's own template language can be live."
+            )
+        return template
+
+    def push_event(self, name: str, payload: Any = None) -> None:
+        """Send an event to the browser, after the changes of this turn: to client hooks, and as a DOM event."""
+        try:
+            copied = json.loads(json.dumps(payload, allow_nan=False))
+        except (TypeError, ValueError) as error:
+            raise TypeError(
+                f'{type(self).__name__}.push_event("{name}"): the payload must be what JSON can hold ({error}). '
+                "Convert dates, numbers of other kinds and models to text or dictionaries."
+            ) from error
+        _outboxes.setdefault(self, []).append((name, copied))
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Answer:
+        """Mount the page and answer with its HTML."""
+        if _responder is None:
+            raise ImproperlyConfigured("Nothing answers for LiveViews; `import djust` installs what does.")
+        return _responder(self, request)
+
+    def head(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Answer:
+        """As `get`; the server leaves the content out."""
+        return self.get(request, *args, **kwargs)
+
+    @classproperty
+    def view_is_async(cls) -> bool:  # noqa: N805 — a class property of Django's
+        """A view with `async def mount` is an asynchronous one for Django."""
+        return iscoroutinefunction(cls.mount)
+
+    @classonlymethod
+    def as_view(cls, **initkwargs: Any) -> Callable[..., Any]:  # noqa: N805 — a class method of Django's
+        """The function for `path()`."""
+        view = super().as_view(**initkwargs)
+        return _awaited(view) if cls.view_is_async else view
+
+
+def _awaited(view: Callable[..., Answer]) -> Callable[..., Any]:
+    """`view` with everything before `mount` in a thread: `setup`, `dispatch` and mixins such as LoginRequiredMixin
+    are synchronous and may query the database."""
+
+    async def asynchronous(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        answer = await sync_to_async(view, thread_sensitive=True)(request, *args, **kwargs)
+        return await answer if inspect.isawaitable(answer) else answer
+
+    return update_wrapper(asynchronous, view)
+
+
+# State
+
+_OWN_NAMES = frozenset(dir(LiveView)) | {"request", "args", "kwargs"}
+
+
+def state_of(view: LiveView) -> dict[str, Any]:
+    """The public state of `view`, without what Django and this class put into it."""
+    return public_state(view, _OWN_NAMES)
+
+
+# Templates
+
+_inline: WeakKeyDictionary[type, Template] = WeakKeyDictionary()
+
+
+def _inline_template(view_class: type, source: str) -> Template:
+    template = _inline.get(view_class)
+    engine = Engine.get_default()
+    if template is None or template.source != source or template.engine is not engine:
+        template = _inline[view_class] = Template(source, name=f"{view_class.__name__}.template", engine=engine)
+    return template
+
+
+# Pushed events, until the page sends them
+
+_outboxes: WeakKeyDictionary[LiveView, Outbox] = WeakKeyDictionary()
+
+
+def bind_outbox(view: LiveView, outbox: Outbox) -> None:
+    """Let `push_event` of `view` write into `outbox`."""
+    _outboxes[view] = outbox
+
+
+# The seam to the machine
+
+_responder: Responder | None = None
+
+
+def install_responder(responder: Responder) -> None:
+    """Let `responder(view, request)` answer the GETs of all LiveViews."""
+    global _responder
+    _responder = responder
+
+
+# Mounting
+
+_provided: WeakKeyDictionary[HttpRequest, Mapping[str, Callable[[], Any]]] = WeakKeyDictionary()
+
+
+def provide(request: HttpRequest, provided: Mapping[str, Callable[[], Any]]) -> None:
+    """Let `mount` receive these by name, if this request comes to mounting a view; not called before."""
+    _provided[request] = provided
+
+
+def mount_view(view: LiveView, request: HttpRequest) -> Any | Awaitable[Any]:
+    """Call `mount` with the keyword arguments it takes; what it returns, which for `async def` is to be awaited."""
+    kwargs = dict(view.kwargs)
+    provided = _provided.get(request, {})
+    if clash := provided.keys() & kwargs.keys():
+        raise TypeError(
+            f'{type(view).__name__}: "{min(clash)}" is provided by live_session and is a part of the URL as well. '
+            "Rename one of them."
+        )
+    kwargs.update((name, factory()) for name, factory in provided.items())
+    taken = mount_names(type(view))
+    if taken is not None:
+        kwargs = {name: value for name, value in kwargs.items() if name in taken}
+    return view.mount(request, **kwargs)
+
+
+@cache
+def mount_names(view_class: type[LiveView]) -> frozenset[str] | None:
+    """The keyword arguments that `mount` names, or None if it takes all."""
+    _, _, *parameters = inspect.signature(view_class.mount).parameters.values()
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
+        return None
+    by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return frozenset(parameter.name for parameter in parameters if parameter.kind in by_name)
