@@ -14,7 +14,7 @@ from django.template import Context, Engine
 from django.template.base import Template, VariableDoesNotExist
 from django.utils.safestring import mark_safe
 
-from djust.render.values import Fragment, Values
+from djust.render.values import Fragment, Html, Values
 from djust.template import compile_template
 from djust.template.scope import page_context, rendering
 from tests.random_templates import Writer, random_context
@@ -156,6 +156,29 @@ def test_random_templates_give_what_django_gives(block: int) -> None:
             expected = template.render(Context(dict(data)))
             assert plain(template, data) == expected, f"seed {seed}"
             assert without_marks(marked(template, data)) == expected, f"seed {seed}"
+
+
+def test_output_that_is_found_unbalanced_makes_the_element_around_it_a_region() -> None:
+    text = (
+        "<html><body><section>{{ opening|safe }}<i>{{ a }}</i>{{ closing|safe }}</section><b>{{ a }}</b></body></html>"
+    )
+    template = engine().from_string(text)
+    data = {"opening": "<div>", "closing": "</div>", "a": "x"}
+    assert_same_as_django(text, data)
+    fragment, values = evaluated(template, data)
+    assert values == (Html("<div><i>x</i></div>"), "x")
+    assert [part.kind for part in fragment.parts] == ["t", "t"]
+    again, _ = evaluated(template, {"a": "y"})
+    assert again is fragment
+
+
+@pytest.mark.parametrize(
+    "tag", ["{% if a %}<b>", "{% for x in xs %}<b>", "{% with a=a %}{% firstof a %}<b>", "<p>{% if z %}{% else %}<b>"]
+)
+def test_deep_nesting_gives_what_django_gives(tag: str) -> None:
+    name = "if" if "if" in tag else "for" if "for x" in tag else "with"
+    end = "</b>" + f"{{% end{name} %}}" + ("</p>" if tag.startswith("<p>") else "")
+    assert_same_as_django(tag * 60 + "{{ a }}" + end * 60, {"a": 1, "xs": [1]})
 
 
 def test_errors_are_the_ones_of_django() -> None:

@@ -1,13 +1,12 @@
 """After every diff the page in a real browser equals what parsing a fresh render gives.
 
-The page is served, and its socket answered, by the test itself: what is tested is the compiler, the diff and the client.
+The page is served, and its socket answered, by the test itself: compiler, diff and client are what is tested.
 """
 
 from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,7 @@ COMPARE = """html => {
   };
   const fresh = tidy(new DOMParser().parseFromString(html, 'text/html').documentElement);
   const shown = tidy(document.documentElement.cloneNode(true));
-  const show = node => node === undefined ? 'nothing' : node.outerHTML ?? `${node.nodeName} ${JSON.stringify(node.data)}`;
+  const show = node => node ? node.outerHTML ?? `${node.nodeName} ${JSON.stringify(node.data)}` : 'nothing';
   const differ = (a, b, path) => {
     if (a && b && a.isEqualNode(b)) return '';
     const kids = a && b && a.nodeType === 1 && b.nodeType === 1 && a.cloneNode().isEqualNode(b.cloneNode());
@@ -97,8 +96,8 @@ class Site:
 
 
 @pytest.fixture
-def site(page: Page) -> Iterator[Site]:
-    yield Site(page)
+def site(page: Page) -> Site:
+    return Site(page)
 
 
 class Patched:

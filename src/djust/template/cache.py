@@ -7,7 +7,8 @@ of parents it has been rendered with.
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, cast
 from weakref import WeakKeyDictionary
@@ -21,6 +22,7 @@ from djust.render.values import Fragment, Values
 from djust.template import fragments, markup, runtime
 from djust.template.codegen import write_evaluate, write_render
 from djust.template.lower import Lowering, binding_context, is_static_chain, resolve_chain
+from djust.template.markup import UnbalancedError, all_items
 from djust.template.parts import Chain, Item, Program, needs_context
 from djust.template.source import Source
 
@@ -48,8 +50,7 @@ class CompiledTemplate:
     def evaluate(self, context: Context) -> tuple[Fragment, Values]:
         """The root fragment and the values of its parts, with `context` bound to the template (`scope.rendering`)."""
         variant = self._variant(context)
-        program, function = variant.page
-        return program.fragment, function(context)
+        return variant.balanced(lambda: variant.page, context)
 
     def render(self, context: Context) -> SafeString:
         """The HTML that Django's own engine gives, without marks. `context` is bound to the template."""
@@ -58,8 +59,8 @@ class CompiledTemplate:
 
     def inner(self, context: Context) -> tuple[Fragment, Values]:
         """As `evaluate`, for a template that is included in another."""
-        program, function = self._variant(context).included
-        return program.fragment, function(context)
+        variant = self._variant(context)
+        return variant.balanced(lambda: variant.included, context)
 
     @property
     def source(self) -> str:
@@ -80,9 +81,27 @@ class CompiledTemplate:
 
 @dataclass(eq=False)
 class _Variant:
-    """One chain of templates, compiled on demand."""
+    """One chain of templates, compiled on demand.
+
+    `loose` are the items whose output was found to be unbalanced; it is compiled again when another one shows up.
+    """
 
     chain: Chain
+    loose: set[Item] = field(default_factory=set)
+
+    def balanced(self, compiled: Callable[[], tuple[Program, Any]], context: Context) -> tuple[Fragment, Values]:
+        """The fragment and values of what `compiled` gives, compiled so that every region is balanced."""
+        while True:
+            program, function = compiled()
+            try:
+                return program.fragment, function(context)
+            except UnbalancedError as error:
+                with _lock:
+                    if error.item not in self._items_within or error.item in self.loose:
+                        raise
+                    self.loose.add(error.item)
+                    vars(self).pop("page", None)
+                    vars(self).pop("included", None)
 
     @property
     def _name(self) -> str:
@@ -99,15 +118,19 @@ class _Variant:
         return Lowering(self.chain).items()
 
     @cached_property
+    def _items_within(self) -> set[Item]:
+        return set(all_items(self._items))
+
+    @cached_property
     def page(self) -> tuple[Program, Any]:
         with _lock:
-            return self._function(fragments.page_program(markup.parse(self._items), self._name), "page")
+            return self._function(fragments.page_program(markup.parse(self._items, (), self.loose), self._name), "page")
 
     @cached_property
     def included(self) -> tuple[Program, Any]:
         """The template as a fragment inside another one; unbalanced markup makes it one region."""
         with _lock:
-            tree = markup.parse(self._items, ("",))
+            tree = markup.parse(self._items, ("",), self.loose)
             return self._function(fragments.included_program(tree, self._name), "included")
 
     @cached_property

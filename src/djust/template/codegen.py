@@ -122,6 +122,12 @@ class _Generator:
                     self.src.line(f"rendered({names.context}, {self.src.constant(step.item.node)})")
 
     def _leaf(self, names: Names, step: LeafStep) -> str:
+        result = self._leaf_value(names, step)
+        if step.kind == TEXT and len(step.pieces) == 1 and isinstance(step.pieces[0], Text | Opaque):
+            self.src.line(f"if type({result}) is Html: check_balance({result}, {self.src.constant(step.pieces[0])})")
+        return result
+
+    def _leaf_value(self, names: Names, step: LeafStep) -> str:
         pieces = step.pieces
         if step.kind in (TEXT, ATTRIBUTE, RAW) and all(isinstance(p, Static | Text | Url | StaticUrl) for p in pieces):
             return self._joined(names, pieces)

@@ -51,8 +51,10 @@ from djust.template.parts import (
     With,
 )
 
-# CPython refuses code with more than 20 nested blocks; deeper constructs are left to Django.
-MAX_DEPTH = 12
+# CPython refuses code with more than 20 nested loops and `with` blocks, and with more than 100 levels of indentation;
+# what is nested deeper is left to Django.
+MAX_BLOCKS = 16
+MAX_DEPTH = 40
 
 _NAME_SETTERS = (
     GetAvailableLanguagesNode,
@@ -61,6 +63,7 @@ _NAME_SETTERS = (
     GetLanguageInfoListNode,
     GetLanguageInfoNode,
 )
+_BLOCKS = (BlockNode, ForNode, IfNode, IncludeNode, WithNode)
 
 
 def resolve_chain(template: Template, context: Context) -> Chain:
@@ -116,6 +119,7 @@ class Lowering:
         self.active = (*active, *chain.templates)
         self.blocks: list[tuple[str, int]] = []  # the blocks we are in: name, position in its queue
         self.depth = 0
+        self.nested_blocks = 0
 
     def items(self) -> list[Item]:
         return self.nodes(self.chain.templates[-1].nodelist)
@@ -135,14 +139,21 @@ class Lowering:
         if lower is None:
             yield Opaque(node, self._line(node), _is_silent(node))
             return
+        if isinstance(node, _BLOCKS):
+            yield from self._nested(node, lower)
+        else:
+            yield from lower(self, node)
+
+    def _nested(self, node: Node, lower: Callable[[Lowering, Any], Iterator[Item]]) -> Iterator[Item]:
+        blocks = not isinstance(node, IfNode)
+        if self.depth == MAX_DEPTH or (blocks and self.nested_blocks == MAX_BLOCKS):
+            yield Opaque(node, self._line(node))
+            return
         self.depth += 1
-        try:
-            if self.depth > MAX_DEPTH and not isinstance(node, TextNode | VariableNode):
-                yield Opaque(node, self._line(node))
-            else:
-                yield from lower(self, node)
-        finally:
-            self.depth -= 1
+        self.nested_blocks += blocks
+        yield from lower(self, node)
+        self.depth -= 1
+        self.nested_blocks -= blocks
 
     def _line(self, node: Node) -> str:
         token, origin = getattr(node, "token", None), getattr(node, "origin", None)
@@ -223,7 +234,7 @@ class Lowering:
             yield DynamicInclude(node, line)
             return
         inner = Lowering(chain, self.active)
-        inner.depth = self.depth
+        inner.depth, inner.nested_blocks = self.depth, self.nested_blocks
         yield Inclusion(chain, node.extra_context, node.isolated_context, inner.items(), line)
 
     def _included(self, node: IncludeNode) -> Chain | None:

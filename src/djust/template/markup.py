@@ -9,8 +9,9 @@ content becomes one region. The stage after this one, `fragments`, makes fragmen
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from djust.template.lower import names_read
 from djust.template.parts import (
@@ -36,10 +37,9 @@ OPTIONAL_END = frozenset(
     "li dt dd p rt rp optgroup option thead tbody tfoot tr td th colgroup html head body".split()  # noqa: SIM905
 )
 BLOCK_LEVEL = frozenset(
-    (
-        "address article aside blockquote center details dialog dir div dl fieldset figcaption figure footer form h1 h2 "
-        "h3 h4 h5 h6 header hgroup hr main menu nav ol p pre search section table ul"
-    ).split()  # noqa: SIM905
+    {"address", "article", "aside", "blockquote", "center", "details", "dialog", "dir", "div", "dl", "fieldset", "form"}
+    | {"figcaption", "figure", "footer", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hgroup", "hr", "main", "menu"}
+    | {"nav", "ol", "p", "pre", "search", "section", "table", "ul"}
 )
 # A start tag of this name closes an open element of these names.
 IMPLIED_END: dict[str, frozenset[str]] = {
@@ -73,16 +73,34 @@ class Tree:
     balanced: bool
 
 
-def parse(items: Sequence[Item], outer: tuple[str, ...] = ()) -> Tree:
-    """The tree of `items`, which stand inside open elements named `outer`."""
-    return _Parser(outer).run(items)
+def parse(items: Sequence[Item], outer: tuple[str, ...] = (), loose: Collection[Item] = ()) -> Tree:
+    """The tree of `items`, which stand inside open elements named `outer`.
+
+    `loose` are items whose output was found not to be balanced: they break the element around them.
+    """
+    return _Parser(outer, loose).run(items)
+
+
+class UnbalancedError(Exception):
+    """The output of `item` opens or closes elements that it does not close or open."""
+
+    def __init__(self, item: Item) -> None:
+        super().__init__(item)
+        self.item = item
+
+
+@lru_cache(maxsize=256)
+def is_balanced(html: str) -> bool:
+    """Whether HTML found at run time leaves the elements around it as they are."""
+    return parse([Static(html)], ("",)).balanced
 
 
 class _Parser:
     """The state is: the stack of open elements, and the tag, comment or raw text we are in the middle of."""
 
-    def __init__(self, outer: tuple[str, ...]) -> None:
+    def __init__(self, outer: tuple[str, ...], loose: Collection[Item]) -> None:
         self.outer = outer
+        self.loose = loose
         self.root = Element("", [], [])
         self.stack = [self.root]
         self.tag: list[Item] | None = None
@@ -281,6 +299,8 @@ class _Parser:
         if parent == "html" or (parent in TABLE_PARTS and not isinstance(item, If | For | With | Inclusion | Block)):
             # Text is moved out of tables, and an unknown tag may produce it. It may also be the rows of a section.
             self.stack[-1].broken = self.stack[-1].broken or not (isinstance(item, Opaque) and item.silent)
+        if item in self.loose:
+            self.stack[-1].broken = True
         if isinstance(item, If | For):
             self._block(item, names)
         elif isinstance(item, With | Inclusion | Block):
@@ -290,7 +310,7 @@ class _Parser:
 
     def _block(self, item: If | For, names: tuple[str, ...]) -> None:
         bodies = [body for _, body in item.arms] if isinstance(item, If) else [item.body, item.empty or []]
-        trees = [parse(body, names or ("",)) for body in bodies]
+        trees = [parse(body, names or ("",), self.loose) for body in bodies]
         if all(tree.balanced for tree in trees):
             self._append(Blocks(item, [tree.children for tree in trees]))
         else:
@@ -306,7 +326,7 @@ class _Parser:
                 else:
                     self._dynamic(inner)
             return
-        tree = parse(item.body, names or ("",))
+        tree = parse(item.body, names or ("",), self.loose)
         if tree.balanced:
             self._append(Scoped(item, tree.children))
         else:
@@ -347,6 +367,14 @@ def _bodies(item: Item) -> list[list[Item]]:
         case With() | Inclusion() | Block():
             return [item.body]
     return []
+
+
+def all_items(items: Sequence[Item]) -> Iterator[Item]:
+    """`items` and all that are inside them."""
+    for item in items:
+        yield item
+        for body in _bodies(item):
+            yield from all_items(body)
 
 
 def _all_text(item: Item) -> str:

@@ -30,7 +30,8 @@ from django.utils.html import conditional_escape
 from django.utils.safestring import SafeData, SafeString, mark_safe
 
 from djust.render.values import Fragment, Html, escaped, source
-from djust.template.parts import Chain
+from djust.template.markup import UnbalancedError, is_balanced
+from djust.template.parts import Chain, Item
 
 logger = logging.getLogger("djust.template")
 
@@ -157,6 +158,12 @@ def static_url(context: Context, node: StaticNode, path: Any) -> str:
     """`{% static %}`."""
     found = node.handle_simple(path)
     return source(str(conditional_escape(found)) if context.autoescape else found)
+
+
+def check_balance(html: str, item: Item) -> None:
+    """Raise UnbalancedError if `html`, the output of `item`, opens or closes elements around it."""
+    if "<" in html and not is_balanced(str.__str__(html)):
+        raise UnbalancedError(item)
 
 
 # Loops
@@ -289,6 +296,7 @@ NAMES: dict[str, Any] = {
         text,
         url,
         static_url,
+        check_balance,
         sequence,
         backwards,
         unpack,
