@@ -228,6 +228,7 @@ def test_the_generated_source_is_readable_and_the_same_each_time() -> None:
         ("<p {% if a %}hidden{% endif %} title='{{ a }}'>x</p>", "*@"),
         ("<textarea>{{ a }}</textarea>", "r"),
         ("<div>{% if a %}<b>x</b>{% endif %}</div>", "b"),
+        ("<div>{% if a > 1 and not b or a in c %}<b>x</b>{% elif a|length == 2 %}<i>y</i>{% endif %}</div>", "b"),
         ("<ul>{% for x in a %}<li>{{ x }}</li>{% endfor %}</ul>", "l"),
         ("<div>{% if a %}<p>{% endif %}x{% if a %}</p>{% endif %}</div>", "t"),
         ("<div>{% include a %}</div>", "b"),

@@ -21,6 +21,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.template.base import FilterExpression, Variable
+from django.template.defaulttags import TemplateLiteral
 from django.utils.safestring import mark_safe
 
 from djust.template.scope import Names
@@ -50,7 +51,7 @@ def reads(expression: FilterExpression) -> set[str]:
 
 def reads_condition(condition: Any) -> set[str]:
     """The first names of the variables in a condition of `{% if %}`."""
-    if hasattr(condition, "value"):
+    if isinstance(condition, TemplateLiteral):
         return reads(condition.value)
     operands = [operand for operand in (condition.first, condition.second) if operand is not None]
     return set().union(*map(reads_condition, operands))
@@ -157,7 +158,7 @@ class Expressions:
 
     def condition(self, names: Names, condition: Any) -> str:
         """Write a condition of `{% if %}`; returns the Python expression that holds its value."""
-        if hasattr(condition, "value") and not condition.value.filters:
+        if isinstance(condition, TemplateLiteral) and not condition.value.filters:
             return self.value(names, condition.value, ignore_failures=True)
         result = self.src.temporary("c")
         self.src.line("try:")
@@ -169,7 +170,7 @@ class Expressions:
         return result
 
     def _operand(self, names: Names, condition: Any) -> str:
-        if hasattr(condition, "value"):
+        if isinstance(condition, TemplateLiteral):
             return self.value(names, condition.value, ignore_failures=True)
         result = self.src.temporary("c")
         # Operators of Django's `if` never raise: what cannot be compared is false.

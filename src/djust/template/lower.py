@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
 from django.template import Context, TemplateDoesNotExist, TemplateSyntaxError
-from django.template.base import FilterExpression, Node, NodeList, Template, TextNode, Variable, VariableNode
+from django.template.base import FilterExpression, Node, NodeList, Origin, Template, TextNode, Variable, VariableNode
 from django.template.defaulttags import (
     CommentNode,
     CsrfTokenNode,
     ForNode,
     IfNode,
     LoadNode,
+    TemplateLiteral,
     URLNode,
     VerbatimNode,
     WithNode,
@@ -53,7 +54,7 @@ from djust.template.parts import (
 
 # CPython refuses code with more than 20 nested loops and `with` blocks, and with more than 100 levels of indentation;
 # what is nested deeper is left to Django.
-MAX_BLOCKS = 16
+MAX_BLOCKS = 15
 MAX_DEPTH = 40
 
 _NAME_SETTERS = (
@@ -63,7 +64,8 @@ _NAME_SETTERS = (
     GetLanguageInfoListNode,
     GetLanguageInfoNode,
 )
-_BLOCKS = (BlockNode, ForNode, IfNode, IncludeNode, WithNode)
+# How many nested blocks of Python a tag may become.
+_BLOCKS: dict[type[Node], int] = {BlockNode: 1, ForNode: 3, IfNode: 0, IncludeNode: 1, WithNode: 1}
 
 
 def resolve_chain(template: Template, context: Context) -> Chain:
@@ -112,11 +114,11 @@ def binding_context(template: Template) -> Context:
 
 
 class Lowering:
-    """Lowers one template; `active` are the templates being lowered around it, to notice recursion."""
+    """Lowers one template; `active` are the origins of the templates being lowered around it, to notice recursion."""
 
-    def __init__(self, chain: Chain, active: tuple[Template, ...] = ()) -> None:
+    def __init__(self, chain: Chain, active: tuple[Origin, ...] = ()) -> None:
         self.chain = chain
-        self.active = (*active, *chain.templates)
+        self.active = (*active, *(template.origin for template in chain.templates))
         self.blocks: list[tuple[str, int]] = []  # the blocks we are in: name, position in its queue
         self.depth = 0
         self.nested_blocks = 0
@@ -139,14 +141,14 @@ class Lowering:
         if lower is None:
             yield Opaque(node, self._line(node), _is_silent(node))
             return
-        if isinstance(node, _BLOCKS):
+        if type(node) in _BLOCKS:
             yield from self._nested(node, lower)
         else:
             yield from lower(self, node)
 
     def _nested(self, node: Node, lower: Callable[[Lowering, Any], Iterator[Item]]) -> Iterator[Item]:
-        blocks = not isinstance(node, IfNode)
-        if self.depth == MAX_DEPTH or (blocks and self.nested_blocks == MAX_BLOCKS):
+        blocks = _BLOCKS[type(node)]
+        if self.depth == MAX_DEPTH or self.nested_blocks + blocks > MAX_BLOCKS:
             yield Opaque(node, self._line(node))
             return
         self.depth += 1
@@ -253,7 +255,7 @@ class Lowering:
             chain = resolve_chain(template, binding_context(template))
         except (TemplateDoesNotExist, TemplateSyntaxError):
             return None  # raised when the include is reached, as Django does
-        return None if any(t in self.active for t in chain.templates) else chain
+        return None if any(t.origin in self.active for t in chain.templates) else chain
 
     def _url(self, node: URLNode) -> Iterator[Item]:
         line = self._line(node)
@@ -305,7 +307,7 @@ def _is_silent(node: Node) -> bool:
 
 def _native_condition(condition: Any) -> bool:
     """Whether a condition of `{% if %}` consists of expressions we can write as Python."""
-    if hasattr(condition, "value"):
+    if isinstance(condition, TemplateLiteral):
         return isinstance(condition.value, FilterExpression) and is_native(condition.value)
     operands = [operand for operand in (condition.first, condition.second) if operand is not None]
     return all(map(_native_condition, operands))
