@@ -18,7 +18,7 @@ The inlined dictionary lookup and the test for plain types are what makes a look
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from django.template.base import FilterExpression, Variable
 from django.template.defaulttags import TemplateLiteral
@@ -49,12 +49,12 @@ def reads(expression: FilterExpression) -> set[str]:
     return {v.lookups[0] for v in variables if isinstance(v, Variable) and v.lookups}
 
 
-def reads_condition(condition: Any) -> set[str]:
-    """The first names of the variables in a condition of `{% if %}`."""
+def leaves(condition: Any) -> list[FilterExpression]:
+    """The expressions in a condition of `{% if %}`."""
     if isinstance(condition, TemplateLiteral):
-        return reads(condition.value)
+        return [cast(FilterExpression, condition.value)]
     operands = [operand for operand in (condition.first, condition.second) if operand is not None]
-    return set().union(*map(reads_condition, operands))
+    return [leaf for operand in operands for leaf in leaves(operand)]
 
 
 class Expressions:
@@ -158,8 +158,8 @@ class Expressions:
 
     def condition(self, names: Names, condition: Any) -> str:
         """Write a condition of `{% if %}`; returns the Python expression that holds its value."""
-        if isinstance(condition, TemplateLiteral) and not condition.value.filters:
-            return self.value(names, condition.value, ignore_failures=True)
+        if isinstance(condition, TemplateLiteral) and not leaves(condition)[0].filters:
+            return self._operand(names, condition)
         result = self.src.temporary("c")
         self.src.line("try:")
         with self.src.indented():
@@ -171,7 +171,7 @@ class Expressions:
 
     def _operand(self, names: Names, condition: Any) -> str:
         if isinstance(condition, TemplateLiteral):
-            return self.value(names, condition.value, ignore_failures=True)
+            return self.value(names, leaves(condition)[0], ignore_failures=True)
         result = self.src.temporary("c")
         # Operators of Django's `if` never raise: what cannot be compared is false.
         self.src.line("try:")

@@ -18,7 +18,6 @@ from django.template.defaulttags import (
     ForNode,
     IfNode,
     LoadNode,
-    TemplateLiteral,
     URLNode,
     VerbatimNode,
     WithNode,
@@ -34,7 +33,7 @@ from django.templatetags.i18n import (
 )
 from django.templatetags.static import StaticNode
 
-from djust.template.expressions import is_native, reads, reads_condition
+from djust.template.expressions import is_native, leaves, reads
 from djust.template.parts import (
     Block,
     Chain,
@@ -206,7 +205,8 @@ class Lowering:
         return block
 
     def _if(self, node: IfNode) -> Iterator[Item]:
-        if all(condition is None or _native_condition(condition) for condition, _ in node.conditions_nodelists):
+        conditions = [condition for condition, _ in node.conditions_nodelists if condition is not None]
+        if all(is_native(leaf) for condition in conditions for leaf in leaves(condition)):
             arms = [(condition, self.nodes(nodelist)) for condition, nodelist in node.conditions_nodelists]
             yield If(arms, self._line(node))
         else:
@@ -305,14 +305,6 @@ def _is_silent(node: Node) -> bool:
     return isinstance(node, _NAME_SETTERS)
 
 
-def _native_condition(condition: Any) -> bool:
-    """Whether a condition of `{% if %}` consists of expressions we can write as Python."""
-    if isinstance(condition, TemplateLiteral):
-        return isinstance(condition.value, FilterExpression) and is_native(condition.value)
-    operands = [operand for operand in (condition.first, condition.second) if operand is not None]
-    return all(map(_native_condition, operands))
-
-
 def names_read(items: Sequence[Item]) -> set[str]:
     """First names of all variables that `items` read, those bound inside included."""
     names: set[str] = set()
@@ -327,7 +319,8 @@ def names_read(items: Sequence[Item]) -> set[str]:
                 names |= reads(item.path)
             case If():
                 for condition, body in item.arms:
-                    names |= names_read(body) | (reads_condition(condition) if condition is not None else set())
+                    names |= names_read(body)
+                    names = names.union(*(map(reads, leaves(condition)) if condition is not None else ()))
             case For():
                 names |= reads(item.sequence) | names_read(item.body) | names_read(item.empty or [])
             case With() | Inclusion():
