@@ -1,0 +1,90 @@
+"""The demo as its users run it: its services in this process, its pages in a uvicorn process of their own."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from examples.services import backing
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass
+class AppServer:
+    """A uvicorn process on a fixed port, which can be stopped and started again."""
+
+    application: str
+    port: int
+    process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        command = [
+            sys.executable,
+            "-m",
+            "uvicorn",
+            self.application,
+            "--port",
+            str(self.port),
+            "--log-level",
+            "warning",
+        ]
+        self.process = subprocess.Popen([*command, "--timeout-graceful-shutdown", "1"], cwd=ROOT)
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            try:
+                urllib.request.urlopen(self.url + "/", timeout=5).close()
+            except urllib.error.HTTPError:
+                return
+            except OSError:
+                time.sleep(0.05)
+            else:
+                return
+        raise TimeoutError(f"{self.application} did not answer on port {self.port} within 30 s.")
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(10)
+            self.process = None
+
+
+@dataclass
+class Demo:
+    server: AppServer
+    s3: backing.S3
+    rest: backing.Rest
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def running_demo() -> Iterator[Demo]:
+    """The services and the pages of `examples/services`."""
+    with ExitStack() as stack:
+        s3 = stack.enter_context(backing.s3())
+        stack.enter_context(backing.environment(s3.environment))
+        rest = stack.enter_context(backing.rest(delay=0.05))
+        stack.enter_context(backing.environment({"DEMO_API_URL": rest.url}))
+        stack.enter_context(backing.leaderboard(play=False))
+        server = AppServer("examples.services.asgi:application", free_port())
+        stack.callback(server.stop)
+        server.start()
+        yield Demo(server, s3, rest)
