@@ -18,7 +18,7 @@ from typing import Any
 from django.utils.safestring import mark_safe
 
 TEXTS = ["", "a", "two words", "<b>&amp;", "'\"", "é—✓", " lead", "trail ", "a\nb", "&copy=1", "</p>", "0", "  "]
-SAFE = ["", "<b>bold</b>", "<i>x</i> y <u>z</u>", "&amp; text", "plain", "<em class='q'>1</em>", "<input name=q>"]
+SAFE = ["", "<b>bold</b>", "<i>x</i> y <u>z</u>", "&amp; text", "plain", "<em class=q>1</em>", "<input name=q>"]
 CLASSES = ["", "on", "a b", "danger"]
 ATTRIBUTES = ["", "disabled", 'title="t"', 'hidden data-k="1"', "data-x='<&amp;>'"]
 
@@ -244,7 +244,7 @@ class Writer:
     def foreign(self, depth: int) -> str:
         branch = "{% if f %}<circle r='{{ n }}'/>{% endif %}"
         rows = self._loop(lambda row: f'<g><text x="{{{{ {row}.id }}}}">{{{{ {row}.label }}}}</text></g>')
-        return f'<svg viewBox="0 0 {{{{ n }}}} 9">{branch}{rows}</svg>'
+        return f'<svg viewBox="0 0 1{{{{ n }}}} 9">{branch}{rows}</svg>'
 
     def half_open(self, depth: int) -> str:
         condition = self.condition()

@@ -50,7 +50,7 @@ class Browser:
             values[index] = self.changed(kinds[index], values[index], change)
 
     def changed(self, kind: str, value: Any, change: Any) -> Any:
-        if kind == "*":
+        if kind.startswith("*"):
             merged = {**value, **change}
             return {name: text for name, text in merged.items() if text is not None}
         if kind == "b":

@@ -19,7 +19,7 @@ from itertools import compress, count
 from operator import ne
 from typing import Any
 
-from djust.render.values import ATTRIBUTE, BRANCH, LOOP, RAW, TAG, TEXT, Fragment, Html, Part, Rows, Values
+from djust.render.values import ATTRIBUTE, BRANCH, LOOP, RAW, TAG, TEXT, Fragment, Html, Part, Rows, Values, escaped
 
 PLAIN = (TEXT, ATTRIBUTE)
 Mention = Callable[[Fragment, bool], int]
@@ -252,7 +252,7 @@ def _text(value: str) -> str | list[str]:
 
 def _raw(part: Part, value: str) -> str:
     if part.name in ("script", "style"):
-        return str.__str__(value)
+        return escaped(value)  # no entities there: the text is the source
     text = html.unescape(value) if type(value) is Html else value
     # The parser drops a line break that directly follows <textarea>.
     return text[1:] if part.name == "textarea" and text.startswith("\n") else text

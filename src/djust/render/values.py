@@ -63,9 +63,9 @@ def escaped(value: str | int) -> str:
 class Part:
     """One place of a fragment that can change.
 
-    `name`: of the attribute. `body`: the fragment of a loop's rows. `taken`, `fallback`: attributes of the same element
-    that win over a tag part, and those that show when the tag part does not set them. The name of a raw part is that of
-    its element: entities are decoded in textarea and title, not in script and style. `line`: where it stands.
+    `name`: of the attribute; of the element for raw parts (entities are decoded in textarea and title, not in script and
+    style). `body`: the fragment of a loop's rows. For tag parts, the other attributes of the element: `taken` win over
+    the part, `fallback` show where the part does not set them, `others` are the names of all. `line`: where it stands.
     """
 
     kind: str
@@ -73,6 +73,7 @@ class Part:
     body: Fragment | None = None
     taken: frozenset[str] = frozenset()
     fallback: tuple[tuple[str, str], ...] = ()
+    others: tuple[str, ...] = ()
     line: str = ""
 
 
@@ -108,6 +109,8 @@ class Fragment:
             part = self.parts[index]
             if part.kind == ATTRIBUTE:
                 return "@" + part.name
+            if part.kind == TAG:
+                return TAG + ",".join(part.others)
             return LOOP + str(number(part.body)) if part.body is not None else part.kind
 
         anchors: list[Any]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from djust.render.diff import attribute_text
 from djust.render.values import (
@@ -199,7 +199,7 @@ class _Builder:
         if dynamic or content or rooted:
             head += MARK
         self._static(head)
-        anchor = self._attributes(attributes, namespace)
+        anchor = self._attributes(attributes, inside or namespace)
         slot = len(self.anchors)
         if dynamic or content or rooted:
             self.anchors.append(())
@@ -226,7 +226,7 @@ class _Builder:
                 anchor.append(self._leaf(Part(ATTRIBUTE, name, line=self.where), attribute.pieces))
                 self.chunks.append(attribute.quote)
             else:
-                part = Part(TAG, taken=attribute.taken, fallback=attribute.fallback, line=self.where)
+                part = Part(TAG, "", None, attribute.taken, attribute.fallback, attribute.others, self.where)
                 anchor.append(self._leaf(part, attribute.pieces))
         return anchor
 
@@ -393,8 +393,9 @@ class _Tag:
     """A stretch of a start tag that is dynamic outside attribute values."""
 
     pieces: list[Item]
-    taken: frozenset[str] = frozenset()
-    fallback: tuple[tuple[str, str], ...] = field(default=())
+    taken: frozenset[str]
+    fallback: tuple[tuple[str, str], ...]
+    others: tuple[str, ...]
 
 
 def _start_tag(element: Element) -> tuple[str, list[str | _Attribute | _Tag]]:
@@ -448,7 +449,8 @@ def _tag(text: str, units: list[re.Match[str]], start: int, end: int, items: lis
         for u in reversed(units)
         if u.start() >= end and not _has_items(u.group(3) or "", len(items))
     }
-    return _Tag(_pieces(text[start:end], items), before, tuple(after.items()))
+    others = [u.group(1).lower() for u in units if u.end() <= start or u.start() >= end]
+    return _Tag(_pieces(text[start:end], items), before, tuple(after.items()), tuple(dict.fromkeys(others)))
 
 
 def _has_items(text: str, count: int) -> bool:
