@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -41,7 +42,9 @@ class AppServer:
             "--log-level",
             "warning",
         ]
-        self.process = subprocess.Popen([*command, "--timeout-graceful-shutdown", "1"], cwd=ROOT)
+        # The application has settings of its own.
+        environment = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
+        self.process = subprocess.Popen([*command, "--timeout-graceful-shutdown", "1"], cwd=ROOT, env=environment)
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
             try:
