@@ -15,9 +15,10 @@ LAYERS: list[dict[str, str]] = [
     {"render": "values wire diff", "state": "fields codec tracking snapshots tickets"},
     {"template": "parts fragments scope expressions markup lower source codegen runtime debug cache backend"},
     {
-        "": "views events parameters decorators services navigation js streams tasks pubsub presence uploads components forms",
+        "": "views events parameters decorators services navigation js streams tasks pubsub presence uploads components"
+        " forms",
     },
-    {"live": "page registry workers limits websocket http"},
+    {"live": "page registry visitor workers limits websocket http"},
     {"": "routing asgi checks testing apps", "templatetags": "*", "management": "*"},
 ]
 

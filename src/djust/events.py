@@ -16,7 +16,6 @@ import inspect
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
 from types import SimpleNamespace
 from typing import Any, TypeVar, get_type_hints, overload
 
@@ -25,6 +24,7 @@ from django.conf import settings
 
 from djust.exceptions import HandlerError, ParameterError
 from djust.parameters import Converter, Refused, Unsupported, converter
+from djust.state.fields import per_class
 
 logger = logging.getLogger("djust")
 
@@ -137,11 +137,8 @@ class Handler:
             ) from error
 
 
-# View classes live as long as the process, so the cache may hold them.
-
-
-@cache
-def handlers_of(view_class: type) -> Mapping[str, Handler]:
+@per_class
+def handlers_of(view_class: type[Any]) -> Mapping[str, Handler]:
     """The handlers of a view class by name, inherited ones included; an override without decorator is not one."""
     return {
         name: _handler(view_class, name, function)
@@ -203,9 +200,9 @@ def _parameter(title: str, parameter: inspect.Parameter, hint: Any) -> Parameter
         convert = converter(hint) if annotated else None
     except Unsupported as error:
         raise TypeError(
-            f'{title}: parameter "{parameter.name}" is annotated {inspect.formatannotation(hint)}, and a browser cannot '
-            "send one. Use int, float, bool, str, Decimal, UUID, date, datetime, time, an Enum, a Literal, a dataclass, "
-            "list, dict, Optional or none."
+            f'{title}: parameter "{parameter.name}" is annotated {inspect.formatannotation(hint)}, and a browser '
+            "cannot send one. Use int, float, bool, str, Decimal, UUID, date, datetime, time, an Enum, a Literal, "
+            "a dataclass, list, dict, Optional or none."
         ) from error
     return Parameter(
         name=parameter.name,

@@ -55,7 +55,7 @@ def converter(annotation: Any) -> Converter | None:
         return _SIMPLE[annotation]
     if isinstance(annotation, NewType):
         return converter(annotation.__supertype__)
-    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
+    if isinstance(annotation, type):
         return _of_class(annotation)
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Union or origin is types.UnionType:

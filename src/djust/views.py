@@ -8,8 +8,8 @@
         def add(self):
             self.count += 1
 
-An instance holds what its author assigned, and what Django's own `View` puts there. Everything the machine needs to know
-about it stands in the page that owns it (`live/page.py`); until then a view is an ordinary class-based view of Django.
+An instance holds what its author assigned, and what Django's own `View` puts there. Everything the machine needs to
+know about it stands in the page that owns it (`live/page.py`); until then a view is an ordinary class-based view.
 `get` hands over to a *responder*, which `live/http.py` installs.
 """
 
@@ -18,7 +18,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from functools import cache, update_wrapper
+from functools import partial, update_wrapper
 from typing import Any, ClassVar, TypeAlias
 from weakref import WeakKeyDictionary
 
@@ -31,7 +31,7 @@ from django.utils.decorators import classonlymethod
 from django.utils.functional import classproperty
 from django.views.generic import View
 
-from djust.state.fields import public_state
+from djust.state.fields import per_class, public_state
 
 Answer: TypeAlias = HttpResponseBase | Coroutine[Any, Any, HttpResponseBase]
 Responder: TypeAlias = "Callable[[LiveView, HttpRequest], Answer]"
@@ -106,10 +106,12 @@ class LiveView(View):
 
 def _awaited(view: Callable[..., Answer]) -> Callable[..., Any]:
     """`view` with everything before `mount` in a thread: `setup`, `dispatch` and mixins such as LoginRequiredMixin
-    are synchronous and may query the database."""
+    are synchronous and may query the database.
+    """
 
     async def asynchronous(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        answer = await sync_to_async(view, thread_sensitive=True)(request, *args, **kwargs)
+        # The function of a view with asynchronous methods is marked as one itself, though it runs in a thread.
+        answer = await sync_to_async(partial(view, request, *args, **kwargs), thread_sensitive=True)()
         return await answer if inspect.isawaitable(answer) else answer
 
     return update_wrapper(asynchronous, view)
@@ -185,8 +187,8 @@ def mount_view(view: LiveView, request: HttpRequest) -> Any | Awaitable[Any]:
     return view.mount(request, **kwargs)
 
 
-@cache
-def mount_names(view_class: type[LiveView]) -> frozenset[str] | None:
+@per_class
+def mount_names(view_class: type[Any]) -> frozenset[str] | None:
     """The keyword arguments that `mount` names, or None if it takes all."""
     _, _, *parameters = inspect.signature(view_class.mount).parameters.values()
     if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):

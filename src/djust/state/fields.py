@@ -97,16 +97,19 @@ def computed_getters(view: object) -> dict[str, Callable[[], Any]]:
     return {name: partial(getattr, view, name) for name in computed_names(type(view))}
 
 
-# View classes live as long as the process, so the caches may hold them.
+def per_class(function: Callable[[type[Any]], T]) -> Callable[[type[Any]], T]:
+    """Call `function` once for each class. View classes live as long as the process, so the cache may hold them."""
+    # Type checkers do not take classes for hashable, as the cache asks.
+    return cast("Callable[[type[Any]], T]", cache(function))
 
 
-@cache
+@per_class
 def declared_names(view_class: type) -> tuple[str, ...]:
     """The public names of `state(…)` fields, own and inherited."""
     return tuple(name for name, _ in _members(view_class, State) if not name.startswith("_"))
 
 
-@cache
+@per_class
 def computed_names(view_class: type) -> frozenset[str]:
     """The public names of `computed` methods, own and inherited."""
     return frozenset(name for name, _ in _members(view_class, Computed) if not name.startswith("_"))
@@ -117,7 +120,7 @@ def _members(view_class: type, kind: type[T]) -> Iterator[tuple[str, T]]:
     for parent in view_class.__mro__:
         for name, member in vars(parent).items():
             if name not in seen and isinstance(member, kind):
-                yield name, cast("T", member)
+                yield name, member
             seen.add(name)
 
 

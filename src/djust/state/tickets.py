@@ -10,6 +10,7 @@ It can be read by whoever sees the page, so the binding is a keyed digest: it te
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import NamedTuple
 
 from django.core import signing
@@ -50,7 +51,7 @@ def load_ticket(text: object, max_age: float) -> Ticket:
     if not isinstance(text, str):
         raise TicketError(f"Expected a ticket: a signed text; got {type(text).__name__}.")
     try:
-        return Ticket(*signing.loads(text, salt=SALT, max_age=max_age))
+        return Ticket(*signing.loads(text, salt=SALT, max_age=timedelta(seconds=max_age)))
     except signing.SignatureExpired as error:
         ticket = Ticket(*signing.loads(text, salt=SALT))
         raise TicketError(

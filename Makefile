@@ -1,0 +1,70 @@
+# One target per job. `make help` lists them. Everything Python lives in .venv; nothing is taken from the machine's
+# own Python packages.
+
+PYTHON ?= python3
+BENCH ?= ../shared/bench
+VENV := .venv
+BIN := $(VENV)/bin
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+
+.DEFAULT_GOAL := help
+.PHONY: help install install-dev node-packages system-packages demo test check format client bench isolation clean
+
+help: ## list the targets
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 24
+
+# ---- what is installed --------------------------------------------------------------------------------------------
+
+$(VENV)/.created: scripts/create_venv.sh
+	@scripts/create_venv.sh $(PYTHON) $(VENV)
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/.created pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.created pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@ $(VENV)/.demo
+
+client/node_modules/.installed: client/package.json client/package-lock.json
+	@scripts/node_packages.sh $(VENV)
+	@touch $@
+
+install: $(VENV)/.demo ## create .venv and install djust with what the demo needs
+
+install-dev: $(VENV)/.dev ## the same with everything that the tests and gates need
+
+node-packages: install-dev client/node_modules/.installed
+
+system-packages:
+	@scripts/system_packages.sh
+
+# ---- what you can do ----------------------------------------------------------------------------------------------
+
+demo: install ## serve the demo at http://127.0.0.1:8000/ (Ctrl-C ends it)
+	@exec $(BIN)/python -m examples.services $(ARGS)
+
+test: system-packages node-packages ## install what the tests need; run every gate and every test
+	@scripts/test.sh $(VENV)
+
+check: node-packages ## format, lint and types of Python and TypeScript
+	@scripts/check.sh $(VENV)
+
+format: node-packages ## rewrite Python and TypeScript in the project's format
+	@scripts/format.sh $(VENV)
+
+client: node-packages ## build client/ into src/djust/static/
+	@cd client && ../scripts/with_node.sh ../$(VENV) npm run build
+
+bench: install-dev ## compare with other frameworks side by side (BENCH=path of the harness, ARGS=its options)
+	@scripts/bench.sh $(VENV) '$(BENCH)' $(ARGS)
+
+isolation: install-dev ## how long a click waits while twenty pages sit in a blocking handler
+	@$(BIN)/python -m benchmarks.isolation
+
+clean: ## remove everything that was built or installed
+	rm -rf $(VENV) .bench build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov .coverage client/node_modules
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,156 @@
+/**
+ * Small DOM operations that know nothing of plans: spans of siblings, parsing, attributes, moving.
+ *
+ * A `Span` is a run of siblings: everything in `parent` strictly between `before` and `after`; `null` means "from the
+ * first" or "to the last". `{parent: td, before: null, after: null}` is the whole content of a cell.
+ */
+import type { Namespace } from "./protocol";
+
+export interface Span {
+  readonly parent: Node;
+  readonly before: Node | null;
+  readonly after: Node | null;
+}
+
+interface MovingNode extends Node {
+  moveBefore?(node: Node, before: Node | null): void;
+}
+
+interface Policy {
+  createHTML(html: string): string;
+}
+
+interface PolicyFactory {
+  createPolicy(name: string, rules: Policy): Policy;
+}
+
+/** Marks the nodes we add to the page beside the template's: the script tag, the banner, the error overlay. */
+export const OWN = "data-djust";
+
+const HTML_NAMESPACE = "http://www.w3.org/1999/xhtml";
+const PREFIXES: Record<string, string> = {
+  xlink: "http://www.w3.org/1999/xlink",
+  xml: "http://www.w3.org/XML/1998/namespace",
+  xmlns: "http://www.w3.org/2000/xmlns/",
+};
+const WRAPPERS = ["", "svg", "math"];
+
+const identity: Policy = { createHTML: (html) => html };
+
+function makePolicy(): Policy {
+  try {
+    const factory = (window as { trustedTypes?: PolicyFactory }).trustedTypes;
+    return factory?.createPolicy("djust", identity) ?? identity;
+  } catch {
+    // The page's CSP does not list our policy: plain strings are the only thing left to try.
+    return identity;
+  }
+}
+
+const policy = makePolicy();
+
+export const isElement = (node: Node | null | undefined): node is Element => node?.nodeType === 1;
+export const isText = (node: Node | null | undefined): node is Text => node?.nodeType === 3;
+export const isComment = (node: Node | null | undefined): node is Comment => node?.nodeType === 8;
+export const isMark = (node: Node | null, data: string): boolean => isComment(node) && node.data === data;
+
+/** `value`, or an error that leads to a resync: the page is not what the frame took it for. */
+export function must<T>(value: T | null | undefined, what: string): T {
+  if (value == null) throw new Error(`${what} is missing`);
+  return value;
+}
+
+// Parsing. Documents of templates are inert: nothing loads, no custom element wakes, and scripts never run, not even
+// after they were inserted.
+
+/** The nodes of `html` under one parent, parsed as in a template, or inside `<svg>` or `<math>`. */
+export function parse(html: string, namespace: Namespace = 0): Node {
+  const template = document.createElement("template");
+  const wrapper = WRAPPERS[namespace];
+  template.innerHTML = policy.createHTML(wrapper ? `<${wrapper}>${html}</${wrapper}>` : html);
+  return (wrapper && template.content.firstChild) || template.content;
+}
+
+/** The nodes of `html` as the parser makes them inside `parent`, under a copy of it. */
+export function parseInside(parent: Node, html: string, namespace: Namespace): Node {
+  if (!isElement(parent)) return parse(html, namespace);
+  const inert = document.createElement("template").content.ownerDocument;
+  const shell = inert.importNode(parent, false);
+  shell.innerHTML = policy.createHTML(html);
+  return shell;
+}
+
+/** The root element of a whole document. */
+export const parseDocument = (html: string): Element =>
+  new DOMParser().parseFromString(policy.createHTML(html), "text/html").documentElement;
+
+// Attributes
+
+/** Sets an attribute as the parser would, or removes it (`null`); equal values are not written again. */
+export function setAttribute(element: Element, name: string, value: string | null): void {
+  if (value === null) element.removeAttribute(name);
+  else if (element.getAttribute(name) !== value) addAttribute(element, name, value);
+}
+
+/** `setAttribute` for an element that is known not to have the value. */
+export function addAttribute(element: Element, name: string, value: string): void {
+  const colon = name.indexOf(":");
+  const space = colon > 0 && element.namespaceURI !== HTML_NAMESPACE && PREFIXES[name.slice(0, colon)];
+  if (space) element.setAttributeNS(space, name, value);
+  else {
+    try {
+      element.setAttribute(name, value);
+    } catch {
+      setOddAttribute(element, name, value);
+    }
+  }
+}
+
+/** Names like `@click` that only the parser accepts in older browsers. */
+function setOddAttribute(element: Element, name: string, value: string): void {
+  const holder = parse(`<i ${name}></i>`).firstChild as Element;
+  const attribute = must(holder.attributes[0], name);
+  holder.removeAttributeNode(attribute);
+  attribute.value = value;
+  element.setAttributeNode(attribute);
+}
+
+/** Adds a class for a while; the function that takes it away leaves no empty attribute behind. */
+export function addClass(element: Element, name: string): () => void {
+  const bare = !element.hasAttribute("class");
+  element.classList.add(name);
+  return () => {
+    element.classList.remove(name);
+    if (bare && !element.classList.length) element.removeAttribute("class");
+  };
+}
+
+// Spans
+
+/** The whole content of an element. What we added to the page ourselves is not part of it. */
+export function content(element: Element): Span {
+  const parent = element instanceof HTMLTemplateElement ? element.content : element;
+  const shared = parent === document.body || parent === document.head;
+  const own = shared ? element.querySelector(`:scope>[${OWN}]`) : null;
+  return { parent, before: null, after: own };
+}
+
+export const first = ({ parent, before }: Span): Node | null =>
+  before ? before.nextSibling : parent.firstChild;
+
+export function clear(span: Span): void {
+  if (!span.before && !span.after) span.parent.textContent = "";
+  else
+    for (let node = first(span); node && node !== span.after; node = first(span))
+      node.parentNode?.removeChild(node);
+}
+
+/** Moves connected nodes without resetting them (focus, frames, animations) where the browser can. */
+export function move(parent: MovingNode, nodes: readonly Node[], before: Node | null): void {
+  const focused = document.activeElement;
+  for (const node of nodes) {
+    if (parent.moveBefore && node.isConnected && parent.isConnected) parent.moveBefore(node, before);
+    else parent.insertBefore(node, before);
+  }
+  if (focused !== document.activeElement) (focused as HTMLElement).focus({ preventScroll: true });
+}

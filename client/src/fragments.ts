@@ -1,0 +1,268 @@
+/**
+ * Fragments: what the server told us about pieces of the template, and how to find their parts in the page.
+ *
+ * A plan `[[0, 1], [["@class"], ["t"], "t"]]` compiles to
+ *
+ *     anchors  [{element: true, closed: false}, {element: true, closed: true}, {element: false, closed: true}]
+ *     parts    [{kind: "@", name: "class", anchor: 0}, {kind: "t", anchor: 1}, {kind: "t", anchor: 2}]
+ *
+ * A `Place` holds the nodes of the anchors in one copy of the fragment: for an element anchor the element, for a comment
+ * anchor the two comments. Places are found by marks in what the server rendered (`locate`), by comparison with the
+ * skeleton where the marks alone would not tell one fragment from another (`match`), and by position in what is
+ * cloned from the skeleton (`follow`).
+ */
+import { isElement, isMark, must, parse } from "./dom";
+import { BRANCH, CLOSE, LOOP, MARK, OPEN, RAW, TAG, TEXT, WHOLE } from "./marks";
+import type { Entry, Namespace, WirePlan } from "./protocol";
+
+export interface Part {
+  readonly kind: string;
+  /** The name of an attribute; of a tag part the names of the element's other attributes, with commas. */
+  readonly name: string;
+  /** The number of the fragment of a loop's rows. */
+  readonly rows: number;
+  readonly anchor: number;
+}
+
+interface Anchor {
+  readonly element: boolean;
+  /** What it contains belongs to its part. */
+  readonly closed: boolean;
+}
+
+export interface Plan {
+  /** The plan without the numbers of fragments, which mean nothing after an `all` frame. */
+  readonly text: string;
+  readonly whole: boolean;
+  /** Rows that are one element each. */
+  readonly single: boolean;
+  readonly lead: number;
+  readonly trail: number;
+  readonly anchors: Anchor[];
+  readonly parts: Part[];
+  /** No part holds other fragments. */
+  readonly leaf: boolean;
+}
+
+export interface Fragment {
+  readonly plan: Plan;
+  skeleton: string | undefined;
+  namespace: Namespace;
+  stencil?: Stencil;
+}
+
+/** A parsed skeleton: its top nodes, and the steps that lead over its anchors. */
+export interface Stencil {
+  readonly nodes: readonly ChildNode[];
+  readonly route: readonly Step[];
+}
+
+export interface Place {
+  nodes: Node[];
+  ends: (Node | null)[];
+}
+
+const DOWN = 0;
+const NEXT = 1;
+const UP = 2;
+const TAKE = 3;
+type Step = typeof DOWN | typeof NEXT | typeof UP | typeof TAKE;
+
+const CONTENT = new Set([TEXT, BRANCH, LOOP, RAW]);
+
+// Plans
+
+export function compile([shape, anchors]: WirePlan): Plan {
+  const [lead, trail] = shape || [0, 0];
+  const parts = anchors.flatMap((anchor, at) => descriptors(anchor).map((d) => part(d, at)));
+  return {
+    text: JSON.stringify([shape, anchors]).replace(/"(=?l)\d+/g, '"$1'),
+    whole: anchors[0]?.[0] === WHOLE,
+    single: shape !== 0,
+    lead,
+    trail,
+    anchors: anchors.map((anchor) => ({
+      element: typeof anchor !== "string",
+      closed: descriptors(anchor).some((d) => CONTENT.has(d.charAt(0))),
+    })),
+    parts,
+    leaf: !parts.some(({ kind }) => kind === BRANCH || kind === LOOP),
+  };
+}
+
+const descriptors = (anchor: string | string[]): string[] =>
+  typeof anchor === "string" ? [anchor.replace(WHOLE, "")] : anchor;
+
+function part(descriptor: string, anchor: number): Part {
+  const kind = descriptor.charAt(0);
+  const name = descriptor.slice(1);
+  return { kind, name, rows: kind === LOOP ? Number(name) : -1, anchor };
+}
+
+/** The fragments of one page by number. Entries may complete what came before: a plan first, its skeleton later. */
+export class Fragments {
+  private readonly known: Fragment[] = [];
+
+  constructor(entries: readonly Entry[] = []) {
+    this.add(entries);
+  }
+
+  add(entries: readonly Entry[]): void {
+    for (const [number, plan, skeleton, namespace = 0] of entries) {
+      if (plan) this.known[number] = { plan: compile(plan), skeleton, namespace };
+      else Object.assign(this.get(number), { skeleton, namespace });
+    }
+  }
+
+  get(number: number): Fragment {
+    return must(this.known[number], `fragment ${number}`);
+  }
+}
+
+/** Whether two fragments, perhaps of different numberings, are one; the rows of their loops are not looked at. */
+export const same = (a: Fragment, b: Fragment): boolean =>
+  a === b || (a.skeleton === b.skeleton && a.plan.text === b.plan.text && a.namespace === b.namespace);
+
+// Finding parts by marks
+
+/** The anchors among the siblings from `node` up to `end`, in document order. */
+export function locate(plan: Plan, node: Node | null, end: Node | null): Place {
+  const place: Place = { nodes: [], ends: [] };
+  if (plan.whole) return place;
+  visit(plan, node, end, place);
+  if (place.nodes.length < plan.anchors.length) throw new Error("fewer marks than the plan has");
+  return place;
+}
+
+function visit(plan: Plan, from: Node | null, end: Node | null, place: Place): void {
+  for (let node = from; node && node !== end; node = node.nextSibling) {
+    if (place.nodes.length === plan.anchors.length) return;
+    if (isElement(node)) visitElement(plan, node, place);
+    else if (isMark(node, OPEN)) node = take(plan, place, node, closing(node));
+  }
+}
+
+function visitElement(plan: Plan, element: Element, place: Place): void {
+  const marked = element.hasAttribute(MARK);
+  const anchor = plan.anchors[place.nodes.length];
+  if (marked) take(plan, place, element, null);
+  // The content of a template element is not among its children, so there is nothing to enter.
+  if (!marked || !anchor?.closed) visit(plan, element.firstChild, null, place);
+}
+
+function take(plan: Plan, place: Place, node: Node, end: Node | null): Node {
+  const anchor = plan.anchors[place.nodes.length];
+  if (anchor?.element !== isElement(node)) throw new Error("marks and plan differ");
+  place.nodes.push(node);
+  place.ends.push(end);
+  return end ?? node;
+}
+
+/** The comment that ends what `open` begins. */
+export function closing(open: Node): Node {
+  let depth = 1;
+  let node: Node | null = open;
+  while (depth && node) {
+    node = node.nextSibling;
+    if (isMark(node, OPEN)) depth++;
+    else if (isMark(node, CLOSE)) depth--;
+  }
+  return must(node, "a closing mark");
+}
+
+// Skeletons
+
+export function stencil(fragment: Fragment): Stencil {
+  fragment.stencil ??= cut(fragment);
+  return fragment.stencil;
+}
+
+function cut({ plan, skeleton, namespace }: Fragment): Stencil {
+  const root = parse(must(skeleton, "a skeleton"), namespace);
+  const route: Step[] = [];
+  const { nodes } = locate(plan, root.firstChild, null);
+  plot(route, root.firstChild, nodes);
+  return { nodes: [...root.childNodes], route };
+}
+
+/** The steps from `node` over all `targets` that follow it. */
+function plot(route: Step[], from: Node | null, targets: Node[]): void {
+  for (let node = from; node && targets.length; node = node.nextSibling) {
+    if (node !== from) route.push(NEXT);
+    if (node === targets[0]) {
+      route.push(TAKE);
+      targets.shift();
+    }
+    if (targets.some((target) => node.contains(target))) {
+      route.push(DOWN);
+      plot(route, node.firstChild, targets);
+      if (targets.length) route.push(UP);
+    }
+  }
+}
+
+/** The nodes that the route takes from `start`, the first node of a clone. */
+export function follow(route: readonly Step[], start: Node): Node[] {
+  const nodes: Node[] = [];
+  let node: Node | null = start;
+  for (const step of route) {
+    if (step === TAKE) nodes.push(node as Node);
+    else if (step === NEXT) node = (node as Node).nextSibling;
+    else node = step === DOWN ? (node as Node).firstChild : (node as Node).parentNode;
+  }
+  return nodes;
+}
+
+// Comparison with the skeleton
+
+/** The place of `fragment` if exactly it stands from `node` up to `end`, or null. */
+export function match(fragment: Fragment, node: Node | null, end: Node | null): Place | null {
+  const place: Place = { nodes: [], ends: [] };
+  if (fragment.plan.whole) return place;
+  const [model = null] = stencil(fragment).nodes;
+  return alike(fragment.plan, model, node, end, place) ? place : null;
+}
+
+/** `match` for a row that is one element: the white space around it is not looked at. */
+export function matchRow(fragment: Fragment, row: Element): Place | null {
+  const place: Place = { nodes: [], ends: [] };
+  const model = stencil(fragment).nodes.find(isElement);
+  return model && alikeElements(fragment.plan, model, row, place) ? place : null;
+}
+
+function alike(plan: Plan, model: Node | null, node: Node | null, end: Node | null, place: Place): boolean {
+  let [a, b] = [model, node];
+  for (; a; a = a.nextSibling, b = b.nextSibling) {
+    if (!b || b === end || a.nodeType !== b.nodeType) return false;
+    if (isMark(a, OPEN) && isMark(b, OPEN)) {
+      a = closing(a);
+      b = take(plan, place, b, closing(b));
+    } else if (isElement(a) ? !alikeElements(plan, a, b as Element, place) : a.nodeValue !== b.nodeValue)
+      return false;
+  }
+  return b === end;
+}
+
+function alikeElements(plan: Plan, a: Element, b: Element, place: Place): boolean {
+  const at = place.nodes.length;
+  const anchor = a.hasAttribute(MARK) ? plan.anchors[at] : undefined;
+  if (
+    a.nodeName !== b.nodeName ||
+    !alikeAttributes(a, b, anchor && plan.parts.filter((p) => p.anchor === at))
+  )
+    return false;
+  if (anchor) take(plan, place, b, null);
+  if (anchor?.closed) return true;
+  if (a instanceof HTMLTemplateElement) return a.innerHTML === b.innerHTML;
+  return alike(plan, a.firstChild, b.firstChild, null, place);
+}
+
+/** Whether `b` has the attributes of `a` and no others, except those that parts write. */
+function alikeAttributes(a: Element, b: Element, parts: Part[] = []): boolean {
+  const free = parts.some(({ kind }) => kind === TAG);
+  const written = new Set(parts.map(({ name }) => name));
+  return (
+    [...a.attributes].every(({ name, value }) => b.getAttribute(name) === value || free) &&
+    (free || [...b.attributes].every(({ name }) => a.hasAttribute(name) || written.has(name)))
+  );
+}

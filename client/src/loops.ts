@@ -1,0 +1,99 @@
+/**
+ * Loops: the order of rows, in the list and in the page.
+ *
+ * Rows of one element carry `lead` characters of white space before and `trail` after it; neighbours share one text
+ * node until something happens between them. Other rows reach from their comment to the next row's. A row is known by
+ * its root: the element or the comment.
+ *
+ * Example of a change of `[a, b, c, d]` by removes `[0, 1]`, moves `[2, 0]`, inserts `[1, [x]]`: the removes leave
+ * `[b, c, d]`, `d` moves to 0, `x` is inserted at 1, `b` and `c` fill the other places: `[d, x, b, c]`.
+ */
+import { first, isElement, isMark, isText, move, must, type Span } from "./dom";
+import { closing } from "./fragments";
+import { MARK, OPEN, ROW } from "./marks";
+
+export interface RowShape {
+  readonly single: boolean;
+  readonly lead: number;
+  readonly trail: number;
+}
+
+/** Rows that come to stand together, the first of them at `at` of the final list. */
+export interface Block<R> {
+  readonly at: number;
+  readonly rows: readonly R[];
+  readonly nodes: readonly Node[];
+}
+
+/** `[[a, b], [c, d]]` of the flat list `[a, b, c, d]`. */
+export function pairs<A, B>(flat: readonly (A | B)[] | 0 | undefined): [A, B][] {
+  const list: [A, B][] = [];
+  for (let at = 0; flat && at < flat.length; at += 2) list.push([flat[at] as A, flat[at + 1] as B]);
+  return list;
+}
+
+/** The roots of the rows that stand in `span`. */
+export function findRows(span: Span, { single }: RowShape): ChildNode[] {
+  const roots: ChildNode[] = [];
+  for (let node = first(span); node && node !== span.after; node = node.nextSibling) {
+    if (single ? isElement(node) && node.hasAttribute(MARK) : isMark(node, ROW))
+      roots.push(node as ChildNode);
+    else if (isMark(node, OPEN)) node = closing(node);
+  }
+  return roots;
+}
+
+/** The nodes of the row with `root`; `end` is the root of the next row or the end of the loop. */
+export function rowNodes(root: ChildNode, end: Node | null, { single, lead, trail }: RowShape): ChildNode[] {
+  const last = single ? edge(root, trail, false).nextSibling : end;
+  const nodes: ChildNode[] = [];
+  for (let node: ChildNode | null = rowStart(root, lead); node && node !== last; node = node.nextSibling)
+    nodes.push(node);
+  return nodes;
+}
+
+/** The first node of the row with `root`, split off from the row before. */
+export const rowStart = (root: ChildNode, lead: number): ChildNode => edge(root, lead, true);
+
+/** The outermost of the text nodes that hold `count` characters before or after `root`. */
+function edge(root: ChildNode, count: number, back: boolean): ChildNode {
+  let node = root;
+  for (let left = count; left > 0; ) {
+    const text = back ? node.previousSibling : node.nextSibling;
+    if (!isText(text)) break;
+    const { length } = text;
+    if (length <= left) node = text;
+    else if (back) node = text.splitText(length - left);
+    else {
+      text.splitText(left);
+      node = text;
+    }
+    left -= length;
+  }
+  return node;
+}
+
+/** The final order: `rows` without those that are in `blocks`, which stand where they say. */
+export function arrange<R>(rest: readonly R[], blocks: readonly Block<R>[]): R[] {
+  const final: R[] = [];
+  let next = 0;
+  for (const { at, rows } of blocks) {
+    while (final.length < at) final.push(must(rest[next++], "a row"));
+    for (const row of rows) final.push(row);
+  }
+  while (next < rest.length) final.push(rest[next++] as R);
+  return final;
+}
+
+/** Puts the nodes of `blocks` into the page; from the last to the first, so that what follows is in place already. */
+export function place<R>(
+  final: readonly R[],
+  blocks: readonly Block<R>[],
+  span: Span,
+  start: (row: R) => Node,
+): void {
+  for (const { at, rows, nodes } of [...blocks].reverse()) {
+    const next = final[at + rows.length];
+    move(span.parent, nodes, next === undefined ? span.after : start(next));
+  }
+}

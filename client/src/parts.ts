@@ -1,0 +1,488 @@
+/**
+ * Parts: writes values into the page and creates what is not there yet.
+ *
+ * A `Tree` is the page as the server knows it. It holds an `Instance` for every fragment whose parts were needed so far:
+ * the nodes of its anchors, and what stands in its branches and loops. A row that was never touched is just its root
+ * node, because binding it later costs nothing that binding it now would not.
+ *
+ *     tree.update([0, "x"])   writes "x" into part 0 of the root fragment
+ *     tree.assign([…])        brings all parts of the root to the given values, keeping what is there
+ */
+import {
+  addAttribute,
+  clear,
+  content,
+  first,
+  isElement,
+  isMark,
+  isText,
+  must,
+  parseInside,
+  type Span,
+  setAttribute,
+} from "./dom";
+import {
+  closing,
+  type Fragment,
+  Fragments,
+  follow,
+  locate,
+  match,
+  matchRow,
+  type Part,
+  type Place,
+  same,
+  stencil,
+} from "./fragments";
+import { arrange, type Block, findRows, pairs, place, rowNodes, rowStart } from "./loops";
+import { ATTRIBUTE, BRANCH, CLOSE, LOOP, MARK, OPEN, RAW, ROW, TAG } from "./marks";
+import type {
+  BranchChange,
+  BranchValue,
+  Change,
+  Diff,
+  Entry,
+  LoopChange,
+  RowsValue,
+  TagValue,
+  TextValue,
+  Value,
+  Values,
+} from "./protocol";
+import { isLive, morph, type Writer } from "./regions";
+
+type Row = ChildNode | Instance;
+
+/** One copy of a fragment in the page. `root`: of a row, its element or comment. */
+interface Instance extends Place {
+  fragment: Fragment;
+  root: ChildNode | null;
+  /** By part: what stands in its branches and loops, as far as it is known. */
+  inner: (Branch | Loop | undefined)[];
+}
+
+interface Branch {
+  fragment: Fragment;
+  instance: Instance | null;
+}
+
+interface Loop {
+  fragment: Fragment;
+  rows: Row[];
+}
+
+const DOCUMENT: Span = { parent: document, before: null, after: null };
+
+export class Tree {
+  private fragments = new Fragments();
+  private root: Instance | null = null;
+  /** The element whose text the user is editing: nothing is written into it. */
+  private edited: Element | null = null;
+
+  constructor(private readonly writer: Writer) {}
+
+  register(entries: readonly Entry[]): void {
+    this.fragments.add(entries);
+  }
+
+  update(diff: Diff): void {
+    this.edited = editedElement();
+    this.root ??= instantiate(this.fragments.get(0), null, bindRoot(this.fragments.get(0)));
+    this.change(this.root, diff, DOCUMENT);
+  }
+
+  /** Replaces all numbers by those of `entries` and brings the page to `values`. */
+  assign(values: Values, entries: readonly Entry[]): void {
+    this.edited = editedElement();
+    this.fragments = new Fragments(entries);
+    const fragment = this.fragments.get(0);
+    const known = this.root && same(this.root.fragment, fragment) ? this.root : null;
+    this.root = instantiate(fragment, null, known ?? bindRoot(fragment), known?.inner);
+    this.assignParts(this.root, values, DOCUMENT);
+  }
+
+  /** Drops what is known of the page, after a failure that may have left it half changed. */
+  forget(): void {
+    this.root = null;
+  }
+
+  // Changes
+
+  private change(instance: Instance, diff: Diff, span: Span): void {
+    for (let at = 0; at < diff.length; at += 2)
+      this.changePart(instance, diff[at] as number, diff[at + 1] as Change, span);
+  }
+
+  private changePart(instance: Instance, index: number, change: Change, span: Span): void {
+    const part = must(instance.fragment.plan.parts[index], "a part");
+    if (part.kind === BRANCH) {
+      this.changeBranch(instance, index, change as BranchChange, spanOf(instance, part, span));
+    } else if (part.kind === LOOP) {
+      this.changeLoop(instance, index, change as LoopChange, spanOf(instance, part, span));
+    } else this.write(instance, part, change as Value, span);
+  }
+
+  private changeBranch(instance: Instance, index: number, change: BranchChange, span: Span): void {
+    const [number, diff, inside] = change;
+    if (inside) this.change(this.branchAt(instance, index, number as number, span), diff as Diff, span);
+    else this.replaceBranch(instance, index, change as BranchValue, span);
+  }
+
+  private branchAt(instance: Instance, index: number, number: number, span: Span): Instance {
+    const fragment = this.fragments.get(number);
+    const branch = (instance.inner[index] as Branch | undefined) ?? { fragment, instance: null };
+    if (branch.fragment !== fragment) throw new Error("another branch stands here");
+    instance.inner[index] = branch;
+    return this.bindBranch(branch, span);
+  }
+
+  private bindBranch(branch: Branch, span: Span): Instance {
+    const { fragment } = branch;
+    branch.instance ??= instantiate(fragment, null, locate(fragment.plan, first(span), span.after));
+    return branch.instance;
+  }
+
+  private replaceBranch(instance: Instance, index: number, value: BranchValue, span: Span): void {
+    clear(span);
+    const batch = document.createDocumentFragment();
+    instance.inner[index] = this.createBranch(value, batch);
+    span.parent.insertBefore(batch, span.after);
+  }
+
+  private changeLoop(instance: Instance, index: number, change: LoopChange, span: Span): void {
+    const loop = this.loopAt(instance, index, span);
+    const [updates, removes, moves, inserts] = change;
+    for (const [at, diff] of pairs<number, Diff>(updates))
+      this.change(bindRow(loop, at, span), diff, rowSpan(loop, at, span));
+    if (removes) removeRows(loop, pairs(removes), span);
+    if (moves || inserts) this.placeRows(loop, pairs(moves), pairs<number, Values[]>(inserts), span);
+  }
+
+  private loopAt(instance: Instance, index: number, span: Span): Loop {
+    let loop = instance.inner[index] as Loop | undefined;
+    if (!loop) {
+      const { rows } = instance.fragment.plan.parts[index] as Part;
+      const fragment = this.fragments.get(rows);
+      loop = { fragment, rows: findRows(span, fragment.plan) };
+      instance.inner[index] = loop;
+    }
+    return loop;
+  }
+
+  private placeRows(loop: Loop, moves: [number, number][], inserts: [number, Values[]][], span: Span): void {
+    const { fragment, rows } = loop;
+    const moved = new Set<number>();
+    const blocks: Block<Row>[] = moves.map(([from, at]) => {
+      moved.add(from);
+      return { at, rows: [must(rows[from], "a row")], nodes: nodesOf(loop, from, span) };
+    });
+    for (const [at, list] of inserts) {
+      const batch = document.createDocumentFragment();
+      const created = list.map((values) => this.createRow(fragment, values, batch));
+      blocks.push({ at, rows: created, nodes: [batch] });
+    }
+    blocks.sort((a, b) => a.at - b.at);
+    const rest = moved.size ? rows.filter((_, at) => !moved.has(at)) : rows;
+    loop.rows = arrange(rest, blocks);
+    place(loop.rows, blocks, span, (row) => rowStart(rootOf(row), fragment.plan.lead));
+  }
+
+  // Single values
+
+  private write(instance: Instance, part: Part, value: Value, span: Span, gently = false): void {
+    const element = instance.nodes[part.anchor] as Element;
+    if (part.kind === ATTRIBUTE) this.writeAttribute(element, part.name, `${value}`, gently);
+    else if (part.kind === TAG) this.writeTag(element, part.name, value as TagValue, gently);
+    else if (part.kind === RAW && element.nodeName === "TEXTAREA")
+      this.writer(element, "value", `${value}`, gently);
+    else this.writeContent(spanOf(instance, part, span), value as TextValue, instance.fragment);
+  }
+
+  private writeAttribute(element: Element, name: string, value: string | null, gently: boolean): void {
+    if (isLive(element, name)) this.writer(element, name, value, gently);
+    else setAttribute(element, name, value);
+  }
+
+  private writeTag(element: Element, others: string, value: TagValue, gently: boolean): void {
+    for (const name of Object.keys(value)) this.writeAttribute(element, name, value[name] as string | null, gently);
+    if (!gently) return;
+    // What neither the template names nor the value holds was the part's before.
+    const rest = new Set([MARK, ...others.split(","), ...Object.keys(value)]);
+    for (const { name } of [...element.attributes])
+      if (!rest.has(name)) this.writeAttribute(element, name, null, gently);
+  }
+
+  private writeContent(span: Span, value: TextValue, { namespace }: Fragment): void {
+    if (this.edited?.contains(span.parent)) return;
+    if (typeof value === "object") morph(span, value[0], namespace, this.writer);
+    else writeText(span, `${value}`);
+  }
+
+  // Creation. Everything is appended to a parent that is not in the page yet.
+
+  private createBranch([number, values]: BranchValue, parent: Node): Branch | undefined {
+    if (number === undefined) return undefined;
+    const fragment = this.fragments.get(number);
+    const nodes = clone(fragment, parent);
+    const inner = this.fill(fragment, nodes, values as Values, parent);
+    return { fragment, instance: fragment.plan.leaf ? null : created(fragment, null, nodes, inner) };
+  }
+
+  private createRow(fragment: Fragment, values: Values, parent: Node): Row {
+    const { leaf, single } = fragment.plan;
+    const comment = single ? null : parent.appendChild(document.createComment(ROW));
+    const nodes = clone(fragment, parent);
+    const root = comment ?? (nodes[0] as ChildNode);
+    const inner = this.fill(fragment, nodes, values, parent);
+    return leaf ? root : created(fragment, root, nodes, inner);
+  }
+
+  private fill(fragment: Fragment, nodes: Node[], values: Values, parent: Node): Instance["inner"] {
+    const { parts, whole } = fragment.plan;
+    const inner: Instance["inner"] = [];
+    for (let at = 0; at < parts.length; at++) {
+      const { kind, name, anchor } = parts[at] as Part;
+      const value = values[at] as Value;
+      const node = whole ? parent : (nodes[anchor] as Element);
+      if (kind === ATTRIBUTE) addAttribute(node as Element, name, `${value}`);
+      else if (kind === TAG) this.writeNewTag(node as Element, value as TagValue);
+      else inner[at] = this.fillContent(fragment, parts[at] as Part, node, value);
+    }
+    return inner;
+  }
+
+  private writeNewTag(element: Element, value: TagValue): void {
+    for (const name of Object.keys(value)) setAttribute(element, name, value[name] as string | null);
+  }
+
+  private fillContent(fragment: Fragment, part: Part, node: Node, value: Value): Branch | Loop | undefined {
+    if (part.kind === BRANCH || part.kind === LOOP) return this.fillInner(part, node, value);
+    if (typeof value === "object") {
+      const context = node.nodeType === 8 ? (node.parentNode as Node) : node;
+      insert(node, importContent(parseInside(context, (value as [string])[0], fragment.namespace)));
+    } else if (value !== "") insert(node, document.createTextNode(lineStart(node, `${value}`)));
+    return undefined;
+  }
+
+  private fillInner(part: Part, node: Node, value: Value): Branch | Loop | undefined {
+    const batch = document.createDocumentFragment();
+    const inner =
+      part.kind === BRANCH
+        ? this.createBranch(value as BranchValue, batch)
+        : this.createLoop(part.rows, value as RowsValue, batch);
+    insert(node, batch);
+    return inner;
+  }
+
+  private createLoop(number: number, rows: RowsValue, parent: Node): Loop | undefined {
+    if (!rows.length) return undefined;
+    const fragment = this.fragments.get(number);
+    return { fragment, rows: rows.map((values) => this.createRow(fragment, values, parent)) };
+  }
+
+  // Assignment
+
+  private assignParts(instance: Instance, values: Values, span: Span): void {
+    const { parts } = instance.fragment.plan;
+    parts.forEach((part, index) => {
+      const value = must(values[index], "a value");
+      const own = part.kind === BRANCH || part.kind === LOOP ? spanOf(instance, part, span) : span;
+      if (part.kind === BRANCH) this.assignBranch(instance, index, value as BranchValue, own);
+      else if (part.kind === LOOP) this.assignLoop(instance, index, value as RowsValue, own);
+      else {
+        this.write(instance, part, value, own, true);
+      }
+    });
+  }
+
+  private assignBranch(instance: Instance, index: number, value: BranchValue, span: Span): void {
+    const [number, values] = value;
+    const fragment = number === undefined ? null : this.fragments.get(number);
+    const known = fragment && this.knownBranch(instance, index, fragment, span);
+    if (known) {
+      instance.inner[index] = { fragment, instance: known };
+      this.assignParts(known, values as Values, span);
+    } else this.replaceBranch(instance, index, value, span);
+  }
+
+  /** The instance that stands in a branch if it is one of `fragment`. */
+  private knownBranch(instance: Instance, index: number, fragment: Fragment, span: Span): Instance | null {
+    const branch = instance.inner[index] as Branch | undefined;
+    if (branch && same(branch.fragment, fragment)) {
+      const { inner, ...place } = this.bindBranch(branch, span);
+      return instantiate(fragment, null, place, inner);
+    }
+    const place = match(fragment, first(span), span.after);
+    return place && instantiate(fragment, null, place);
+  }
+
+  private assignLoop(instance: Instance, index: number, values: RowsValue, span: Span): void {
+    const { rows: number } = instance.fragment.plan.parts[index] as Part;
+    if (!values.length) {
+      clear(span);
+      instance.inner[index] = undefined;
+      return;
+    }
+    const loop = this.knownLoop(instance.inner[index] as Loop | undefined, this.fragments.get(number), span);
+    instance.inner[index] = loop;
+    const spare = loop.rows.length - values.length;
+    if (spare > 0) removeRows(loop, [[values.length, spare]], span);
+    loop.rows.forEach((_, at) => {
+      this.assignParts(bindRow(loop, at, span), values[at] as Values, rowSpan(loop, at, span));
+    });
+    if (spare < 0) this.placeRows(loop, [], [[loop.rows.length, values.slice(loop.rows.length)]], span);
+  }
+
+  /** The loop in `span` if its rows are of `fragment`, else an empty one in its place. */
+  private knownLoop(loop: Loop | undefined, fragment: Fragment, span: Span): Loop {
+    if (loop && same(loop.fragment, fragment))
+      return { fragment, rows: loop.rows.map((row) => renewed(row, fragment)) };
+    const rows = matchRows(fragment, span);
+    if (!rows) clear(span);
+    return { fragment, rows: rows ?? [] };
+  }
+}
+
+// Instances
+
+function instantiate(
+  fragment: Fragment,
+  root: ChildNode | null,
+  { nodes, ends }: Place,
+  inner: Instance["inner"] = [],
+): Instance {
+  return { fragment, root, nodes, ends, inner };
+}
+
+const created = (
+  fragment: Fragment,
+  root: ChildNode | null,
+  nodes: Node[],
+  inner: Instance["inner"],
+): Instance => ({
+  fragment,
+  root,
+  nodes,
+  ends: nodes.map((node) => (isElement(node) ? null : closing(node))),
+  inner,
+});
+
+function bindRoot({ plan }: Fragment): Place {
+  gatherMarks();
+  return locate(plan, document.firstChild, null);
+}
+
+/** Comments that stand before the body began were put beside the root element: they go where their content is. */
+function gatherMarks(): void {
+  const strays = [...document.childNodes].filter((node) => isMark(node, OPEN) || isMark(node, CLOSE));
+  document.body.prepend(...strays);
+}
+
+/** Where the content of `part` stands; `span` is the range of the whole instance. */
+function spanOf({ fragment, nodes, ends }: Instance, { anchor }: Part, span: Span): Span {
+  if (fragment.plan.whole) return span;
+  const node = nodes[anchor] as Node;
+  const after = ends[anchor];
+  return after ? { parent: node.parentNode as Node, before: node, after } : content(node as Element);
+}
+
+function editedElement(): Element | null {
+  const active = document.activeElement as HTMLElement | null;
+  return active?.isContentEditable ? active : null;
+}
+
+// Rows
+
+const rootOf = (row: Row): ChildNode => (row instanceof Node ? row : (row.root as ChildNode));
+
+const endOf = ({ rows }: Loop, at: number, span: Span): Node | null => {
+  const next = rows[at + 1];
+  return next ? rootOf(next) : span.after;
+};
+
+const rowSpan = (loop: Loop, at: number, span: Span): Span => ({
+  parent: span.parent,
+  before: rootOf(loop.rows[at] as Row),
+  after: endOf(loop, at, span),
+});
+
+const nodesOf = (loop: Loop, at: number, span: Span): ChildNode[] =>
+  rowNodes(rootOf(must(loop.rows[at], "a row")), endOf(loop, at, span), loop.fragment.plan);
+
+function bindRow(loop: Loop, at: number, span: Span): Instance {
+  const row = must(loop.rows[at], "a row");
+  if (!(row instanceof Node)) return row;
+  const { plan } = loop.fragment;
+  const place = plan.single
+    ? locate(plan, row, row.nextSibling)
+    : locate(plan, row.nextSibling, endOf(loop, at, span));
+  const instance = instantiate(loop.fragment, row, place);
+  loop.rows[at] = instance;
+  return instance;
+}
+
+function removeRows(loop: Loop, removes: [number, number][], span: Span): void {
+  for (const [from, count] of removes)
+    for (let at = from; at < from + count; at++) for (const node of nodesOf(loop, at, span)) node.remove();
+  for (const [from, count] of removes.reverse()) loop.rows.splice(from, count);
+}
+
+const renewed = (row: Row, fragment: Fragment): Row => (row instanceof Node ? row : { ...row, fragment });
+
+/** The rows in `span` if nothing but rows of `fragment` stands there. */
+function matchRows(fragment: Fragment, span: Span): Instance[] | null {
+  const loop: Loop = { fragment, rows: findRows(span, fragment.plan) };
+  const rows: Instance[] = [];
+  let expected = first(span);
+  for (let at = 0; at < loop.rows.length; at++) {
+    const root = loop.rows[at] as ChildNode;
+    const nodes = nodesOf(loop, at, span);
+    const place = fragment.plan.single
+      ? matchRow(fragment, root as Element)
+      : match(fragment, root.nextSibling, endOf(loop, at, span));
+    if (!place || nodes[0] !== expected) return null;
+    rows.push(instantiate(fragment, root, place));
+    expected = (nodes.at(-1) as ChildNode).nextSibling;
+  }
+  return expected === span.after ? rows : null;
+}
+
+// Nodes
+
+/** Appends a copy of the skeleton to `parent`; returns the nodes of its anchors. */
+function clone(fragment: Fragment, parent: Node): Node[] {
+  const { nodes, route } = stencil(fragment);
+  let start: Node | null = null;
+  for (const model of nodes) {
+    const node = parent.appendChild(document.importNode(model, true));
+    start ??= node;
+  }
+  return start ? follow(route, start) : [];
+}
+
+/** Puts the content of a new part into its element or behind its opening comment. */
+function insert(anchor: Node, node: Node): void {
+  if (anchor.nodeType === 8) (anchor.parentNode as Node).insertBefore(node, anchor.nextSibling);
+  else (anchor instanceof HTMLTemplateElement ? anchor.content : anchor).appendChild(node);
+}
+
+function importContent(shell: Node): DocumentFragment {
+  const batch = document.createDocumentFragment();
+  for (const node of [...shell.childNodes]) batch.append(document.importNode(node, true));
+  return batch;
+}
+
+/** What the parser leaves of `text` at the start of `parent`: it drops a line break after `<pre>`. */
+const lineStart = (parent: Node, text: string): string =>
+  text.startsWith("\n") && /^(PRE|LISTING)$/.test(parent.nodeName) ? text.slice(1) : text;
+
+function writeText(span: Span, value: string): void {
+  const node = first(span);
+  const text = span.before ? value : lineStart(span.parent, value);
+  if (text && isText(node) && node.nextSibling === span.after) {
+    if (node.data !== text) node.data = text;
+    return;
+  }
+  clear(span);
+  if (text) span.parent.insertBefore(document.createTextNode(text), span.after);
+}

@@ -1,0 +1,143 @@
+/**
+ * Events that wait for their answer, and how their elements show it.
+ *
+ * Every event stays here from the moment it is asked for until it was answered, refused, given up or lost. While an
+ * element waits it carries the class `dj-waiting` and `aria-busy`, and what `dj-loading`, `dj-disable-with` and `dj-lock` ask for.
+ * `pause` takes all that away while the page is changed, so that what the server wrote is what is changed.
+ */
+import { addClass } from "./dom";
+import type { EventFrame, Json } from "./protocol";
+
+export interface Waiting {
+  readonly ref: number;
+  readonly frame: EventFrame;
+  /** Shows that it waits. */
+  readonly element: Element | null;
+  /** The field or form whose content went with the event. */
+  readonly source: Element | null;
+  readonly resolve?: (reply: Json) => void;
+  readonly reject?: (error: Error) => void;
+  timer?: number;
+  /** What had the focus: an element that is disabled loses it. */
+  focused?: Element | null;
+}
+
+/** After this many milliseconds an event without answer has failed. */
+export const PATIENCE = 30_000;
+const FAILURE_SHOWN = 1500;
+
+type Undo = () => void;
+
+export class Pending {
+  private readonly waiting = new Map<number, Waiting>();
+  private readonly marks = new Map<Element, Undo>();
+
+  add(event: Waiting): void {
+    event.timer = window.setTimeout(() => this.fail(event.ref, "The server did not answer."), PATIENCE);
+    this.waiting.set(event.ref, event);
+    event.focused = document.activeElement;
+    this.mark(event.element);
+  }
+
+  has(element: Element): boolean {
+    return this.marks.has(element);
+  }
+
+  get(ref: number): Waiting | undefined {
+    return this.waiting.get(ref);
+  }
+
+  all(): Waiting[] {
+    return [...this.waiting.values()];
+  }
+
+  /** The event was answered. */
+  end(ref: number, reply: Json = null): void {
+    this.take(ref)?.resolve?.(reply);
+  }
+
+  /** The event was refused or lost: its element says so for a moment. */
+  fail(ref: number, text: string, detail = ""): void {
+    const event = this.take(ref);
+    report(event?.element ?? document, { text, detail, ref });
+    event?.reject?.(new Error(text));
+  }
+
+  /** Runs `change` on the page as the server knows it, without the signs of waiting. */
+  pause(change: () => void): void {
+    for (const undo of this.marks.values()) undo();
+    this.marks.clear();
+    try {
+      change();
+    } finally {
+      for (const { element } of this.waiting.values()) this.mark(element);
+    }
+  }
+
+  private take(ref: number): Waiting | undefined {
+    const event = this.waiting.get(ref);
+    this.waiting.delete(ref);
+    clearTimeout(event?.timer);
+    if (event?.element) this.unmark(event.element, event.focused);
+    return event;
+  }
+
+  private mark(element: Element | null): void {
+    if (element?.isConnected && !this.marks.has(element)) this.marks.set(element, showWaiting(element));
+  }
+
+  private unmark(element: Element, focused?: Element | null): void {
+    if (this.all().some((event) => event.element === element)) return;
+    this.marks.get(element)?.();
+    this.marks.delete(element);
+    if (document.activeElement === document.body && focused?.matches("[dj-disable-with],[dj-lock]"))
+      (focused as HTMLElement).focus();
+  }
+}
+
+export interface Failure {
+  text: string;
+  detail: string;
+  ref: number;
+}
+
+/** Tells the console, the page's scripts (`djust:error`) and, for a moment, the user (`dj-failed`). */
+export function report(target: Element | Document, failure: Failure): void {
+  console.error(`djust: ${failure.text}`, failure.detail);
+  if (target instanceof Element) setTimeout(addClass(target, "dj-failed"), FAILURE_SHOWN);
+  const where = target.isConnected ? target : document;
+  where.dispatchEvent(new CustomEvent("djust:error", { bubbles: true, detail: failure }));
+}
+
+function showWaiting(element: Element): Undo {
+  const undo = [addClass(element, "dj-waiting"), setFor(element, "aria-busy", "true")];
+  if (element.hasAttribute("dj-loading")) undo.push(addClass(element, "dj-loading"));
+  if (element.hasAttribute("dj-lock"))
+    undo.push(setFor(element, "disabled" in element ? "disabled" : "inert", ""));
+  const holders = element.matches("form") ? element.querySelectorAll("[dj-disable-with]") : [element];
+  for (const holder of holders) if (holder.hasAttribute("dj-disable-with")) undo.push(disable(holder));
+  return () => {
+    for (const step of undo.reverse()) step();
+  };
+}
+
+/** Sets an attribute; the function returned gives it back its old value. */
+function setFor(element: Element, name: string, value: string): Undo {
+  const old = element.getAttribute(name);
+  element.setAttribute(name, value);
+  return () => (old === null ? element.removeAttribute(name) : element.setAttribute(name, old));
+}
+
+function disable(element: Element): Undo {
+  const enable = setFor(element, "disabled", "");
+  const text = element.getAttribute("dj-disable-with");
+  if (!text) return enable;
+  const nodes = [...element.childNodes];
+  const restore =
+    element.nodeName === "INPUT" ? setFor(element, "value", text) : () => element.replaceChildren(...nodes);
+  if (nodes.length) element.replaceChildren(text);
+  return () => {
+    restore();
+    enable();
+  };
+}

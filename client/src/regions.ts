@@ -1,0 +1,146 @@
+/**
+ * Regions: parts that hold raw HTML. Their content is morphed towards the new HTML, because nobody knows its structure.
+ *
+ * Siblings are taken in order: an old node pairs with the next new one of its name and key, what pairs with none is
+ * removed, what has no old partner is inserted. The key is the `id`; for what surrounds the focused element, that
+ * element's `id`, so that the focus is carried along. Fields are written by a `Writer`, which knows what is the user's.
+ */
+import {
+  clear,
+  content,
+  first,
+  isElement,
+  move,
+  OWN,
+  parseDocument,
+  parseInside,
+  type Span,
+  setAttribute,
+} from "./dom";
+import type { Namespace } from "./protocol";
+
+/**
+ * Writes an attribute that is more than an attribute: `value` (of a textarea: its text), `checked`, `selected`, `open`.
+ * `gently`: not because it changed but because everything is written again.
+ */
+export type Writer = (element: Element, name: string, value: string | null, gently?: boolean) => void;
+
+/** Attributes that stand for something the user can change, and the elements where they do. */
+const LIVE: Record<string, string> = {
+  value: "INPUT",
+  checked: "INPUT",
+  selected: "OPTION",
+  open: "DETAILS",
+};
+
+/** Inputs whose `value` is not what the user types. */
+const FIXED = /^(checkbox|radio|submit|button|reset|image|hidden|file)$/;
+
+export const isLive = (element: Element, name: string): boolean =>
+  LIVE[name] === element.nodeName && (name !== "value" || !FIXED.test((element as HTMLInputElement).type));
+
+export function morph(span: Span, html: string, namespace: Namespace, writer: Writer): void {
+  const { parent, before } = span;
+  if (parent === document)
+    withoutOwn(() => morphElement(document.documentElement, parseDocument(html), writer));
+  else if (!isElement(parent)) replace(span, parseInside(parent, html, namespace));
+  else {
+    const change = (whole: Span) => morphSiblings(whole, parseInside(parent, html, namespace), writer);
+    if (!before && /^(HTML|HEAD|BODY)$/.test(parent.nodeName))
+      withoutOwn(() => change({ ...span, after: null }));
+    else change(span);
+  }
+}
+
+/** What is in no element of the page has no state to keep. */
+function replace(span: Span, fresh: Node): void {
+  clear(span);
+  for (const node of [...fresh.childNodes]) span.parent.insertBefore(node, span.after);
+}
+
+/** Rewrites what may contain our own nodes; they go back unless the new HTML has brought its own. */
+function withoutOwn(change: () => void): void {
+  const own = [...document.querySelectorAll(`[${OWN}]`)];
+  for (const node of own) node.remove();
+  change();
+  for (const node of own)
+    if (!document.querySelector(`${node.localName}[${OWN}]`)) document.body.append(node);
+}
+
+/** Makes the siblings in `span` equal to the children of `model`. */
+function morphSiblings(span: Span, model: Node, writer: Writer): void {
+  const fresh = [...model.childNodes];
+  let old = first(span);
+  const remove = () => {
+    const node = old as ChildNode;
+    old = node.nextSibling;
+    node.remove();
+  };
+  fresh.forEach((node, at) => {
+    while (old !== span.after && !fresh.slice(at).some((other) => pairs(old as Node, other))) remove();
+    const partner = findPartner(old, span.after, node);
+    if (!partner) span.parent.insertBefore(document.importNode(node, true), old);
+    else {
+      if (partner === old) old = old.nextSibling;
+      else move(span.parent, [partner], old);
+      morphNode(partner, node, writer);
+    }
+  });
+  while (old !== span.after) remove();
+}
+
+/** `old` if it pairs with `node`; nodes with a key are looked for further on. */
+function findPartner(old: Node | null, end: Node | null, node: Node): Node | null {
+  for (let other = old; other !== end; other = (other as Node).nextSibling) {
+    if (pairs(other as Node, node)) return other;
+    if (!keyOf(node)) break;
+  }
+  return null;
+}
+
+const pairs = (old: Node, fresh: Node): boolean =>
+  old.nodeName === fresh.nodeName && keyOf(old) === keyOf(fresh);
+
+function keyOf(node: Node): string | null {
+  if (!isElement(node)) return null;
+  const focused = document.activeElement?.getAttribute("id");
+  const around = focused && node.querySelector(`[id="${CSS.escape(focused)}"]`);
+  return node.getAttribute("id") || (around ? focused : null);
+}
+
+function morphNode(old: Node, fresh: Node, writer: Writer): void {
+  if (isElement(old)) morphElement(old, fresh as Element, writer);
+  else if (old.nodeValue !== fresh.nodeValue) old.nodeValue = fresh.nodeValue;
+}
+
+/** What is being edited is left alone. */
+function morphElement(old: Element, fresh: Element, writer: Writer): void {
+  if (old === document.activeElement && (old as HTMLElement).isContentEditable) return;
+  const another = isAnother(old as HTMLInputElement, fresh as HTMLInputElement);
+  morphAttributes(old, fresh, writer);
+  if (old.nodeName === "TEXTAREA") morphText(old, fresh.textContent, writer);
+  else morphSiblings(content(old), content(fresh).parent, writer);
+  if (another) resetField(old as HTMLInputElement, fresh as HTMLInputElement);
+}
+
+/** Whether the element becomes a field with another meaning, for which nothing was typed yet. */
+const isAnother = (old: HTMLInputElement, fresh: HTMLInputElement): boolean =>
+  /^(INPUT|TEXTAREA)$/.test(old.nodeName) && (old.name !== fresh.name || old.type !== fresh.type);
+
+function resetField(old: HTMLInputElement, { type, value, checked }: HTMLInputElement): void {
+  if (type !== "file") old.value = value;
+  old.checked = checked;
+}
+
+function morphAttributes(old: Element, fresh: Element, writer: Writer): void {
+  for (const { name } of [...old.attributes, ...fresh.attributes]) {
+    const value = fresh.getAttribute(name);
+    if (old.getAttribute(name) === value) continue;
+    if (isLive(old, name)) writer(old, name, value);
+    else setAttribute(old, name, value);
+  }
+}
+
+function morphText(old: Element, text: string, writer: Writer): void {
+  if (old.textContent !== text) writer(old, "value", text);
+}

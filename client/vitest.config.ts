@@ -1,0 +1,10 @@
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    environment: "jsdom",
+    environmentOptions: { jsdom: { url: "http://djust.test/page/?a=1" } },
+    include: ["tests/**/*.test.ts"],
+    restoreMocks: true,
+  },
+});

@@ -1,0 +1,1 @@
+"""The guide's views, as it prints them: one module per example."""

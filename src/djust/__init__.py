@@ -1,0 +1,17 @@
+"""Reactive views for Django: Python state, Django templates, no JavaScript to write.
+
+    from djust import LiveView, event_handler, state
+
+Importing this package needs neither settings nor an app registry.
+"""
+
+from __future__ import annotations
+
+from djust.events import event_handler
+from djust.live.http import respond
+from djust.state.fields import computed, state
+from djust.views import LiveView, install_responder
+
+__all__ = ["LiveView", "computed", "event_handler", "state"]
+
+install_responder(respond)

@@ -1,0 +1,74 @@
+"""The ASGI application: Django's own, with the socket beside it.
+
+    # asgi.py of a project
+    from djust.asgi import get_asgi_application
+    application = get_asgi_application()
+
+It serves "http", "websocket" and "lifespan", and may as well stand inside the routers of Channels.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import django
+from django.apps import apps
+from django.conf import settings
+from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
+from django.core.handlers.asgi import ASGIHandler
+
+from djust.conf import config
+from djust.live.http import Backstage, Scope, Send
+from djust.live.registry import registry
+from djust.live.websocket import Receive, Sockets
+from djust.live.workers import workers
+
+__all__ = ["Application", "get_asgi_application"]
+
+
+def get_asgi_application() -> Application:
+    """Set Django up and return the application; to be used in place of `django.core.asgi.get_asgi_application`."""
+    django.setup(set_prefix=False)
+    return Application(ASGIHandler())
+
+
+class Application:
+    """Django's handler for requests, the socket of live pages, and the life of the process."""
+
+    def __init__(self, handler: ASGIHandler) -> None:
+        self._backstage = Backstage(handler)
+        self._sockets = Sockets(self._backstage)
+        self._http: Callable[..., Awaitable[None]] = handler
+        if settings.DEBUG and apps.is_installed("django.contrib.staticfiles"):
+            self._http = ASGIStaticFilesHandler(handler)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] == "http":
+            if scope["method"] in ("GET", "HEAD") and self._backstage.serves(scope):
+                await self._backstage.answer(scope, send)
+            else:
+                await self._http(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._websocket(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"].removeprefix(scope.get("root_path", "")) == config().socket_path:
+            await self._sockets(scope, receive, send)
+        else:
+            await receive()  # websocket.connect
+            await send({"type": "websocket.close"})
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        registry.keep_sweeping()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self._sockets.close()
+        registry.stop_sweeping()
+        registry.clear()
+        await asyncio.to_thread(workers.stop)
+        await send({"type": "lifespan.shutdown.complete"})

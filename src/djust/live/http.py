@@ -1,0 +1,206 @@
+"""GETs of LiveViews: the view is mounted, rendered, and parked until its browser joins.
+
+`respond` is what `LiveView.get` calls. It puts the script tag with the page's ticket into the HTML.
+
+`Backstage` runs GETs through Django's whole handler, with all middleware. `asgi` uses it for the requests of browsers
+to synchronous views, which then take one thread of the pool instead of a change of thread per middleware; `websocket`
+uses it to mount a page anew whose old one is gone.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+from asgiref.sync import ThreadSensitiveContext, sync_to_async
+from django.conf import settings
+from django.core.exceptions import SynchronousOnlyOperation
+from django.core.handlers.asgi import ASGIHandler, ASGIRequest, get_script_prefix
+from django.core.handlers.base import BaseHandler
+from django.core.signals import request_started
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.templatetags.static import static
+from django.urls import Resolver404, resolve, set_script_prefix
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from djust.conf import Config, config
+from djust.live.page import Page
+from djust.live.registry import registry
+from djust.live.visitor import binding_of_request
+from djust.live.workers import workers
+from djust.state.tickets import Ticket, make_ticket
+from djust.views import Answer, LiveView, mount_view
+
+Scope = dict[str, Any]
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+
+# Stands for the ticket in the HTML of {% djust_scripts %}, which is rendered before there is a ticket. Nobody can guess
+# it, so nothing that a user wrote is taken for it.
+TICKET_PLACEHOLDER = f"ticket-{secrets.token_hex(8)}"
+
+
+@dataclass(slots=True)
+class Adoption:
+    """Set while a GET is made for a socket: the page goes here instead of into HTML."""
+
+    page: Page | None = None
+
+
+_adoption: ContextVar[Adoption | None] = ContextVar("djust_adoption", default=None)
+
+
+def respond(view: LiveView, request: HttpRequest) -> Answer:
+    """The answer to a GET: mounts the view, and renders the page unless `mount` returned a response."""
+    page = Page(view, request)
+    mounted = mount_view(view, request)
+    if type(view).view_is_async:
+        return _respond_on_loop(page, mounted)
+    return _respond(page, mounted)
+
+
+async def _respond_on_loop(page: Page, mounting: Any) -> HttpResponseBase:
+    mounted = await mounting
+    try:
+        return _respond(page, mounted)
+    except SynchronousOnlyOperation:
+        return await sync_to_async(_respond, thread_sensitive=True)(page, mounted)
+
+
+def _respond(page: Page, mounted: Any) -> HttpResponseBase:
+    if isinstance(mounted, HttpResponseBase):
+        return mounted
+    page.prepare()
+    adoption = _adoption.get()
+    if adoption is not None:
+        adoption.page = page
+        return HttpResponse()
+    if page.request.method == "HEAD":
+        return _uncached(HttpResponse())
+    html = page.html()
+    ticket = make_ticket(Ticket(page.id, page.request.get_full_path(), binding_of_request(page.request)))
+    registry.park(page)
+    return _uncached(HttpResponse(_with_script(html, page.request, ticket)))
+
+
+def _uncached(response: HttpResponse) -> HttpResponse:
+    # No cache may give this page to somebody else, or twice; but no-store would also keep the browser's back/forward
+    # cache from holding it, which costs visitors their page when they return.
+    response.headers["Cache-Control"] = "private, no-cache"
+    return response
+
+
+# The script tag
+
+
+def script_tag(request: HttpRequest, ticket: str) -> SafeString:
+    """The tag that starts the client on a page."""
+    attributes = format_html('data-djust="{}"', ticket)
+    socket_path = config().socket_path
+    if socket_path != Config().socket_path:
+        attributes += format_html(' data-socket="{}"', socket_path)
+    if settings.DEBUG:
+        attributes += SafeString(" data-debug")
+    # django-csp and Django's own middleware; the nonce is made when it is first used.
+    nonce = getattr(request, "csp_nonce", None) or getattr(request, "_csp_nonce", None)
+    if nonce is not None:
+        attributes += format_html(' nonce="{}"', nonce)
+    return format_html('<script src="{}" {} defer></script>', static("djust/djust.js"), attributes)
+
+
+def _with_script(html: str, request: HttpRequest, ticket: str) -> str:
+    """`html` with the ticket where {% djust_scripts %} stands, else with the script tag at the end of the body."""
+    if TICKET_PLACEHOLDER in html:
+        return html.replace(TICKET_PLACEHOLDER, ticket, 1)
+    end = html.rfind("</body>")
+    if end < 0:
+        end = html.lower().rfind("</body>")
+    if end < 0:
+        end = len(html)
+    return f"{html[:end]}{script_tag(request, ticket)}{html[end:]}"
+
+
+# Django's handler
+
+
+@contextmanager
+def _adopting(adoption: Adoption | None) -> Iterator[None]:
+    token = _adoption.set(adoption)
+    try:
+        yield
+    finally:
+        _adoption.reset(token)
+
+
+class _SyncHandler(BaseHandler):
+    """Django's handler with every middleware synchronous, as under WSGI."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.load_middleware(is_async=False)
+
+    def answer(self, request: HttpRequest, scope: Scope, adoption: Adoption | None) -> HttpResponseBase:
+        """The whole life of a request, in this thread; a streaming response is left for the caller to close."""
+        set_script_prefix(get_script_prefix(scope))
+        request_started.send(sender=self.__class__, scope=scope)
+        with _adopting(adoption):
+            response = self.get_response(request)
+        if not response.streaming:
+            response.close()
+        return response
+
+
+class Backstage:
+    """Runs GETs: those to synchronous LiveViews as one job of a thread, others as Django's ASGI handler does."""
+
+    def __init__(self, asynchronous: ASGIHandler) -> None:
+        self._asynchronous = asynchronous
+        self._synchronous: _SyncHandler | None = None
+
+    @staticmethod
+    def serves(scope: Scope) -> bool:
+        """Whether this is a request to a LiveView whose `mount` is synchronous.
+
+        A guess that a middleware which changes the URL configuration can make wrong; then the way through Django's own
+        handler is a little longer.
+        """
+        try:
+            match = resolve(scope["path"].removeprefix(get_script_prefix(scope)))
+        except Resolver404:
+            return False
+        view_class = getattr(match.func, "view_class", None)
+        return isinstance(view_class, type) and issubclass(view_class, LiveView) and not view_class.view_is_async
+
+    async def answer(self, scope: Scope, send: Send) -> None:
+        """Answer a browser's request for which `serves` is true."""
+        response = await self._in_thread(scope, None)
+        await self._asynchronous.send_response(response, send)
+        if response.streaming:
+            await workers.run(response.close)
+
+    async def adopt(self, scope: Scope, adoption: Adoption) -> HttpResponseBase:
+        """Make a GET for a socket; if it mounts a LiveView, `adoption.page` is its page."""
+        if self.serves(scope):
+            return await self._in_thread(scope, adoption)
+        async with ThreadSensitiveContext():
+            set_script_prefix(get_script_prefix(scope))
+            await request_started.asend(sender=self.__class__, scope=scope)
+            with _adopting(adoption):
+                response = await self._asynchronous.get_response_async(ASGIRequest(scope, BytesIO()))
+            await sync_to_async(response.close)()
+        return response
+
+    async def _in_thread(self, scope: Scope, adoption: Adoption | None) -> HttpResponseBase:
+        request, refused = self._asynchronous.create_request(scope, BytesIO())
+        if request is None:
+            assert refused is not None, "either a request or the answer to a bad one"
+            return refused
+        if self._synchronous is None:
+            self._synchronous = _SyncHandler()
+        return await workers.run(self._synchronous.answer, request, scope, adoption)

@@ -1,0 +1,415 @@
+"""A page: the server's object for one open browser page, and the turns it takes.
+
+    page = Page(view, request)          the view is mounted
+    page.render()                       the first HTML
+    page.post([1, "add", {}])           a frame of the browser; answers go to `page.peer`, in order
+    await page.handle([1, "add", {}])   the same for a driver that waits for the answer: ['[1,1,[0,1]]']
+
+There is no I/O here. Frames come in decoded and go out as text; a driver (`websocket`) carries them. A page takes one
+turn at a time: the handler is called, the state checked, the template evaluated, the difference encoded. The turn of a
+`def` handler is one job of a worker thread, that of an `async def` handler runs on the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import json
+import logging
+import secrets
+import traceback
+from functools import partial
+from typing import Any, NamedTuple, Protocol
+
+from asgiref.sync import SyncToAsync, ThreadSensitiveContext
+from django.conf import settings
+from django.core.exceptions import SynchronousOnlyOperation
+from django.http import HttpRequest
+from django.middleware.csrf import get_token
+from django.template import Template
+from django.utils.functional import SimpleLazyObject
+
+from djust.conf import config
+from djust.events import Handler, handlers_of, refusal
+from djust.exceptions import HandlerError, ParameterError, ProtocolError
+from djust.live.limits import Bucket
+from djust.live.visitor import Surroundings, renew_visitor, save_session, session_to_save
+from djust.live.workers import TurnThread, workers
+from djust.render import wire
+from djust.render.values import Fragment, Values
+from djust.state.codec import check_state
+from djust.state.fields import computed_getters
+from djust.template import CompiledTemplate, compile_template
+from djust.template.scope import page_context, rendering
+from djust.views import LiveView, Outbox, bind_outbox, state_of
+
+logger = logging.getLogger("djust")
+
+WENT_WRONG = "Something went wrong. What the page shows is up to date; you may try again."
+NOT_RENDERED = "Something went wrong, and the page could not be brought up to date."
+
+# Classes whose rendering needs the database: not tried on the event loop again.
+_rendered_in_threads: set[type[LiveView]] = set()
+
+
+class Peer(Protocol):
+    """Where the frames of a page go: one connection of its browser."""
+
+    async def send(self, text: str) -> None:
+        """Send one frame; whether it arrives is not the page's concern."""
+
+    async def close(self, code: int) -> None:
+        """Close the connection."""
+
+
+# Messages
+
+
+class Event(NamedTuple):
+    """The browser calls a handler."""
+
+    ref: int
+    name: str
+    params: dict[str, Any]
+    args: list[Any]
+
+
+class Refused(NamedTuple):
+    """An event that is answered in its turn, without being looked at."""
+
+    ref: int
+    text: str
+
+
+class Resync(NamedTuple):
+    """The browser could not apply something."""
+
+    reason: str
+
+
+class Joining(NamedTuple):
+    """A connection takes the page. `version` is what its browser shows; None if it shows another page's values."""
+
+    peer: Peer
+    version: int | None
+    ticket: str = ""
+
+
+Message = Event | Refused | Resync | Joining
+
+
+def message_of(frame: list[Any]) -> Event | Resync:
+    """The message in a frame that a browser may send to its page."""
+    if frame[0] == wire.RESYNC and len(frame) <= 2:
+        return Resync(str(frame[-1])[:200])
+    if 2 <= len(frame) <= 4:
+        members: list[Any] = [*frame, *({}, [])[len(frame) - 2 :]]
+        ref, name, params, args = members
+        if type(ref) is int and ref > 0 and type(name) is str and type(params) is dict and type(args) is list:
+            return Event(ref, name, params, args)
+    raise ProtocolError(
+        'Malformed frame: expected [ref, "handler", {params}, [args]] or ["resync", "reason"], '
+        f"got {len(frame)} members that begin with {frame[0]!r:.40}."
+    )
+
+
+class Page:
+    """One open page. `peer` is its connection, None while it has none; `version` counts the diffs."""
+
+    __slots__ = (
+        "__weakref__",
+        "_bucket",
+        "_compiled",
+        "_fixed",
+        "_fragment",
+        "_handlers",
+        "_lane",
+        "_lazy",
+        "_mailbox",
+        "_outbox",
+        "_outlet",
+        "_surroundings",
+        "_task",
+        "_template",
+        "_values",
+        "id",
+        "last_ref",
+        "peer",
+        "request",
+        "version",
+        "view",
+    )
+
+    def __init__(self, view: LiveView, request: HttpRequest) -> None:
+        self.id = secrets.token_urlsafe(12)
+        self.view = view
+        self.request = request
+        self.version = 0
+        self.last_ref = 0
+        self.peer: Peer | None = None
+        self._handlers = handlers_of(type(view))
+        self._outbox: Outbox = []
+        bind_outbox(view, self._outbox)
+        self._bucket = Bucket(config().events_per_second)
+        self._mailbox: list[Message] = []
+        self._task: asyncio.Task[None] | None = None
+        self._lane: _Lane | None = None
+        self._outlet = wire.Outlet()
+        self._lazy = computed_getters(view)
+        # One token for the life of the page: Django's processor masks it differently in each rendering.
+        self._fixed = {"csrf_token": SimpleLazyObject(partial(get_token, request)), "view": view}
+        # These are set by `prepare`.
+        self._surroundings: Surroundings
+        self._template: Template
+        self._compiled: CompiledTemplate
+        self._fragment: Fragment
+        self._values: Values
+
+    # The first rendering
+
+    def prepare(self) -> None:
+        """Evaluate the template for the first time, after the view was mounted."""
+        self._surroundings = Surroundings.now()
+        self._template = self.view.get_template()
+        self._compiled = compile_template(self._template)
+        data, state = self._data()
+        self._check(state)
+        self._fragment, self._values = self._evaluate(data)
+
+    def html(self) -> str:
+        """The HTML of the page as it was prepared."""
+        return self._fragment.html(self._values)
+
+    # The mailbox
+
+    @property
+    def is_full(self) -> bool:
+        """Whether as many messages wait as may."""
+        return len(self._mailbox) >= config().max_waiting
+
+    def post(self, message: Message) -> None:
+        """Take a message; its answer goes to `peer` when its turn has come."""
+        if type(message) is Event and not self._bucket.take():
+            message = Refused(message.ref, "Too many events in a short time; this one was left out.")
+        self._mailbox.append(message)
+        if self._task is None:
+            self._next_turn()
+
+    def _next_turn(self) -> None:
+        # A fresh context: no turn sees what an earlier one, or the connection, has activated.
+        turn = self._take_turn(self._mailbox.pop(0))
+        self._task = asyncio.get_running_loop().create_task(turn, context=contextvars.Context())
+
+    async def _take_turn(self, message: Message) -> None:
+        try:
+            text = await self.handle(message)
+            if self.peer is not None:
+                await self.peer.send(text)
+        finally:
+            if self._mailbox:
+                self._next_turn()
+            else:
+                self._task = None
+
+    # Turns
+
+    async def handle(self, message: Message) -> str:
+        """Take one turn; the frame that answers. Whoever calls sees to it that only one runs at a time."""
+        if type(message) is Event:
+            return await self._event(message)
+        if type(message) is Joining:
+            return self._join(message)
+        if type(message) is Refused:
+            self.last_ref = max(self.last_ref, message.ref)
+            return wire.encode([wire.ERROR, message.ref, message.text])
+        logger.warning("%s: the browser asks for all values again: %s", type(self.view).__name__, message)
+        return self._all({})
+
+    def _join(self, joining: Joining) -> str:
+        self.peer = joining.peer
+        extra = self._extra()
+        if settings.DEBUG:
+            extra[wire.EXTRA_DEBUG] = True
+        if joining.ticket:
+            extra[wire.EXTRA_TICKET] = joining.ticket
+        if joining.version == self.version:
+            return wire.encode([wire.JOINED, self.version, self.last_ref, extra])
+        return self._all(extra)
+
+    def _all(self, extra: dict[str, Any]) -> str:
+        values, fragments = self._outlet.all(self._fragment, self._values)
+        self.version += 1
+        return wire.encode([wire.ALL, self.version, values, fragments, self.last_ref, extra])
+
+    async def _event(self, event: Event) -> str:
+        if event.ref <= self.last_ref:
+            return wire.encode([wire.ERROR, event.ref, "This event was answered already and is not executed again."])
+        self.last_ref = event.ref
+        handler = self._handlers.get(event.name)
+        if handler is None:
+            return self._refuse(event, refusal(type(self.view), event.name))
+        if handler.is_async:
+            return await self._turn_on_loop(event, handler)
+        return await workers.run(self._turn_in_thread, event, handler)
+
+    def _turn_in_thread(self, event: Event, handler: Handler) -> str:
+        if not self._surroundings.usual:
+            self._surroundings.activate()
+        renew_visitor(self.request)
+        try:
+            args, kwargs = handler.bind(event.args, event.params)
+        except ParameterError as error:
+            return self._refuse(event, error)
+        reply, failure = None, None
+        try:
+            reply = getattr(self.view, handler.name)(*args, **kwargs)
+        except Exception as error:  # noqa: BLE001 — a handler may raise whatever it likes
+            failure = error
+        text = self._answer(event, reply, failure)
+        if session := session_to_save(self.request):
+            save_session(session)
+        return text
+
+    async def _turn_on_loop(self, event: Event, handler: Handler) -> str:
+        if not self._surroundings.usual:
+            self._surroundings.activate()
+        renew_visitor(self.request)
+        try:
+            args, kwargs = handler.bind(event.args, event.params)
+        except ParameterError as error:
+            return self._refuse(event, error)
+        reply, failure = None, None
+        if self._lane is None:
+            self._lane = _Lane()
+        self._lane.enter()
+        try:
+            reply = await getattr(self.view, handler.name)(*args, **kwargs)
+        except Exception as error:  # noqa: BLE001 — a handler may raise whatever it likes
+            failure = error
+        finally:
+            self._lane.leave()
+        text = await self._answer_on_loop(event, reply, failure)
+        if session := session_to_save(self.request):
+            await workers.run(save_session, session)
+        return text
+
+    async def _answer_on_loop(self, event: Event, reply: object, failure: Exception | None) -> str:
+        if type(self.view) not in _rendered_in_threads:
+            try:
+                return self._answer(event, reply, failure)
+            except SynchronousOnlyOperation:
+                _rendered_in_threads.add(type(self.view))
+        return await workers.run(self._answer_in_thread, event, reply, failure)
+
+    def _answer_in_thread(self, event: Event, reply: object, failure: Exception | None) -> str:
+        if not self._surroundings.usual:
+            self._surroundings.activate()
+        return self._answer(event, reply, failure)
+
+    # Answers
+
+    def _answer(self, event: Event, reply: object, failure: Exception | None) -> str:
+        """What `event` has changed. `failure` is what its handler raised: the state that it left is shown."""
+        try:
+            data, state = self._data()
+            try:
+                self._check(state)
+            except TypeError as error:
+                failure = failure or error
+            fragment, values = self._evaluate(data)
+        except SynchronousOnlyOperation:
+            raise
+        except Exception as error:  # noqa: BLE001 — a template or get_context_data may raise whatever it likes
+            return self._not_rendered(event, failure or error)
+        if failure is not None:
+            self._log(event, failure)
+        if fragment is not self._fragment:
+            # The template's outermost parent is another one now: another document.
+            return wire.encode([wire.GO, self.request.get_full_path()])
+        diff, fragments = self._outlet.diff(fragment, self._values, values)
+        self._values = values
+        if diff:
+            self.version += 1
+        return wire.answer(event.ref, self.version, diff, fragments, self._extra(reply, failure))
+
+    def _not_rendered(self, event: Event, error: Exception) -> str:
+        self._log(event, error)
+        text, detail = _told(error, NOT_RENDERED)
+        return wire.encode([wire.ERROR, event.ref, text, detail])
+
+    def _refuse(self, event: Event, error: HandlerError) -> str:
+        logger.warning("%s %s", error, error.detail)
+        return wire.encode([wire.ERROR, event.ref, str(error), error.detail if settings.DEBUG else ""])
+
+    def _log(self, event: Event, error: Exception) -> None:
+        logger.error("%s.%s raised %s", type(self.view).__name__, event.name, type(error).__name__, exc_info=error)
+
+    def _extra(self, reply: object = None, failure: Exception | None = None) -> dict[str, Any]:
+        extra: dict[str, Any] = {}
+        if self._outbox:
+            extra[wire.EXTRA_PUSH] = self._outbox.copy()
+            self._outbox.clear()
+        if failure is not None:
+            extra[wire.EXTRA_ERROR], detail = _told(failure, WENT_WRONG)
+            if detail:
+                extra[wire.EXTRA_DETAIL] = detail
+        if reply is not None and _is_json(reply):
+            extra[wire.EXTRA_REPLY] = reply
+        return extra
+
+    # Rendering
+
+    def _data(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The names for the template, and the public state, which get_context_data may have changed."""
+        if type(self.view).get_context_data is LiveView.get_context_data:
+            # The template finds `view` among the fixed names.
+            state = state_of(self.view)
+            return state, state
+        data = self.view.get_context_data()
+        if not isinstance(data, dict):
+            raise TypeError(
+                f"{type(self.view).__name__}.get_context_data must return a dict; got {type(data).__name__}. "
+                "Does it end with `return super().get_context_data(**kwargs)`?"
+            )
+        return data, state_of(self.view)
+
+    def _check(self, state: dict[str, Any]) -> None:
+        check_state(type(self.view), state, strict=config().strict_serialization)
+
+    def _evaluate(self, data: dict[str, Any]) -> tuple[Fragment, Values]:
+        context = page_context(self._template, self.request, data, self._lazy, self._fixed)
+        with rendering(context, self._template):
+            return self._compiled.evaluate(context)
+
+
+class _Lane:
+    """Sends the thread-sensitive calls of a page's asynchronous handlers to the page's own `TurnThread`."""
+
+    __slots__ = ("_context", "_thread")
+
+    def __init__(self) -> None:
+        self._context = ThreadSensitiveContext()
+        self._thread = TurnThread()
+        SyncToAsync.context_to_thread_executor[self._context] = self._thread
+
+    def enter(self) -> None:
+        SyncToAsync.thread_sensitive_context.set(self._context)
+        self._thread.begin()
+
+    def leave(self) -> None:
+        self._thread.end()
+
+
+def _told(error: Exception, text: str) -> tuple[str, str]:
+    """What the browser is told of an exception: everything in DEBUG, else `text`."""
+    if not settings.DEBUG:
+        return text, ""
+    return f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error))
+
+
+def _is_json(value: object) -> bool:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True

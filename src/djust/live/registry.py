@@ -1,0 +1,119 @@
+"""The open pages of this process.
+
+    parked     the HTML was sent, the browser has not joined     `park_seconds`
+    attached   a connection holds it
+    detached   the connection was lost                           `detach_seconds`
+
+A page that waits too long is forgotten, and when there are more than `max_pages` waiting ones, the oldest is. GETs run
+in threads, so every method holds the lock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from dataclasses import dataclass
+
+from djust.conf import config
+from djust.live.page import Page, Peer
+
+_SWEEP_SECONDS = 5.0
+
+
+@dataclass(slots=True)
+class _Waiting:
+    page: Page
+    end: float
+
+
+class Registry:
+    """Where pages are found by their id."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: dict[str, _Waiting] = {}
+        self._attached: dict[str, tuple[Page, Peer]] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        return len(self._waiting) + len(self._attached)
+
+    def park(self, page: Page) -> None:
+        """Keep a page that was just sent, until its browser joins."""
+        self._keep(page, config().park_seconds)
+
+    def attach(self, page: Page, peer: Peer) -> None:
+        """Keep a page that has come into being for a connection."""
+        with self._lock:
+            self._attached[page.id] = page, peer
+
+    def claim(self, page_id: str, peer: Peer, version: int) -> tuple[Page | None, Peer | None]:
+        """Attach the page to `peer`. Gives the page, or None, and the connection from which it was taken, or None.
+
+        A page that is attached already is given up only to a browser that has applied changes of it: that is the same
+        document, whose old connection is dead but was not yet found to be. A second tab made from the same HTML has
+        seen none, and gets a page of its own.
+        """
+        with self._lock:
+            waiting = self._waiting.pop(page_id, None)
+            if waiting is not None and waiting.end > time.monotonic():
+                self._attached[page_id] = waiting.page, peer
+                return waiting.page, None
+            page, holder = self._attached.get(page_id, (None, None))
+            if page is None or not 0 < version <= page.version:
+                return None, None
+            self._attached[page_id] = page, peer
+            return page, holder
+
+    def release(self, page: Page, peer: Peer) -> None:
+        """The connection `peer` is gone: keep the page for a while, unless another connection has it."""
+        with self._lock:
+            if self._attached.get(page.id, (None, None))[1] is not peer:
+                return
+            del self._attached[page.id]
+        self._keep(page, config().detach_seconds)
+
+    def clear(self) -> None:
+        """Forget all pages."""
+        with self._lock:
+            self._waiting.clear()
+            self._attached.clear()
+
+    def keep_sweeping(self) -> None:
+        """Sweep now and every few seconds, on the running event loop, until `stop_sweeping`."""
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            self._loop = loop
+            self._tick()
+
+    def stop_sweeping(self) -> None:
+        """The event loop is about to end."""
+        self._loop = None
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def sweep(self) -> None:
+        """Forget the pages whose time is over."""
+        now = time.monotonic()
+        with self._lock:
+            for page_id in [page_id for page_id, waiting in self._waiting.items() if waiting.end <= now]:
+                del self._waiting[page_id]
+
+    def _keep(self, page: Page, seconds: float) -> None:
+        now = time.monotonic()
+        with self._lock:
+            self._waiting[page.id] = _Waiting(page, now + seconds)
+            limit = config().max_pages
+            # The first is the oldest. Where no event loop runs, as under WSGI, this is all the sweeping there is.
+            while self._waiting and (len(self._waiting) > limit or next(iter(self._waiting.values())).end <= now):
+                del self._waiting[next(iter(self._waiting))]
+
+    def _tick(self) -> None:
+        self.sweep()
+        assert self._loop is not None, "only keep_sweeping() starts the clock"
+        self._timer = self._loop.call_later(_SWEEP_SECONDS, self._tick)
+
+
+registry = Registry()

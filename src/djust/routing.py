@@ -1,0 +1,70 @@
+"""URLs of live views."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import update_wrapper
+from typing import Any
+
+from django.http import HttpRequest
+
+from djust.views import LiveView, mount_names, provide
+
+__all__ = ["live_session"]
+
+
+def live_session(view_class: type[LiveView], **provided: Any) -> Callable[..., Any]:
+    """A view for `path()` whose `mount` receives the provided values as keyword arguments.
+
+        path("dashboard/", live_session(DashboardView, metrics_client=get_metrics_client, limit=20))
+
+    A callable that needs no arguments is called for each page, to make the value; anything else is passed as it is.
+    """
+    if not _is_view(view_class):
+        raise TypeError(
+            f"live_session() expects a LiveView class as its first argument; got {view_class!r}. "
+            "Write path('dashboard/', live_session(DashboardView, name=factory))."
+        )
+    factories = {name: _factory(view_class, name, value) for name, value in provided.items()}
+    view = view_class.as_view()
+
+    def live(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        if factories:
+            provide(request, factories)
+        return view(request, *args, **kwargs)
+
+    # A coroutine function is recognised by the marker that update_wrapper copies with the view's other attributes.
+    return update_wrapper(live, view)
+
+
+def _is_view(value: object) -> bool:
+    return isinstance(value, type) and issubclass(value, LiveView)
+
+
+def _factory(view_class: type[LiveView], name: str, value: Any) -> Callable[[], Any]:
+    taken = mount_names(view_class)
+    if taken is not None and name not in taken:
+        names = ", ".join(sorted(taken)) or "none"
+        raise TypeError(
+            f'live_session({view_class.__name__}, {name}=…): {view_class.__name__}.mount takes no "{name}"; '
+            f"its keyword arguments are: {names}. Add it, or let mount take **kwargs."
+        )
+    if not callable(value):
+        return lambda: value
+    try:
+        inspect.signature(value).bind()
+    except TypeError as error:
+        raise TypeError(
+            f"live_session({view_class.__name__}, {name}={value!r}) is called without arguments to make the value of "
+            f"each page, but: {error}. Pass a function without parameters, such as lambda: {_name(value)}(…)."
+        ) from error
+    except ValueError:
+        # A callable written in C that does not tell its signature.
+        pass
+    factory: Callable[[], Any] = value
+    return factory
+
+
+def _name(value: object) -> str:
+    return str(getattr(value, "__name__", type(value).__name__))

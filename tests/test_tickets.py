@@ -1,0 +1,65 @@
+"""The ticket that leads from the first HTML to its page."""
+
+import pytest
+from django.core import signing
+from django.test import override_settings
+
+from djust.exceptions import TicketError
+from djust.state.tickets import Ticket, binding, load_ticket, make_ticket, same_visitor
+
+TICKET = Ticket("page", "/shop/?page=2&q=ä", binding("key", "7"))
+
+
+def test_a_ticket_comes_back_as_it_was_made() -> None:
+    assert load_ticket(make_ticket(TICKET), 60) == TICKET
+
+
+def test_a_ticket_tells_neither_session_nor_user() -> None:
+    text = make_ticket(Ticket("page", "/", binding("the-session-key", "the-user")))
+    content = str(signing.loads(text, salt="djust.ticket"))
+    assert "the-session-key" not in content
+    assert "the-user" not in content
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text[:-1] + ("A" if text[-1] != "A" else "B"),
+        lambda text: "A" + text,
+        lambda text: signing.dumps(list(TICKET), salt="another salt"),
+        lambda text: signing.dumps(list(TICKET), salt="djust.ticket", key="another key"),
+        lambda text: "",
+        lambda text: "nonsense",
+        lambda text: "\ud800",
+    ],
+)
+def test_a_forged_ticket_is_refused(change: object) -> None:
+    assert callable(change)
+    with pytest.raises(TicketError, match="The ticket was not made by this site") as caught:
+        load_ticket(change(make_ticket(TICKET)), 60)
+    assert (caught.value.expired, caught.value.url) == (False, "")
+
+
+@pytest.mark.parametrize("thing", [None, 5, [], {}])
+def test_what_is_not_text_is_no_ticket(thing: object) -> None:
+    with pytest.raises(TicketError, match="Expected a ticket"):
+        load_ticket(thing, 60)
+
+
+def test_an_expired_ticket_still_says_where_it_led() -> None:
+    with pytest.raises(TicketError, match="has expired: it is older than 0 seconds") as caught:
+        load_ticket(make_ticket(TICKET), 0)
+    assert (caught.value.expired, caught.value.url) == (True, TICKET.url)
+
+
+def test_bindings_differ_by_session_user_and_secret() -> None:
+    bindings = {binding("a", "1"), binding("a", "2"), binding("b", "1"), binding("a", ""), binding("", "a")}
+    with override_settings(SECRET_KEY="another"):
+        bindings.add(binding("a", "1"))
+    assert len(bindings) == 6
+    assert binding("", "") == ""
+
+
+def test_bindings_are_compared_whole() -> None:
+    assert same_visitor(binding("a", "1"), binding("a", "1"))
+    assert not same_visitor(binding("a", "1"), "")
