@@ -40,6 +40,11 @@ class Response:
         return self.body.decode()
 
     @property
+    def visible(self) -> str:
+        """The text without the marks."""
+        return re.sub(r"<!--.{1,2}-->| dj(?=[ >])", "", self.text)
+
+    @property
     def ticket(self) -> str:
         found = re.search(r'data-djust="([^"]*)"', self.text)
         assert found, self.text

@@ -182,5 +182,7 @@ def test_an_annotation_that_cannot_be_resolved_is_told() -> None:
         @event_handler
         def go(self, thing: "Unknown") -> None: ...
 
-    with pytest.raises(TypeError, match=r"^Wrong.go: an annotation cannot be resolved \(name 'Unknown' is not defined\)"):
+    with pytest.raises(
+        TypeError, match=r"^Wrong.go: an annotation cannot be resolved \(name 'Unknown' is not defined\)"
+    ):
         handlers_of(Wrong)

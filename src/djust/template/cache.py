@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 
 from django.template import Context
 from django.template.base import Template
+from django.template.library import InclusionNode
 from django.template.loader_tags import IncludeNode, construct_relative_path
 from django.utils.safestring import SafeString
 
@@ -22,8 +23,8 @@ from djust.render.values import Fragment, Values
 from djust.template import fragments, markup, runtime
 from djust.template.codegen import write_evaluate, write_render
 from djust.template.lower import Lowering, binding_context, is_static_chain, resolve_chain
-from djust.template.markup import UnbalancedError, all_items
-from djust.template.parts import Chain, Item, Program, needs_context
+from djust.template.markup import UnbalancedError
+from djust.template.parts import Chain, Item, Program, all_items, needs_of
 from djust.template.source import Source
 
 _lock = threading.RLock()
@@ -149,11 +150,11 @@ class _Variant:
 
     def _source(self, program: Program) -> Source:
         src = Source(self._names())
-        write_evaluate(src, program, self.chain, self._invalid, impure=needs_context(self._items))
+        write_evaluate(src, program, self.chain, self._invalid, needs_of(self._items))
         return src
 
     def _names(self) -> dict[str, Any]:
-        return {**runtime.NAMES, "include": include}
+        return {**runtime.NAMES, **_INCLUDES}
 
 
 def include(context: Context, node: IncludeNode) -> tuple[Fragment, Values]:
@@ -179,3 +180,42 @@ def _included_template(context: Context, node: IncludeNode) -> Template:
     else:
         names = list(found or ())
     return cast(Template, context.template).engine.select_template(names)
+
+
+def include_tag(context: Context, node: InclusionNode, data: Any) -> tuple[Fragment, Values]:
+    """The fragment and values of an `inclusion_tag` whose function returned `data`."""
+    template, inner = _tag_template(context, node, data)
+    with inner.render_context.push_state(template):
+        return compile_template(template).inner(inner)
+
+
+def include_tag_html(context: Context, node: InclusionNode, data: Any) -> str:
+    """The output of an `inclusion_tag` whose function returned `data`."""
+    template, inner = _tag_template(context, node, data)
+    return template.render(inner)
+
+
+def _tag_template(context: Context, node: InclusionNode, data: Any) -> tuple[Template, Context]:
+    template = context.render_context.get(node)
+    if template is None:
+        named = getattr(node.filename, "template", node.filename)
+        engine = cast(Template, context.template).engine
+        if isinstance(named, Template):
+            template = named
+        elif isinstance(named, str):
+            template = engine.get_template(named)
+        else:
+            template = engine.select_template(named)
+        context.render_context[node] = template
+    inner = context.new(data)
+    token = context.get("csrf_token")
+    if token is not None:
+        inner["csrf_token"] = token
+    return template, inner
+
+
+_INCLUDES: dict[str, Any] = {
+    "include": include,
+    "include_tag": include_tag,
+    "include_tag_html": include_tag_html,
+}

@@ -57,6 +57,11 @@ def leaves(condition: Any) -> list[FilterExpression]:
     return [leaf for operand in operands for leaf in leaves(operand)]
 
 
+def changed_by(node: Any) -> list[FilterExpression]:
+    """The expressions that `{% ifchanged %}` compares; none if it compares its output."""
+    return list(node._varlist)
+
+
 class Expressions:
     """Writes expressions into `src`. `invalid` is the engine's `string_if_invalid`."""
 

@@ -31,24 +31,27 @@ from djust.template.markup import FOREIGN, HTML_AGAIN, RAW_TEXT, Tree
 from djust.template.parts import (
     Blocks,
     BranchStep,
+    Call,
     Content,
     DynamicInclude,
     EffectStep,
     Element,
     For,
     If,
+    InclusionTag,
     Item,
     LeafStep,
     LoopStep,
-    Opaque,
     Program,
     Scoped,
     ScopeStep,
+    SimpleTag,
     Static,
     StaticUrl,
     Step,
     Text,
     Url,
+    is_silent,
 )
 
 # Text around variables that may be sent again with them; one part instead of several, and no comments.
@@ -87,12 +90,8 @@ def _is_broken_document(children: Sequence[Content]) -> bool:
     documents = [child for child in children if isinstance(child, Element) and child.name == "html"]
     if not documents:
         return False
-    beside = any(not isinstance(child, Static | Element) and not _is_silent(child) for child in children)
+    beside = any(not isinstance(child, Static | Element) and not is_silent(child) for child in children)
     return beside or documents[0].broken
-
-
-def _is_silent(content: Content) -> bool:
-    return isinstance(content, Opaque) and content.silent
 
 
 class _Builder:
@@ -138,10 +137,14 @@ class _Builder:
                 case Scoped():
                     with self._scoped(content):
                         self._contents(content.children, namespace, rooted=rooted)
-                case Opaque(silent=True):
-                    self.steps.append(EffectStep(content))
+                case _ if is_silent(content):
+                    self._effect(content)
                 case _:
                     self._anchored(content, namespace)
+
+    def _effect(self, content: Content) -> None:
+        assert not isinstance(content, Element | Blocks | Scoped), "only items are silent"
+        self.steps.append(EffectStep(content))
 
     def _anchored(self, content: Content, namespace: int) -> None:
         """A content part between two comments."""
@@ -153,10 +156,9 @@ class _Builder:
         """One part that is all there is in an element or fragment."""
         if _is_text_run(contents):
             return self._leaf(Part(TEXT, line=self.where), contents)
-        content = next(child for child in contents if not _is_silent(child))
+        content = next(child for child in contents if not is_silent(child))
         for silent in contents[: contents.index(content)]:
-            assert isinstance(silent, Opaque)
-            self.steps.append(EffectStep(silent))
+            self._effect(silent)
         if isinstance(content, Scoped):
             with self._scoped(content):
                 return self._sole(content.children, namespace)
@@ -169,7 +171,7 @@ class _Builder:
                 return self._step(Part(BRANCH, line=item.line), lambda index: BranchStep(index, item, arms))
             case Blocks(item=For() as item):
                 return self._loop(item, content.bodies, namespace)
-            case DynamicInclude():
+            case DynamicInclude() | InclusionTag():
                 return self._step(Part(BRANCH, line=content.line), lambda index: BranchStep(index, content, []))
             case _:
                 return self._leaf(Part(TEXT, line=getattr(content, "line", self.where)), [content])
@@ -306,7 +308,7 @@ def _flat(children: Sequence[Content]) -> Iterator[Content]:
     for child in children:
         if isinstance(child, Scoped):
             yield from _flat(child.children)
-        elif not _is_silent(child):
+        elif not is_silent(child):
             yield child
 
 
@@ -347,7 +349,7 @@ def _moves_rows(element: Element) -> bool:
 
 def _is_sole(children: Sequence[Content]) -> bool:
     """Whether one content part is all there is."""
-    loud = [child for child in children if not _is_silent(child)]
+    loud = [child for child in children if not is_silent(child)]
     if len(loud) != 1 or not children or children[-1] is not loud[0]:
         return False
     only = loud[0]
@@ -368,8 +370,8 @@ def _is_text(content: Content) -> bool:
     match content:
         case Static():
             return "<" not in content.text
-        case Text() | Url() | StaticUrl():
-            return True
+        case Text() | Url() | StaticUrl() | SimpleTag() | Call(inline=True):
+            return not is_silent(content)
         case Blocks(item=If()):
             return all(_is_text(inner) for body in content.bodies for inner in body)
     return False

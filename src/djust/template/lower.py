@@ -1,4 +1,4 @@
-"""Django's nodes → items. One short function per built-in tag; what has none becomes `Opaque`.
+"""Django's nodes → items. One short function per built-in tag; what has none becomes a `Call` or `Opaque`.
 
 Inheritance is resolved here: the items of a template that extends others are those of the root parent, every block
 replaced by the node that overrides it, and `{{ block.super }}` by the items of the node it overrides. Includes of
@@ -13,58 +13,71 @@ from typing import Any, cast
 from django.template import Context, TemplateDoesNotExist, TemplateSyntaxError
 from django.template.base import FilterExpression, Node, NodeList, Origin, Template, TextNode, Variable, VariableNode
 from django.template.defaulttags import (
+    AutoEscapeControlNode,
     CommentNode,
-    CsrfTokenNode,
+    FilterNode,
     ForNode,
+    IfChangedNode,
     IfNode,
     LoadNode,
+    SpacelessNode,
+    TemplateTagNode,
     URLNode,
     VerbatimNode,
     WithNode,
 )
-from django.template.library import SimpleNode
+from django.template.library import InclusionNode, SimpleBlockNode, SimpleNode
 from django.template.loader_tags import BlockNode, ExtendsNode, IncludeNode, construct_relative_path
-from django.templatetags.i18n import (
-    GetAvailableLanguagesNode,
-    GetCurrentLanguageBidiNode,
-    GetCurrentLanguageNode,
-    GetLanguageInfoListNode,
-    GetLanguageInfoNode,
-)
+from django.templatetags.cache import CacheNode
+from django.templatetags.i18n import LanguageNode
+from django.templatetags.l10n import LocalizeNode
 from django.templatetags.static import StaticNode
+from django.templatetags.tz import LocalTimeNode, TimezoneNode
 
-from djust.template.expressions import is_native, leaves, reads
+from djust.template.expressions import changed_by, is_native, leaves, reads
 from djust.template.parts import (
     Block,
+    Call,
+    Capture,
     Chain,
-    CsrfToken,
     DynamicInclude,
     For,
     If,
+    IfChanged,
     Inclusion,
+    InclusionTag,
     Item,
     Opaque,
+    Setting,
+    SimpleTag,
     Static,
     StaticUrl,
     Text,
     Url,
     With,
+    all_items,
 )
+from djust.template.tags import call_of, names_of, tag_needs
 
 # CPython refuses code with more than 20 nested loops and `with` blocks, and with more than 100 levels of indentation;
 # what is nested deeper is left to Django.
 MAX_BLOCKS = 15
 MAX_DEPTH = 40
 
-_NAME_SETTERS = (
-    GetAvailableLanguagesNode,
-    GetCurrentLanguageBidiNode,
-    GetCurrentLanguageNode,
-    GetLanguageInfoListNode,
-    GetLanguageInfoNode,
-)
 # How many nested blocks of Python a tag may become.
-_BLOCKS: dict[type[Node], int] = {BlockNode: 1, ForNode: 3, IfNode: 0, IncludeNode: 1, WithNode: 1}
+_BLOCKS: dict[type[Node], int] = {
+    AutoEscapeControlNode: 0,
+    BlockNode: 1,
+    ForNode: 3,
+    IfChangedNode: 0,
+    IfNode: 0,
+    IncludeNode: 1,
+    LanguageNode: 1,
+    LocalTimeNode: 0,
+    LocalizeNode: 0,
+    TimezoneNode: 1,
+    WithNode: 1,
+}
 
 
 def resolve_chain(template: Template, context: Context) -> Chain:
@@ -138,7 +151,7 @@ class Lowering:
     def _node(self, node: Node) -> Iterator[Item]:
         lower = LOWERINGS.get(type(node))
         if lower is None:
-            yield Opaque(node, self._line(node), _is_silent(node))
+            yield call_of(node, self._line(node)) or Opaque(node, self._line(node))
             return
         if type(node) in _BLOCKS:
             yield from self._nested(node, lower)
@@ -220,7 +233,8 @@ class Lowering:
         body = self.nodes(cast(NodeList, node.nodelist_loop))
         empty = self.nodes(cast(NodeList, node.nodelist_empty)) if node.nodelist_empty else None
         item = For(list(node.loopvars), sequence, node.is_reversed, body, empty, self._line(node))
-        item.counts = item.impure or "forloop" in names_read(body)
+        compares = any(isinstance(inner, IfChanged) for inner in all_items(body))  # it keeps its state in `forloop`
+        item.counts = compares or "forloop" in item.needs or "forloop" in names_read(body)
         yield item
 
     def _with(self, node: WithNode) -> Iterator[Item]:
@@ -261,18 +275,68 @@ class Lowering:
         line = self._line(node)
         expressions = [node.view_name, *node.args, *node.kwargs.values()]
         if node.asvar or not all(map(is_native, expressions)):
-            yield Opaque(node, line, silent=bool(node.asvar))
+            yield self._call(node)
         else:
             yield Url(node.view_name, list(node.args), dict(node.kwargs), line)
 
     def _static(self, node: StaticNode) -> Iterator[Item]:
-        if type(node) is not StaticNode or node.varname is not None or not is_native(node.path):
-            yield Opaque(node, self._line(node), silent=node.varname is not None)
+        if node.varname is not None or not is_native(node.path):
+            yield self._call(node)
         else:
             yield StaticUrl(node, node.path, self._line(node))
 
-    def _csrf(self, node: CsrfTokenNode) -> Iterator[Item]:
-        yield CsrfToken(node, self._line(node))
+    def _call(self, node: Node) -> Call | Opaque:
+        return call_of(node, self._line(node)) or Opaque(node, self._line(node))
+
+    def _setting(self, node: Any) -> Iterator[Item]:
+        expression = getattr(node, "language", None) or getattr(node, "tz", None)
+        if expression is not None and not is_native(expression):
+            yield Opaque(node, self._line(node))
+        else:
+            yield Setting(node, self.nodes(node.nodelist), self._line(node))
+
+    def _filter(self, node: FilterNode) -> Iterator[Item]:
+        if is_native(node.filter_expr):
+            yield Capture(node, self.nodes(node.nodelist), self._line(node))
+        else:
+            yield Opaque(node, self._line(node))
+
+    def _spaceless(self, node: SpacelessNode) -> Iterator[Item]:
+        yield Capture(node, self.nodes(node.nodelist), self._line(node))
+
+    def _cache(self, node: CacheNode) -> Iterator[Item]:
+        own = names_of([node.expire_time_var, node.cache_name, *node.vary_on])
+        yield Capture(node, self.nodes(node.nodelist), self._line(node), own)
+
+    def _if_changed(self, node: IfChangedNode) -> Iterator[Item]:
+        if all(map(is_native, changed_by(node))):
+            body, empty = self.nodes(node.nodelist_true), self.nodes(node.nodelist_false or ())
+            yield IfChanged(node, body, empty, self._line(node))
+        else:
+            yield Opaque(node, self._line(node))
+
+    def _simple_tag(self, node: SimpleNode) -> Iterator[Item]:
+        if all(map(is_native, [*node.args, *node.kwargs.values()])):
+            target = frozenset([node.target_var] if node.target_var is not None else ())
+            yield SimpleTag(node, self._line(node), bool(target), tag_needs(node) | target)
+        else:
+            yield Opaque(node, self._line(node), node.target_var is not None)
+
+    def _simple_block(self, node: SimpleBlockNode) -> Iterator[Item]:
+        if all(map(is_native, [*node.args, *node.kwargs.values()])):
+            target = frozenset([node.target_var] if node.target_var is not None else ())
+            yield Capture(node, self.nodes(node.nodelist), self._line(node), tag_needs(node) | target, bool(target))
+        else:
+            yield Opaque(node, self._line(node), node.target_var is not None)
+
+    def _inclusion_tag(self, node: InclusionNode) -> Iterator[Item]:
+        if all(map(is_native, [*node.args, *node.kwargs.values()])):
+            yield InclusionTag(node, self._line(node), tag_needs(node) | {"csrf_token"})
+        else:
+            yield Opaque(node, self._line(node))
+
+    def _template_tag(self, node: TemplateTagNode) -> Iterator[Item]:
+        yield Static(node.mapping.get(node.tagtype, ""))
 
     def _verbatim(self, node: VerbatimNode) -> Iterator[Item]:
         yield Static(node.content)
@@ -284,49 +348,61 @@ class Lowering:
 LOWERINGS: dict[type[Node], Callable[[Lowering, Any], Iterator[Item]]] = {
     TextNode: Lowering._text,
     VariableNode: Lowering._variable,
+    AutoEscapeControlNode: Lowering._setting,
     BlockNode: Lowering._block,
-    IfNode: Lowering._if,
-    ForNode: Lowering._for,
-    WithNode: Lowering._with,
-    IncludeNode: Lowering._include,
-    URLNode: Lowering._url,
-    StaticNode: Lowering._static,
-    CsrfTokenNode: Lowering._csrf,
-    VerbatimNode: Lowering._verbatim,
+    CacheNode: Lowering._cache,
     CommentNode: Lowering._nothing,
+    FilterNode: Lowering._filter,
+    ForNode: Lowering._for,
+    IfChangedNode: Lowering._if_changed,
+    IfNode: Lowering._if,
+    IncludeNode: Lowering._include,
+    InclusionNode: Lowering._inclusion_tag,
+    LanguageNode: Lowering._setting,
     LoadNode: Lowering._nothing,
+    LocalTimeNode: Lowering._setting,
+    LocalizeNode: Lowering._setting,
+    SimpleBlockNode: Lowering._simple_block,
+    SimpleNode: Lowering._simple_tag,
+    SpacelessNode: Lowering._spaceless,
+    StaticNode: Lowering._static,
+    TemplateTagNode: Lowering._template_tag,
+    TimezoneNode: Lowering._setting,
+    URLNode: Lowering._url,
+    VerbatimNode: Lowering._verbatim,
+    WithNode: Lowering._with,
 }
 
 
-def _is_silent(node: Node) -> bool:
-    """Whether `node` only sets a name of the context and has no output."""
-    if isinstance(node, SimpleNode):
-        return node.target_var is not None
-    return isinstance(node, _NAME_SETTERS)
-
-
 def names_read(items: Sequence[Item]) -> set[str]:
-    """First names of all variables that `items` read, those bound inside included."""
-    names: set[str] = set()
-    for item in items:
-        match item:
-            case Text():
-                names |= reads(item.expression)
-            case Url():
-                for expression in (item.view_name, *item.args, *item.kwargs.values()):
-                    names |= reads(expression)
-            case StaticUrl():
-                names |= reads(item.path)
-            case If():
-                for condition, body in item.arms:
-                    names |= names_read(body)
-                    names = names.union(*(map(reads, leaves(condition)) if condition is not None else ()))
-            case For():
-                names |= reads(item.sequence) | names_read(item.body) | names_read(item.empty or [])
-            case With() | Inclusion():
-                names |= names_read(item.body)
-                for expression in item.bindings.values():
-                    names |= reads(expression)
-            case Block():
-                names |= names_read(item.body)
-    return names
+    """First names of all variables that `items` read by themselves, those bound inside included."""
+    return {name for item in all_items(items) for expression in _expressions(item) for name in reads(expression)}
+
+
+def _expressions(item: Item) -> list[FilterExpression]:
+    """The expressions of `item` itself."""
+    match item:
+        case Text():
+            return [item.expression]
+        case Url():
+            return [item.view_name, *item.args, *item.kwargs.values()]
+        case StaticUrl():
+            return [item.path]
+        case If():
+            return [leaf for condition, _ in item.arms if condition is not None for leaf in leaves(condition)]
+        case For():
+            return [item.sequence]
+        case With() | Inclusion():
+            return list(item.bindings.values())
+        case SimpleTag() | InclusionTag():
+            return [*item.node.args, *item.node.kwargs.values()]
+        case Setting():
+            found = getattr(item.node, "language", None) or getattr(item.node, "tz", None)
+            return [] if found is None else [found]
+        case Capture(node=FilterNode()):
+            return [item.node.filter_expr]
+        case Capture(node=SimpleNode()):
+            return [*item.node.args, *item.node.kwargs.values()]
+        case IfChanged():
+            return changed_by(item.node)
+    return []

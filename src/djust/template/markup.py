@@ -9,7 +9,7 @@ content becomes one region. The stage after this one, `fragments`, makes fragmen
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -23,10 +23,12 @@ from djust.template.parts import (
     If,
     Inclusion,
     Item,
-    Opaque,
+    Scope,
     Scoped,
+    Setting,
     Static,
-    With,
+    bodies,
+    is_silent,
 )
 
 VOID = frozenset(
@@ -296,29 +298,28 @@ class _Parser:
     def _content(self, item: Item) -> None:
         names = (*self.outer, *(element.name for element in self.stack[1:]))
         parent = names[-1] if names else ""
-        if parent == "html" or (parent in TABLE_PARTS and not isinstance(item, If | For | With | Inclusion | Block)):
+        if parent == "html" or (parent in TABLE_PARTS and not isinstance(item, If | For | Scope)):
             # Text is moved out of tables, and an unknown tag may produce it. It may also be the rows of a section.
-            self.stack[-1].broken = self.stack[-1].broken or not (isinstance(item, Opaque) and item.silent)
+            self.stack[-1].broken = self.stack[-1].broken or not is_silent(item)
         if item in self.loose:
             self.stack[-1].broken = True
         if isinstance(item, If | For):
             self._block(item, names)
-        elif isinstance(item, With | Inclusion | Block):
+        elif isinstance(item, Scope):
             self._scope(item, names)
         else:
             self._append(item)
 
     def _block(self, item: If | For, names: tuple[str, ...]) -> None:
-        bodies = [body for _, body in item.arms] if isinstance(item, If) else [item.body, item.empty or []]
-        trees = [parse(body, names or ("",), self.loose) for body in bodies]
+        trees = [parse(body, names or ("",), self.loose) for body in bodies(item)]
         if all(tree.balanced for tree in trees):
             self._append(Blocks(item, [tree.children for tree in trees]))
         else:
             self.stack[-1].broken = True
             self._append(item)
 
-    def _scope(self, item: With | Inclusion | Block, names: tuple[str, ...]) -> None:
-        if not item.impure and not _binds(item):
+    def _scope(self, item: Scope, names: tuple[str, ...]) -> None:
+        if not item.needs and not _binds(item):
             # Nothing is bound: the scope leaves no trace, and its markup need not be balanced.
             for inner in item.body:
                 if isinstance(inner, Static):
@@ -342,9 +343,11 @@ class _Parser:
                 children.append(content)
 
 
-def _binds(item: With | Inclusion | Block) -> bool:
+def _binds(item: Scope) -> bool:
     if isinstance(item, Block):
         return "block" in names_read(item.body)
+    if isinstance(item, Setting):
+        return True
     return bool(item.bindings) or (isinstance(item, Inclusion) and item.isolated)
 
 
@@ -358,34 +361,15 @@ def _merged(pieces: Sequence[Item]) -> list[Item]:
     return merged
 
 
-def _bodies(item: Item) -> list[list[Item]]:
-    match item:
-        case If():
-            return [body for _, body in item.arms]
-        case For():
-            return [item.body, item.empty or []]
-        case With() | Inclusion() | Block():
-            return [item.body]
-    return []
-
-
-def all_items(items: Sequence[Item]) -> Iterator[Item]:
-    """`items` and all that are inside them."""
-    for item in items:
-        yield item
-        for body in _bodies(item):
-            yield from all_items(body)
-
-
 def _all_text(item: Item) -> str:
     if isinstance(item, Static):
         return item.text
-    return " ".join(_all_text(inner) for body in _bodies(item) for inner in body)
+    return " ".join(_all_text(inner) for body in bodies(item) for inner in body)
 
 
 def _keeps_tag(item: Item, quote: str) -> bool:
     """Whether a tag goes on after `item` as it was before: the same quote open, or none."""
-    for body in _bodies(item):
+    for body in bodies(item):
         inside = quote
         for inner in body:
             if not isinstance(inner, Static):

@@ -8,14 +8,14 @@ into *steps*, which fill the parts of fragments; `codegen` writes the steps as P
 lowers to `If([(a, [Static('<b class="'), Text(b), Static('">x</b>')])])`, and markup turns that into a `BranchStep` for
 part 0, whose only arm fills a fragment with the static `<b dj class="` … and a `LeafStep` for its attribute part.
 
-Every item knows whether it is *impure*: something in it needs Django's context as Django would have it (an opaque tag,
-an include whose template is known only at run time). Names bound around impure items are pushed on the real context;
-names around pure ones are Python locals.
+Every item knows its `needs`: the names that must stand on Django's context while it is rendered, because a node of
+Django's reads or sets them there. An opaque tag may read anything, so it needs ALL_NAMES. A loop or `with` around an
+item keeps its names as Python locals, except the needed ones, which it pushes on the context as Django does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,12 +25,33 @@ from django.template.loader_tags import BlockNode, ExtendsNode
 from djust.render.values import Fragment
 
 
+class _AllNames(frozenset[str]):
+    """The set of all names there are."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+    def __or__(self, other: object) -> _AllNames:
+        return self
+
+    __ror__ = __or__
+
+    def __bool__(self) -> bool:
+        return True
+
+
+NO_NAMES: frozenset[str] = frozenset()
+ALL_NAMES: frozenset[str] = _AllNames()
+# Needed by tags that keep state in `context.render_context`, which each include has for itself; not a variable's name.
+RENDER_STATE = ""
+
+
 @dataclass(slots=True, eq=False)
 class Static:
     """Text that never changes."""
 
     text: str
-    impure = False
+    needs = NO_NAMES
 
 
 @dataclass(slots=True, eq=False)
@@ -39,7 +60,7 @@ class Text:
 
     expression: FilterExpression
     line: str
-    impure = False
+    needs = NO_NAMES
 
 
 @dataclass(slots=True, eq=False)
@@ -50,7 +71,7 @@ class Url:
     args: list[FilterExpression]
     kwargs: dict[str, FilterExpression]
     line: str
-    impure = False
+    needs = NO_NAMES
 
 
 @dataclass(slots=True, eq=False)
@@ -60,26 +81,38 @@ class StaticUrl:
     node: Node
     path: FilterExpression
     line: str
-    impure = False
+    needs = NO_NAMES
 
 
 @dataclass(slots=True, eq=False)
-class CsrfToken:
-    """`{% csrf_token %}`: reads one name of the context that templates cannot rebind in between."""
+class SimpleTag:
+    """A `simple_tag` of anybody. With a target variable it has no output and sets a name."""
+
+    node: Any
+    line: str
+    silent: bool
+    needs: frozenset[str]
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """A tag of Django's that its own node renders; the names it reads and sets are known. `silent`: no output."""
 
     node: Node
     line: str
-    impure = False
+    needs: frozenset[str]
+    silent: bool = False
+    inline: bool = True
 
 
 @dataclass(slots=True, eq=False)
 class Opaque:
-    """A node we do not know; its own `render(context)` gives the output. `silent`: it only sets a name."""
+    """A node we do not know; its own `render(context)` gives the output."""
 
     node: Node
     line: str
     silent: bool = False
-    impure = True
+    needs = ALL_NAMES
 
 
 @dataclass(slots=True, eq=False)
@@ -88,7 +121,16 @@ class DynamicInclude:
 
     node: Any
     line: str
-    impure = True
+    needs = ALL_NAMES
+
+
+@dataclass(slots=True, eq=False)
+class InclusionTag:
+    """An `inclusion_tag` of anybody: the template it names becomes a fragment."""
+
+    node: Any
+    line: str
+    needs: frozenset[str]
 
 
 @dataclass(slots=True, eq=False)
@@ -97,10 +139,10 @@ class If:
 
     arms: list[tuple[Any, list[Item]]]
     line: str
-    impure: bool = field(init=False)
+    needs: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.impure = any(needs_context(items) for _, items in self.arms)
+        self.needs = needs_of([item for _, items in self.arms for item in items])
 
 
 @dataclass(slots=True, eq=False)
@@ -113,11 +155,11 @@ class For:
     body: list[Item]
     empty: list[Item] | None
     line: str
-    impure: bool = field(init=False)
+    needs: frozenset[str] = field(init=False)
     counts: bool = False
 
     def __post_init__(self) -> None:
-        self.impure = needs_context(self.body) or needs_context(self.empty or [])
+        self.needs = needs_of([*self.body, *(self.empty or ())])
 
 
 @dataclass(slots=True, eq=False)
@@ -136,10 +178,10 @@ class With:
     bindings: dict[str, FilterExpression]
     body: list[Item]
     line: str
-    impure: bool = field(init=False)
+    needs: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.impure = needs_context(self.body)
+        self.needs = needs_of(self.body)
 
 
 @dataclass(slots=True, eq=False)
@@ -151,10 +193,10 @@ class Inclusion:
     isolated: bool
     body: list[Item]
     line: str
-    impure: bool = field(init=False)
+    needs: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.impure = needs_context(self.body)
+        self.needs = needs_of(self.body)
 
 
 @dataclass(slots=True, eq=False)
@@ -164,20 +206,96 @@ class Block:
     node: BlockNode
     body: list[Item]
     line: str
-    impure: bool = field(init=False)
+    needs: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.impure = needs_context(self.body)
+        self.needs = needs_of(self.body)
 
 
-Scope = With | Inclusion | Block
-Output = Text | Url | StaticUrl | CsrfToken | Opaque
-Item = Static | Output | DynamicInclude | If | For | Scope
+@dataclass(slots=True, eq=False)
+class Setting:
+    """A block that changes how the context renders: autoescape, localize, localtime, language, timezone."""
+
+    node: Any
+    body: list[Item]
+    line: str
+    needs: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.needs = needs_of(self.body)
 
 
-def needs_context(items: Sequence[Item]) -> bool:
-    """Whether anything in `items` needs Django's context as Django would have it."""
-    return any(item.impure for item in items)
+@dataclass(slots=True, eq=False)
+class Capture:
+    """A block whose output is taken as a string and changed: filter, spaceless, cache, a `simple_block_tag`.
+
+    `own`: the names that its node reads or sets itself.
+    """
+
+    node: Any
+    body: list[Item]
+    line: str
+    own: frozenset[str] = NO_NAMES
+    silent: bool = False
+    needs: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.needs = self.own | needs_of(self.body)
+
+
+@dataclass(slots=True, eq=False)
+class IfChanged:
+    """`{% ifchanged %}`: its output is one string."""
+
+    node: Any
+    body: list[Item]
+    empty: list[Item]
+    line: str
+    needs: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.needs = needs_of([*self.body, *self.empty]) | {RENDER_STATE}
+
+
+Scope = With | Inclusion | Block | Setting
+Rendered = Call | Opaque | DynamicInclude | InclusionTag
+Output = Text | Url | StaticUrl | SimpleTag | Capture | IfChanged | Rendered
+Item = Static | Output | If | For | Scope
+
+
+def needs_of(items: Iterable[Item]) -> frozenset[str]:
+    """The names that must stand on Django's context while `items` are rendered."""
+    needs = NO_NAMES
+    for item in items:
+        needs = item.needs | needs
+    return needs
+
+
+def is_silent(item: object) -> bool:
+    """Whether `item` has no output and only sets names."""
+    return isinstance(item, Call | SimpleTag | Capture | Opaque) and item.silent
+
+
+def bodies(item: Item) -> list[list[Item]]:
+    """The lists of items inside `item`."""
+    match item:
+        case If():
+            return [body for _, body in item.arms]
+        case For():
+            return [item.body, item.empty or []]
+        case IfChanged():
+            return [item.body, item.empty]
+        case With() | Inclusion() | Block() | Setting() | Capture():
+            return [item.body]
+    return []
+
+
+def all_items(items: Iterable[Item]) -> Iterator[Item]:
+    """`items` and all that are inside them."""
+    for item in items:
+        yield item
+        for body in bodies(item):
+            yield from all_items(body)
 
 
 # A tree of markup: items, and the elements that static text makes around them.
@@ -231,7 +349,7 @@ class BranchStep:
     """Part `index` gets the first arm whose condition holds. A dynamic include has no arms."""
 
     index: int
-    item: If | For | DynamicInclude
+    item: If | For | DynamicInclude | InclusionTag
     arms: list[Program]
 
 
@@ -257,7 +375,7 @@ class ScopeStep:
 class EffectStep:
     """A node that has no output is run where it stands."""
 
-    item: Opaque
+    item: Item
 
 
 Step = LeafStep | BranchStep | LoopStep | ScopeStep | EffectStep

@@ -13,20 +13,24 @@ import logging
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, cast
 
 import django
 from django.conf import settings
+from django.core.cache import InvalidCacheBackendError, caches
+from django.core.cache.utils import make_template_fragment_key
 from django.db.models import Model
-from django.template import Context, Node
+from django.template import Context, Node, TemplateSyntaxError
 from django.template.base import Template, VariableDoesNotExist
 from django.template.context import BaseContext, ContextDict
 from django.template.loader_tags import BLOCK_CONTEXT_KEY, BlockContext, BlockNode
+from django.templatetags.cache import CacheNode
 from django.templatetags.static import StaticNode
 from django.urls import NoReverseMatch, reverse
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.utils.formats import localize
-from django.utils.html import conditional_escape
+from django.utils.html import conditional_escape, strip_spaces_between_tags
 from django.utils.safestring import SafeData, SafeString, mark_safe
 
 from djust.render.values import Fragment, Html, escaped, source
@@ -58,6 +62,7 @@ PLAIN = frozenset(
         uuid.UUID,
     }
 )
+_NO_TEXT = ""
 _NO_TYPES: frozenset[type] = frozenset()
 _STRINGS: frozenset[type] = frozenset({str})
 _STRINGS_AND_NUMBERS: frozenset[type] = frozenset({str, int})
@@ -230,6 +235,67 @@ def model_keys(items: Sequence[Any]) -> list[Any] | None:
     return keys if None not in keys and len(set(keys)) == len(keys) else None
 
 
+# Blocks that are taken as strings
+
+
+def tag_output(context: Context, output: Any) -> str:
+    """The value of what a `simple_tag` returns."""
+    if not context.autoescape:
+        return source(_NO_TEXT.join([output]))  # in Django, too, it must be a string
+    return output if type(output) is str else source(str(conditional_escape(output)))
+
+
+def changed_frame(context: Context) -> Any:
+    """Where `{% ifchanged %}` keeps what it saw last."""
+    return context.get("forloop", context.render_context)
+
+
+@dataclass(slots=True)
+class CacheEntry:
+    """One entry of `{% cache %}`; `value` is None if the cache lacks it."""
+
+    cache: Any
+    key: str
+    seconds: int | None
+    value: str | None
+
+    def store(self, value: str) -> str:
+        self.cache.set(self.key, value, self.seconds)
+        return value
+
+
+def cache_entry(context: Context, node: CacheNode) -> CacheEntry:
+    """The entry that `{% cache %}` uses here; errors as Django's."""
+    try:
+        seconds = node.expire_time_var.resolve(context)
+    except VariableDoesNotExist:
+        raise TemplateSyntaxError(f'"cache" tag got an unknown variable: {node.expire_time_var.var!r}') from None
+    if seconds is not None:
+        try:
+            seconds = int(seconds)
+        except (ValueError, TypeError):
+            raise TemplateSyntaxError(f'"cache" tag got a non-integer timeout value: {seconds!r}') from None
+    key = make_template_fragment_key(node.fragment_name, [vary.resolve(context) for vary in node.vary_on])
+    cache = _fragment_cache(context, node)
+    return CacheEntry(cache, key, seconds, cache.get(key))
+
+
+def _fragment_cache(context: Context, node: CacheNode) -> Any:
+    if not node.cache_name:
+        try:
+            return caches["template_fragments"]
+        except InvalidCacheBackendError:
+            return caches["default"]
+    try:
+        name = node.cache_name.resolve(context)
+    except VariableDoesNotExist:
+        raise TemplateSyntaxError(f'"cache" tag got an unknown variable: {node.cache_name.var!r}') from None
+    try:
+        return caches[name]
+    except InvalidCacheBackendError:
+        raise TemplateSyntaxError(f"Invalid cache name specified for cache tag: {name!r}") from None
+
+
 # Scopes around opaque nodes
 
 
@@ -305,6 +371,10 @@ NAMES: dict[str, Any] = {
         parent_loop,
         keyed,
         model_keys,
+        tag_output,
+        changed_frame,
+        cache_entry,
+        strip_spaces_between_tags,
         inclusion,
         override_blocks,
         block,
@@ -316,6 +386,8 @@ NAMES: dict[str, Any] = {
     )
 } | {
     "PLAIN": PLAIN,
+    "override_language": translation.override,
+    "override_timezone": timezone.override,
     "Html": Html,
     "SafeData": SafeData,
     "SafeString": SafeString,

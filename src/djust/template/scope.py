@@ -9,7 +9,7 @@ processors run only when a template asks for a name that the data lacks; most ev
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,7 +29,7 @@ class Names:
     def bind(self, names: Mapping[str, str]) -> Names:
         return Names(self.context, {**self.local, **names})
 
-    def unbind(self, names: Mapping[str, Any] | list[str]) -> Names:
+    def unbind(self, names: Collection[str]) -> Names:
         """These names stand on Django's context from here on."""
         return Names(self.context, {name: code for name, code in self.local.items() if name not in names})
 

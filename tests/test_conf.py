@@ -1,0 +1,34 @@
+"""`LIVEVIEW_CONFIG`."""
+
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from djust.conf import Config, config
+
+
+def test_every_key_has_a_default() -> None:
+    assert config() == Config()
+
+
+def test_given_keys_count_and_unknown_ones_do_not_disturb(settings: Any) -> None:
+    settings.LIVEVIEW_CONFIG = {"threads": 4, "park_seconds": 1, "unknown": True}
+    assert config() == Config(threads=4, park_seconds=1)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "kind"),
+    [
+        ("threads", "4", "int"),
+        ("threads", True, "int"),
+        ("threads", 1.5, "int"),
+        ("strict_serialization", 1, "bool"),
+        ("park_seconds", None, "float"),
+        ("socket_path", 5, "str"),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_told(key: str, value: Any, kind: str, settings: Any) -> None:
+    settings.LIVEVIEW_CONFIG = {key: value}
+    with pytest.raises(ImproperlyConfigured, match=rf'LIVEVIEW_CONFIG\["{key}"\] must be {kind}; got'):
+        config()

@@ -1,0 +1,148 @@
+"""The threads in which synchronous code runs."""
+
+import asyncio
+import threading
+from typing import Any
+
+import pytest
+from asgiref.sync import SyncToAsync, ThreadSensitiveContext, sync_to_async
+from django.core.cache import caches
+from django.utils import translation
+
+from djust.live.workers import TurnThread, Workers, tidy_connections
+
+
+@pytest.fixture
+def workers() -> Any:
+    workers = Workers()
+    yield workers
+    workers.stop()
+
+
+async def test_results_and_exceptions_come_back(workers: Workers) -> None:
+    assert await workers.run(divmod, 7, 2) == (3, 1)
+    with pytest.raises(ZeroDivisionError):
+        await workers.run(divmod, 7, 0)
+    with pytest.raises(KeyboardInterrupt):
+        await workers.run(_raise, KeyboardInterrupt())
+
+
+def _raise(error: BaseException) -> None:
+    raise error
+
+
+async def test_a_thread_is_used_again(workers: Workers) -> None:
+    names = set()
+    for _ in range(5):
+        names.add(await workers.run(threading.get_ident))
+        await asyncio.sleep(0.01)
+    assert len(names) == 1
+
+
+async def test_there_are_as_many_threads_as_needed_but_no_more_than_allowed(workers: Workers, settings: Any) -> None:
+    settings.LIVEVIEW_CONFIG = {"threads": 3}
+    meeting, seen = threading.Barrier(3), []
+
+    def meet() -> None:
+        seen.append(threading.get_ident())
+        meeting.wait(5)
+
+    await asyncio.gather(*[workers.run(meet) for _ in range(6)])
+    assert len(set(seen)) == 3
+
+
+async def test_a_cancelled_caller_leaves_the_job_alone(workers: Workers) -> None:
+    begun, gate, done = threading.Event(), threading.Event(), threading.Event()
+
+    def job() -> None:
+        begun.set()
+        gate.wait(5)
+        done.set()
+
+    task = asyncio.create_task(workers.run(job))
+    await asyncio.to_thread(begun.wait, 5)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    gate.set()
+    assert await asyncio.to_thread(done.wait, 5)
+    assert await workers.run(int) == 0
+
+
+async def test_a_job_does_not_see_what_another_has_activated(workers: Workers, settings: Any) -> None:
+    settings.LIVEVIEW_CONFIG = {"threads": 1}
+    await workers.run(translation.activate, "de")
+    assert await workers.run(translation.get_language) == "en-us"
+
+
+async def test_a_thread_keeps_its_cache_clients(workers: Workers, settings: Any) -> None:
+    settings.LIVEVIEW_CONFIG = {"threads": 1}
+    one = await workers.run(lambda: caches["default"])
+    other = await workers.run(lambda: caches["default"])
+    assert one is other
+
+
+async def test_a_misconfigured_cache_is_the_problem_of_those_who_use_it(workers: Workers, settings: Any) -> None:
+    settings.CACHES = {**settings.CACHES, "broken": {"BACKEND": "no.such.Cache"}}
+    assert await workers.run(int) == 0
+
+
+async def test_running_jobs_end_before_the_pool_stops(workers: Workers) -> None:
+    begun, ended = threading.Event(), []
+
+    def job() -> None:
+        begun.set()
+        ended.append(threading.current_thread())
+
+    task = asyncio.create_task(workers.run(job))
+    await asyncio.to_thread(begun.wait, 5)
+    await asyncio.to_thread(workers.stop)
+    await task
+    assert not ended[0].is_alive()
+    assert await workers.run(int) == 0, "a new job starts a new thread"
+
+
+def test_a_loop_that_is_gone_is_no_reason_to_fail(workers: Workers) -> None:
+    gate = threading.Event()
+
+    async def leave() -> None:
+        asyncio.create_task(workers.run(gate.wait, 5))  # noqa: RUF006
+        await asyncio.sleep(0)
+
+    asyncio.run(leave())
+    gate.set()
+    assert asyncio.run(workers.run(int)) == 0
+
+
+async def test_the_calls_of_a_turn_share_a_thread_and_those_of_other_pages_do_not() -> None:
+    async def turn(thread: TurnThread, meeting: threading.Barrier) -> set[int]:
+        context = ThreadSensitiveContext()
+        SyncToAsync.context_to_thread_executor[context] = thread
+        SyncToAsync.thread_sensitive_context.set(context)
+        thread.begin()
+        await sync_to_async(meeting.wait)(5)
+        idents = {await sync_to_async(threading.get_ident)() for _ in range(3)}
+        thread.end()
+        return idents
+
+    meeting = threading.Barrier(2)
+    one, other = await asyncio.gather(*[asyncio.create_task(turn(TurnThread(), meeting)) for _ in range(2)])
+    assert len(one) == len(other) == 1
+    assert one != other
+
+
+async def test_a_call_that_outlives_its_turn_still_works() -> None:
+    thread = TurnThread()
+    loop = asyncio.get_running_loop()
+    assert await loop.run_in_executor(thread, int) == 0
+    thread.begin()
+    assert await loop.run_in_executor(thread, int) == 0
+    thread.end()
+    assert await loop.run_in_executor(thread, int) == 0
+    with pytest.raises(ZeroDivisionError):
+        await loop.run_in_executor(thread, divmod, 1, 0)
+
+
+@pytest.mark.django_db
+def test_connections_are_tidied() -> None:
+    assert tidy_connections() is True
