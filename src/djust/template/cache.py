@@ -22,9 +22,10 @@ from django.utils.safestring import SafeString
 from djust.render.values import Fragment, Values
 from djust.template import fragments, markup, runtime
 from djust.template.codegen import write_evaluate, write_render
+from djust.template.debug import explain
 from djust.template.lower import Lowering, binding_context, is_static_chain, resolve_chain
 from djust.template.markup import UnbalancedError
-from djust.template.parts import Chain, Item, Program, all_items, needs_of
+from djust.template.parts import Chain, Inclusion, Item, Program, all_items, needs_of
 from djust.template.source import Source
 
 _lock = threading.RLock()
@@ -55,7 +56,7 @@ class CompiledTemplate:
 
     def render(self, context: Context) -> SafeString:
         """The HTML that Django's own engine gives, without marks. `context` is bound to the template."""
-        html: SafeString = self._variant(context).render(context)
+        html: SafeString = self._variant(context).plain.run(context)
         return html
 
     def inner(self, context: Context) -> tuple[Fragment, Values]:
@@ -66,7 +67,7 @@ class CompiledTemplate:
     @property
     def source(self) -> str:
         """The generated Python of `evaluate`."""
-        return self._variant(binding_context(self.template)).evaluate_source
+        return self._variant(binding_context(self.template)).page.source
 
     def _variant(self, context: Context) -> _Variant:
         if self._only is not None:
@@ -80,6 +81,32 @@ class CompiledTemplate:
             return self._variants.setdefault(tuple(chain.templates), _Variant(chain))
 
 
+class _Compiled:
+    """One generated function."""
+
+    def __init__(
+        self, src: Source, name: str, filename: str, templates: list[Template], fragment: Fragment | None = None
+    ) -> None:
+        self.source = src.text
+        self._function = src.function(name, filename)
+        self._filename, self._places, self._templates = filename, src.places, templates
+        self._fragment = fragment
+
+    @property
+    def fragment(self) -> Fragment:
+        assert self._fragment is not None, "only functions that give values have a fragment"
+        return self._fragment
+
+    def run(self, context: Context) -> Any:
+        try:
+            return self._function(context)
+        except UnbalancedError:
+            raise
+        except Exception as error:
+            explain(error, self._filename, self._places, self._templates)
+            raise
+
+
 @dataclass(eq=False)
 class _Variant:
     """One chain of templates, compiled on demand.
@@ -90,12 +117,12 @@ class _Variant:
     chain: Chain
     loose: set[Item] = field(default_factory=set)
 
-    def balanced(self, compiled: Callable[[], tuple[Program, Any]], context: Context) -> tuple[Fragment, Values]:
+    def balanced(self, compiled: Callable[[], _Compiled], context: Context) -> tuple[Fragment, Values]:
         """The fragment and values of what `compiled` gives, compiled so that every region is balanced."""
         while True:
-            program, function = compiled()
+            code = compiled()
             try:
-                return program.fragment, function(context)
+                return code.fragment, code.run(context)
             except UnbalancedError as error:
                 with _lock:
                     if error.item not in self._items_within or error.item in self.loose:
@@ -123,35 +150,37 @@ class _Variant:
         return set(all_items(self._items))
 
     @cached_property
-    def page(self) -> tuple[Program, Any]:
+    def page(self) -> _Compiled:
+        """The template as the root of a page."""
         with _lock:
-            return self._function(fragments.page_program(markup.parse(self._items, (), self.loose), self._name), "page")
+            return self._evaluate("page", fragments.page_program(markup.parse(self._items, (), self.loose), self._name))
 
     @cached_property
-    def included(self) -> tuple[Program, Any]:
+    def included(self) -> _Compiled:
         """The template as a fragment inside another one; unbalanced markup makes it one region."""
         with _lock:
             tree = markup.parse(self._items, ("",), self.loose)
-            return self._function(fragments.included_program(tree, self._name), "included")
+            return self._evaluate("included", fragments.included_program(tree, self._name))
 
     @cached_property
-    def render(self) -> Any:
+    def plain(self) -> _Compiled:
+        """The template as a function that gives HTML without marks."""
         with _lock:
             src = Source(self._names())
             write_render(src, self._items, self.chain, self._invalid)
-            return src.function("render", f"<djust render {self._name} {id(self)}>")
+            return _Compiled(src, "render", f"<djust render {self._name} {id(self)}>", self._templates)
 
-    @cached_property
-    def evaluate_source(self) -> str:
-        return self._source(self.page[0]).text
-
-    def _function(self, program: Program, kind: str) -> tuple[Program, Any]:
-        return program, self._source(program).function("evaluate", f"<djust {kind} {self._name} {id(self)}>")
-
-    def _source(self, program: Program) -> Source:
+    def _evaluate(self, kind: str, program: Program) -> _Compiled:
         src = Source(self._names())
         write_evaluate(src, program, self.chain, self._invalid, needs_of(self._items))
-        return src
+        filename = f"<djust {kind} {self._name} {id(self)}>"
+        return _Compiled(src, "evaluate", filename, self._templates, program.fragment)
+
+    @property
+    def _templates(self) -> list[Template]:
+        """All templates that were compiled into this one."""
+        chains = [self.chain, *(item.chain for item in self._items_within if isinstance(item, Inclusion))]
+        return [template for chain in chains for template in chain.templates]
 
     def _names(self) -> dict[str, Any]:
         return {**runtime.NAMES, **_INCLUDES}

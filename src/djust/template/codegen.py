@@ -353,7 +353,8 @@ class _Generator:
     # Pieces of both
 
     def _comment(self, item: Item) -> None:
-        self.src.line(f"# {getattr(item, 'line', '')}")
+        self.src.place = getattr(item, "line", self.src.place)
+        self.src.line(f"# {self.src.place}")
 
     def _text(self, names: Names, item: Content) -> str:
         """Write a text-like item; returns the name of its value."""

@@ -34,6 +34,7 @@ from django.templatetags.l10n import LocalizeNode
 from django.templatetags.static import StaticNode
 from django.templatetags.tz import LocalTimeNode, TimezoneNode
 
+from djust.template.debug import Place
 from djust.template.expressions import changed_by, is_native, leaves, reads
 from djust.template.parts import (
     Block,
@@ -151,7 +152,7 @@ class Lowering:
     def _node(self, node: Node) -> Iterator[Item]:
         lower = LOWERINGS.get(type(node))
         if lower is None:
-            yield call_of(node, self._line(node)) or Opaque(node, self._line(node))
+            yield call_of(node, Place.of(node)) or Opaque(node, Place.of(node))
             return
         if type(node) in _BLOCKS:
             yield from self._nested(node, lower)
@@ -161,18 +162,13 @@ class Lowering:
     def _nested(self, node: Node, lower: Callable[[Lowering, Any], Iterator[Item]]) -> Iterator[Item]:
         blocks = _BLOCKS[type(node)]
         if self.depth == MAX_DEPTH or self.nested_blocks + blocks > MAX_BLOCKS:
-            yield Opaque(node, self._line(node))
+            yield Opaque(node, Place.of(node))
             return
         self.depth += 1
         self.nested_blocks += blocks
         yield from lower(self, node)
         self.depth -= 1
         self.nested_blocks -= blocks
-
-    def _line(self, node: Node) -> str:
-        token, origin = getattr(node, "token", None), getattr(node, "origin", None)
-        name = getattr(origin, "template_name", None) or getattr(origin, "name", None) or "<template>"
-        return f"{name}:{getattr(token, 'lineno', None) or 0}"
 
     def _text(self, node: TextNode) -> Iterator[Item]:
         if node.s:
@@ -183,9 +179,9 @@ class Lowering:
         if self._is_super(expression):
             yield from self._super()
         elif is_native(expression):
-            yield Text(expression, self._line(node))
+            yield Text(expression, Place.of(node))
         else:
-            yield Opaque(node, self._line(node))
+            yield Opaque(node, Place.of(node))
 
     def _is_super(self, expression: FilterExpression) -> bool:
         var = expression.var
@@ -203,17 +199,17 @@ class Lowering:
         name = node.name
         if not self.chain.extends:
             self.blocks.append(("", 0))
-            yield Block(node, self.nodes(node.nodelist), self._line(node))
+            yield Block(node, self.nodes(node.nodelist), Place.of(node))
             self.blocks.pop()
         elif any(active == name for active, _ in self.blocks):
-            yield Opaque(node, self._line(node))  # a block inside itself: Django's block context decides
+            yield Opaque(node, Place.of(node))  # a block inside itself: Django's block context decides
         else:
             yield self._block_at(name, 0)
 
     def _block_at(self, name: str, position: int) -> Block:
         node = self.chain.queues[name][position]
         self.blocks.append((name, position))
-        block = Block(node, self.nodes(node.nodelist), self._line(node))
+        block = Block(node, self.nodes(node.nodelist), Place.of(node))
         self.blocks.pop()
         return block
 
@@ -221,30 +217,30 @@ class Lowering:
         conditions = [condition for condition, _ in node.conditions_nodelists if condition is not None]
         if all(is_native(leaf) for condition in conditions for leaf in leaves(condition)):
             arms = [(condition, self.nodes(nodelist)) for condition, nodelist in node.conditions_nodelists]
-            yield If(arms, self._line(node))
+            yield If(arms, Place.of(node))
         else:
-            yield Opaque(node, self._line(node))
+            yield Opaque(node, Place.of(node))
 
     def _for(self, node: ForNode) -> Iterator[Item]:
         sequence = cast(FilterExpression, node.sequence)
         if not is_native(sequence):
-            yield Opaque(node, self._line(node))
+            yield Opaque(node, Place.of(node))
             return
         body = self.nodes(cast(NodeList, node.nodelist_loop))
         empty = self.nodes(cast(NodeList, node.nodelist_empty)) if node.nodelist_empty else None
-        item = For(list(node.loopvars), sequence, node.is_reversed, body, empty, self._line(node))
+        item = For(list(node.loopvars), sequence, node.is_reversed, body, empty, Place.of(node))
         compares = any(isinstance(inner, IfChanged) for inner in all_items(body))  # it keeps its state in `forloop`
         item.counts = compares or "forloop" in item.needs or "forloop" in names_read(body)
         yield item
 
     def _with(self, node: WithNode) -> Iterator[Item]:
         if all(is_native(value) for value in node.extra_context.values()):
-            yield With(dict(node.extra_context), self.nodes(node.nodelist), self._line(node))
+            yield With(dict(node.extra_context), self.nodes(node.nodelist), Place.of(node))
         else:
-            yield Opaque(node, self._line(node))
+            yield Opaque(node, Place.of(node))
 
     def _include(self, node: IncludeNode) -> Iterator[Item]:
-        line = self._line(node)
+        line = Place.of(node)
         chain = self._included(node)
         if chain is None:
             yield DynamicInclude(node, line)
@@ -272,7 +268,7 @@ class Lowering:
         return None if any(t.origin in self.active for t in chain.templates) else chain
 
     def _url(self, node: URLNode) -> Iterator[Item]:
-        line = self._line(node)
+        line = Place.of(node)
         expressions = [node.view_name, *node.args, *node.kwargs.values()]
         if node.asvar or not all(map(is_native, expressions)):
             yield self._call(node)
@@ -283,57 +279,57 @@ class Lowering:
         if node.varname is not None or not is_native(node.path):
             yield self._call(node)
         else:
-            yield StaticUrl(node, node.path, self._line(node))
+            yield StaticUrl(node, node.path, Place.of(node))
 
     def _call(self, node: Node) -> Call | Opaque:
-        return call_of(node, self._line(node)) or Opaque(node, self._line(node))
+        return call_of(node, Place.of(node)) or Opaque(node, Place.of(node))
 
     def _setting(self, node: Any) -> Iterator[Item]:
         expression = getattr(node, "language", None) or getattr(node, "tz", None)
         if expression is not None and not is_native(expression):
-            yield Opaque(node, self._line(node))
+            yield Opaque(node, Place.of(node))
         else:
-            yield Setting(node, self.nodes(node.nodelist), self._line(node))
+            yield Setting(node, self.nodes(node.nodelist), Place.of(node))
 
     def _filter(self, node: FilterNode) -> Iterator[Item]:
         if is_native(node.filter_expr):
-            yield Capture(node, self.nodes(node.nodelist), self._line(node))
+            yield Capture(node, self.nodes(node.nodelist), Place.of(node))
         else:
-            yield Opaque(node, self._line(node))
+            yield Opaque(node, Place.of(node))
 
     def _spaceless(self, node: SpacelessNode) -> Iterator[Item]:
-        yield Capture(node, self.nodes(node.nodelist), self._line(node))
+        yield Capture(node, self.nodes(node.nodelist), Place.of(node))
 
     def _cache(self, node: CacheNode) -> Iterator[Item]:
         own = names_of([node.expire_time_var, node.cache_name, *node.vary_on])
-        yield Capture(node, self.nodes(node.nodelist), self._line(node), own)
+        yield Capture(node, self.nodes(node.nodelist), Place.of(node), own)
 
     def _if_changed(self, node: IfChangedNode) -> Iterator[Item]:
         if all(map(is_native, changed_by(node))):
             body, empty = self.nodes(node.nodelist_true), self.nodes(node.nodelist_false or ())
-            yield IfChanged(node, body, empty, self._line(node))
+            yield IfChanged(node, body, empty, Place.of(node))
         else:
-            yield Opaque(node, self._line(node))
+            yield Opaque(node, Place.of(node))
 
     def _simple_tag(self, node: SimpleNode) -> Iterator[Item]:
         if all(map(is_native, [*node.args, *node.kwargs.values()])):
             target = frozenset([node.target_var] if node.target_var is not None else ())
-            yield SimpleTag(node, self._line(node), bool(target), tag_needs(node) | target)
+            yield SimpleTag(node, Place.of(node), bool(target), tag_needs(node) | target)
         else:
-            yield Opaque(node, self._line(node), node.target_var is not None)
+            yield Opaque(node, Place.of(node), node.target_var is not None)
 
     def _simple_block(self, node: SimpleBlockNode) -> Iterator[Item]:
         if all(map(is_native, [*node.args, *node.kwargs.values()])):
             target = frozenset([node.target_var] if node.target_var is not None else ())
-            yield Capture(node, self.nodes(node.nodelist), self._line(node), tag_needs(node) | target, bool(target))
+            yield Capture(node, self.nodes(node.nodelist), Place.of(node), tag_needs(node) | target, bool(target))
         else:
-            yield Opaque(node, self._line(node), node.target_var is not None)
+            yield Opaque(node, Place.of(node), node.target_var is not None)
 
     def _inclusion_tag(self, node: InclusionNode) -> Iterator[Item]:
         if all(map(is_native, [*node.args, *node.kwargs.values()])):
-            yield InclusionTag(node, self._line(node), tag_needs(node) | {"csrf_token"})
+            yield InclusionTag(node, Place.of(node), tag_needs(node) | {"csrf_token"})
         else:
-            yield Opaque(node, self._line(node))
+            yield Opaque(node, Place.of(node))
 
     def _template_tag(self, node: TemplateTagNode) -> Iterator[Item]:
         yield Static(node.mapping.get(node.tagtype, ""))

@@ -21,6 +21,8 @@ class Source:
 
     def __init__(self, names: dict[str, Any]) -> None:
         self.lines: list[str] = []
+        self.places: list[str] = []
+        self.place = ""  # in the template, for the lines that are written now
         self.names = dict(names)
         self._indent = 0
         self._count = 0
@@ -28,6 +30,7 @@ class Source:
 
     def line(self, text: str) -> None:
         self.lines.append("    " * self._indent + text)
+        self.places.append(self.place)
 
     @contextmanager
     def indented(self) -> Iterator[None]:

@@ -1,0 +1,53 @@
+"""Errors of generated code, traced back to the template.
+
+While code is generated, every line is noted with the place in the template it was generated for. When it raises, the
+line of the traceback leads to that place: it becomes a note of the exception ("In template a.html, line 3"), and where
+the engine is in debug mode the `template_debug` that Django's error page shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.template.base import Node, Template, Token
+
+
+class Place(str):
+    """Where a node stands, such as "a.html:3", and the node."""
+
+    __slots__ = ("node",)
+    node: Node
+
+    @classmethod
+    def of(cls, node: Node) -> Place:
+        token, origin = getattr(node, "token", None), getattr(node, "origin", None)
+        name = getattr(origin, "template_name", None) or getattr(origin, "name", None) or "<template>"
+        place = cls(f"{name}:{getattr(token, 'lineno', None) or 0}")
+        place.node = node
+        return place
+
+
+def explain(error: Exception, filename: str, places: Sequence[str], templates: Sequence[Template]) -> None:
+    """Tell `error`, which generated code in `filename` has raised, where in which template it happened.
+
+    `places` are those of the generated lines. An error that knows already (of an include inside) is left alone.
+    """
+    place = _place(error, filename, places)
+    token: Token | None = getattr(place.node, "token", None) if place is not None else None
+    if place is None or token is None or getattr(error, "__notes__", None):
+        return
+    name, _, line = place.rpartition(":")
+    error.add_note(f"In template {name}, line {line}: {token.contents.strip()[:200]}")
+    template = next((template for template in templates if template.origin == place.node.origin), None)
+    if template is not None and template.engine.debug and not hasattr(error, "template_debug"):
+        error.template_debug = template.get_exception_info(error, token)  # type: ignore[attr-defined]
+
+
+def _place(error: Exception, filename: str, places: Sequence[str]) -> Place | None:
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == filename:
+            place = places[trace.tb_lineno - 1]
+            return place if isinstance(place, Place) else None
+        trace = trace.tb_next
+    return None
