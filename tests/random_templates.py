@@ -163,7 +163,7 @@ class Writer:
             f" {{% if {self.condition()} %}}hidden{{% endif %}}",
             f' {{% if {self.condition()} %}}data-a="{self.expression()}"{{% else %}}data-b{{% endif %}}',
             " {{ attrs }}",
-            f' data-n={{{{ n }}}} data-q="1&amp;2 {self.expression()}"',
+            f' data-n={{{{ n|default:0 }}}} data-q="1&amp;2 {self.expression()}"',
             ' title="p" {% if g %}title="q" data-z{% endif %}',
         ]
         return self.rng.choice(choices)

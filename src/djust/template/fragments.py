@@ -420,6 +420,8 @@ def _split_tag(text: str, items: list[Item]) -> list[str | _Attribute | _Tag]:
     units = list(_unit.finditer(text))
     loose = [u for u in units if _is_loose(u, len(items))]
     start, end = (loose[0].start(), loose[-1].end()) if loose else (len(text), len(text))
+    if any(_is_unquoted(u, len(items)) for u in loose):
+        end = text.rindex(">")  # an empty value takes what follows for its value
     parts: list[str | _Attribute | _Tag] = []
     position = 0
     for unit in units:
@@ -440,8 +442,12 @@ def _split_tag(text: str, items: list[Item]) -> list[str | _Attribute | _Tag]:
 
 def _is_loose(unit: re.Match[str], count: int) -> bool:
     """Whether a name is dynamic, or a value without quotes."""
+    return _has_items(unit.group(1), count) or _is_unquoted(unit, count)
+
+
+def _is_unquoted(unit: re.Match[str], count: int) -> bool:
     value = unit.group(3) or ""
-    return _has_items(unit.group(1), count) or (value[:1] not in ("'", '"') and _has_items(value, count))
+    return value[:1] not in ("'", '"') and _has_items(value, count)
 
 
 def _tag(text: str, units: list[re.Match[str]], start: int, end: int, items: list[Item]) -> _Tag:
