@@ -1,19 +1,20 @@
 /**
- * Builds the one file that ships: node build.js [folder]. The same sources give the same bytes.
+ * Builds the one file that ships: node build.js. The same sources give the same bytes.
  */
 import { build } from "esbuild";
 
-const [folder = "../src/djust/static/djust"] = process.argv.slice(2);
-
-await build({
+/** @param {string} folder */
+export const options = (folder) => ({
   entryPoints: ["src/index.ts"],
   outfile: `${folder}/djust.js`,
   absWorkingDir: import.meta.dirname,
   bundle: true,
-  format: "iife",
+  format: /** @type {const} */ ("iife"),
   target: "es2021",
   minify: true,
   sourcemap: true,
-  legalComments: "none",
-  charset: "utf8",
+  legalComments: /** @type {const} */ ("none"),
+  charset: /** @type {const} */ ("utf8"),
 });
+
+if (process.argv[1] === import.meta.filename) await build(options("../src/djust/static/djust"));

@@ -114,7 +114,7 @@ class Browser:
         return {
             "path": parts.path,
             "raw_path": quote(parts.path).encode(),
-            "query_string": parts.query.encode(),
+            "query_string": parts.query.encode("utf-8", "surrogateescape"),
             "root_path": "",
             "headers": self._headers(headers),
             "client": ("127.0.0.1", 50000),
@@ -170,11 +170,12 @@ class Socket:
     def __init__(self, scope: dict[str, Any]) -> None:
         self.scope = scope
         self.ref = 0
+        self.breaks = False
         self._incoming: asyncio.Queue[Any] = asyncio.Queue()
         self._outgoing: asyncio.Queue[Any] = asyncio.Queue()
 
     async def start(self, application: Any) -> None:
-        self._task = asyncio.create_task(application(self.scope, self._incoming.get, self._outgoing.put))
+        self._task = asyncio.create_task(application(self.scope, self._incoming.get, self._take))
         await self._incoming.put({"type": "websocket.connect"})
         answer = await self._message()
         if answer["type"] == "websocket.close":
@@ -222,6 +223,11 @@ class Socket:
             await self._incoming.put({"type": "websocket.disconnect", "code": 1001})
             async with asyncio.timeout(SECONDS):
                 await self._task
+
+    async def _take(self, message: Any) -> None:
+        if self.breaks:
+            raise OSError("the connection is gone")
+        await self._outgoing.put(message)
 
     async def _message(self) -> Any:
         async with asyncio.timeout(SECONDS):

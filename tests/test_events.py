@@ -34,7 +34,10 @@ class Shop(LiveView):
     def rate(self, stars: int, /, *notes: str, public: bool = False) -> None: ...
 
     @event_handler
-    def anything(this, value, **rest: int) -> None: ...  # noqa: N805
+    def score(self, home: int, away: int = 0, /) -> None: ...
+
+    @event_handler
+    def anything(this, value, **rest: int) -> None: ...
 
     @renaming
     @event_handler
@@ -57,11 +60,11 @@ def bind(name: str, args: list[Any], params: dict[str, Any]) -> tuple[list[Any],
 
 
 def test_only_decorated_methods_are_handlers() -> None:
-    assert set(handlers_of(Shop)) == {"pick", "load", "rate", "anything", "wrapped"}
+    assert set(handlers_of(Shop)) == {"pick", "load", "rate", "score", "anything", "wrapped"}
 
 
 def test_handlers_are_inherited_but_an_override_must_be_decorated_too() -> None:
-    assert set(handlers_of(BigShop)) == {"load", "rate", "anything", "wrapped", "sell"}
+    assert set(handlers_of(BigShop)) == {"load", "rate", "score", "anything", "wrapped", "sell"}
 
 
 def test_a_handler_knows_whether_it_is_asynchronous() -> None:
@@ -90,6 +93,7 @@ def test_defaults_stand_for_what_was_not_sent() -> None:
 def test_positional_only_parameters_and_star_args_are_filled() -> None:
     assert bind("rate", ["5", "good", 7], {"public": "on"}) == ([5, "good", "7"], {"public": True})
     assert bind("rate", [], {"stars": 4}) == ([4], {})
+    assert bind("score", ["3"], {}) == ([3, 0], {})
 
 
 def test_rest_parameters_are_passed_only_where_the_handler_takes_them() -> None:
@@ -107,7 +111,7 @@ def test_strange_names_do_no_harm(name: str) -> None:
 
 
 def test_a_missing_parameter_refuses_the_event() -> None:
-    with pytest.raises(ParameterError, match='^Shop.pick: parameter "name" is missing.$'):
+    with pytest.raises(ParameterError, match=r'^Shop.pick: parameter "name" is missing.$'):
         bind("pick", [], {})
 
 
@@ -142,9 +146,14 @@ def test_a_refusal_says_what_was_asked_for_and_what_there_is() -> None:
     error = refusal(BigShop, "pick")
     assert str(error) == "BigShop.pick is not an event handler."
     assert error.detail == (
-        'The browser asked for "pick"; handlers of BigShop are "anything", "load", "rate", "sell", "wrapped". '
+        'The browser asked for "pick"; handlers of BigShop are "anything", "load", "rate", "score", "sell", "wrapped". '
         "Decorate the method with @event_handler."
     )
+
+
+def test_names_are_shown_so_that_no_log_is_fooled() -> None:
+    assert str(refusal(Shop, "x\nERROR")) == r"Shop.x\nERROR is not an event handler."
+    assert len(str(refusal(Shop, "x" * 1000))) < 150
 
 
 def test_private_methods_cannot_be_handlers() -> None:
@@ -165,7 +174,7 @@ def test_an_annotation_that_no_browser_can_fill_is_told_when_the_class_is_used()
         @event_handler
         def upload(self, content: bytes) -> None: ...
 
-    with pytest.raises(TypeError, match='^Wrong.upload: parameter "content" is annotated bytes, and a browser cannot'):
+    with pytest.raises(TypeError, match=r'^Wrong.upload: parameter "content" is annotated bytes, and a browser cannot'):
         handlers_of(Wrong)
 
 

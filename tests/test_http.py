@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.mixins import LoginRequiredMixin
+from django.contrib.sessions.models import Session
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.test import Client
@@ -72,6 +73,13 @@ class Leaky(Page):
         self.client = threading.Lock()
 
 
+class Database(AsyncPage):
+    template = "{% for session in sessions %}{{ session.pk }}{% endfor %}"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(sessions=Session.objects.all())
+
+
 class Form(Page):
     def post(self, request: HttpRequest) -> HttpResponse:
         return HttpResponse("posted")
@@ -104,6 +112,7 @@ urlpatterns = [
     path("shouting/", Shouting.as_view()),
     path("quoting/", Quoting.as_view()),
     path("leaky/", Leaky.as_view()),
+    path("database/", Database.as_view()),
     path("form/", Form.as_view()),
     path("tagged/", tagged),
 ]
@@ -249,7 +258,13 @@ def test_djangos_own_test_client_sees_the_page() -> None:
     registry.clear()
 
 
-@pytest.mark.parametrize("url", ["/page/?q=%ff", "/%ff/"])
-async def test_strange_urls_do_no_harm(url: str) -> None:
+@pytest.mark.parametrize(("url", "status"), [("/page/?q=%ff", 200), ("/%ff/", 404), ("/page/?q=\udcff", 400)])
+async def test_strange_urls_do_no_harm(url: str, status: int) -> None:
     async with Browser() as browser:
-        assert (await browser.get(url)).status in (200, 404)
+        assert (await browser.get(url)).status == status
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_an_asynchronous_view_may_render_with_the_database() -> None:
+    async with Browser() as browser:
+        assert (await browser.get("/database/")).status == 200

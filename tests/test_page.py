@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.contrib.auth.models import User
+from django.contrib.auth import login
+from django.contrib.auth.models import AnonymousUser, User
+from django.contrib.sessions.models import Session
 from django.db import transaction
 from django.http import HttpRequest
+from django.template import Template
 from django.urls import path
 from django.utils import timezone, translation
 
@@ -43,6 +46,14 @@ class Counter(LiveView):
 
     @event_handler
     def nothing(self) -> None: ...
+
+    @event_handler
+    def user_name(self) -> str:
+        return str(self.request.user)
+
+    @event_handler
+    def language(self) -> str:
+        return str(translation.get_language())
 
     @event_handler
     def fail(self) -> None:
@@ -137,6 +148,11 @@ class Users(LiveView):
     @event_handler
     async def remember_async(self, text: str) -> None:
         await self.request.session.aset("text", text)
+
+    @event_handler
+    def remember_too_late(self) -> None:
+        self.request.session["text"] = "late"
+        Session.objects.all().delete()
 
     @event_handler
     def recall(self) -> Any:
@@ -291,7 +307,7 @@ async def test_a_page_that_is_gone_is_mounted_anew() -> None:
         again, frame = await browser.join(page.response.ticket, version=0)
         assert frame[:5] == ["all", 1, [5], [[0, [0, [["t"]]]]], 0]
         await again.close()
-        last, joined = await browser.join(frame[5]["ticket"], version=1)
+        _, joined = await browser.join(frame[5]["ticket"], version=1)
         assert joined == ["joined", 1]
     assert mounts == ["/counter/5/?q=1"] * 2
 
@@ -536,3 +552,159 @@ async def test_a_session_without_cookie_cannot_be_saved_and_says_so(caplog: pyte
         page = await browser.open("/users/")
         await page.event("remember", {"text": "one"})
     assert "the browser has no cookie for" in caplog.text
+
+
+# Rare things
+
+
+class Parents(LiveView):
+    template = "{% extends parent %}"
+    other = state(default=False)
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        parent = Template("<b>{{ view.other }}</b>" if self.other else "<i>{{ view.other }}</i>")
+        return super().get_context_data(parent=parent, **kwargs)
+
+    @event_handler
+    def change(self) -> None:
+        self.other = True
+
+
+class Reading(LiveView):
+    template = "{% for user in users %}<i>{{ user.username }}</i>{% endfor %}"
+
+    async def mount(self, request: HttpRequest) -> None:
+        await sync_to_async(translation.activate)("fr")
+        translation.activate("de")
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return {"users": User.objects.order_by("pk")}
+
+    @event_handler
+    async def create(self, name: str, amount: int = 1) -> str:
+        await User.objects.acreate(username=name)
+        return translation.gettext("Yes")
+
+    @event_handler
+    def who(self) -> str:
+        return str(self.request.user)
+
+    @event_handler
+    def login_as(self, name: str) -> str:
+        login(self.request, User.objects.get(username=name), "django.contrib.auth.backends.ModelBackend")
+        return str(self.request.user)
+
+
+class Token:
+    """A middleware that knows its user without a session."""
+
+    def __init__(self, get_response: Any) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: Any) -> Any:
+        request.user = AnonymousUser()
+        return self.get_response(request)
+
+
+class Untranslated(Token):
+    def __call__(self, request: Any) -> Any:
+        with translation.override(None):
+            return self.get_response(request)
+
+
+urlpatterns += [path("parents/", Parents.as_view()), path("reading/", Reading.as_view())]
+
+
+async def test_a_template_whose_outermost_parent_changes_is_loaded_anew() -> None:
+    async with Browser() as browser:
+        page = await browser.open("/parents/")
+        assert await page.event("change") == ["go", "/parents/"]
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_an_asynchronous_view_may_read_the_database_in_its_template() -> None:
+    async with Browser() as browser:
+        page = await browser.open("/reading/")
+        for n, name in enumerate(("ann", "bob"), 1):
+            answer = await page.event("create", {"name": name})
+            assert answer[:2] == [n, n]
+            assert name in str(answer[2])
+            assert answer[4] == {"reply": "Ja"}
+        assert await page.event("create", {"name": "cid", "amount": "x"}) == [
+            "error",
+            3,
+            'Reading.create: parameter "amount" must be int.',
+        ]
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_what_a_handler_does_to_a_session_that_has_ended_is_lost_and_says_so(
+    django_user_model: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    user = await django_user_model.objects.acreate(username="ann")
+    async with Browser() as browser:
+        await browser.log_in(user)
+        page = await browser.open("/users/")
+        await page.event("recall")
+        await browser.log_out()
+        assert (await page.event("remember", {"text": "one"}))[0] == 2
+    assert "because it has ended or never began" in caplog.text
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_session_that_ends_during_the_turn_is_not_saved_again(
+    django_user_model: Any, caplog: pytest.LogCaptureFixture, settings: Any
+) -> None:
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.db"
+    user = await django_user_model.objects.acreate(username="ann")
+    async with Browser() as browser:
+        await browser.log_in(user)
+        page = await browser.open("/users/")
+        assert (await page.event("remember_too_late"))[:2] == [1, 0]
+    assert "a session that was deleted meanwhile" in caplog.text
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_who_logs_in_within_a_handler_is_the_user_of_the_page(django_user_model: Any) -> None:
+    await django_user_model.objects.acreate(username="ann")
+    async with Browser() as browser:
+        page = await browser.open("/reading/")
+        assert (await page.event("login_as", {"name": "ann"}))[-1] == {"reply": "ann"}
+        assert (await page.event("who"))[-1] == {"reply": "ann"}
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_cookie_based_sessions_recognise_their_user(django_user_model: Any, settings: Any) -> None:
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
+    ann = await django_user_model.objects.acreate(username="ann")
+    bob = await django_user_model.objects.acreate(username="bob")
+    async with Browser() as browser:
+        await browser.log_in(ann)
+        page = await browser.open("/users/")
+        assert (await page.event("who"))[-1] == {"reply": "ann"}
+        other = browser.another()
+        await other.log_in(bob)
+        socket, _ = await other.join((await browser.get("/users/")).ticket)
+        assert await socket.closing() == 4403
+
+
+async def test_a_request_without_session_and_with_a_fixed_user_is_left_alone(settings: Any) -> None:
+    settings.MIDDLEWARE = [f"{__name__}.Token"]
+    async with Browser() as browser:
+        page = await browser.open("/counter/")
+        for _ in range(2):
+            assert (await page.event("user_name"))[-1] == {"reply": "AnonymousUser"}
+
+
+async def test_a_page_without_translations_stays_so(settings: Any) -> None:
+    settings.MIDDLEWARE = [f"{__name__}.Untranslated"]
+    async with Browser() as browser:
+        page = await browser.open("/counter/")
+        assert (await page.event("language"))[-1] == {"reply": "None"}
+
+
+async def test_an_error_of_the_machine_is_answered_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with Browser() as browser:
+        page = await browser.open("/counter/")
+        monkeypatch.setattr("djust.live.page.state_of", lambda view: 1 / 0)
+        assert (await page.event("add"))[:2] == ["error", 1]

@@ -77,12 +77,14 @@ TAKEN: list[tuple[Any, Any, Any]] = [
     (dict[str, int], {"a": "1"}, {"a": 1}),
     (dict[int, date], {"1": "2030-01-31"}, {1: date(2030, 1, 31)}),
     (Options, {"name": "x"}, {"name": "x"}),
+    (list[Any], ["a", 1], ["a", 1]),
+    (None, None, None),
     (Address, {"street": "Main", "number": "5", "other": 1}, Address("Main", 5)),
-    (Optional[int], "", None),
+    (Optional[int], "", None),  # noqa: UP045 — both spellings are supported
     (int | None, None, None),
     (int | None, "4", 4),
     (str | None, "", ""),
-    (Union[int, str], "4", 4),
+    (Union[int, str], "4", 4),  # noqa: UP007 — both spellings are supported
     (int | str, "four", "four"),
     (UserId, "5", 5),
     (list[Colour | None], ["red", ""], [Colour.RED, None]),

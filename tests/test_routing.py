@@ -100,7 +100,7 @@ def test_a_callable_that_hides_its_signature_is_called() -> None:
 
 def test_a_name_that_mount_does_not_take_is_refused_at_once() -> None:
     with pytest.raises(
-        TypeError, match='AsyncDashboard.mount takes no "cleint"; its keyword arguments are: client, li'
+        TypeError, match=r'AsyncDashboard.mount takes no "cleint"; its keyword arguments are: client, li'
     ):
         live_session(AsyncDashboard, cleint=Client)
 

@@ -110,8 +110,19 @@ def test_assigning_in_get_context_data_before_super_adds_to_the_context() -> Non
 
 
 def test_a_view_without_template_says_so() -> None:
-    with pytest.raises(ImproperlyConfigured, match="LiveView has no template. Set template_name"):
+    with pytest.raises(ImproperlyConfigured, match=r"LiveView has no template. Set template_name"):
         LiveView().get_template()
+
+
+def test_a_template_is_found_by_its_name(settings: Any, tmp_path: Any) -> None:
+    (tmp_path / "page.html").write_text("<p>x</p>")
+    settings.TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "DIRS": [tmp_path]}]
+
+    class Named(LiveView):
+        template_name = "page.html"
+
+    assert Named().get_template().source == "<p>x</p>"
+    assert Named().get_template() is Named().get_template()
 
 
 def test_a_template_of_another_engine_is_refused(settings: Any, tmp_path: Any) -> None:
@@ -121,7 +132,7 @@ def test_a_template_of_another_engine_is_refused(settings: Any, tmp_path: Any) -
     class Foreign(LiveView):
         template_name = "page.html"
 
-    with pytest.raises(ImproperlyConfigured, match='Foreign: "page.html" is not found by a DjangoTemplates engine'):
+    with pytest.raises(ImproperlyConfigured, match=r'Foreign: "page.html" is not found by a DjangoTemplates engine'):
         Foreign().get_template()
 
 

@@ -105,8 +105,10 @@ async def test_in_debug_the_error_tells_which_handlers_there_are(settings: Any) 
             "error",
             1,
             "Counter.sub is not an event handler.",
-            'The browser asked for "sub"; handlers of Counter are "add", "wait". '
-            "Decorate the method with @event_handler.",
+            (
+                'The browser asked for "sub"; handlers of Counter are "add", "wait". '
+                "Decorate the method with @event_handler."
+            ),
         ]
 
 
@@ -197,6 +199,17 @@ async def test_a_frame_above_the_size_limit_closes_the_socket() -> None:
         await page.send([2, "add", {"text": "ä" * 33_000}])
         assert await page.receive() == ["error", 0, "A frame may have at most 65536 bytes."]
         assert await page.closing() == 1009
+
+
+async def test_a_resync_passes_a_full_mailbox(settings: Any) -> None:
+    settings.LIVEVIEW_CONFIG = {"max_waiting": 1}
+    async with Browser() as browser:
+        page = await browser.open("/counter/")
+        await page.post("wait")
+        await page.post("add")
+        await page.send(["resync", "why"])
+        gate.set()
+        assert [(await page.receive())[0] for _ in range(3)] == [1, 2, "all"]
 
 
 async def test_endless_pings_close_the_socket(settings: Any) -> None:
@@ -356,6 +369,55 @@ async def test_a_browser_that_leaves_while_its_page_is_mounted_leaves_nothing_be
         await socket.send(["join", make_ticket(Ticket("gone", "/async/", "")), 0, "/"])
         await socket.close()
         assert len(registry) == 0
+
+
+async def test_an_event_right_behind_the_join_waits_for_the_page() -> None:
+    async with Browser() as browser:
+        socket = await browser.connect()
+        await socket.send(["join", make_ticket(Ticket("gone", "/counter/", "")), 0, "/"])
+        await socket.post("add")
+        assert (await socket.receive())[0] == "all"
+        assert (await socket.receive())[:2] == [1, 2]
+
+
+async def test_an_event_behind_a_refused_join_is_not_executed() -> None:
+    async with Browser() as browser:
+        socket = await browser.connect()
+        await socket.send(["join", "forged", 0, "/"])
+        await socket.post("add")
+        assert await socket.closing() == 4403
+
+
+async def test_a_session_store_that_fails_closes_the_socket(settings: Any, caplog: pytest.LogCaptureFixture) -> None:
+    async with Browser() as browser:
+        ticket = (await browser.get("/counter/")).ticket
+        browser.cookies["sessionid"] = "abc"
+        settings.SESSION_ENGINE = "no.such.engine"
+        socket, frame = await browser.join(ticket)
+        assert frame == ["error", 0, "The page could not be opened. Something went wrong."]
+        assert await socket.closing() == 1011
+    assert "A page could not be joined" in caplog.text
+
+
+async def test_a_socket_that_is_gone_without_a_word_does_not_disturb_the_page() -> None:
+    async with Browser() as browser:
+        page = await browser.open("/counter/")
+        await page.post("wait")
+        await page.send(["ping"])
+        assert await page.receive() == ["pong"]
+        page.breaks = True
+        gate.set()
+        await page.send(["ping"])
+        await page.close()
+        again, frame = await browser.join(page.response.ticket)
+        assert frame == ["joined", 0, 1]
+        assert (await again.event("add"))[0] == "error", "reference 1 was answered"
+
+
+async def test_a_socket_may_leave_before_it_joins() -> None:
+    async with Browser() as browser:
+        socket = await browser.connect()
+        await socket.close()
 
 
 # Origins

@@ -18,6 +18,8 @@ export interface Action {
   readonly params: Params;
   readonly element: Element;
   readonly source: Element;
+  /** The user has handed over what was sent, and does not go on typing. */
+  readonly given: boolean;
   /** Nothing is sent while the element waits. */
   readonly once: boolean;
   /** While an action of the same slot is under way only the latest is kept. */
@@ -191,8 +193,10 @@ const hasDefault = (element: Element): boolean =>
 const setting = (name: string, target: Element, { element }: Binding): string | null =>
   target.getAttribute(name) ?? element.getAttribute(name);
 
+const isTyped = (target: Element): boolean => TYPED.test((target as HTMLInputElement).type);
+
 function debounceOf(kind: string, target: Element, binding: Binding): number {
-  const typed = TYPED.test((target as HTMLInputElement).type);
+  const typed = isTyped(target);
   if (/^(submit|blur|focus)$/.test(kind) || (kind === "change" && typed)) return 0;
   const wait = setting("dj-debounce", target, binding);
   if (wait === "blur") return Number.POSITIVE_INFINITY;
@@ -209,11 +213,13 @@ function makeAction(
   const call = parseCall(source);
   if (!call) return null;
   const fixed = kind === "click" || kind === "submit";
+  const typing = kind === "input" && isTyped(target);
   return {
     ...call,
     params: { ...readAttributes(element), ...readEvent(event, kind, target) },
     element: fixed ? element : target,
     source: target,
+    given: !typing && kind !== "keyup" && kind !== "focus",
     once: fixed && !element.hasAttribute("dj-multiple"),
     slot: /^(input|key)/.test(kind) ? `${slot} ${source}` : "",
   };

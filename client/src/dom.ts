@@ -80,6 +80,10 @@ export function parseInside(parent: Node, html: string, namespace: Namespace): N
   return shell;
 }
 
+/** What the parser leaves of `source` at the start of `parent`: it drops a line break after `<pre>`. */
+export const lineStart = (parent: Node, source: string): string =>
+  source.startsWith("\n") && /^(PRE|LISTING)$/.test(parent.nodeName) ? source.slice(1) : source;
+
 /** The root element of a whole document. */
 export const parseDocument = (html: string): Element =>
   new DOMParser().parseFromString(policy.createHTML(html), "text/html").documentElement;

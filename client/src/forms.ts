@@ -6,6 +6,9 @@
  * or to an earlier one knows nothing of it. A value that comes for such a field is kept aside until the field is left; it
  * is dropped then if the server had not seen what the user typed last.
  *
+ * The focus does not count when the user has handed the field over: in the answer to the submit of its form, or to an event
+ * of its own that is no typing (a choice made, Enter pressed).
+ *
  * Radio buttons of one name are one field, and so are a select and its options.
  */
 import { setAttribute } from "./dom";
@@ -38,7 +41,8 @@ export class Fields {
   private settling: (() => void)[] = [];
   private answered = 0;
   private ref = 0;
-  private form: Element | null = null;
+  /** The form or field that was handed over by the event being answered. */
+  private given: Element | null = null;
   private composing = false;
   /** Details that we open or close report it as the user's doing does. */
   private readonly toggled = new WeakSet<Element>();
@@ -46,7 +50,9 @@ export class Fields {
   constructor() {
     const on = (name: string, listener: (target: Element) => void) =>
       document.addEventListener(name, ({ target }) => listener(target as Element), true);
-    on("input", (target) => this.touch(target));
+    // A box changes before its click is heard of, and says so after it.
+    on("click", (target) => isBox(target) && this.touch(target));
+    on("input", (target) => isBox(target) || this.touch(target));
     on("toggle", (target) => this.toggled.delete(target) || this.touch(target));
     on("focusout", (target) => this.leave(target));
     on("compositionstart", () => {
@@ -57,20 +63,20 @@ export class Fields {
     });
   }
 
-  /** What follows belongs to the answer to event `ref` (0: to none), which was sent from `source`. */
-  begin(ref: number, source: Element | null): void {
+  /** What follows belongs to the answer to event `ref` (0: to none), with which the content of `source` was sent. */
+  begin(ref: number, source: Element | null, given: boolean): void {
     this.answered = Math.max(this.answered, ref);
     this.ref = ref || this.answered;
-    const form = source instanceof HTMLFormElement ? source : null;
-    this.form = form;
-    for (const field of form?.elements ?? [source]) if (field) this.seen.set(fieldOf(field), ref);
+    this.given = given ? source : null;
+    const sent = source instanceof HTMLFormElement ? source.elements : [source];
+    for (const field of sent) if (field) this.seen.set(fieldOf(field), ref);
   }
 
   /** Everything is in the page: writes properties, which depend on each other (`max` and `value`, options and select). */
   end(): void {
     for (const settle of this.settling) settle();
     this.settling = [];
-    this.form = null;
+    this.given = null;
     for (const field of [...this.kept.keys()]) if (!this.isUsers(field)) this.release(field);
   }
 
@@ -109,8 +115,10 @@ export class Fields {
   private isUsers(field: Field): boolean {
     const { activeElement } = document;
     if ((this.changed.get(field) ?? -1) >= this.ref) return true;
-    if (!activeElement || !group(field).includes(activeElement)) return false;
-    return this.composing || !this.form || (field as Control).form !== this.form;
+    const members = group(field);
+    if (!activeElement || !members.includes(activeElement)) return false;
+    const { given } = this;
+    return this.composing || !given || !(members.includes(given) || (field as Control).form === given);
   }
 
   private leave(target: Element): void {
@@ -128,6 +136,8 @@ export class Fields {
     }
   }
 }
+
+const isBox = ({ type }: Element & { type?: string }): boolean => /^(checkbox|radio)$/.test(`${type}`);
 
 const fieldOf = (element: Element): Field =>
   (element.nodeName === "OPTION" && element.closest("select")) || element;

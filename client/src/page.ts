@@ -90,10 +90,11 @@ export class Page implements Receiver {
     });
   }
 
-  private send({ handler, params, args, element, source, slot }: Action): void {
+  private send({ handler, params, args, slot, element, source, given }: Action): void {
     const ref = this.next();
     if (slot) this.slots.set(slot, { ref, next: null });
-    this.dispatch(args.length ? [ref, handler, params, args] : [ref, handler, params], { element, source });
+    const frame: EventFrame = args.length ? [ref, handler, params, args] : [ref, handler, params];
+    this.dispatch(frame, { element, source, given });
   }
 
   /** The reference of the next event, after what has to go before it. */
@@ -147,6 +148,7 @@ export class Page implements Receiver {
     this.syncing = false;
     this.refused = final;
     if (code === CLOSE_TOO_BIG) this.endLongest();
+    if (final) this.slots.clear();
     if (final) for (const { ref } of this.pending.all()) this.end(ref, "The server refused this page.");
     else if (was) this.startGrace();
     if (was) announce("disconnected");
@@ -189,11 +191,10 @@ export class Page implements Receiver {
 
   private joined([, version, lastRef = 0, extra]: Joined): void {
     this.attach();
-    for (const { ref, frame } of this.pending.all()) {
-      if (ref <= lastRef) this.end(ref);
-      else this.post(frame);
-    }
     this.unsent.clear();
+    const waiting = this.pending.all();
+    for (const { ref, frame } of waiting) if (ref > lastRef) this.post(frame);
+    for (const { ref } of waiting) if (ref <= lastRef) this.end(ref);
     if (version !== this.version) this.resync(`version ${version} instead of ${this.version}`);
     this.notice(extra);
     announce("connected");
@@ -201,9 +202,8 @@ export class Page implements Receiver {
 
   private answer([ref, version, diff, fragments, extra]: Answer): void {
     const { error, detail, reply } = extra || {};
-    const source = this.pending.get(ref)?.source ?? null;
     if (!this.syncing)
-      this.apply(ref, source, () => {
+      this.apply(ref, () => {
         if (fragments) this.tree.register(fragments);
         if (!diff) return;
         if (version !== this.version + 1) throw new Error(`version ${version} after ${this.version}`);
@@ -220,7 +220,7 @@ export class Page implements Receiver {
     const wanted = this.syncing;
     this.syncing = false;
     this.attach();
-    this.apply(0, null, () => this.tree.assign(values || [], fragments || []), reload);
+    this.apply(0, () => this.tree.assign(values || [], fragments || []), reload);
     this.version = version;
     for (const { ref } of this.pending.all()) {
       if (ref <= lastRef) this.end(ref);
@@ -255,12 +255,12 @@ export class Page implements Receiver {
 
   private apply(
     ref: number,
-    source: Element | null,
     change: () => void,
     failed = (error: Error) => this.resync(error.message),
   ): void {
     try {
-      this.fields.begin(ref, source);
+      const { source = null, given = false } = this.pending.get(ref) ?? {};
+      this.fields.begin(ref, source, given);
       this.pending.pause(change);
     } catch (error) {
       console.error("djust:", error);

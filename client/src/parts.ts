@@ -16,6 +16,7 @@ import {
   isElement,
   isMark,
   isText,
+  lineStart,
   must,
   parseInside,
   type Span,
@@ -96,8 +97,11 @@ export class Tree {
     this.edited = editedElement();
     this.fragments = new Fragments(entries);
     const fragment = this.fragments.get(0);
-    const known = this.root && same(this.root.fragment, fragment) ? this.root : null;
-    this.root = instantiate(fragment, null, known ?? bindRoot(fragment), known?.inner);
+    const place = bindRoot(fragment);
+    const old = this.root;
+    const kept =
+      old && same(old.fragment, fragment) && old.nodes.every((node, at) => node === place.nodes[at]);
+    this.root = instantiate(fragment, null, place, kept ? old.inner : []);
     this.assignParts(this.root, values, DOCUMENT);
   }
 
@@ -204,7 +208,8 @@ export class Tree {
   }
 
   private writeTag(element: Element, others: string, value: TagValue, gently: boolean): void {
-    for (const name of Object.keys(value)) this.writeAttribute(element, name, value[name] as string | null, gently);
+    for (const name of Object.keys(value))
+      this.writeAttribute(element, name, value[name] as string | null, gently);
     if (!gently) return;
     // What neither the template names nor the value holds was the part's before.
     const rest = new Set([MARK, ...others.split(","), ...Object.keys(value)]);
@@ -214,8 +219,11 @@ export class Tree {
 
   private writeContent(span: Span, value: TextValue, { namespace }: Fragment): void {
     if (this.edited?.contains(span.parent)) return;
-    if (typeof value === "object") morph(span, value[0], namespace, this.writer);
-    else writeText(span, `${value}`);
+    const region = typeof value === "object";
+    const source = region ? value[0] : `${value}`;
+    const shown = span.before ? source : lineStart(span.parent, source);
+    if (region) morph(span, shown, namespace, this.writer);
+    else writeText(span, shown);
   }
 
   // Creation. Everything is appended to a parent that is not in the page yet.
@@ -259,7 +267,10 @@ export class Tree {
     if (part.kind === BRANCH || part.kind === LOOP) return this.fillInner(part, node, value);
     if (typeof value === "object") {
       const context = node.nodeType === 8 ? (node.parentNode as Node) : node;
-      insert(node, importContent(parseInside(context, (value as [string])[0], fragment.namespace)));
+      insert(
+        node,
+        importContent(parseInside(context, lineStart(node, (value as [string])[0]), fragment.namespace)),
+      );
     } else if (value !== "") insert(node, document.createTextNode(lineStart(node, `${value}`)));
     return undefined;
   }
@@ -386,10 +397,9 @@ function spanOf({ fragment, nodes, ends }: Instance, { anchor }: Part, span: Spa
   return after ? { parent: node.parentNode as Node, before: node, after } : content(node as Element);
 }
 
-function editedElement(): Element | null {
-  const active = document.activeElement as HTMLElement | null;
-  return active?.isContentEditable ? active : null;
-}
+/** By the attribute: `isContentEditable` would make the browser compute styles for every frame. */
+const editedElement = (): Element | null =>
+  document.activeElement?.closest("[contenteditable]:not([contenteditable=false])") ?? null;
 
 // Rows
 
@@ -432,20 +442,26 @@ const renewed = (row: Row, fragment: Fragment): Row => (row instanceof Node ? ro
 /** The rows in `span` if nothing but rows of `fragment` stands there. */
 function matchRows(fragment: Fragment, span: Span): Instance[] | null {
   const loop: Loop = { fragment, rows: findRows(span, fragment.plan) };
+  const { single } = fragment.plan;
   const rows: Instance[] = [];
   let expected = first(span);
   for (let at = 0; at < loop.rows.length; at++) {
     const root = loop.rows[at] as ChildNode;
     const nodes = nodesOf(loop, at, span);
-    const place = fragment.plan.single
+    const place = single
       ? matchRow(fragment, root as Element)
       : match(fragment, root.nextSibling, endOf(loop, at, span));
     if (!place || nodes[0] !== expected) return null;
+    if (single && spaces(nodes) !== spaces(stencil(fragment).nodes)) return null;
     rows.push(instantiate(fragment, root, place));
-    expected = (nodes.at(-1) as ChildNode).nextSibling;
+    expected = (nodes[nodes.length - 1] as ChildNode).nextSibling;
   }
   return expected === span.after ? rows : null;
 }
+
+/** The white space around the element of a row. */
+const spaces = (nodes: readonly Node[]): string =>
+  nodes.map((node) => (isText(node) ? node.data : "")).join("");
 
 // Nodes
 
@@ -454,7 +470,7 @@ function clone(fragment: Fragment, parent: Node): Node[] {
   const { nodes, route } = stencil(fragment);
   let start: Node | null = null;
   for (const model of nodes) {
-    const node = parent.appendChild(document.importNode(model, true));
+    const node = parent.appendChild(model.cloneNode(true));
     start ??= node;
   }
   return start ? follow(route, start) : [];
@@ -472,13 +488,8 @@ function importContent(shell: Node): DocumentFragment {
   return batch;
 }
 
-/** What the parser leaves of `text` at the start of `parent`: it drops a line break after `<pre>`. */
-const lineStart = (parent: Node, text: string): string =>
-  text.startsWith("\n") && /^(PRE|LISTING)$/.test(parent.nodeName) ? text.slice(1) : text;
-
-function writeText(span: Span, value: string): void {
+function writeText(span: Span, text: string): void {
   const node = first(span);
-  const text = span.before ? value : lineStart(span.parent, value);
   if (text && isText(node) && node.nextSibling === span.after) {
     if (node.data !== text) node.data = text;
     return;

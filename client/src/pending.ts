@@ -15,6 +15,7 @@ export interface Waiting {
   readonly element: Element | null;
   /** The field or form whose content went with the event. */
   readonly source: Element | null;
+  readonly given?: boolean;
   readonly resolve?: (reply: Json) => void;
   readonly reject?: (error: Error) => void;
   timer?: number;

@@ -54,11 +54,22 @@ describe("the parameters of an element", () => {
     const html = `<b data-item-id:int="3" data-x:float="1.5" data-a:bool="true" data-b:bool="false" data-c:bool=""
       data-d:json='{"k": [1, null]}' data-plain="7" id="i" class="c"></b>`;
     const d = { k: [1, null] };
-    expect(readAttributes(element(html))).toEqual({ item_id: 3, x: 1.5, a: true, b: false, c: false, d, plain: "7" });
+    expect(readAttributes(element(html))).toEqual({
+      item_id: 3,
+      x: 1.5,
+      a: true,
+      b: false,
+      c: false,
+      d,
+      plain: "7",
+    });
   });
 
   test("dj-value wins over data of the same name", () => {
-    expect(readAttributes(element(`<b dj-value-kind="x" data-kind="y" data-n="1"></b>`))).toEqual({ kind: "x", n: "1" });
+    expect(readAttributes(element(`<b dj-value-kind="x" data-kind="y" data-n="1"></b>`))).toEqual({
+      kind: "x",
+      n: "1",
+    });
   });
 
   test("what belongs to the client is left out", () => {

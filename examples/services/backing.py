@@ -201,7 +201,7 @@ def leaderboard(play: bool = True) -> Iterator[str]:
         client = stack.enter_context(redis.Redis(host="localhost", port=REDIS_PORT, db=0))
         if not client.exists("leaderboard"):
             client.zadd("leaderboard", {player: 1000 - 37 * place for place, player in enumerate(PLAYERS)})
-            stack.callback(client.delete, "leaderboard")
+            stack.callback(forget, client)
             if play:
                 stack.enter_context(game(client))
         yield name
@@ -229,14 +229,16 @@ def redis_server() -> Iterator[str]:
 
 @contextmanager
 def redis_process(program: str) -> Iterator[None]:
-    """`redis-server` as a child process that writes nothing to disk and ends with the block."""
+    """`redis-server` as a child process that writes nothing to disk and ends with the block.
+
+    It has a process group of its own: Ctrl-C in the terminal is for the demo, which ends Redis when the pages are gone.
+    """
     listen = ["--port", str(REDIS_PORT), "--bind", "127.0.0.1", "-::1"]
     with tempfile.TemporaryDirectory() as folder:
-        child = subprocess.Popen(
-            [program, *listen, "--save", "", "--appendonly", "no", "--dir", folder], stdout=subprocess.DEVNULL
-        )
+        command = [program, *listen, "--save", "", "--appendonly", "no", "--dir", folder]
+        child = subprocess.Popen(command, stdout=subprocess.DEVNULL, process_group=0)
         try:
-            until(answers, "redis-server did not answer on localhost:6379", lambda: child.poll() is not None)
+            until(answers, "redis-server did not start on localhost:6379.", lambda: child.poll() is not None)
             yield
         finally:
             child.terminate()
@@ -244,13 +246,26 @@ def redis_process(program: str) -> Iterator[None]:
 
 
 def answers() -> bool:
-    """Does a Redis answer on localhost:6379?"""
+    """Does a Redis answer on localhost:6379? OSError with advice when somebody else does."""
     try:
-        with socket.create_connection(("localhost", REDIS_PORT), timeout=2) as connection:
-            connection.sendall(b"*1\r\n$4\r\nPING\r\n")
-            return connection.recv(16).startswith(b"+PONG")
+        connection = socket.create_connection(("localhost", REDIS_PORT), timeout=2)
     except OSError:
         return False
+    with connection:
+        connection.sendall(b"*1\r\n$4\r\nPING\r\n")
+        if not connection.recv(16).startswith(b"+PONG"):
+            raise OSError(
+                f"Port {REDIS_PORT} is taken, but not by a Redis without password. The leaderboard needs one."
+            )
+    return True
+
+
+def forget(client: "redis.Redis") -> None:
+    """Remove the leaderboard from a server that goes on without us."""
+    try:
+        client.delete("leaderboard")
+    except redis.ConnectionError:  # It has gone already.
+        pass
 
 
 @contextmanager
@@ -260,7 +275,10 @@ def game(client: "redis.Redis") -> Iterator[None]:
 
     def run() -> None:
         while not over.wait(0.7):
-            client.zincrby("leaderboard", random.randrange(5, 60), random.choice(PLAYERS))
+            try:
+                client.zincrby("leaderboard", random.randrange(5, 60), random.choice(PLAYERS))
+            except redis.ConnectionError:  # A server that was not ours has gone; the game goes with it.
+                return
 
     with running(run, over.set):
         yield
@@ -283,9 +301,9 @@ def running(work: Callable[[], object], *end: Callable[[], object]) -> Iterator[
 
 
 def until(condition: Callable[[], bool], message: str, hopeless: Callable[[], bool], seconds: float = 10) -> None:
-    """Wait for `condition`; RuntimeError with `message` after `seconds` or as soon as the case is `hopeless`."""
+    """Wait for `condition`; OSError with `message` after `seconds` or as soon as the case is `hopeless`."""
     end = time.monotonic() + seconds
     while not condition():
         if hopeless() or time.monotonic() > end:
-            raise RuntimeError(message)
+            raise OSError(message)
         time.sleep(0.05)

@@ -7,11 +7,12 @@ Importing this package needs neither settings nor an app registry.
 
 from __future__ import annotations
 
+from djust import views
 from djust.events import event_handler
-from djust.live.http import respond
+from djust.live import http
 from djust.state.fields import computed, state
-from djust.views import LiveView, install_responder
+from djust.views import LiveView
 
 __all__ = ["LiveView", "computed", "event_handler", "state"]
 
-install_responder(respond)
+views.install_responder(http.respond)

@@ -133,7 +133,7 @@ class Handler:
             return parameter.convert(value)
         except Refused as error:
             raise ParameterError(
-                f'{self.title}: parameter "{name[:100]}" must be {parameter.expected}.', f"Got {value!r:.200}."
+                f'{self.title}: parameter "{_shown(name)}" must be {parameter.expected}.', f"Got {value!r:.200}."
             ) from error
 
 
@@ -151,10 +151,15 @@ def _marked(member: object) -> Callable[..., Any] | None:
     return member if inspect.isfunction(member) and _MARK in vars(member) else None
 
 
+def _shown(name: str) -> str:
+    """A name that the browser chose, fit for a message and a log."""
+    return name[:100] if name.isprintable() else ascii(name[:100])[1:-1]
+
+
 def refusal(view_class: type, name: str) -> HandlerError:
     """The error for an event whose name is not a handler's."""
     known = ", ".join(f'"{handler}"' for handler in sorted(handlers_of(view_class))) or "none"
-    title, asked = view_class.__name__, name[:100]
+    title, asked = view_class.__name__, _shown(name)
     return HandlerError(
         f"{title}.{asked} is not an event handler.",
         f'The browser asked for "{asked}"; handlers of {title} are {known}. Decorate the method with @event_handler.',

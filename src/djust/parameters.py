@@ -158,10 +158,7 @@ def _datetime(value: Any) -> datetime:
     moment = _parsed(parse_datetime, value)
     if settings.USE_TZ and timezone.is_naive(moment):
         # As Django's form fields do: what a visitor types is meant in the visitor's time zone.
-        try:
-            return timezone.make_aware(moment)
-        except (ValueError, OverflowError) as error:
-            raise Refused from error
+        return timezone.make_aware(moment)
     return moment
 
 

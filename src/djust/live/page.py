@@ -1,13 +1,14 @@
 """A page: the server's object for one open browser page, and the turns it takes.
 
-    page = Page(view, request)          the view is mounted
-    page.render()                       the first HTML
-    page.post([1, "add", {}])           a frame of the browser; answers go to `page.peer`, in order
-    await page.handle([1, "add", {}])   the same for a driver that waits for the answer: ['[1,1,[0,1]]']
+    page = Page(view, request)
+    page.prepare()                                  the view is mounted: evaluate the template
+    page.html()                                     the first HTML
+    page.post(Joining(connection, version=0))       connection.send('["joined",0]')
+    page.post(message_of([1, "add", {}, []]))       connection.send('[1,1,[0,1]]')
 
-There is no I/O here. Frames come in decoded and go out as text; a driver (`websocket`) carries them. A page takes one
-turn at a time: the handler is called, the state checked, the template evaluated, the difference encoded. The turn of a
-`def` handler is one job of a worker thread, that of an `async def` handler runs on the event loop.
+There is no I/O here: a driver such as `websocket` decodes frames and carries the answers. A page takes one turn at a
+time: the handler is called, the state checked, the template evaluated, the difference encoded. The turn of a `def`
+handler is one job of a worker thread, that of an `async def` handler runs on the event loop.
 """
 
 from __future__ import annotations
@@ -173,7 +174,8 @@ class Page:
         self._template = self.view.get_template()
         self._compiled = compile_template(self._template)
         data, state = self._data()
-        self._check(state)
+        if (offence := self._offence(state)) is not None:
+            raise offence
         self._fragment, self._values = self._evaluate(data)
 
     def html(self) -> str:
@@ -248,36 +250,36 @@ class Page:
         handler = self._handlers.get(event.name)
         if handler is None:
             return self._refuse(event, refusal(type(self.view), event.name))
-        if handler.is_async:
-            return await self._turn_on_loop(event, handler)
-        return await workers.run(self._turn_in_thread, event, handler)
+        try:
+            if handler.is_async:
+                return await self._turn_on_loop(event, handler)
+            return await workers.run(self._turn_in_thread, event, handler)
+        except ParameterError as error:
+            return self._refuse(event, error)
+        except Exception as error:  # noqa: BLE001 — a template or get_context_data may raise whatever it likes
+            self._log(event, error)
+            return wire.encode([wire.ERROR, event.ref, *_told(error, NOT_RENDERED)])
 
     def _turn_in_thread(self, event: Event, handler: Handler) -> str:
         if not self._surroundings.usual:
             self._surroundings.activate()
         renew_visitor(self.request)
-        try:
-            args, kwargs = handler.bind(event.args, event.params)
-        except ParameterError as error:
-            return self._refuse(event, error)
+        args, kwargs = handler.bind(event.args, event.params)
         reply, failure = None, None
         try:
             reply = getattr(self.view, handler.name)(*args, **kwargs)
         except Exception as error:  # noqa: BLE001 — a handler may raise whatever it likes
             failure = error
-        text = self._answer(event, reply, failure)
+            self._log(event, error)
         if session := session_to_save(self.request):
             save_session(session)
-        return text
+        return self._answer(event, reply, failure)
 
     async def _turn_on_loop(self, event: Event, handler: Handler) -> str:
         if not self._surroundings.usual:
             self._surroundings.activate()
         renew_visitor(self.request)
-        try:
-            args, kwargs = handler.bind(event.args, event.params)
-        except ParameterError as error:
-            return self._refuse(event, error)
+        args, kwargs = handler.bind(event.args, event.params)
         reply, failure = None, None
         if self._lane is None:
             self._lane = _Lane()
@@ -286,12 +288,12 @@ class Page:
             reply = await getattr(self.view, handler.name)(*args, **kwargs)
         except Exception as error:  # noqa: BLE001 — a handler may raise whatever it likes
             failure = error
+            self._log(event, error)
         finally:
             self._lane.leave()
-        text = await self._answer_on_loop(event, reply, failure)
         if session := session_to_save(self.request):
             await workers.run(save_session, session)
-        return text
+        return await self._answer_on_loop(event, reply, failure)
 
     async def _answer_on_loop(self, event: Event, reply: object, failure: Exception | None) -> str:
         if type(self.view) not in _rendered_in_threads:
@@ -310,19 +312,11 @@ class Page:
 
     def _answer(self, event: Event, reply: object, failure: Exception | None) -> str:
         """What `event` has changed. `failure` is what its handler raised: the state that it left is shown."""
-        try:
-            data, state = self._data()
-            try:
-                self._check(state)
-            except TypeError as error:
-                failure = failure or error
-            fragment, values = self._evaluate(data)
-        except SynchronousOnlyOperation:
-            raise
-        except Exception as error:  # noqa: BLE001 — a template or get_context_data may raise whatever it likes
-            return self._not_rendered(event, failure or error)
-        if failure is not None:
-            self._log(event, failure)
+        data, state = self._data()
+        offence = self._offence(state)
+        fragment, values = self._evaluate(data)
+        if offence is not None:
+            self._log(event, offence)
         if fragment is not self._fragment:
             # The template's outermost parent is another one now: another document.
             return wire.encode([wire.GO, self.request.get_full_path()])
@@ -330,12 +324,7 @@ class Page:
         self._values = values
         if diff:
             self.version += 1
-        return wire.answer(event.ref, self.version, diff, fragments, self._extra(reply, failure))
-
-    def _not_rendered(self, event: Event, error: Exception) -> str:
-        self._log(event, error)
-        text, detail = _told(error, NOT_RENDERED)
-        return wire.encode([wire.ERROR, event.ref, text, detail])
+        return wire.answer(event.ref, self.version, diff, fragments, self._extra(reply, failure or offence))
 
     def _refuse(self, event: Event, error: HandlerError) -> str:
         logger.warning("%s %s", error, error.detail)
@@ -373,8 +362,13 @@ class Page:
             )
         return data, state_of(self.view)
 
-    def _check(self, state: dict[str, Any]) -> None:
-        check_state(type(self.view), state, strict=config().strict_serialization)
+    def _offence(self, state: dict[str, Any]) -> TypeError | None:
+        """What strict serialization has against the state."""
+        try:
+            check_state(type(self.view), state, strict=config().strict_serialization)
+        except TypeError as error:
+            return error
+        return None
 
     def _evaluate(self, data: dict[str, Any]) -> tuple[Fragment, Values]:
         context = page_context(self._template, self.request, data, self._lazy, self._fixed)

@@ -75,8 +75,15 @@ def renew_visitor(request: HttpRequest) -> None:
         # The user that AuthenticationMiddleware put there; one that somebody else assigned stays.
         if "_cached_user" in known:
             del known["_cached_user"]
-            known["user"] = SimpleLazyObject(partial(auth.get_user, request))
+            known["user"] = SimpleLazyObject(partial(_user, request))
         known.pop("_acached_user", None)
+
+
+def _user(request: HttpRequest) -> Any:
+    known = vars(request)
+    if "_cached_user" not in known:
+        known["_cached_user"] = auth.get_user(request)
+    return known["_cached_user"]
 
 
 def session_to_save(request: HttpRequest) -> SessionBase | None:
@@ -89,8 +96,8 @@ def save_session(session: SessionBase) -> None:
     """Save what a turn wrote into the session."""
     if session.session_key is None or isinstance(session, signed_cookies.SessionStore):
         logger.warning(
-            "A handler wrote to a session that the browser has no cookie for, and a cookie can only be set by a "
-            "response: the change is lost. Write something to the session when the page is mounted."
+            "A handler wrote to a session that the browser has no cookie for, because it has ended or never began. "
+            "Only a response can set a cookie, so the change is lost. Begin the session when the page is mounted."
         )
         return
     try:

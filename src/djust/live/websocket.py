@@ -186,11 +186,11 @@ class Connection:
             await asyncio.wait([self._joining])
         if self._page is None:
             return
-        if not self._page.is_full:
-            self._page.post(message)
-        elif type(message) is Event:
+        if type(message) is Event and self._page.is_full:
             text = "Too many events wait for their turn; this one was left out."
             await self.send(wire.encode([wire.ERROR, message.ref, text]))
+        else:
+            self._page.post(message)
 
     def _count_other(self) -> None:
         if not self._others.take():

@@ -58,10 +58,9 @@ class Workers:
             if self._idle:
                 self._idle -= 1
             elif len(self._threads) < config().threads:
-                self._threads.append(
-                    threading.Thread(target=self._work, name=f"djust-{len(self._threads) + 1}", daemon=True)
-                )
-                self._threads[-1].start()
+                thread = threading.Thread(target=self._work, name=f"djust-{len(self._threads) + 1}", daemon=True)
+                thread.start()
+                self._threads.append(thread)
         self._jobs.put(job)
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

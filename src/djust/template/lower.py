@@ -213,32 +213,6 @@ class Lowering:
         self.blocks.pop()
         return block
 
-    def _if(self, node: IfNode) -> Iterator[Item]:
-        conditions = [condition for condition, _ in node.conditions_nodelists if condition is not None]
-        if all(is_native(leaf) for condition in conditions for leaf in leaves(condition)):
-            arms = [(condition, self.nodes(nodelist)) for condition, nodelist in node.conditions_nodelists]
-            yield If(arms, Place.of(node))
-        else:
-            yield Opaque(node, Place.of(node))
-
-    def _for(self, node: ForNode) -> Iterator[Item]:
-        sequence = cast(FilterExpression, node.sequence)
-        if not is_native(sequence):
-            yield Opaque(node, Place.of(node))
-            return
-        body = self.nodes(cast(NodeList, node.nodelist_loop))
-        empty = self.nodes(cast(NodeList, node.nodelist_empty)) if node.nodelist_empty else None
-        item = For(list(node.loopvars), sequence, node.is_reversed, body, empty, Place.of(node))
-        compares = any(isinstance(inner, IfChanged) for inner in all_items(body))  # it keeps its state in `forloop`
-        item.counts = compares or "forloop" in item.needs or "forloop" in names_read(body)
-        yield item
-
-    def _with(self, node: WithNode) -> Iterator[Item]:
-        if all(is_native(value) for value in node.extra_context.values()):
-            yield With(dict(node.extra_context), self.nodes(node.nodelist), Place.of(node))
-        else:
-            yield Opaque(node, Place.of(node))
-
     def _include(self, node: IncludeNode) -> Iterator[Item]:
         line = Place.of(node)
         chain = self._included(node)
@@ -267,106 +241,152 @@ class Lowering:
             return None  # raised when the include is reached, as Django does
         return None if any(t.origin in self.active for t in chain.templates) else chain
 
-    def _url(self, node: URLNode) -> Iterator[Item]:
-        line = Place.of(node)
-        expressions = [node.view_name, *node.args, *node.kwargs.values()]
-        if node.asvar or not all(map(is_native, expressions)):
-            yield self._call(node)
-        else:
-            yield Url(node.view_name, list(node.args), dict(node.kwargs), line)
 
-    def _static(self, node: StaticNode) -> Iterator[Item]:
-        if node.varname is not None or not is_native(node.path):
-            yield self._call(node)
-        else:
-            yield StaticUrl(node, node.path, Place.of(node))
+# One function per tag
 
-    def _call(self, node: Node) -> Call | Opaque:
-        return call_of(node, Place.of(node)) or Opaque(node, Place.of(node))
 
-    def _setting(self, node: Any) -> Iterator[Item]:
-        expression = getattr(node, "language", None) or getattr(node, "tz", None)
-        if expression is not None and not is_native(expression):
-            yield Opaque(node, Place.of(node))
-        else:
-            yield Setting(node, self.nodes(node.nodelist), Place.of(node))
+def _if(lowering: Lowering, node: IfNode) -> Iterator[Item]:
+    conditions = [condition for condition, _ in node.conditions_nodelists if condition is not None]
+    if all(is_native(leaf) for condition in conditions for leaf in leaves(condition)):
+        arms = [(condition, lowering.nodes(nodelist)) for condition, nodelist in node.conditions_nodelists]
+        yield If(arms, Place.of(node))
+    else:
+        yield Opaque(node, Place.of(node))
 
-    def _filter(self, node: FilterNode) -> Iterator[Item]:
-        if is_native(node.filter_expr):
-            yield Capture(node, self.nodes(node.nodelist), Place.of(node))
-        else:
-            yield Opaque(node, Place.of(node))
 
-    def _spaceless(self, node: SpacelessNode) -> Iterator[Item]:
-        yield Capture(node, self.nodes(node.nodelist), Place.of(node))
+def _for(lowering: Lowering, node: ForNode) -> Iterator[Item]:
+    sequence = cast(FilterExpression, node.sequence)
+    if not is_native(sequence):
+        yield Opaque(node, Place.of(node))
+        return
+    body = lowering.nodes(cast(NodeList, node.nodelist_loop))
+    empty = lowering.nodes(cast(NodeList, node.nodelist_empty)) if node.nodelist_empty else None
+    item = For(list(node.loopvars), sequence, node.is_reversed, body, empty, Place.of(node))
+    compares = any(isinstance(inner, IfChanged) for inner in all_items(body))  # it keeps its state in `forloop`
+    item.counts = compares or "forloop" in item.needs or "forloop" in names_read(body)
+    yield item
 
-    def _cache(self, node: CacheNode) -> Iterator[Item]:
-        own = names_of([node.expire_time_var, node.cache_name, *node.vary_on])
-        yield Capture(node, self.nodes(node.nodelist), Place.of(node), own)
 
-    def _if_changed(self, node: IfChangedNode) -> Iterator[Item]:
-        if all(map(is_native, changed_by(node))):
-            body, empty = self.nodes(node.nodelist_true), self.nodes(node.nodelist_false or ())
-            yield IfChanged(node, body, empty, Place.of(node))
-        else:
-            yield Opaque(node, Place.of(node))
+def _with(lowering: Lowering, node: WithNode) -> Iterator[Item]:
+    if all(is_native(value) for value in node.extra_context.values()):
+        yield With(dict(node.extra_context), lowering.nodes(node.nodelist), Place.of(node))
+    else:
+        yield Opaque(node, Place.of(node))
 
-    def _simple_tag(self, node: SimpleNode) -> Iterator[Item]:
-        if all(map(is_native, [*node.args, *node.kwargs.values()])):
-            target = frozenset([node.target_var] if node.target_var is not None else ())
-            yield SimpleTag(node, Place.of(node), bool(target), tag_needs(node) | target)
-        else:
-            yield Opaque(node, Place.of(node), node.target_var is not None)
 
-    def _simple_block(self, node: SimpleBlockNode) -> Iterator[Item]:
-        if all(map(is_native, [*node.args, *node.kwargs.values()])):
-            target = frozenset([node.target_var] if node.target_var is not None else ())
-            yield Capture(node, self.nodes(node.nodelist), Place.of(node), tag_needs(node) | target, bool(target))
-        else:
-            yield Opaque(node, Place.of(node), node.target_var is not None)
+def _url(lowering: Lowering, node: URLNode) -> Iterator[Item]:
+    line = Place.of(node)
+    expressions = [node.view_name, *node.args, *node.kwargs.values()]
+    if node.asvar or not all(map(is_native, expressions)):
+        yield _call(node)
+    else:
+        yield Url(node.view_name, list(node.args), dict(node.kwargs), line)
 
-    def _inclusion_tag(self, node: InclusionNode) -> Iterator[Item]:
-        if all(map(is_native, [*node.args, *node.kwargs.values()])):
-            yield InclusionTag(node, Place.of(node), tag_needs(node) | {"csrf_token"})
-        else:
-            yield Opaque(node, Place.of(node))
 
-    def _template_tag(self, node: TemplateTagNode) -> Iterator[Item]:
-        yield Static(node.mapping.get(node.tagtype, ""))
+def _static(lowering: Lowering, node: StaticNode) -> Iterator[Item]:
+    if node.varname is not None or not is_native(node.path):
+        yield _call(node)
+    else:
+        yield StaticUrl(node, node.path, Place.of(node))
 
-    def _verbatim(self, node: VerbatimNode) -> Iterator[Item]:
-        yield Static(node.content)
 
-    def _nothing(self, node: Node) -> Iterator[Item]:
-        yield from ()
+def _call(node: Node) -> Call | Opaque:
+    return call_of(node, Place.of(node)) or Opaque(node, Place.of(node))
+
+
+def _setting(lowering: Lowering, node: Any) -> Iterator[Item]:
+    expression = getattr(node, "language", None) or getattr(node, "tz", None)
+    if expression is not None and not is_native(expression):
+        yield Opaque(node, Place.of(node))
+    else:
+        yield Setting(node, lowering.nodes(node.nodelist), Place.of(node))
+
+
+def _filter(lowering: Lowering, node: FilterNode) -> Iterator[Item]:
+    if is_native(node.filter_expr):
+        yield Capture(node, lowering.nodes(node.nodelist), Place.of(node))
+    else:
+        yield Opaque(node, Place.of(node))
+
+
+def _spaceless(lowering: Lowering, node: SpacelessNode) -> Iterator[Item]:
+    yield Capture(node, lowering.nodes(node.nodelist), Place.of(node))
+
+
+def _cache(lowering: Lowering, node: CacheNode) -> Iterator[Item]:
+    own = names_of([node.expire_time_var, node.cache_name, *node.vary_on])
+    yield Capture(node, lowering.nodes(node.nodelist), Place.of(node), own)
+
+
+def _if_changed(lowering: Lowering, node: IfChangedNode) -> Iterator[Item]:
+    if all(map(is_native, changed_by(node))):
+        body, empty = lowering.nodes(node.nodelist_true), lowering.nodes(node.nodelist_false or ())
+        yield IfChanged(node, body, empty, Place.of(node))
+    else:
+        yield Opaque(node, Place.of(node))
+
+
+def _simple_tag(lowering: Lowering, node: SimpleNode) -> Iterator[Item]:
+    if all(map(is_native, [*node.args, *node.kwargs.values()])):
+        target = frozenset([node.target_var] if node.target_var is not None else ())
+        yield SimpleTag(node, Place.of(node), bool(target), tag_needs(node) | target)
+    else:
+        yield Opaque(node, Place.of(node), node.target_var is not None)
+
+
+def _simple_block(lowering: Lowering, node: SimpleBlockNode) -> Iterator[Item]:
+    if all(map(is_native, [*node.args, *node.kwargs.values()])):
+        target = frozenset([node.target_var] if node.target_var is not None else ())
+        yield Capture(node, lowering.nodes(node.nodelist), Place.of(node), tag_needs(node) | target, bool(target))
+    else:
+        yield Opaque(node, Place.of(node), node.target_var is not None)
+
+
+def _inclusion_tag(lowering: Lowering, node: InclusionNode) -> Iterator[Item]:
+    if all(map(is_native, [*node.args, *node.kwargs.values()])):
+        yield InclusionTag(node, Place.of(node), tag_needs(node) | {"csrf_token"})
+    else:
+        yield Opaque(node, Place.of(node))
+
+
+def _template_tag(lowering: Lowering, node: TemplateTagNode) -> Iterator[Item]:
+    yield Static(node.mapping.get(node.tagtype, ""))
+
+
+def _verbatim(lowering: Lowering, node: VerbatimNode) -> Iterator[Item]:
+    yield Static(node.content)
+
+
+def _nothing(lowering: Lowering, node: Node) -> Iterator[Item]:
+    yield from ()
 
 
 LOWERINGS: dict[type[Node], Callable[[Lowering, Any], Iterator[Item]]] = {
     TextNode: Lowering._text,
     VariableNode: Lowering._variable,
-    AutoEscapeControlNode: Lowering._setting,
+    AutoEscapeControlNode: _setting,
     BlockNode: Lowering._block,
-    CacheNode: Lowering._cache,
-    CommentNode: Lowering._nothing,
-    FilterNode: Lowering._filter,
-    ForNode: Lowering._for,
-    IfChangedNode: Lowering._if_changed,
-    IfNode: Lowering._if,
+    CacheNode: _cache,
+    CommentNode: _nothing,
+    FilterNode: _filter,
+    ForNode: _for,
+    IfChangedNode: _if_changed,
+    IfNode: _if,
     IncludeNode: Lowering._include,
-    InclusionNode: Lowering._inclusion_tag,
-    LanguageNode: Lowering._setting,
-    LoadNode: Lowering._nothing,
-    LocalTimeNode: Lowering._setting,
-    LocalizeNode: Lowering._setting,
-    SimpleBlockNode: Lowering._simple_block,
-    SimpleNode: Lowering._simple_tag,
-    SpacelessNode: Lowering._spaceless,
-    StaticNode: Lowering._static,
-    TemplateTagNode: Lowering._template_tag,
-    TimezoneNode: Lowering._setting,
-    URLNode: Lowering._url,
-    VerbatimNode: Lowering._verbatim,
-    WithNode: Lowering._with,
+    InclusionNode: _inclusion_tag,
+    LanguageNode: _setting,
+    LoadNode: _nothing,
+    LocalTimeNode: _setting,
+    LocalizeNode: _setting,
+    SimpleBlockNode: _simple_block,
+    SimpleNode: _simple_tag,
+    SpacelessNode: _spaceless,
+    StaticNode: _static,
+    TemplateTagNode: _template_tag,
+    TimezoneNode: _setting,
+    URLNode: _url,
+    VerbatimNode: _verbatim,
+    WithNode: _with,
 }
 
 

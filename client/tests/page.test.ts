@@ -1,0 +1,284 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { Page } from "../src/page";
+import { FakeSocket } from "./sockets";
+
+// One page for all tests: its listeners stand on the document.
+let page: Page;
+const heard: [name: string, detail: unknown][] = [];
+
+const socket = () => FakeSocket.last;
+const button = () => document.querySelector("button") as HTMLButtonElement;
+const text = () => document.querySelector("p")?.textContent;
+
+/** Loses the socket and has another one opened. */
+function reconnect(...answer: unknown[]): void {
+  socket().lose();
+  vi.advanceTimersByTime(500);
+  socket().open();
+  socket().receive(...answer);
+}
+
+const all = (value: string, lastRef = 0, extra = {}) => [
+  "all",
+  page.version,
+  [value],
+  [[0, [0, [["t"]]]]],
+  lastRef,
+  extra,
+];
+
+let ref = 0;
+
+function click(): number {
+  button().click();
+  return ++ref;
+}
+
+beforeAll(() => {
+  vi.useFakeTimers();
+  vi.stubGlobal("WebSocket", FakeSocket);
+  for (const name of ["connected", "disconnected", "updated", "error", "push_event", "ding"])
+    document.addEventListener(`djust:${name}`, (event) =>
+      heard.push([name, (event as CustomEvent).detail?.text ?? (event as CustomEvent).detail]),
+    );
+  page = new Page("ws://djust.test/djust/socket/", "TICKET", true);
+});
+
+afterAll(() => {
+  vi.useRealTimers();
+});
+
+beforeEach(() => {
+  vi.spyOn(console, "error").mockReturnValue();
+  document.body.innerHTML = `<p dj>0</p><button dj-click="go"></button>`;
+  if (page.connected) reconnect(...all("0", ref));
+  else {
+    socket().open();
+    socket().receive("joined", 0, 0, {});
+  }
+  socket().take();
+  heard.length = 0;
+});
+
+afterEach(() => {
+  vi.advanceTimersByTime(2000);
+});
+
+test("a page joins with its ticket, its version and its path", () => {
+  expect(FakeSocket.all[0]?.url).toBe("ws://djust.test/djust/socket/");
+  reconnect("joined", page.version, ref, { ticket: "NEXT" });
+  expect(socket().take()).toEqual([["join", "TICKET", page.version, "/page/?a=1"]]);
+  reconnect("joined", page.version, ref, { ticket: "TICKET" });
+  expect(socket().take()).toEqual([["join", "NEXT", page.version, "/page/?a=1"]]);
+  expect(heard.map(([name]) => name)).toEqual(["disconnected", "connected", "disconnected", "connected"]);
+});
+
+test("an event is answered by a diff; then its element waits no longer", () => {
+  const event = click();
+  expect(socket().take()).toEqual([[event, "go", {}]]);
+  expect(button().className).toBe("dj-waiting");
+  socket().receive(event, page.version + 1, [0, "1"], 0, { push: [["ding", { a: 1 }]] });
+  expect([text(), button().hasAttribute("class")]).toEqual(["1", false]);
+  expect(heard).toEqual([
+    ["push_event", { name: "ding", payload: { a: 1 } }],
+    ["ding", { a: 1 }],
+    ["updated", null],
+  ]);
+});
+
+test("a second click while the first waits is not sent", () => {
+  const event = click();
+  button().click();
+  expect(socket().take()).toHaveLength(1);
+  socket().receive(event);
+});
+
+test("what is typed while the last input waits is sent as one", () => {
+  document.body.innerHTML = `<p dj>0</p><input dj-input="typed" dj-debounce="0"><b dj-click="go"></b>`;
+  const [input, b] = [
+    document.querySelector("input") as HTMLInputElement,
+    document.querySelector("b") as HTMLElement,
+  ];
+  const type = (value: string) => {
+    input.value = value;
+    input.dispatchEvent(new Event("input", { bubbles: true }));
+  };
+  for (const value of ["a", "ab", "abc"]) type(value);
+  const values = () =>
+    socket()
+      .take()
+      .map(([, handler, params]) => (params as { value?: string }).value ?? handler);
+  expect(values()).toEqual(["a"]);
+  socket().receive(++ref);
+  expect(values()).toEqual(["abc"]);
+  type("abcd");
+  b.click();
+  expect(values()).toEqual(["abcd", "go"]);
+  for (let n = 0; n < 3; n++) socket().receive(++ref);
+  expect(document.querySelector(".dj-waiting")).toBeNull();
+});
+
+describe("a failure", () => {
+  test("of a handler is shown to the developer, and the diff is applied", () => {
+    const event = click();
+    socket().receive(event, page.version + 1, [0, "1"], 0, { error: "Boom", detail: "Trace" });
+    expect([text(), button().className]).toEqual(["1", "dj-failed"]);
+    expect(heard).toContainEqual(["error", "Boom"]);
+    const overlay = document.querySelector(".djust-error[role=alert]") as HTMLElement;
+    expect(overlay.textContent).toBe("BoomTraceClose");
+    overlay.querySelector("button")?.click();
+    expect(document.querySelector(".djust-error")).toBeNull();
+  });
+
+  test("of an event is the element's", () => {
+    const event = click();
+    socket().receive("error", event, "No");
+    expect(button().className).toBe("dj-failed");
+  });
+
+  test("of the connection is the document's", () => {
+    socket().receive("error", 0, "Down");
+    expect(heard).toEqual([["error", "Down"]]);
+    for (const overlay of document.querySelectorAll(".djust-error")) overlay.remove();
+  });
+});
+
+test("promises of pushEvent get the reply", async () => {
+  const promise = page.pushEvent("ask", { a: 1 });
+  expect(socket().take()).toEqual([[++ref, "ask", { a: 1 }]]);
+  socket().receive(ref, 0, 0, 0, { reply: { b: 2 } });
+  expect(await promise).toEqual({ b: 2 });
+});
+
+describe("a resync", () => {
+  const resyncs = () =>
+    socket()
+      .take()
+      .filter(([name]) => name === "resync");
+
+  test("is asked for once when a version is missing, and repairs the page", () => {
+    const event = click();
+    const before = page.resyncs;
+    socket().receive(0, page.version + 2, [0, "x"]);
+    socket().receive(0, page.version + 3, [0, "y"]);
+    expect(resyncs()).toHaveLength(1);
+    expect([page.resyncs, text()]).toEqual([before + 1, "0"]);
+    socket().receive(...all("z", event - 1));
+    expect([text(), button().className]).toEqual(["z", "dj-waiting"]);
+    socket().receive(event);
+    expect(button().hasAttribute("class")).toBe(false);
+  });
+
+  test("is asked for when a diff does not fit", () => {
+    socket().receive(0, page.version + 1, [5, "x"]);
+    expect(resyncs()).toHaveLength(1);
+    socket().receive(...all("fits"));
+    expect(text()).toBe("fits");
+  });
+
+  test("is asked for when the server takes the page for another version", () => {
+    reconnect("joined", page.version + 1, ref);
+    expect(resyncs()).toHaveLength(1);
+    socket().receive(...all("again", ref));
+  });
+});
+
+describe("when the connection comes back", () => {
+  test("events that the server has not seen are sent again, the others end", () => {
+    document.body.innerHTML += `<button id="b" dj-click="other"></button>`;
+    const seen = click();
+    document.getElementById("b")?.click();
+    const unseen = ++ref;
+    reconnect("joined", page.version, seen);
+    expect(socket().take().slice(1)).toEqual([[unseen, "other", {}]]);
+    expect([button().className, document.getElementById("b")?.className]).toEqual(["", "dj-waiting"]);
+    socket().receive(unseen);
+  });
+
+  test("an event asked for meanwhile is sent", () => {
+    socket().lose();
+    const event = click();
+    expect(button().className).toBe("dj-waiting");
+    vi.advanceTimersByTime(500);
+    socket().open();
+    socket().receive("joined", page.version, event - 1);
+    expect(socket().take().slice(1)).toEqual([[event, "go", {}]]);
+    socket().receive(event);
+  });
+
+  test("but with another page, waiting events have failed and are not sent again", () => {
+    click();
+    reconnect(...all("new", 0));
+    expect(socket().take()).toHaveLength(1);
+    expect([text(), button().className]).toEqual(["new", "dj-failed"]);
+  });
+
+  test("the event that was too big has failed, the others are sent again", () => {
+    document.body.innerHTML += `<button id="b" dj-click="big" data-x="${"x".repeat(99)}"></button>`;
+    const small = click();
+    document.getElementById("b")?.click();
+    ref++;
+    socket().lose(1009);
+    expect(document.getElementById("b")?.className).toBe("dj-failed");
+    vi.advanceTimersByTime(500);
+    socket().open();
+    socket().receive("joined", page.version, small - 1);
+    expect(socket().take().slice(1)).toEqual([[small, "go", {}]]);
+    socket().receive(small);
+  });
+});
+
+describe("without a connection", () => {
+  const banner = () => document.querySelector(".djust-banner") as HTMLElement | null;
+
+  function endless(): void {
+    socket().lose();
+    for (let tries = 0; tries < 3; tries++) {
+      vi.advanceTimersByTime(2000);
+      if (socket().readyState === 0) socket().lose();
+    }
+  }
+
+  test("nothing is said for two seconds, then a banner, until it is back", () => {
+    socket().lose();
+    vi.advanceTimersByTime(1999);
+    expect(banner()?.hidden ?? true).toBe(true);
+    vi.advanceTimersByTime(1);
+    expect([banner()?.hidden, banner()?.textContent, banner()?.getAttribute("role")]).toEqual([
+      false,
+      "Reconnecting…",
+      "status",
+    ]);
+    socket().open();
+    socket().receive("joined", page.version, ref);
+    expect(banner()?.hidden).toBe(true);
+  });
+
+  test("events are kept for two seconds and refused then", () => {
+    socket().lose();
+    click();
+    vi.advanceTimersByTime(2000);
+    expect(button().className).toBe("dj-failed");
+    vi.advanceTimersByTime(2000);
+    click();
+    expect(button().className).toBe("dj-failed");
+    socket().open();
+    socket().receive("joined", page.version, ref);
+    expect(socket().take()).toHaveLength(1);
+  });
+
+  test("an event that was sent waits on", () => {
+    const event = click();
+    endless();
+    expect(button().className).toBe("dj-waiting");
+    vi.advanceTimersByTime(10_000);
+    socket().open();
+    socket().receive("joined", page.version, event);
+    expect(button().hasAttribute("class")).toBe(false);
+  });
+});
+
+test("the last hundred frames are kept for developers", () => {
+  for (let n = 0; n < 120; n++) socket().receive("pong");
+  expect(page.frames).toHaveLength(100);
+});

@@ -1,0 +1,2 @@
+/** What jsdom does not have and every browser does. */
+globalThis.CSS ??= { escape: (text: string) => text.replace(/["\\]/g, "\\$&") } as typeof CSS;

@@ -1,0 +1,182 @@
+"""Loops, conditions and scopes as Python: what decides which code runs, and which names it sees.
+
+`Scopes` writes the frame around code that its callers write: `rounds` a loop, `choose` the arms of an `if`, `scope` a
+`with`, include, block or setting. Names that something inside needs are pushed on Django's context, all others are
+locals of the generated function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from django.template.base import FilterExpression
+from django.template.defaulttags import AutoEscapeControlNode
+from django.templatetags.i18n import LanguageNode
+from django.templatetags.l10n import LocalizeNode
+from django.templatetags.tz import TimezoneNode
+
+from djust.template.expressions import Expressions
+from djust.template.parts import (
+    NO_NAMES,
+    Block,
+    For,
+    Inclusion,
+    Item,
+    Scope,
+    Setting,
+    With,
+)
+from djust.template.scope import Names
+from djust.template.source import Source
+
+
+class Scopes:
+    """Writes into `src`; `expressions` writes the expressions in conditions, loops and bindings."""
+
+    def __init__(self, src: Source, expressions: Expressions) -> None:
+        self.src = src
+        self.expressions = expressions
+
+    def rounds(self, names: Names, item: For, sequence: str, write_body: Callable[[Names], None]) -> None:
+        """Write the loop itself; `write_body` writes one round. Needed names go to the context, others are locals."""
+        src, context = self.src, names.context
+        local = {name: src.temporary("i") for name in item.names}
+        loop, index, count = (src.temporary(hint) for hint in ("loop", "n", "count"))
+        if item.counts:
+            parent = names.local.get("forloop", f"parent_loop({context})")
+            src.line(f"{count} = len({sequence})")
+            src.line(f"{loop} = counters({parent}, {count})")
+        targets = ", ".join(local.values())
+        value = targets if len(item.names) == 1 else src.temporary("item")
+        over = f"{index}, {value} in enumerate({sequence})" if item.counts else f"{value} in {sequence}"
+        inner = names.bind(local | ({"forloop": loop} if item.counts else {})).unbind(item.needs)
+        with self._layer(context, {}, item.needs):
+            if "forloop" in item.needs:
+                src.line(f"{context}['forloop'] = {loop}")
+            src.line(f"for {over}:")
+            with src.indented():
+                if item.counts:
+                    src.line(f"count({loop}, {index}, {count})")
+                if len(item.names) > 1:
+                    src.line(f"{targets} = unpack({value}, {len(item.names)})")
+                pushed = {name: code for name, code in local.items() if name in item.needs}
+                # Several names get a layer of their own for each round, as in Django; one name is set again.
+                with self._layer(context, pushed, item.needs if len(item.names) > 1 else NO_NAMES):
+                    if len(item.names) == 1 and pushed:
+                        src.line(f"{context}[{item.names[0]!r}] = {targets}")
+                    write_body(inner)
+
+    @contextmanager
+    def _layer(self, context: str, values: dict[str, str], needs: frozenset[str]) -> Iterator[None]:
+        """A layer on the context, if anything inside needs it."""
+        if not needs:
+            yield
+            return
+        self.src.line(f"with {context}.push({_dictionary(values)}):")
+        with self.src.indented():
+            yield
+
+    @contextmanager
+    def scope(self, names: Names, item: Scope) -> Iterator[Names]:
+        match item:
+            case Block():
+                with self._block(names, item) as inner:
+                    yield inner
+            case Setting():
+                with self._setting(names, item):
+                    yield names
+            case With():
+                bindings = self._bindings(names, item.bindings)
+                pushed = {name: code for name, code in bindings.items() if name in item.needs}
+                with self._layer(names.context, pushed, item.needs):
+                    yield names.bind(bindings).unbind(item.needs)
+            case Inclusion():
+                with self._inclusion(names, item) as inner:
+                    yield inner
+
+    def _bindings(self, names: Names, bindings: dict[str, FilterExpression]) -> dict[str, str]:
+        return {name: self.assign(self.expressions.value(names, e)) for name, e in bindings.items()}
+
+    @contextmanager
+    def _inclusion(self, names: Names, item: Inclusion) -> Iterator[Names]:
+        bindings = self._bindings(names, item.bindings)
+        if not item.needs:
+            yield Names(self.assign(f"{names.context}.new()"), bindings) if item.isolated else names.bind(bindings)
+            return
+        context, chain = self.src.temporary("context"), self.src.constant(item.chain)
+        pushed = _dictionary({name: code for name, code in bindings.items() if name in item.needs})
+        self.src.line(f"with inclusion({names.context}, {chain}, {pushed}, {item.isolated}) as {context}:")
+        outer = {} if item.isolated else names.local
+        with self.src.indented():
+            yield Names(context, {**outer, **bindings}).unbind(item.needs)
+
+    @contextmanager
+    def _block(self, names: Names, item: Block) -> Iterator[Names]:
+        node = self.src.constant(item.node)
+        if "block" not in item.needs:
+            with self._layer(names.context, {}, item.needs):
+                yield names.bind({"block": node})
+            return
+        self.src.line(f"with block({names.context}, {node}):")
+        with self.src.indented():
+            yield names.unbind(item.needs).unbind({"block"})
+
+    @contextmanager
+    def _setting(self, names: Names, item: Setting) -> Iterator[None]:
+        self.comment(item)
+        node, context = item.node, names.context
+        match node:
+            case LanguageNode() | TimezoneNode():
+                expression = node.language if isinstance(node, LanguageNode) else node.tz
+                manager = "override_language" if isinstance(node, LanguageNode) else "override_timezone"
+                self.src.line(f"with {manager}({self.expressions.value(names, expression)}):")
+                with self.src.indented():
+                    yield
+                return
+            case AutoEscapeControlNode():
+                attribute, value = "autoescape", node.setting
+            case LocalizeNode():
+                attribute, value = "use_l10n", node.use_l10n
+            case _:
+                attribute, value = "use_tz", node.use_tz
+        before = self.assign(f"{context}.{attribute}")
+        self.src.line(f"{context}.{attribute} = {value!r}")
+        self.src.line(f"plain = text_types({context})")
+        yield
+        self.src.line(f"{context}.{attribute} = {before}")
+        self.src.line(f"plain = text_types({context})")
+
+    def sequence(self, names: Names, item: For) -> str:
+        self.comment(item)
+        found = self.expressions.value(names, item.sequence, ignore_failures=True)
+        return self.assign(f"backwards(sequence({found}))" if item.reversed else f"sequence({found})")
+
+    def choose(self, names: Names, conditions: Sequence[Any], write_arm: Callable[[int], None], arm: int = 0) -> None:
+        """Write the arms of an `if`, each behind its condition."""
+        if arm == len(conditions):
+            return
+        if conditions[arm] is None:
+            write_arm(arm)
+            return
+        self.src.line(f"if {self.expressions.condition(names, conditions[arm])}:")
+        with self.src.indented():
+            write_arm(arm)
+        if arm + 1 < len(conditions):
+            self.src.line("else:")
+            with self.src.indented():
+                self.choose(names, conditions, write_arm, arm + 1)
+
+    def assign(self, code: str) -> str:
+        result = self.src.temporary()
+        self.src.line(f"{result} = {code}")
+        return result
+
+    def comment(self, item: Item) -> None:
+        self.src.place = getattr(item, "line", self.src.place)
+        self.src.line(f"# {self.src.place}")
+
+
+def _dictionary(values: dict[str, str]) -> str:
+    return f"{{{', '.join(f'{name!r}: {code}' for name, code in values.items())}}}"
