@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent / "src" / "djust"
 LAYERS: list[dict[str, str]] = [
     {"": "exceptions conf signals"},
     {"render": "values wire diff", "state": "fields codec tracking snapshots tickets"},
-    {"template": "parts fragments scope expressions tags markup lower source scopes output codegen runtime debug cache"},
+    {"template": "PLACE},
     {
         "": "views events parameters decorators services navigation js streams tasks pubsub presence uploads components"
         " forms",

@@ -615,10 +615,14 @@ class Untranslated(Token):
 urlpatterns += [path("parents/", Parents.as_view()), path("reading/", Reading.as_view())]
 
 
-async def test_a_template_whose_outermost_parent_changes_is_loaded_anew() -> None:
+async def test_a_template_whose_outermost_parent_changes_is_sent_whole() -> None:
     async with Browser() as browser:
         page = await browser.open("/parents/")
-        assert await page.event("change") == ["go", "/parents/"]
+        name, version, values, fragments, last_ref, extra = await page.event("change")
+        assert (name, version, last_ref) == ("all", 1, 1)
+        assert [entry[0] for entry in fragments] == [0]
+        assert values
+        assert "<b" in extra["html"]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -29,6 +29,8 @@ from django.http import HttpRequest
 from django.middleware.csrf import get_token
 from django.template import Template
 from django.utils.functional import SimpleLazyObject
+from django.utils.timezone import get_current_timezone
+from django.utils.translation import get_language
 
 from djust.conf import config
 from djust.events import Handler, handlers_of, refusal
@@ -40,6 +42,7 @@ from djust.render import wire
 from djust.render.values import Fragment, Values
 from djust.state.codec import check_state
 from djust.state.fields import computed_getters
+from djust.state.tracking import Tracker
 from djust.template import CompiledTemplate, compile_template
 from djust.template.scope import page_context, rendering
 from djust.views import LiveView, Outbox, bind_outbox, state_of
@@ -122,9 +125,9 @@ class Page:
         "_bucket",
         "_compiled",
         "_fixed",
-        "_fragment",
         "_handlers",
         "_lane",
+        "_last",
         "_lazy",
         "_mailbox",
         "_outbox",
@@ -132,7 +135,7 @@ class Page:
         "_surroundings",
         "_task",
         "_template",
-        "_values",
+        "_tracker",
         "id",
         "last_ref",
         "peer",
@@ -156,6 +159,7 @@ class Page:
         self._task: asyncio.Task[None] | None = None
         self._lane: _Lane | None = None
         self._outlet = wire.Outlet()
+        self._tracker = Tracker()
         self._lazy = computed_getters(view)
         # One token for the life of the page: Django's processor masks it differently in each rendering.
         self._fixed = {"csrf_token": SimpleLazyObject(partial(get_token, request)), "view": view}
@@ -163,8 +167,7 @@ class Page:
         self._surroundings: Surroundings
         self._template: Template
         self._compiled: CompiledTemplate
-        self._fragment: Fragment
-        self._values: Values
+        self._last: tuple[Fragment, Values]
 
     # The first rendering
 
@@ -176,11 +179,12 @@ class Page:
         data, state = self._data()
         if (offence := self._offence(state)) is not None:
             raise offence
-        self._fragment, self._values = self._evaluate(data)
+        self._last = self._evaluate(data, None)
 
     def html(self) -> str:
         """The HTML of the page as it was prepared."""
-        return self._fragment.html(self._values)
+        fragment, values = self._last
+        return fragment.html(values)
 
     # The mailbox
 
@@ -239,7 +243,7 @@ class Page:
         return self._all(extra)
 
     def _all(self, extra: dict[str, Any]) -> str:
-        values, fragments = self._outlet.all(self._fragment, self._values)
+        values, fragments = self._outlet.all(*self._last)
         self.version += 1
         return wire.encode([wire.ALL, self.version, values, fragments, self.last_ref, extra])
 
@@ -314,14 +318,14 @@ class Page:
         """What `event` has changed. `failure` is what its handler raised: the state that it left is shown."""
         data, state = self._data()
         offence = self._offence(state)
-        fragment, values = self._evaluate(data)
+        before, (fragment, values) = self._last, self._evaluate(data, self._last)
+        self._last = fragment, values
         if offence is not None:
             self._log(event, offence)
-        if fragment is not self._fragment:
-            # The template's outermost parent is another one now: another document.
-            return wire.encode([wire.GO, self.request.get_full_path()])
-        diff, fragments = self._outlet.diff(fragment, self._values, values)
-        self._values = values
+        if fragment is not before[0]:
+            # The template's outermost parent is another one, or it was compiled anew: another document.
+            return self._all({**self._extra(reply, failure or offence), wire.EXTRA_HTML: fragment.html(values)})
+        diff, fragments = self._outlet.diff(fragment, before[1], values)
         if diff:
             self.version += 1
         return wire.answer(event.ref, self.version, diff, fragments, self._extra(reply, failure or offence))
@@ -370,10 +374,17 @@ class Page:
             return error
         return None
 
-    def _evaluate(self, data: dict[str, Any]) -> tuple[Fragment, Values]:
+    def _evaluate(self, data: dict[str, Any], last: tuple[Fragment, Values] | None) -> tuple[Fragment, Values]:
+        tracked = self._compiled.tracked
+        same = self._tracker.unchanged(data, tracked, (get_language(), get_current_timezone())) if tracked else tracked
         context = page_context(self._template, self.request, data, self._lazy, self._fixed)
-        with rendering(context, self._template):
-            return self._compiled.evaluate(context)
+        try:
+            with rendering(context, self._template):
+                return self._compiled.evaluate(context, last, same)
+        except BaseException:
+            # What was watched was not shown: the next rendering must not take it for the same.
+            self._tracker.forget()
+            raise
 
 
 class _Lane:

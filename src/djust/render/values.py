@@ -63,9 +63,9 @@ def escaped(value: str | int) -> str:
 class Part:
     """One place of a fragment that can change.
 
-    `name`: of the attribute; of the element for raw parts (entities are decoded in textarea and title, not in script and
-    style). `body`: the fragment of a loop's rows. For tag parts, the other attributes of the element: `taken` win over
-    the part, `fallback` show where the part does not set them, `others` are the names of all. `line`: where it stands.
+    `name`: of the attribute; of the element for raw parts (entities are decoded in textarea and title, not in script
+    and style). `body`: the fragment of a loop's rows. `line`: where it stands. For tag parts, the other attributes of
+    the element: `taken` win over the part, `fallback` show where it does not set them, `others` names all.
     """
 
     kind: str

@@ -36,6 +36,7 @@ EXTRA_DETAIL: Final = "detail"
 EXTRA_TICKET: Final = "ticket"
 EXTRA_DEBUG: Final = "debug"
 EXTRA_REPLY: Final = "reply"
+EXTRA_HTML: Final = "html"
 
 # Close codes
 CLOSE_TOO_BIG: Final = 1009
@@ -62,7 +63,7 @@ def answer(ref: int, version: int, diff: list[Any], fragments: list[Any], extra:
 def decode(text: str) -> list[Any]:
     """The frame in `text`; raises `ProtocolError` for anything that is not a JSON array a browser may send."""
     try:
-        frame = json.loads(text)
+        frame = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise ProtocolError(f"Malformed frame: expected a JSON array, got {text[:40]!r} ({error}).") from error
     if type(frame) is not list or not frame:
@@ -70,6 +71,10 @@ def decode(text: str) -> list[Any]:
     if "\\u" in text:
         _refuse_lone_surrogates(frame)
     return frame
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
 
 
 def _refuse_lone_surrogates(frame: list[Any]) -> None:

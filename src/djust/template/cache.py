@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, cast
@@ -26,6 +27,7 @@ from djust.template.debug import explain
 from djust.template.lower import Lowering, binding_context, is_static_chain, resolve_chain
 from djust.template.markup import UnbalancedError
 from djust.template.parts import Chain, Inclusion, Item, Program, all_items, needs_of
+from djust.template.skipping import skippable
 from djust.template.source import Source
 
 _lock = threading.RLock()
@@ -49,10 +51,24 @@ class CompiledTemplate:
         self._only: _Variant | None = None
         self._variants: dict[tuple[Template, ...], _Variant] = {}
 
-    def evaluate(self, context: Context) -> tuple[Fragment, Values]:
-        """The root fragment and the values of its parts, with `context` bound to the template (`scope.rendering`)."""
+    def evaluate(
+        self,
+        context: Context,
+        last: tuple[Fragment, Values] | None = None,
+        same: AbstractSet[str] = frozenset(),
+    ) -> tuple[Fragment, Values]:
+        """The root fragment and the values of its parts, with `context` bound to the template (`scope.rendering`).
+
+        `last` is what the last call gave for this page, `same` the names of the context whose values are certainly
+        those of that time: parts that depend on nothing else are not evaluated again.
+        """
         variant = self._variant(context)
-        return variant.balanced(lambda: variant.page, context)
+        return variant.balanced(lambda: variant.page, context, last, same)
+
+    @property
+    def tracked(self) -> frozenset[str]:
+        """The names that are worth to be watched for `same`."""
+        return self._only.page.tracked if self._only is not None else frozenset()
 
     def render(self, context: Context) -> SafeString:
         """The HTML that Django's own engine gives, without marks. `context` is bound to the template."""
@@ -85,21 +101,23 @@ class _Compiled:
     """One generated function."""
 
     def __init__(
-        self, src: Source, name: str, filename: str, templates: list[Template], fragment: Fragment | None = None
+        self, src: Source, name: str, filename: str, templates: list[Template], program: Program | None = None
     ) -> None:
         self.source = src.text
         self._function = src.function(name, filename)
         self._filename, self._places, self._templates = filename, src.places, templates
-        self._fragment = fragment
+        self._fragment = program.fragment if program is not None else None
+        steps = skippable(program.steps) if program is not None else {}
+        self.tracked: frozenset[str] = frozenset().union(*steps.values())
 
     @property
     def fragment(self) -> Fragment:
         assert self._fragment is not None, "only functions that give values have a fragment"
         return self._fragment
 
-    def run(self, context: Context) -> Any:
+    def run(self, context: Context, *last: Any) -> Any:
         try:
-            return self._function(context)
+            return self._function(context, *last)
         except UnbalancedError:
             raise
         except Exception as error:
@@ -117,11 +135,19 @@ class _Variant:
     chain: Chain
     loose: set[Item] = field(default_factory=set)
 
-    def balanced(self, compiled: Callable[[], _Compiled], context: Context) -> tuple[Fragment, Values]:
+    def balanced(
+        self,
+        compiled: Callable[[], _Compiled],
+        context: Context,
+        last: tuple[Fragment, Values] | None = None,
+        same: AbstractSet[str] = frozenset(),
+    ) -> tuple[Fragment, Values]:
         """The fragment and values of what `compiled` gives, compiled so that every region is balanced."""
         while True:
             code = compiled()
             try:
+                if last is not None and last[0] is code.fragment:
+                    return code.fragment, code.run(context, last[1], same)
                 return code.fragment, code.run(context)
             except UnbalancedError as error:
                 with _lock:
@@ -174,7 +200,7 @@ class _Variant:
         src = Source(self._names())
         write_evaluate(src, program, self.chain, self._invalid, needs_of(self._items))
         filename = f"<djust {kind} {self._name} {id(self)}>"
-        return _Compiled(src, "evaluate", filename, self._templates, program.fragment)
+        return _Compiled(src, "evaluate", filename, self._templates, program)
 
     @property
     def _templates(self) -> list[Template]:

@@ -2,12 +2,12 @@
 
 Two functions can be made of a template:
 
-    evaluate(context) -> values     the values of the parts of its root fragment, for live pages
-    render(context) -> SafeString   its HTML without marks, for any page
+    evaluate(context, old, same) -> values   the values of the parts of its root fragment, for live pages
+    render(context) -> SafeString            its HTML without marks, for any page
 
 The template `<p>Hello {{ user }}</p>` gives
 
-    def evaluate(context):
+    def evaluate(context, old=None, same=NOTHING):
         plain = text_types(context)
         # hello.html:1
         try:
@@ -53,6 +53,7 @@ from djust.template.parts import (
 )
 from djust.template.scope import Names
 from djust.template.scopes import Scopes
+from djust.template.skipping import parts_of, skippable
 from djust.template.source import Source
 
 # Items whose output we cannot know when compiling.
@@ -63,10 +64,10 @@ _SPECIAL = frozenset("&<>\"'")
 def write_evaluate(src: Source, program: Program, chain: Chain, invalid: str, needs: frozenset[str]) -> None:
     """Write `evaluate(context)`."""
     generator = _Generator(src, invalid)
-    src.line("def evaluate(context):")
+    src.line("def evaluate(context, old=None, same=NOTHING):")
     with src.indented():
         generator.prologue(chain, needs)
-        src.line(f"return {generator.values(Names(), program)}")
+        src.line(f"return {generator.page_values(program)}")
 
 
 def write_render(src: Source, items: Sequence[Item], chain: Chain, invalid: str) -> None:
@@ -99,6 +100,34 @@ class _Generator:
         self._steps(names, program.steps, results)
         values = [results[index] for index in range(len(program.fragment.parts))]
         return f"({', '.join(values)}{',' if values else ''})"
+
+    def page_values(self, program: Program) -> str:
+        """As `values`, with the values of the last rendering in `old` for steps whose names are in `same`."""
+        results: dict[int, str] = {}
+        unchanging = skippable(program.steps)
+        for position, step in enumerate(program.steps):
+            if position in unchanging:
+                self._skipped(step, unchanging[position], results)
+            else:
+                self._steps(Names(), [step], results)
+        values = [results[index] for index in range(len(program.fragment.parts))]
+        return f"({', '.join(values)}{',' if values else ''})"
+
+    def _skipped(self, step: Step, read: frozenset[str], results: dict[int, str]) -> None:
+        fresh: dict[int, str] = {}
+        kept = {index: self.src.temporary("p") for index in parts_of(step)}
+        # Sorted, so that the generated code is the same each time.
+        names = self.src.constant(tuple(sorted(read)))
+        self.src.line(f"if old is None or not same.issuperset({names}):")
+        with self.src.indented():
+            self._steps(Names(), [step], fresh)
+            for index, name in kept.items():
+                self.src.line(f"{name} = {fresh[index]}")
+        self.src.line("else:")
+        with self.src.indented():
+            for index, name in kept.items():
+                self.src.line(f"{name} = old[{index}]")
+        results.update(kept)
 
     def _steps(self, names: Names, steps: Sequence[Step], results: dict[int, str]) -> None:
         for step in steps:

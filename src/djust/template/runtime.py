@@ -386,6 +386,7 @@ NAMES: dict[str, Any] = {
     )
 } | {
     "PLAIN": PLAIN,
+    "NOTHING": frozenset(),
     "override_language": translation.override,
     "override_timezone": timezone.override,
     "Html": Html,

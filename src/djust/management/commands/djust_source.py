@@ -1,0 +1,58 @@
+"""`manage.py djust_source NAME`: the Python that a template is compiled to.
+
+    manage.py djust_source polls/detail.html             the function that live pages evaluate
+    manage.py djust_source polls/detail.html --render    the function that renders plain HTML
+    manage.py djust_source polls/detail.html --report    its parts by kind, its native and its opaque nodes
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.template import Template, TemplateDoesNotExist, TemplateSyntaxError, loader
+
+from djust.template import CompiledTemplate, compile_template
+
+
+class Command(BaseCommand):
+    """Prints the source or the report of one template."""
+
+    help = "Print the Python that a template is compiled to."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("name", help='the template, as get_template() finds it: "polls/detail.html"')
+        what = parser.add_mutually_exclusive_group()
+        what.add_argument("--report", action="store_true", help="parts by kind, native nodes, opaque nodes with lines")
+        what.add_argument("--render", action="store_true", help="the function that renders plain HTML")
+
+    def handle(self, *args: Any, name: str, report: bool, render: bool, **options: Any) -> None:
+        compiled = _compiled(name)
+        try:
+            if report:
+                output = f"{name}\n{compiled.report}"
+            else:
+                output = compiled.render_source if render else compiled.source
+        except (TemplateDoesNotExist, TemplateSyntaxError) as error:
+            raise CommandError(
+                f'"{name}" cannot be compiled without data ({error}). Only templates whose parents are named by literals '
+                "can be printed."
+            ) from error
+        self.stdout.write(output, ending="" if output.endswith("\n") else None)
+
+
+def _compiled(name: str) -> CompiledTemplate:
+    try:
+        template = getattr(loader.get_template(name), "template", None)
+    except TemplateDoesNotExist as error:
+        tried = "".join(f"\n  {origin}: {reason}" for origin, reason in error.tried)
+        raise CommandError(
+            f'There is no template "{error}". Names are relative to the folders of TEMPLATES and to the "templates" '
+            f"folders of apps.{tried and ' Tried:'}{tried}"
+        ) from error
+    except TemplateSyntaxError as error:
+        raise CommandError(f'"{name}" is no valid template: {error}') from error
+    if not isinstance(template, Template):
+        raise CommandError(f'"{name}" is not written in Django\'s template language, and only that can be compiled.')
+    return compile_template(template)

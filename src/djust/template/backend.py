@@ -1,0 +1,86 @@
+"""A template back end for `TEMPLATES` that renders Django's templates by compiled code.
+
+    TEMPLATES = [{"BACKEND": "djust.template.backend.DjangoTemplates", "APP_DIRS": True, "OPTIONS": {…}}]
+
+It takes the options of Django's own back end, whose classes do all the work but the rendering. Loaders create Django's
+`Template`; when the engine hands one out, it is given the class below, which renders by `compile_template`.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from types import ModuleType
+from typing import Any
+
+import django.template.backends.django
+import django.template.base
+import django.template.engine
+from django.template import Context
+from django.template.base import Origin
+from django.template.loader_tags import BLOCK_CONTEXT_KEY
+from django.utils.safestring import SafeString
+
+from djust.template.cache import compile_template
+
+
+class Template(django.template.base.Template):
+    """A template that renders by its compiled form, whoever calls it: a view, an include, an inclusion tag."""
+
+    def _render(self, context: Context) -> SafeString:
+        if BLOCK_CONTEXT_KEY in context.render_context:
+            # A template of another engine extends this one, and Django's nodes are under way with its blocks.
+            return self.nodelist.render(context)
+        compiled = compile_template(self)
+        instrumentation = _instrumentation()
+        if instrumentation is None:
+            return compiled.render(context)
+        return compiled.render_observed(context, partial(_announce, instrumentation, context))
+
+
+class Engine(django.template.engine.Engine):
+    """Django's engine; its templates are those above."""
+
+    def from_string(self, template_code: str) -> Template:
+        return Template(template_code, engine=self)
+
+    def find_template(self, name: str, dirs: Any = None, skip: list[Origin] | None = None) -> tuple[Any, Origin]:
+        template, origin = super().find_template(name, dirs, skip)
+        return _adopted(template), origin
+
+    def get_template(self, template_name: str) -> Any:
+        return _adopted(super().get_template(template_name))
+
+
+class DjangoTemplates(django.template.backends.django.DjangoTemplates):
+    """Django's back end with compiled templates."""
+
+    def __init__(self, params: dict[str, Any]) -> None:
+        super().__init__(params)
+        # Another class for the engine that was just made, instead of a copy of how Django makes it.
+        self.engine.__class__ = Engine
+
+
+def _adopted(template: Any) -> Any:
+    """`template`, which renders by its compiled form from now on.
+
+    It stays the same object, because loaders cache it. What is not exactly Django's own kind of template is left alone.
+    """
+    if type(template) is django.template.base.Template:
+        template.__class__ = Template
+    return template
+
+
+def _instrumentation() -> ModuleType | None:
+    """The module `django.test.utils` while it has replaced `Template._render` to announce what is rendered.
+
+    It is large and of no use outside of tests and debug toolbars, so it is not imported for this.
+    """
+    utils = sys.modules.get("django.test.utils")
+    if utils is None or vars(django.template.base.Template)["_render"] is not utils.instrumented_test_render:
+        return None
+    return utils
+
+
+def _announce(instrumentation: ModuleType, context: Context, template: django.template.base.Template) -> None:
+    instrumentation.template_rendered.send(sender=template, template=template, context=context)

@@ -1,0 +1,107 @@
+"""What a template consists of, counted: which of it is compiled, and which is left to Django's nodes.
+
+    report_of(items, program)
+    ->  Report(parts={"text": 3, "loop": 1}, native={"for": 1, "variable": 3}, opaque=(OpaqueNode("chart", "a.html:7"),))
+
+Inlined templates and all overriding blocks count as parts of the template. `manage.py djust_source NAME --report` prints
+a report.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from django.template.base import Token, TokenType
+
+from djust.render.values import ATTRIBUTE, BRANCH, LOOP, RAW, TAG
+from djust.template.debug import Place
+from djust.template.output import is_text
+from djust.template.parts import (
+    BranchStep,
+    Item,
+    LeafStep,
+    LoopStep,
+    Opaque,
+    Program,
+    ScopeStep,
+    Static,
+    Step,
+    all_items,
+)
+
+_KINDS = {ATTRIBUTE: "attribute", TAG: "tag", RAW: "raw", BRANCH: "branch", LOOP: "loop"}
+
+
+@dataclass(frozen=True, slots=True)
+class OpaqueNode:
+    """A node that renders itself, with all that is inside it: the name of its tag, and where it stands ("a.html:3")."""
+
+    tag: str
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """`parts`: kind → number. `native`: name of a compiled tag, or "variable" → number. `opaque`: in their order."""
+
+    parts: Mapping[str, int]
+    native: Mapping[str, int]
+    opaque: tuple[OpaqueNode, ...]
+
+    def __str__(self) -> str:
+        lines = [f"{'parts':8}{_counts(self.parts)}", f"{'native':8}{_counts(self.native)}"]
+        lines.append(f"{'opaque':8}{len(self.opaque)}")
+        lines.extend(f"{'':8}{node.place}  {node.tag}" for node in self.opaque)
+        return "\n".join(lines)
+
+
+def report_of(items: Iterable[Item], program: Program) -> Report:
+    """The report of a template with these `items`, which `program` evaluates."""
+    native: Counter[str] = Counter()
+    opaque: list[OpaqueNode] = []
+    for item in all_items(items):
+        match item:
+            case Static():
+                continue
+            case Opaque():
+                opaque.append(OpaqueNode(_tag(item.line), str(item.line)))
+            case _:
+                native[_tag(item.line)] += 1
+    return Report(_sorted(Counter(_kinds(program.steps))), _sorted(native), tuple(opaque))
+
+
+def _kinds(steps: Iterable[Step]) -> Iterator[str]:
+    """The kind of every part that `steps` fill."""
+    for step in steps:
+        match step:
+            case LeafStep():
+                yield _KINDS.get(step.kind) or ("text" if all(map(is_text, step.pieces)) else "region")
+            case BranchStep():
+                yield _KINDS[BRANCH]
+                for arm in step.arms:
+                    yield from _kinds(arm.steps)
+            case LoopStep():
+                yield _KINDS[LOOP]
+                yield from _kinds(step.body.steps)
+            case ScopeStep():
+                yield from _kinds(step.steps)
+
+
+def _tag(place: str) -> str:
+    """The name of the tag at `place`."""
+    token: Token | None = vars(place.node).get("token") if isinstance(place, Place) else None
+    if token is None:
+        return type(place.node).__name__ if isinstance(place, Place) else "?"
+    return "variable" if token.token_type == TokenType.VAR else token.contents.split(maxsplit=1)[0]
+
+
+def _sorted(counts: Mapping[str, int]) -> dict[str, int]:
+    """`counts`, the highest first."""
+    return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    total = sum(counts.values())
+    return f"{total}: {', '.join(f'{name} {number}' for name, number in counts.items())}" if total else "0"
