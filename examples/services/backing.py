@@ -9,13 +9,16 @@
 
 S3 is moto's server, reached through AWS_ENDPOINT_URL. The REST APIs are those of `rest.py`, reached through
 DEMO_API_URL (see `hosts.py`). Redis must be on localhost:6379, because the leaderboard's code says so: a server that
-listens there is used, else `redis-server` is started, else fakeredis serves the port.
+listens there is used, else the one that REDIS_URL names is reached through that port, else `redis-server` is started,
+else fakeredis serves the port.
 """
 
+import contextlib
 import os
 import random
 import shutil
 import socket
+import socketserver
 import subprocess
 import tempfile
 import threading
@@ -25,6 +28,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import boto3
 import redis
@@ -215,9 +219,16 @@ class FakeRedis(TcpFakeServer):
 
 @contextmanager
 def redis_server() -> Iterator[str]:
-    """Whatever can serve localhost:6379: a server that listens already, `redis-server`, or fakeredis."""
+    """Whatever can serve localhost:6379.
+
+    A server that listens already, the one that REDIS_URL names, `redis-server`, or fakeredis.
+    """
     if answers():
         yield "the server that listens on localhost:6379 already"
+    elif url := os.environ.get("REDIS_URL"):
+        target = urlsplit(url)
+        with forwarding((target.hostname or "localhost", target.port or REDIS_PORT)):
+            yield f"{url}, reached through localhost:6379"
     elif program := shutil.which("redis-server"):
         with redis_process(program):
             yield "redis-server on localhost:6379"
@@ -225,6 +236,33 @@ def redis_server() -> Iterator[str]:
         server = FakeRedis(("127.0.0.1", REDIS_PORT), server_type="redis")
         with running(server.serve_forever, server.shutdown, server.server_close):
             yield "fakeredis on localhost:6379 (redis-server is not installed)"
+
+
+@contextmanager
+def forwarding(target: tuple[str, int]) -> Iterator[None]:
+    """Connections to localhost:6379 are carried to `target`, because the leaderboard's code names that port."""
+
+    class Carrier(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with socket.create_connection(target) as other:
+                threading.Thread(target=carry, args=(other, self.request), daemon=True).start()
+                carry(self.request, other)
+
+    class Server(socketserver.ThreadingTCPServer):
+        allow_reuse_address = True
+        daemon_threads = True
+
+    server = Server(("127.0.0.1", REDIS_PORT), Carrier)
+    with running(server.serve_forever, server.shutdown, server.server_close):
+        yield
+
+
+def carry(source: socket.socket, sink: socket.socket) -> None:
+    """Copy bytes until one end closes."""
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
 
 
 @contextmanager
