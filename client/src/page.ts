@@ -220,7 +220,11 @@ export class Page implements Receiver {
     const wanted = this.syncing;
     this.syncing = false;
     this.attach();
-    this.apply(0, () => this.tree.assign(values || [], fragments || []), reload);
+    this.apply(
+      0,
+      () => this.tree.assign(values || [], fragments || [], extra ? extra.html : undefined),
+      reload,
+    );
     this.version = version;
     for (const { ref } of this.pending.all()) {
       if (ref <= lastRef) this.end(ref);

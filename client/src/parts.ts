@@ -92,9 +92,13 @@ export class Tree {
     this.change(this.root, diff, DOCUMENT);
   }
 
-  /** Replaces all numbers by those of `entries` and brings the page to `values`. */
-  assign(values: Values, entries: readonly Entry[]): void {
+  /** Replaces all numbers by those of `entries` and brings the page to `values`; first to `html`, another document. */
+  assign(values: Values, entries: readonly Entry[], html?: string): void {
     this.edited = editedElement();
+    if (html) {
+      morph(DOCUMENT, html, 0, this.writer);
+      this.root = null;
+    }
     this.fragments = new Fragments(entries);
     const fragment = this.fragments.get(0);
     const place = bindRoot(fragment);

@@ -22,6 +22,7 @@ export const EXTRA_DETAIL = "detail";
 export const EXTRA_TICKET = "ticket";
 export const EXTRA_DEBUG = "debug";
 export const EXTRA_REPLY = "reply";
+export const EXTRA_HTML = "html";
 
 // Close codes
 export const CLOSE_TOO_BIG = 1009;
@@ -63,6 +64,7 @@ export interface Extra {
   [EXTRA_TICKET]?: string;
   [EXTRA_DEBUG]?: boolean;
   [EXTRA_REPLY]?: Json;
+  [EXTRA_HTML]?: string;
 }
 
 export type Answer = [

@@ -108,7 +108,8 @@ class _Builder:
 
     def build(self, children: list[Content], *, inner: bool = False, row: bool = False) -> Program:
         shape = _row_shape(children) if row else None
-        whole = inner and shape is None and (_is_sole(children) or _is_text_run(children))
+        # A row needs marks of its own around a block, or the row marks of an inner loop would be taken for the outer one's.
+        whole = inner and shape is None and ((_is_sole(children) and not row) or _is_text_run(children))
         if whole:
             self._sole(children, self.namespace)
         else:

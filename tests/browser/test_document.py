@@ -1,0 +1,34 @@
+"""A page whose outermost template becomes another one: the document follows, the page goes on."""
+
+from __future__ import annotations
+
+import json
+
+from djust.render.wire import ALL, EXTRA_HTML, Outlet, answer
+from tests.browser.test_patching import Site
+from tests.browser.test_patching import site as site
+from tests.test_template import engine, evaluated
+
+PARENTS = {
+    "a.html": "<html><head><title>A</title></head><body class='a'><p>{{ n }}</p>{% block b %}{% endblock %}</body></html>",
+    "b.html": "<html><head><title>B {{ n }}</title></head><body><main>{% block b %}{% endblock %}</main>{{ n }}!</body></html>",
+}
+
+
+def test_another_outermost_parent_replaces_the_document_and_later_diffs_apply(site: Site) -> None:
+    template = engine(PARENTS).from_string("{% extends parent %}{% block b %}<b>{{ n }}</b>{% endblock %}")
+    outlet = Outlet()
+    fragment, values = evaluated(template, {"parent": "a.html", "n": 1})
+    site.open(fragment.html(values))
+    other, fresh = evaluated(template, {"parent": "b.html", "n": 2})
+    assert other is not fragment
+    all_values, fragments = outlet.all(other, fresh)
+    site.send(json.dumps([ALL, 1, all_values, fragments, 0, {EXTRA_HTML: other.html(fresh)}]))
+    site.page.wait_for_function("document.title === 'B 2'")
+    assert site.difference(other.html(fresh)) == ""
+    _, later = evaluated(template, {"parent": "b.html", "n": 3})
+    diff, fragments = outlet.diff(other, fresh, later)
+    site.send(answer(0, 2, diff, fragments, {}))
+    site.page.wait_for_function("document.title === 'B 3'")
+    assert site.difference(other.html(later)) == ""
+    assert site.errors == []
