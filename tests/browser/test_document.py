@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 
+from playwright.sync_api import Page
+
 from djust.render.wire import ALL, EXTRA_HTML, Outlet, answer
 from tests.browser.test_patching import Site
-from tests.browser.test_patching import site as site
 from tests.test_template import engine, evaluated
 
+BLOCK = "{% block b %}{% endblock %}"
 PARENTS = {
-    "a.html": "<html><head><title>A</title></head><body class='a'><p>{{ n }}</p>{% block b %}{% endblock %}</body></html>",
-    "b.html": "<html><head><title>B {{ n }}</title></head><body><main>{% block b %}{% endblock %}</main>{{ n }}!</body></html>",
+    "a.html": f"<html><head><title>A</title></head><body class='a'><p>{{{{ n }}}}</p>{BLOCK}</body></html>",
+    "b.html": f"<html><head><title>B {{{{ n }}}}</title></head><body><main>{BLOCK}</main>{{{{ n }}}}!</body></html>",
 }
 
 
-def test_another_outermost_parent_replaces_the_document_and_later_diffs_apply(site: Site) -> None:
+def test_another_outermost_parent_replaces_the_document_and_later_diffs_apply(page: Page) -> None:
+    site = Site(page)
     template = engine(PARENTS).from_string("{% extends parent %}{% block b %}<b>{{ n }}</b>{% endblock %}")
     outlet = Outlet()
     fragment, values = evaluated(template, {"parent": "a.html", "n": 1})
