@@ -10,7 +10,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev node-packages system-packages demo test check format client bench isolation clean
+.PHONY: help install install-dev node-packages system-packages demo test check format client bench bench-templates isolation clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 24
@@ -61,6 +61,9 @@ client: node-packages ## build client/ into src/djust/static/
 
 bench: install-dev ## compare with other frameworks side by side (BENCH=path of the harness, ARGS=its options)
 	@scripts/bench.sh $(VENV) '$(BENCH)' $(ARGS)
+
+bench-templates: install-dev ## compare compiled templates with Django's engine and jinja2 (ARGS=pages to measure)
+	@$(BIN)/python -m benchmarks.templates $(ARGS)
 
 isolation: install-dev ## how long a click waits while twenty pages sit in a blocking handler
 	@$(BIN)/python -m benchmarks.isolation

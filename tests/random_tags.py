@@ -15,9 +15,9 @@ import datetime as dt
 import decimal
 import enum
 import random
-from collections import OrderedDict, defaultdict, namedtuple
-from collections.abc import Callable
-from typing import Any
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from django.template.defaultfilters import register
@@ -29,7 +29,11 @@ from tests.tag_library import register as library
 
 ZONE = ZoneInfo("Europe/Paris")
 MOMENT = dt.datetime(2024, 3, 31, 0, 30, tzinfo=dt.UTC)
-Pair = namedtuple("Pair", "name group")
+
+
+class Pair(NamedTuple):
+    name: str
+    group: int
 
 
 class Colour(enum.Enum):
@@ -42,6 +46,24 @@ class Markup:
 
     def __str__(self) -> str:
         return "<q>text</q>"
+
+    __repr__ = __str__
+
+
+class Once:
+    """As a generator: can be walked through once, and has no length."""
+
+    def __init__(self) -> None:
+        self._items = iter((1, "<2>", 3))
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        return next(self._items)
+
+    def __repr__(self) -> str:
+        return "<once>"
 
 
 class Name(str):
@@ -104,7 +126,8 @@ class Unprintable:
     def __str__(self) -> str:
         raise ValueError("cannot be printed")
 
-    __repr__ = object.__repr__
+    def __repr__(self) -> str:
+        return "<unprintable>"
 
 
 VALUES: list[Callable[[], Any]] = [
@@ -119,7 +142,7 @@ VALUES: list[Callable[[], Any]] = [
     lambda: mark_safe("<b>safe &amp; sound</b>"),
     lambda: Name("name<"),
     lambda: gettext_lazy("Yes"),
-    lambda: Markup(),
+    Markup,
     lambda: SimpleLazyObject(lambda: "lazy<"),
     lambda: 0,
     lambda: 1,
@@ -136,10 +159,10 @@ VALUES: list[Callable[[], Any]] = [
     lambda: MOMENT,
     lambda: MOMENT.astimezone(ZONE),
     lambda: MOMENT.replace(tzinfo=None),
-    lambda: MOMENT.date(),
+    MOMENT.date,
     lambda: dt.time(13, 5, 9),
     lambda: dt.timedelta(days=1, seconds=7),
-    lambda: [],
+    list,
     lambda: [3, 1, "<x>"],
     lambda: ("a", mark_safe("<i>"), None),
     lambda: {"a": 1, "name": "<n>", "group": 2},
@@ -149,18 +172,17 @@ VALUES: list[Callable[[], Any]] = [
     lambda: [("k", 1), ("l", mark_safe("<v>"))],
     lambda: [[1, [2, "<3>"]], []],
     lambda: {1, 2},
-    lambda: (n for n in (1, 2, 3)),
+    Once,
     lambda: range(3),
     lambda: b"bytes<",
     lambda: Pair("<pair>", 1),
     lambda: Colour.RED,
-    lambda: Thing(),
+    Thing,
     lambda: Thing,
     lambda: lambda: "<from a function>",
     lambda: lambda: [1, 2],
     lambda: lambda argument: argument,
 ]  # fmt: skip
-
 
 
 def value(rng: random.Random) -> Any:
@@ -169,7 +191,10 @@ def value(rng: random.Random) -> Any:
 
 def data(rng: random.Random) -> dict[str, Any]:
     """A context's data; some names are missing, `a` `b` `c` `f` may be anything."""
-    rows = [{"name": f"n{rng.randrange(3)}<", "group": rng.randrange(2), "subs": [rng.randrange(3)] * 2} for _ in range(rng.randrange(4))]
+    rows = [
+        {"name": f"n{rng.randrange(3)}<", "group": rng.randrange(2), "subs": [rng.randrange(3)] * 2}
+        for _ in range(rng.randrange(4))
+    ]
     found: dict[str, Any] = {
         "text": rng.choice(["", "text<", mark_safe("<b>t</b>"), "two words", gettext_lazy("No")]),
         "number": rng.choice([0, 3, 1234567, 2.5, decimal.Decimal("-1234.5"), "12", None]),
@@ -199,7 +224,24 @@ PARTIALS = {
     "base.html": "[{% block one %}{{ text }}{% endblock %}|{% block two %}{% cycle 'a' 'b' %}{{ block.name }}{% endblock %}]",
     "middle.html": "{% extends 'base.html' %}{% block two %}m{{ block.super }}{{ a }}{% endblock %}",
 }
-ARGUMENTS = ["0", "1", "2", "-1", "'a'", "'1:2'", "'<'", "'Y-m-d H:i'", "'yes,no,maybe'", "'name'", "b", "number", "missing", "text", "2.5", "','"]
+ARGUMENTS = [
+    "0",
+    "1",
+    "2",
+    "-1",
+    "'a'",
+    "'1:2'",
+    "'<'",
+    "'Y-m-d H:i'",
+    "'yes,no,maybe'",
+    "'name'",
+    "b",
+    "number",
+    "missing",
+    "text",
+    "2.5",
+    "','",
+]
 FILTERS = sorted({*register.filters, *library.filters})
 OPERATORS = ["==", "!=", "<", ">", "<=", ">=", "in", "not in", "is", "is not", "and", "or"]
 
@@ -243,7 +285,25 @@ class Author:
 
     def name(self) -> str:
         names = ["text", "number", "moment", "a", "b", "c", "rows", "nested", "f", "missing"]
-        paths = ["thing.name", "thing.method", "thing.item", "thing.silent", "thing.wants", "thing.delete", "thing.fenced.label", "thing.tags.1", "a.0", "a.name", "b.items", "rows.0.name", "missing.deep", "thing.nothing", "c.1.0", "thing.Kind.RED.value", "forloop.counter"]
+        paths = [
+            "thing.name",
+            "thing.method",
+            "thing.item",
+            "thing.silent",
+            "thing.wants",
+            "thing.delete",
+            "thing.fenced.label",
+            "thing.tags.1",
+            "a.0",
+            "a.name",
+            "b.items",
+            "rows.0.name",
+            "missing.deep",
+            "thing.nothing",
+            "c.1.0",
+            "thing.Kind.RED.value",
+            "forloop.counter",
+        ]
         if self.bound:
             names += [self.rng.choice(self.bound)] * 8
             paths += [f"{self.rng.choice(self.bound)}{rest}" for rest in (".name", ".0", ".subs", ".group", ".nope")]
@@ -261,7 +321,11 @@ class Author:
         known = {**register.filters, **library.filters}[name]
         code = getattr(known, "__wrapped__", known).__code__
         most = code.co_argcount - 1 - getattr(known, "needs_autoescape", False)
-        least = most - len([d for d in getattr(known, "__wrapped__", known).__defaults__ or ()]) + getattr(known, "needs_autoescape", False)
+        least = (
+            most
+            - len(getattr(known, "__wrapped__", known).__defaults__ or ())
+            + getattr(known, "needs_autoescape", False)
+        )
         if most < 1 or (least < 1 and self.rng.random() < 0.5):
             return f"|{name}"
         # A missing argument raises; mostly it is there.
@@ -274,7 +338,9 @@ class Author:
         operand = self.expression
         kinds = [operand, lambda: f"not {operand()}", lambda: f"{operand()} {self.rng.choice(OPERATORS)} {operand()}"]
         first = self.rng.choice(kinds)()
-        return f"{first} {self.rng.choice(['and', 'or'])} {self.rng.choice(kinds)()}" if self.rng.random() < 0.3 else first
+        return (
+            f"{first} {self.rng.choice(['and', 'or'])} {self.rng.choice(kinds)()}" if self.rng.random() < 0.3 else first
+        )
 
     def inside(self, names: list[str], depth: int) -> str:
         self.bound += names
@@ -283,7 +349,21 @@ class Author:
         return written
 
     def loop(self, depth: int) -> str:
-        sequence = self.rng.choice(["rows", "rows", "nested", "a", "b|default:nested", "missing", "'abc'", "x", "x.subs", "thing.tags", "rows|slice:':2'"])
+        sequence = self.rng.choice(
+            [
+                "rows",
+                "rows",
+                "nested",
+                "a",
+                "b|default:nested",
+                "missing",
+                "'abc'",
+                "x",
+                "x.subs",
+                "thing.tags",
+                "rows|slice:':2'",
+            ]
+        )
         if self.rng.random() < 0.2:
             name, body = "x, y", self.inside(["x", "y"], depth)
             sequence = self.rng.choice(["pairs", "pairs", "thing.name.items", "a.items"])
@@ -316,7 +396,18 @@ class Author:
         return f"{{% regroup {sequence} by {by} as groups %}}{{% for g in groups %}}{body}{{% endfor %}}"
 
     def filtered(self, depth: int) -> str:
-        name = self.rng.choice(["upper", "force_escape|lower", "linebreaks", "cut:text", "striptags|shout", "told", "kept|title", "default:missing|upper"])
+        name = self.rng.choice(
+            [
+                "upper",
+                "force_escape|lower",
+                "linebreaks",
+                "cut:text",
+                "striptags|shout",
+                "told",
+                "kept|title",
+                "default:missing|upper",
+            ]
+        )
         return f"{{% filter {name} %}}{self.content(depth)}{{% endfilter %}}"
 
     def cached(self, depth: int) -> str:

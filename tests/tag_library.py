@@ -16,10 +16,10 @@ def join(*args: Any, **kwargs: Any) -> str:
     return "/".join([*map(str, args), *(f"{name}={value}" for name, value in kwargs.items())])
 
 
-@register.simple_tag
-def same(value: Any) -> Any:
-    """Whatever it is given: not always a string."""
-    return value
+@register.simple_tag(takes_context=True)
+def same(context: Context, value: Any) -> Any:
+    """Whatever it is given. Without escaping, the output of a tag must be a string."""
+    return value if context.autoescape else str(value)
 
 
 @register.simple_tag
@@ -69,7 +69,7 @@ def kept(value: Any) -> Any:
 
 
 @register.filter(needs_autoescape=True)
-def told(value: Any, autoescape: bool = True) -> str:  # noqa: FBT001, FBT002 - Django's signature
+def told(value: Any, autoescape: bool = True) -> str:
     return f"{value}<{autoescape}>"
 
 

@@ -237,3 +237,14 @@ def test_the_longest_increasing_subsequence_is_increasing_and_longest(seed: int)
 def test_what_is_not_a_frame_is_refused(text: str) -> None:
     with pytest.raises(ProtocolError):
         decode(text)
+
+
+def test_integers_that_a_browser_would_round_go_as_text() -> None:
+    template = engine().from_string("<html><body><p>{{ n }}</p><b title='{{ n }}'>x</b></body></html>")
+    fragment, before = evaluated(template, {"n": 1})
+    for number in (2**53 - 1, 1 - 2**53):
+        assert Outlet().diff(fragment, before, evaluated(template, {"n": number})[1])[0][1] == number
+    for number in (2**53, -(2**53), 10**30):
+        after = evaluated(template, {"n": number})[1]
+        assert Outlet().diff(fragment, before, after)[0] == [0, str(number), 1, str(number)]
+        assert Outlet().all(fragment, after)[0] == [str(number), str(number)]

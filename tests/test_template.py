@@ -116,6 +116,12 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("<{{ tag }} class='a'>x</{{ tag }}><!-- {{ a }} --><a href={{ a }}>", {"tag": "b", "a": "q r"}),
     ("{% if a %}<div class='{{ a }}'>{% endif %}x{% if a %}</div>{% endif %}", {"a": 1}),
     ("<div {% if a %}class='x'{% else %}class='y' id=\"{{ a }}\"{% endif %} class='z'>é</div>", {"a": 0}),
+    ("{{ p.silent|default:'none' }}{{ p.silent|upper }}", {"p": Person()}),
+    ("{% for x in xs %}{% empty %}{% firstof 'a' as y %}{{ y }}{% endfor %}{{ y }}", {"xs": []}),
+    ("{% if 2.5 is not a %}x{% endif %}{% if 2.5 is 2.5 %}y{% endif %}{% if a is None %}z{% endif %}", {"a": None}),
+    ("{% for x in xs %}{% ifchanged %}{% ifchanged x %}{% else %}same{% endifchanged %}{% endifchanged %}{% endfor %}", {"xs": [1, 1, 2]}),
+    ("<html><body><p>{% cycle 'a' 'b' %}{% autoescape off %}{{ o }}{% endautoescape %}<i>{{ o }}</i></p></body></html>", {"o": "<div>"}),
+    ("{% translate 'Yes' %}{% translate '5%' %}{% translate '<b>' %}{% translate 'Yes' as y %}{{ y }}", {}),
 ]  # fmt: skip
 PARTIALS = {
     "part.html": "<i>{{ a }}</i>{{ b }}",
@@ -181,6 +187,30 @@ def test_deep_nesting_gives_what_django_gives(tag: str) -> None:
     assert_same_as_django(tag * 60 + "{{ a }}" + end * 60, {"a": 1, "xs": [1]})
 
 
+@pytest.mark.parametrize(
+    ("source", "html", "regions"),
+    [
+        ("<main><p>{{ a|linebreaks }}</p></main>", "x", 1),
+        ("<main><p>{{ a|safe }}</p></main>", "<b>x</b>", 1),
+        ("<main><p><b>{{ a|safe }}</b> y</p>z</main>", "<div>x</div>", 1),
+        ("<ul><li>{{ a|safe }}</li></ul>", "x<li>y", 1),
+    ],
+)
+def test_output_that_closes_an_element_around_it_makes_a_region_of_what_is_around_that(
+    source: str, html: str, regions: int
+) -> None:
+    template = engine().from_string(f"<html><body>{source}</body></html>")
+    fragment, values = evaluated(template, {"a": html})
+    assert len(fragment.parts) == regions
+    inner = without_marks(fragment.html(values))
+    assert inner == template.render(Context({"a": html}))
+    outer = source[: source.index(">")]
+    closing = "<b>" in html
+    assert (f"{outer} dj>" in fragment.html(values)) != closing, (
+        "the region is the element around the one that is closed"
+    )
+
+
 def test_errors_are_the_ones_of_django() -> None:
     for source, data in [
         ("{% include 'missing.html' %}", {}),
@@ -240,3 +270,35 @@ def test_the_place_in_the_markup_decides_the_kind_of_part(source: str, kinds: st
     template = engine({"x": ""}).from_string(f"<html><body>{source}</body></html>")
     fragment, _ = evaluated(template, {"a": "x"})
     assert "".join(part.kind for part in fragment.parts) == kinds
+
+
+@pytest.mark.parametrize("output", ["<p>open", "<li>x", "<i>", "</div>", "<tr><td>2"])
+@pytest.mark.parametrize(
+    "source",
+    ["<html><body><div>{{ s }}</div></body></html>", "{{ s }}", "{% for x in xs %}<li>{{ s }}</li>{% endfor %}"],
+)
+def test_unbalanced_output_that_is_all_of_an_element_is_shown(source: str, output: str) -> None:
+    assert_same_as_django(source, {"s": mark_safe(output), "xs": [1]})
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "<p>a{% if a %}<p>b{% endif %}</p>",
+        "<p>a{% if a %}<div>b</div>{% endif %}</p>",
+        "<a href=q>{% if a %}<a href=r>b</a>{% endif %}</a>",
+        "<form>{% for x in a %}<form>b</form>{% endfor %}</form>",
+        "<h1>{% if a %}<h2>b</h2>{% endif %}</h1>",
+    ],
+)
+def test_a_block_that_would_close_the_element_around_it_makes_a_region_of_what_is_outside(source: str) -> None:
+    template = engine().from_string(f"<html><body><main>{source}</main></body></html>")
+    fragment, values = evaluated(template, {"a": "x"})
+    assert [part.kind for part in fragment.parts] == ["t"]
+    assert without_marks(values[0]) == template.render(Context({"a": "x"}))[18:-21]
+
+
+def test_the_first_of_two_attributes_of_one_name_counts() -> None:
+    template = engine().from_string("<p Class='y' class='{{ a }}'>b</p>")
+    fragment, _ = evaluated(template, {"a": "x"})
+    assert [(part.kind, part.taken) for part in fragment.parts] == [("*", frozenset({"class"}))]

@@ -42,11 +42,13 @@ class LiveView(View):
     """A reactive view: its public attributes are its state, its `@event_handler` methods are what a browser may call.
 
     `mount` runs once per page, with the keyword arguments of the URL and what `live_session` provides. A template comes
-    from `template_name`, or stands in `template`.
+    from `template_name`, or stands in `template`. Where the template loops over a queryset, the relations that it reads
+    are fetched for all items at once; `auto_related = False` leaves querysets as they are.
     """
 
     template_name: ClassVar[str | None] = None
     template: ClassVar[str | None] = None
+    auto_related: ClassVar[bool] = True
 
     def mount(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         """Prepare the page: `def` or `async def`. A response that it returns, such as a redirect, is the answer."""

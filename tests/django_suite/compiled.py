@@ -3,8 +3,8 @@
     python compiled.py TESTS RESULT LABEL …           compiled; --plain before TESTS: Django's own rendering
 
 TESTS is the folder of Django's `runtests.py`. RESULT is written as JSON: `{"ran": 4090, "skipped": 243, "failed":
-{label: traceback}, "seconds": {package: s}, "items": {"native": {"django": 17, "other": 3}, "opaque": {…}}}`. A label is what
-`runtests.py` takes: of a test, or of the class or module whose preparation failed.
+{label: traceback}, "seconds": {class: s}, "items": {"native": {"django": 17, "other": 3}, "opaque": {…}}}`. A label is
+what `runtests.py` takes: of a test, or of the class or module whose preparation failed.
 """
 
 from __future__ import annotations
@@ -61,11 +61,10 @@ def count(found: Iterable[Item]) -> None:
     for item in own_items(found):
         if isinstance(item, Static):
             continue
-        node = type(getattr(item, "node", None))
-        name = f"{node.__module__}.{node.__qualname__}"
         kind = "opaque" if isinstance(item, Opaque) else "native"
-        origin = "django" if kind == "native" and node is type(None) else origin_of(name)
-        items[kind][origin] += 1
+        name = author_of(item)
+        own = name.startswith("django.") and not name.startswith(CONTRIB)
+        items[kind]["django" if own else "other"] += 1
         if kind == "opaque":
             opaque[name] += 1
 
@@ -79,8 +78,13 @@ def own_items(found: Iterable[Item]) -> Iterator[Item]:
                 yield from own_items(body)
 
 
-def origin_of(name: str) -> str:
-    return "django" if name.startswith("django.") and not name.startswith(CONTRIB) else "other"
+def author_of(item: Item) -> str:
+    """The function of a `simple_tag` and its like, the class of any other node, with their modules."""
+    node = getattr(item, "node", None)
+    if node is None:
+        return "django.template"  # an item made of Django's own tags has the parts of its node instead
+    author = getattr(node, "func", type(node))
+    return f"{author.__module__}.{author.__qualname__}"
 
 
 def label_of(test: Any) -> str:
@@ -128,7 +132,14 @@ def main(arguments: list[str]) -> None:
     record(Path(result))
     os.chdir(folder)
     # One process: what is counted and patched here would not be in others.
-    sys.argv = [f"{folder}/runtests.py", "--settings=test_sqlite", "--parallel=1", "--noinput", "--verbosity=0", *labels]
+    sys.argv = [
+        f"{folder}/runtests.py",
+        "--settings=test_sqlite",
+        "--parallel=1",
+        "--noinput",
+        "--verbosity=0",
+        *labels,
+    ]
     sys.path[0] = folder
     runpy.run_path(sys.argv[0], run_name="__main__")
 

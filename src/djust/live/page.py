@@ -377,7 +377,8 @@ class Page:
     def _evaluate(self, data: dict[str, Any], last: tuple[Fragment, Values] | None) -> tuple[Fragment, Values]:
         tracked = self._compiled.tracked
         same = self._tracker.unchanged(data, tracked, (get_language(), get_current_timezone())) if tracked else tracked
-        context = page_context(self._template, self.request, data, self._lazy, self._fixed)
+        related = self.view.auto_related
+        context = page_context(self._template, self.request, data, self._lazy, self._fixed, auto_related=related)
         try:
             with rendering(context, self._template):
                 return self._compiled.evaluate(context, last, same)

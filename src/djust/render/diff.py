@@ -22,6 +22,7 @@ from typing import Any
 from djust.render.values import ATTRIBUTE, BRANCH, LOOP, RAW, TAG, TEXT, Fragment, Html, Part, Rows, Values, escaped
 
 PLAIN = (TEXT, ATTRIBUTE)
+EXACT = 2**53 - 1  # a browser rounds greater integers; they go as text
 Mention = Callable[[Fragment, bool], int]
 
 _attributes = re.compile(r"""([^\s"'>/=][^\s>/=]*)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>][^\s>]*)))?""")
@@ -44,7 +45,8 @@ def creation(fragment: Fragment, values: Values, mention: Mention) -> list[Any]:
     return [
         # Most values of most pages: nothing to decode, no call.
         value
-        if type(value) is int or (type(value) is str and part.kind in PLAIN and "\r" not in value)
+        if (type(value) is int and -EXACT <= value <= EXACT)
+        or (type(value) is str and part.kind in PLAIN and "\r" not in value)
         else _created(part, value, mention)
         for part, value in zip(fragment.parts, values, strict=True)
     ]
@@ -228,7 +230,7 @@ def _inserts(body: Fragment, sources: list[int | None], rows: list[Values], ment
 
 def _leaf(part: Part, value: Any) -> Any:
     if type(value) is int:
-        return value
+        return value if -EXACT <= value <= EXACT else str(value)
     text: str = value if "\r" not in value else _line_ends(value)
     if part.kind == TEXT:
         return _text(text)

@@ -4,6 +4,8 @@
 
 It takes the options of Django's own back end, whose classes do all the work but the rendering. Loaders create Django's
 `Template`; when the engine hands one out, it is given the class below, which renders by `compile_template`.
+
+Django names a back end after its module: code that asks for `engines["django"]` wants `"NAME": "django"` in the entry.
 """
 
 from __future__ import annotations
@@ -25,9 +27,19 @@ from djust.template.cache import compile_template
 
 
 class Template(django.template.base.Template):
-    """A template that renders by its compiled form, whoever calls it: a view, an include, an inclusion tag."""
+    """A template that renders by its compiled form, whoever calls it: a view, an include, an inclusion tag.
+
+    If it is `unproved`, Django's nodes render it the first time. Most templates made from strings are used once, and
+    compiling costs as much as five to twenty renderings.
+    """
+
+    unproved = False
 
     def _render(self, context: Context) -> SafeString:
+        if self.unproved:
+            self.unproved = False
+            html: SafeString = super()._render(context)  # type: ignore[misc] # the stubs lack it
+            return html
         if BLOCK_CONTEXT_KEY in context.render_context:
             # A template of another engine extends this one, and Django's nodes are under way with its blocks.
             return self.nodelist.render(context)
@@ -42,7 +54,9 @@ class Engine(django.template.engine.Engine):
     """Django's engine; its templates are those above."""
 
     def from_string(self, template_code: str) -> Template:
-        return Template(template_code, engine=self)
+        template = Template(template_code, engine=self)
+        template.unproved = True
+        return template
 
     def find_template(self, name: str, dirs: Any = None, skip: list[Origin] | None = None) -> tuple[Any, Origin]:
         template, origin = super().find_template(name, dirs, skip)

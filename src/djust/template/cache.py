@@ -1,23 +1,27 @@
 """Compiled templates, one per Django template, made on first use and shared by threads.
 
-A template whose parents are all named by literals has one variant. One that extends a variable has a variant per chain
-of parents it has been rendered with.
+A template has a *variant* for each chain of parents it has been rendered with; most have one. Its parents and the
+templates it includes by literal names are inlined in it. Who looks these up again gets the same objects as long as
+every loader of the engine caches, so outside of debug mode a variant is kept. In debug mode the autoreloader resets
+loaders, and other loaders read files again: there parents and includes are looked up for each rendering, as Django
+does, and a variant is used again only if this finds the same templates, or templates of the same origin and source.
 """
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, cast
-from weakref import WeakKeyDictionary
 
-from django.template import Context
+from django.template import Context, Engine, TemplateDoesNotExist, TemplateSyntaxError
 from django.template.base import Template
 from django.template.library import InclusionNode
 from django.template.loader_tags import IncludeNode, construct_relative_path
+from django.template.loaders.cached import Loader as CachedLoader
 from django.utils.safestring import SafeString
 
 from djust.render.values import Fragment, Values
@@ -27,19 +31,31 @@ from djust.template.debug import explain
 from djust.template.lower import Lowering, binding_context, is_static_chain, resolve_chain
 from djust.template.markup import UnbalancedError
 from djust.template.parts import Chain, Inclusion, Item, Program, all_items, needs_of
+from djust.template.relations import related
+from djust.template.report import Report, report_of
+from djust.template.scope import Checkpoint
 from djust.template.skipping import skippable
 from djust.template.source import Source
 
+# How many variants a template keeps: the parents of some are named by data, in debug mode files change.
+MAX_VARIANTS = 16
+
 _lock = threading.RLock()
-_compiled: WeakKeyDictionary[Template, CompiledTemplate] = WeakKeyDictionary()
+_numbers = itertools.count(1)
 
 
 def compile_template(template: Template) -> CompiledTemplate:
-    """The compiled form of a `django.template.Template` (not of a back end's wrapper); cached."""
-    compiled = _compiled.get(template)
-    if compiled is None:
+    """The compiled form of a `django.template.Template` (not of a back end's wrapper); cached.
+
+    The template itself holds it, so that both end together; a copy of a template gets one of its own.
+    """
+    attributes = vars(template)
+    compiled: CompiledTemplate | None = attributes.get("_djust_compiled")
+    if compiled is None or compiled.template is not template:
         with _lock:
-            compiled = _compiled.setdefault(template, CompiledTemplate(template))
+            compiled = attributes.get("_djust_compiled")
+            if compiled is None or compiled.template is not template:
+                compiled = attributes["_djust_compiled"] = CompiledTemplate(template)
     return compiled
 
 
@@ -49,7 +65,8 @@ class CompiledTemplate:
     def __init__(self, template: Template) -> None:
         self.template = template
         self._only: _Variant | None = None
-        self._variants: dict[tuple[Template, ...], _Variant] = {}
+        self._variants: list[_Variant] = []  # the last one made comes first
+        self._tracked: frozenset[str] = frozenset()
 
     def evaluate(
         self,
@@ -63,16 +80,30 @@ class CompiledTemplate:
         those of that time: parts that depend on nothing else are not evaluated again.
         """
         variant = self._variant(context)
-        return variant.balanced(lambda: variant.page, context, last, same)
+        result = variant.balanced(lambda: variant.page, context, last, same)
+        self._tracked |= variant.page.tracked
+        return result
 
     @property
     def tracked(self) -> frozenset[str]:
-        """The names that are worth to be watched for `same`."""
-        return self._only.page.tracked if self._only is not None else frozenset()
+        """The names that are worth to be watched for `same`. It only grows: who watches must not miss a rendering."""
+        return self._tracked
 
     def render(self, context: Context) -> SafeString:
         """The HTML that Django's own engine gives, without marks. `context` is bound to the template."""
         html: SafeString = self._variant(context).plain.run(context)
+        return html
+
+    def render_observed(self, context: Context, observe: Callable[[Template], None]) -> SafeString:
+        """As `render`; `observe` is called with the template and each of its parents before they are rendered.
+
+        Included templates are rendered by `Template.render` in a context that holds all names, as in Django.
+        """
+        observe(self.template)
+        variant = self._variant(context)
+        for parent in variant.chain.templates[1:]:
+            observe(parent)
+        html: SafeString = variant.observed.run(context)
         return html
 
     def inner(self, context: Context) -> tuple[Fragment, Values]:
@@ -85,16 +116,41 @@ class CompiledTemplate:
         """The generated Python of `evaluate`."""
         return self._variant(binding_context(self.template)).page.source
 
+    @property
+    def render_source(self) -> str:
+        """The generated Python of `render`."""
+        return self._variant(binding_context(self.template)).plain.source
+
+    @property
+    def report(self) -> Report:
+        """What the template consists of: parts by kind, native and opaque nodes."""
+        return self._variant(binding_context(self.template)).report
+
     def _variant(self, context: Context) -> _Variant:
         if self._only is not None:
             return self._only
+        chain = resolve_chain(self.template, context)
         with _lock:
-            if is_static_chain(self.template):
-                chain = resolve_chain(self.template, binding_context(self.template))
-                self._only = _Variant(chain)
-                return self._only
-            chain = resolve_chain(self.template, context)
-            return self._variants.setdefault(tuple(chain.templates), _Variant(chain))
+            variant = next((variant for variant in self._variants if variant.is_current(chain)), None)
+            if variant is None:
+                variant = _Variant(chain)
+                self._variants = [variant, *self._variants][:MAX_VARIANTS]
+            if not _may_change(self.template.engine) and is_static_chain(self.template):
+                self._only = variant
+            return variant
+
+
+def _may_change(engine: Engine) -> bool:
+    """Whether a template that is looked up again may be another one than before."""
+    return engine.debug or not all(isinstance(loader, CachedLoader) for loader in engine.template_loaders)
+
+
+def _is_same(chain: Chain, other: Chain) -> bool:
+    """Whether two chains consist of the same templates, or of templates with the same origin and source."""
+    return len(chain.templates) == len(other.templates) and all(
+        a is b or (a.engine is b.engine and a.origin == b.origin and a.source == b.source)
+        for a, b in zip(chain.templates, other.templates, strict=True)
+    )
 
 
 class _Compiled:
@@ -129,11 +185,12 @@ class _Compiled:
 class _Variant:
     """One chain of templates, compiled on demand.
 
-    `loose` are the items whose output was found to be unbalanced; it is compiled again when another one shows up.
+    `loose` are the items whose output was found to be unbalanced, with the names of the elements that it closes; it is
+    compiled again when another one shows up.
     """
 
     chain: Chain
-    loose: set[Item] = field(default_factory=set)
+    loose: dict[Item, frozenset[str]] = field(default_factory=dict)
 
     def balanced(
         self,
@@ -143,6 +200,7 @@ class _Variant:
         same: AbstractSet[str] = frozenset(),
     ) -> tuple[Fragment, Values]:
         """The fragment and values of what `compiled` gives, compiled so that every region is balanced."""
+        start = Checkpoint(context)
         while True:
             code = compiled()
             try:
@@ -151,11 +209,31 @@ class _Variant:
                 return code.fragment, code.run(context)
             except UnbalancedError as error:
                 with _lock:
-                    if error.item not in self._items_within or error.item in self.loose:
+                    known = self.loose.get(error.item)
+                    if error.item not in self._items_within or (known is not None and error.closes <= known):
                         raise
-                    self.loose.add(error.item)
+                    self.loose[error.item] = error.closes | (known or frozenset())
                     vars(self).pop("page", None)
                     vars(self).pop("included", None)
+                start.restore()
+
+    def is_current(self, chain: Chain) -> bool:
+        """Whether this is the variant for `chain`, and its includes are what Django would include now."""
+        if not _is_same(self.chain, chain):
+            return False
+        return not _may_change(self._engine) or all(map(self._finds_again, self._inclusions))
+
+    def _finds_again(self, inclusion: Inclusion) -> bool:
+        template = inclusion.chain.templates[0]
+        try:
+            found = self._engine.get_template(cast(str, template.name))
+            return _is_same(inclusion.chain, resolve_chain(found, binding_context(found)))
+        except (TemplateDoesNotExist, TemplateSyntaxError):
+            return False
+
+    @property
+    def _engine(self) -> Engine:
+        return self.chain.templates[0].engine
 
     @property
     def _name(self) -> str:
@@ -164,7 +242,7 @@ class _Variant:
 
     @property
     def _invalid(self) -> str:
-        invalid: str = self.chain.templates[0].engine.string_if_invalid
+        invalid: str = self._engine.string_if_invalid
         return invalid
 
     @cached_property
@@ -176,36 +254,65 @@ class _Variant:
         return set(all_items(self._items))
 
     @cached_property
+    def _inclusions(self) -> list[Inclusion]:
+        """The templates that are inlined, each of them once."""
+        found = {item.chain.templates[0]: item for item in self._items_within if isinstance(item, Inclusion)}
+        return list(found.values())
+
+    @property
+    def report(self) -> Report:
+        with _lock:
+            return report_of(self._items, self._page_program())
+
+    @cached_property
     def page(self) -> _Compiled:
         """The template as the root of a page."""
-        with _lock:
-            return self._evaluate("page", fragments.page_program(markup.parse(self._items, (), self.loose), self._name))
+        return self._once("page", lambda: self._evaluate("page", self._page_program()))
 
     @cached_property
     def included(self) -> _Compiled:
         """The template as a fragment inside another one; unbalanced markup makes it one region."""
-        with _lock:
-            tree = markup.parse(self._items, ("",), self.loose)
-            return self._evaluate("included", fragments.included_program(tree, self._name))
+        return self._once("included", lambda: self._evaluate("included", self._included_program()))
 
     @cached_property
     def plain(self) -> _Compiled:
         """The template as a function that gives HTML without marks."""
+        return self._once("plain", lambda: self._render(self._items))
+
+    @cached_property
+    def observed(self) -> _Compiled:
+        """As `plain`, with every include rendered by its own template."""
+        return self._once("observed", lambda: self._render(Lowering(self.chain, inlines=False).items()))
+
+    def _once(self, name: str, compiled: Callable[[], _Compiled]) -> _Compiled:
+        """The property `name`: threads that ask for it at the same time get the same."""
         with _lock:
-            src = Source(self._names())
-            write_render(src, self._items, self.chain, self._invalid)
-            return _Compiled(src, "render", f"<djust render {self._name} {id(self)}>", self._templates)
+            found: _Compiled | None = vars(self).get(name)
+            if found is None:
+                found = vars(self)[name] = compiled()
+            return found
+
+    def _page_program(self) -> Program:
+        return fragments.page_program(markup.parse(self._items, (), self.loose), self._name)
+
+    def _included_program(self) -> Program:
+        return fragments.included_program(markup.parse(self._items, ("",), self.loose), self._name)
+
+    def _render(self, items: list[Item]) -> _Compiled:
+        src = Source(self._names())
+        write_render(src, items, self.chain, self._invalid)
+        return _Compiled(src, "render", f"<djust render {self._name} {next(_numbers)}>", self._templates)
 
     def _evaluate(self, kind: str, program: Program) -> _Compiled:
         src = Source(self._names())
         write_evaluate(src, program, self.chain, self._invalid, needs_of(self._items))
-        filename = f"<djust {kind} {self._name} {id(self)}>"
+        filename = f"<djust {kind} {self._name} {next(_numbers)}>"
         return _Compiled(src, "evaluate", filename, self._templates, program)
 
     @property
     def _templates(self) -> list[Template]:
         """All templates that were compiled into this one."""
-        chains = [self.chain, *(item.chain for item in self._items_within if isinstance(item, Inclusion))]
+        chains = [self.chain, *(inclusion.chain for inclusion in self._inclusions)]
         return [template for chain in chains for template in chain.templates]
 
     def _names(self) -> dict[str, Any]:
@@ -273,4 +380,5 @@ _INCLUDES: dict[str, Any] = {
     "include": include,
     "include_tag": include_tag,
     "include_tag_html": include_tag_html,
+    "related": related,
 }

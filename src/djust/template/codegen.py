@@ -29,26 +29,22 @@ from djust.render.values import ATTRIBUTE, RAW, TEXT
 from djust.template.expressions import Expressions
 from djust.template.output import Output, is_text
 from djust.template.parts import (
+    UNKNOWN,
     BranchStep,
-    Capture,
     Chain,
     Content,
     DynamicInclude,
     EffectStep,
     For,
     If,
-    IfChanged,
     InclusionTag,
     Item,
     LeafStep,
     LoopStep,
-    Opaque,
     Program,
     ScopeStep,
-    SimpleTag,
     Static,
     Step,
-    Text,
     needs_of,
 )
 from djust.template.scope import Names
@@ -56,8 +52,6 @@ from djust.template.scopes import Scopes
 from djust.template.skipping import parts_of, skippable
 from djust.template.source import Source
 
-# Items whose output we cannot know when compiling.
-_MAY_BE_UNBALANCED = Text | SimpleTag | Capture | IfChanged | Opaque
 _SPECIAL = frozenset("&<>\"'")
 
 
@@ -147,7 +141,7 @@ class _Generator:
     def _leaf(self, names: Names, step: LeafStep) -> str:
         result = self._leaf_value(names, step)
         pieces = step.pieces
-        if step.kind == TEXT and len(pieces) == 1 and isinstance(pieces[0], _MAY_BE_UNBALANCED):
+        if step.checked and step.kind == TEXT and len(pieces) == 1 and isinstance(pieces[0], UNKNOWN):
             self.src.line(f"if type({result}) is Html: check_balance({result}, {self.src.constant(pieces[0])})")
         return result
 
@@ -195,8 +189,8 @@ class _Generator:
                     rows = self._loop(names, loop, sequence)
                     self.src.line(f"{result} = ({self.src.constant(step.arms[0].fragment)}, ({rows},))")
                 self.src.line("else:")
-                with self.src.indented():
-                    self._arm(names, step.arms[1], result)
+                with self.src.indented(), self.scopes.empty(names, item) as inner:
+                    self._arm(inner, step.arms[1], result)
             case DynamicInclude() as item:
                 self.scopes.comment(item)
                 self.src.line(f"{result} = include({names.context}, {self.src.constant(item.node)})")

@@ -78,6 +78,8 @@ class Expressions:
             return self._filters(names, expression, self.src.constant(expression.var.literal))
         result = self.src.temporary()
         skips = bool(self.invalid and expression.filters and not ignore_failures)
+        if skips:
+            self.src.line(f"{result}_missing = False")
         self._guarded(names, expression.var, result)
         self.src.line("except VariableDoesNotExist:")
         with self.src.indented():
@@ -91,9 +93,6 @@ class Expressions:
         if not skips:
             return self._filters(names, expression, result)
         # A missing name shows `string_if_invalid` without any filter.
-        self.src.line("else:")
-        with self.src.indented():
-            self.src.line(f"{result}_missing = False")
         self.src.line(f"if not {result}_missing:")
         with self.src.indented():
             self.src.line(f"{result} = {self._filters(names, expression, result)}")
@@ -199,4 +198,15 @@ class Expressions:
                 src.line(f"{result} = {self._operand(names, condition.second)}")
         else:
             second = self._operand(names, condition.second)
+            if operator in ("is", "is not"):
+                # Python warns about `is` beside a literal, and merges equal literals into one object.
+                first, second = self._object(first), self._object(second)
             src.line(f"{result} = {first} {operator} {second}")
+
+    def _object(self, operand: str) -> str:
+        """`operand`; a literal becomes a name."""
+        if operand.isidentifier():
+            return operand
+        result = self.src.temporary("c")
+        self.src.line(f"{result} = {operand}")
+        return result

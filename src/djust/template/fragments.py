@@ -69,7 +69,7 @@ def page_program(tree: Tree, where: str) -> Program:
         return _Builder(where, 0).build(tree.children)
     # The whole document is one region.
     fragment = Fragment((Part(TEXT, line=where),), (0,), whole=True, where=where)
-    return Program(fragment, [LeafStep(0, TEXT, tree.children)])
+    return Program(fragment, [LeafStep(0, TEXT, tree.children, checked=False)])
 
 
 def included_program(tree: Tree, where: str) -> Program:
@@ -77,7 +77,7 @@ def included_program(tree: Tree, where: str) -> Program:
     if tree.balanced:
         return program(tree.children, where, 0)
     fragment = Fragment((Part(TEXT, line=where),), (0,), whole=True, where=where)
-    return Program(fragment, [LeafStep(0, TEXT, tree.children)])
+    return Program(fragment, [LeafStep(0, TEXT, tree.children, checked=False)])
 
 
 def program(children: list[Content], where: str, namespace: int, *, row: bool = False) -> Program:
@@ -108,7 +108,7 @@ class _Builder:
 
     def build(self, children: list[Content], *, inner: bool = False, row: bool = False) -> Program:
         shape = _row_shape(children) if row else None
-        # A row needs marks of its own around a block, or the row marks of an inner loop would be taken for the outer one's.
+        # A row needs marks of its own around a block: the row marks of an inner loop would be taken for the outer one's.
         whole = inner and shape is None and ((_is_sole(children) and not row) or _is_text_run(children))
         if whole:
             self._sole(children, self.namespace)
@@ -209,7 +209,7 @@ class _Builder:
         if content == RAW:
             anchor.append(self._leaf(Part(RAW, element.name, line=self.where), element.children))
         elif content == TEXT:
-            anchor.append(self._leaf(Part(TEXT, line=self.where), element.children))
+            anchor.append(self._leaf(Part(TEXT, line=self.where), element.children, checked=False))
         elif content:
             anchor.append(self._sole(element.children, inside))
         else:
@@ -235,8 +235,8 @@ class _Builder:
 
     # Parts and steps
 
-    def _leaf(self, part: Part, pieces: Sequence[Content]) -> int:
-        return self._step(part, lambda index: LeafStep(index, part.kind, pieces))
+    def _leaf(self, part: Part, pieces: Sequence[Content], *, checked: bool = True) -> int:
+        return self._step(part, lambda index: LeafStep(index, part.kind, pieces, checked))
 
     def _step(self, part: Part, make: Callable[[int], Step]) -> int:
         index = len(self.parts)
@@ -419,7 +419,8 @@ def _start_tag(element: Element) -> tuple[str, list[str | _Attribute | _Tag]]:
 
 def _split_tag(text: str, items: list[Item]) -> list[str | _Attribute | _Tag]:
     units = list(_unit.finditer(text))
-    loose = [u for u in units if _is_loose(u, len(items))]
+    names = [u.group(1).lower() for u in units]
+    loose = [u for at, u in enumerate(units) if _is_loose(u, len(items)) or names[at] in names[:at]]
     start, end = (loose[0].start(), loose[-1].end()) if loose else (len(text), len(text))
     if any(_is_unquoted(u, len(items)) for u in loose):
         end = text.rindex(">")  # an empty value takes what follows for its value

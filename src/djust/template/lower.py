@@ -70,7 +70,7 @@ _BLOCKS: dict[type[Node], int] = {
     AutoEscapeControlNode: 0,
     BlockNode: 1,
     ForNode: 3,
-    IfChangedNode: 0,
+    IfChangedNode: 1,
     IfNode: 0,
     IncludeNode: 1,
     LanguageNode: 1,
@@ -127,10 +127,14 @@ def binding_context(template: Template) -> Context:
 
 
 class Lowering:
-    """Lowers one template; `active` are the origins of the templates being lowered around it, to notice recursion."""
+    """Lowers one template; `active` are the origins of the templates being lowered around it, to notice recursion.
 
-    def __init__(self, chain: Chain, active: tuple[Origin, ...] = ()) -> None:
+    Unless it `inlines`, every include is left to run time.
+    """
+
+    def __init__(self, chain: Chain, active: tuple[Origin, ...] = (), *, inlines: bool = True) -> None:
         self.chain = chain
+        self.inlines = inlines
         self.active = (*active, *(template.origin for template in chain.templates))
         self.blocks: list[tuple[str, int]] = []  # the blocks we are in: name, position in its queue
         self.depth = 0
@@ -226,7 +230,7 @@ class Lowering:
     def _included(self, node: IncludeNode) -> Chain | None:
         """The chain of a literal include that can be inlined, else None."""
         name = node.template.var
-        if node.template.is_var or node.template.filters or not isinstance(name, str):
+        if not self.inlines or node.template.is_var or node.template.filters or not isinstance(name, str):
             return None
         if not all(is_native(value) for value in node.extra_context.values()):
             return None
@@ -392,10 +396,10 @@ LOWERINGS: dict[type[Node], Callable[[Lowering, Any], Iterator[Item]]] = {
 
 def names_read(items: Sequence[Item]) -> set[str]:
     """First names of all variables that `items` read by themselves, those bound inside included."""
-    return {name for item in all_items(items) for expression in _expressions(item) for name in reads(expression)}
+    return {name for item in all_items(items) for expression in expressions_of(item) for name in reads(expression)}
 
 
-def _expressions(item: Item) -> list[FilterExpression]:
+def expressions_of(item: Item) -> list[FilterExpression]:
     """The expressions of `item` itself."""
     match item:
         case Text():

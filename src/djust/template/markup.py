@@ -9,12 +9,14 @@ content becomes one region. The stage after this one, `fragments`, makes fragmen
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from types import MappingProxyType
 
 from djust.template.lower import names_read
 from djust.template.parts import (
+    UNKNOWN,
     Block,
     Blocks,
     Content,
@@ -57,6 +59,13 @@ IMPLIED_END: dict[str, frozenset[str]] = {
     "body": frozenset({"head"}),
     **dict.fromkeys(BLOCK_LEVEL, frozenset({"p"})),
 }
+HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
+# A start tag of this name inside an element of these names closes it, or is not taken for a start tag at all.
+NEVER_NESTED: dict[str, frozenset[str]] = {
+    **{name: frozenset({name}) for name in ("a", "button", "form", "nobr")},
+    **dict.fromkeys(HEADINGS, HEADINGS),
+    **{name: frozenset({"select"}) for name in ("input", "textarea", "select")},
+}
 # Content that a browser would move elsewhere or wrap when it stands directly in these elements.
 TABLE_PARTS = frozenset({"table", "thead", "tbody", "tfoot", "tr", "colgroup"})
 ROW_PARENTS = {"tr": ("thead", "tbody", "tfoot"), "td": ("tr",), "th": ("tr",), "col": ("colgroup",)}
@@ -69,16 +78,23 @@ _name = re.compile(r"[a-zA-Z][^\s/>]*")
 
 @dataclass(slots=True)
 class Tree:
-    """`balanced`: every element that is opened is closed, in order, and nothing reaches outside."""
+    """`balanced`: every element that is opened is closed, in order, and nothing reaches outside.
+
+    `closes`: names of elements around it that its start tags close, as `<p>` does with an open `<p>`.
+    """
 
     children: list[Content]
     balanced: bool
+    closes: frozenset[str] = frozenset()
 
 
-def parse(items: Sequence[Item], outer: tuple[str, ...] = (), loose: Collection[Item] = ()) -> Tree:
+def parse(
+    items: Sequence[Item], outer: tuple[str, ...] = (), loose: Mapping[Item, frozenset[str]] = MappingProxyType({})
+) -> Tree:
     """The tree of `items`, which stand inside open elements named `outer`.
 
-    `loose` are items whose output was found not to be balanced: they break the element around them.
+    `loose` are items whose output was found not to be balanced: they break the element around them, and those around
+    the elements that the output closes.
     """
     return _Parser(outer, loose).run(items)
 
@@ -86,21 +102,23 @@ def parse(items: Sequence[Item], outer: tuple[str, ...] = (), loose: Collection[
 class UnbalancedError(Exception):
     """The output of `item` opens or closes elements that it does not close or open."""
 
-    def __init__(self, item: Item) -> None:
+    def __init__(self, item: Item, closes: frozenset[str]) -> None:
         super().__init__(item)
         self.item = item
+        self.closes = closes
 
 
 @lru_cache(maxsize=256)
-def is_balanced(html: str) -> bool:
-    """Whether HTML found at run time leaves the elements around it as they are."""
-    return parse([Static(html)], ("",)).balanced
+def reach(html: str, inside: tuple[str, ...]) -> frozenset[str] | None:
+    """None if HTML found at run time leaves the elements around it as they are, else the names of those it closes."""
+    tree = parse([Static(html)], inside or ("",))
+    return None if tree.balanced else tree.closes
 
 
 class _Parser:
     """The state is: the stack of open elements, and the tag, comment or raw text we are in the middle of."""
 
-    def __init__(self, outer: tuple[str, ...], loose: Collection[Item]) -> None:
+    def __init__(self, outer: tuple[str, ...], loose: Mapping[Item, frozenset[str]]) -> None:
         self.outer = outer
         self.loose = loose
         self.root = Element("", [], [])
@@ -108,6 +126,7 @@ class _Parser:
         self.tag: list[Item] | None = None
         self.quote = ""
         self.comment = False
+        self.closes: set[str] = set()
 
     def run(self, items: Sequence[Item]) -> Tree:
         for item in items:
@@ -120,7 +139,7 @@ class _Parser:
             self._append(*(self.tag or ()))
         open_elements = [element.name for element in self.stack[1:]]
         unclosed = any(self.outer or name not in OPTIONAL_END for name in open_elements)
-        return Tree(self.root.children, not (self.root.broken or unclosed))
+        return Tree(self.root.children, not (self.root.broken or unclosed), frozenset(self.closes))
 
     # Static text
 
@@ -225,6 +244,10 @@ class _Parser:
             self.stack.append(element)
 
     def _close_implied(self, name: str) -> None:
+        names = [*self.outer, *(element.name for element in self.stack[1:])]
+        for other in NEVER_NESTED.get(name, ()):
+            if other in names:
+                self._reach(other)
         closes = IMPLIED_END.get(name)
         if not closes:
             return
@@ -233,10 +256,17 @@ class _Parser:
         names = [*self.outer, *(element.name for element in self.stack[1:])]
         if names and len(self.stack) == 1 and names[-1] in closes:
             self.root.broken = True  # it would close an element that was opened outside this block
+            self.closes.add(names[-1])
         if "p" in closes and "p" in names:
-            self.root.broken = True
-            for element in self.stack:
-                element.broken = True
+            self._reach("p")
+
+    def _reach(self, name: str) -> None:
+        """An open element `name` is closed, or not opened again: the element around it is what has to be one region."""
+        depth = next((d for d in range(len(self.stack) - 1, 0, -1) if self.stack[d].name == name), 0)
+        if not depth:
+            self.closes.add(name)
+        for element in self.stack[max(depth - 1, 0) :]:
+            element.broken = True
 
     def _in_end_tag(self, text: str, start: int) -> int:
         end = text.find(">", start) + 1
@@ -256,6 +286,8 @@ class _Parser:
             return
         if any(element.name not in OPTIONAL_END for element in self.stack[depth + 1 :]):
             self.stack[depth - 1].broken = True
+        if len(self.stack[depth].children) == 1 and self.stack[depth].children[0] in self.loose:
+            self.stack[depth - 1].broken = True  # nothing beside it closes what it opens
         self.stack[depth].end = text
         del self.stack[depth:]
 
@@ -301,8 +333,12 @@ class _Parser:
         if parent == "html" or (parent in TABLE_PARTS and not isinstance(item, If | For | Scope)):
             # Text is moved out of tables, and an unknown tag may produce it. It may also be the rows of a section.
             self.stack[-1].broken = self.stack[-1].broken or not is_silent(item)
+        if isinstance(item, UNKNOWN):
+            item.inside = names
         if item in self.loose:
             self.stack[-1].broken = True
+            for name in sorted(self.loose[item]):
+                self._reach(name)
         if isinstance(item, If | For):
             self._block(item, names)
         elif isinstance(item, Scope):
@@ -315,8 +351,13 @@ class _Parser:
         if all(tree.balanced for tree in trees):
             self._append(Blocks(item, [tree.children for tree in trees]))
         else:
-            self.stack[-1].broken = True
-            self._append(item)
+            self._unbalanced(item, trees)
+
+    def _unbalanced(self, item: Item, trees: Sequence[Tree]) -> None:
+        self.stack[-1].broken = True
+        for name in sorted(frozenset[str]().union(*(tree.closes for tree in trees))):
+            self._reach(name)
+        self._append(item)
 
     def _scope(self, item: Scope, names: tuple[str, ...]) -> None:
         if not item.needs and not _binds(item):
@@ -331,8 +372,7 @@ class _Parser:
         if tree.balanced:
             self._append(Scoped(item, tree.children))
         else:
-            self.stack[-1].broken = True
-            self._append(item)
+            self._unbalanced(item, [tree])
 
     def _append(self, *contents: Content) -> None:
         children = self.stack[-1].children

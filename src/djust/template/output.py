@@ -14,6 +14,7 @@ from django.template.library import InclusionNode, SimpleBlockNode, SimpleNode
 
 from djust.template.expressions import changed_by
 from djust.template.parts import (
+    RENDER_STATE,
     Block,
     Blocks,
     Call,
@@ -36,10 +37,12 @@ from djust.template.parts import (
     Text,
     Url,
     With,
+    needs_of,
 )
 from djust.template.scope import Names
 from djust.template.scopes import Scopes
 from djust.template.source import Source
+from djust.template.tags import message_of
 
 
 class Output:
@@ -87,6 +90,9 @@ class Output:
             case InclusionTag():
                 data = self.called(names, item)
                 return f"include_tag_html({names.context}, {self.src.constant(item.node)}, {data})"
+            case Call() if (message := message_of(item)) is not None:
+                self.scopes.comment(item)
+                return f"escaped(translated({message!r}))"
             case Call() | Opaque() | DynamicInclude():
                 self.scopes.comment(item)
                 return f"rendered({names.context}, {self.src.constant(item.node)})"
@@ -109,8 +115,11 @@ class Output:
         self.src.line(f"{frame} = {local or f'changed_frame({names.context})'}")
         self.src.line(f"{frame}.setdefault({node})")
         compared = [self.expressions.value(names, e, ignore_failures=True) for e in changed_by(item.node)]
+        shown = found
         if compared:
             self.src.line(f"{found} = [{', '.join(compared)}]")
+        elif RENDER_STATE in needs_of(item.body):
+            shown = self._twice(names, item.body, found, f"{frame}[{node}]")
         else:
             self.src.line(f"{found} = {self._string(names, item.body)}")
         self.src.line(f"if {found} != {frame}[{node}]:")
@@ -119,11 +128,24 @@ class Output:
             if compared:
                 self.write(names, item.body, out)
             else:
-                self.src.line(f"{out}.append({found})")
+                self.src.line(f"{out}.append({shown})")
         if item.empty:
             self.src.line("else:")
             with self.src.indented():
                 self.write(names, item.empty, out)
+
+    def _twice(self, names: Names, items: Sequence[Item], found: str, last: str) -> str:
+        """Write code for `found`, the output of `items`, and for what is shown if it is not equal to `last`.
+
+        When nothing was shown, Django renders a second time, and tags with a state may then show something.
+        """
+        shown, attempt = self.src.temporary("s"), self.src.temporary("n")
+        self.src.line(f"for {attempt} in (1, 2):")
+        with self.src.indented():
+            self.src.line(f"{shown} = {self._string(names, items)}")
+            self.src.line(f"if {attempt} == 1: {found} = {shown}")
+            self.src.line(f"if {shown} or {found} == {last}: break")
+        return shown
 
     def _string(self, names: Names, items: Sequence[Item]) -> str:
         """Write code for the output of `items` as one safe string; returns its name."""
@@ -175,8 +197,8 @@ class Output:
         self.scopes.rounds(names, item, sequence, lambda inner: self.write(inner, item.body, out))
         if item.empty:
             self.src.line(f"if not len({sequence}):")
-            with self.src.indented():
-                self.write(names, item.empty, out)
+            with self.src.indented(), self.scopes.empty(names, item) as inner:
+                self.write(inner, item.empty, out)
 
     def text(self, names: Names, item: Content) -> str:
         """Write a text-like item; returns the name of its value."""
@@ -202,6 +224,9 @@ class Output:
                 return self.scopes.assign(f"static_url({names.context}, {self.src.constant(item.node)}, {path})")
             case SimpleTag():
                 return self.scopes.assign(f"tag_output({names.context}, {self.called(names, item)})")
+            case Call() if (message := message_of(item)) is not None:
+                self.scopes.comment(item)
+                return self.scopes.assign(f"translated({message!r})")
             case Call():
                 self.scopes.comment(item)
                 return self.scopes.assign(f"source(rendered({names.context}, {self.src.constant(item.node)}))")

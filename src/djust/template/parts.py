@@ -56,10 +56,11 @@ class Static:
 
 @dataclass(slots=True, eq=False)
 class Text:
-    """`{{ expression }}`."""
+    """`{{ expression }}`. `inside`, here and below: the elements around, which its output may turn out to close."""
 
     expression: FilterExpression
     line: str
+    inside: tuple[str, ...] = ()
     needs = NO_NAMES
 
 
@@ -92,6 +93,7 @@ class SimpleTag:
     line: str
     silent: bool
     needs: frozenset[str]
+    inside: tuple[str, ...] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -112,6 +114,7 @@ class Opaque:
     node: Node
     line: str
     silent: bool = False
+    inside: tuple[str, ...] = ()
     needs = ALL_NAMES
 
 
@@ -237,6 +240,7 @@ class Capture:
     line: str
     own: frozenset[str] = NO_NAMES
     silent: bool = False
+    inside: tuple[str, ...] = ()
     needs: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -251,12 +255,15 @@ class IfChanged:
     body: list[Item]
     empty: list[Item]
     line: str
+    inside: tuple[str, ...] = ()
     needs: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
         self.needs = needs_of([*self.body, *self.empty]) | {RENDER_STATE}
 
 
+# Items whose output cannot be known when compiling.
+UNKNOWN = Text | SimpleTag | Capture | IfChanged | Opaque
 Scope = With | Inclusion | Block | Setting
 Rendered = Call | Opaque | DynamicInclude | InclusionTag
 Output = Text | Url | StaticUrl | SimpleTag | Capture | IfChanged | Rendered
@@ -337,11 +344,15 @@ Content = Item | Element | Blocks | Scoped
 
 @dataclass(slots=True, eq=False)
 class LeafStep:
-    """Part `index` gets the text of `pieces`. `kind` as in `render.values`; a single `Text` keeps its plain value."""
+    """Part `index` gets the text of `pieces`. `kind` as in `render.values`; a single `Text` keeps its plain value.
+
+    `checked`: output that turns out to be unbalanced breaks the element around; not if all of it is this part already.
+    """
 
     index: int
     kind: str
     pieces: Sequence[Content]
+    checked: bool = True
 
 
 @dataclass(slots=True, eq=False)

@@ -1,10 +1,10 @@
 """What a template consists of, counted: which of it is compiled, and which is left to Django's nodes.
 
     report_of(items, program)
-    ->  Report(parts={"text": 3, "loop": 1}, native={"for": 1, "variable": 3}, opaque=(OpaqueNode("chart", "a.html:7"),))
+    ->  Report(parts={"text": 3, "loop": 1}, native={"for": 1, "variable": 3},
+               opaque=(OpaqueNode("chart", "a.html:7"),))
 
-Inlined templates and all overriding blocks count as parts of the template. `manage.py djust_source NAME --report` prints
-a report.
+Inlined templates and parents are counted with the template. `manage.py djust_source NAME --report` prints a report.
 """
 
 from __future__ import annotations

@@ -99,15 +99,19 @@ def page_context(
     data: Mapping[str, Any],
     lazy: Mapping[str, Callable[[], Any]] | None = None,
     fixed: Mapping[str, Any] | None = None,
+    *,
+    auto_related: bool = True,
 ) -> RequestContext:
     """The context of one rendering of a live page.
 
     From below: context processors, `fixed` (names whose value holds for the life of the page, such as the CSRF token),
-    `lazy` (names with a function that gives their value), `data`.
+    `lazy` (names with a function that gives their value), `data`. `auto_related`: loops fetch relations early
+    (`template/relations.py`).
     """
     context = RequestContext(request)
     context.dicts[1:] = [_Processors(template, request)]
     vars(context)["_processors_index"] = 1  # where Django expects the layer of the processors
+    vars(context)["auto_related"] = auto_related
     if fixed:
         context.dicts.append(dict(fixed))
     if lazy:
@@ -122,3 +126,21 @@ def rendering(context: Context, template: Template) -> Iterator[None]:
     """While it is entered, `template` is the one that `context` renders, as in `Template.render`."""
     with context.render_context.push_state(template):
         yield
+
+
+class Checkpoint:
+    """What a context held before a rendering, so that one that was broken off leaves nothing to the next attempt.
+
+    Tags set names on the innermost layer, keep state in the innermost layer of `render_context`, and change settings.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._layers = [(layer, dict.copy(layer)) for layer in (context.dicts[-1], context.render_context.dicts[-1])]
+        self._settings = context.autoescape, context.use_l10n, context.use_tz
+
+    def restore(self) -> None:
+        for layer, before in self._layers:
+            layer.clear()
+            dict.update(layer, before)
+        self._context.autoescape, self._context.use_l10n, self._context.use_tz = self._settings

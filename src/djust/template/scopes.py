@@ -18,6 +18,7 @@ from django.templatetags.l10n import LocalizeNode
 from django.templatetags.tz import TimezoneNode
 
 from djust.template.expressions import Expressions
+from djust.template.lookups import lookups_of
 from djust.template.parts import (
     NO_NAMES,
     Block,
@@ -27,7 +28,9 @@ from djust.template.parts import (
     Scope,
     Setting,
     With,
+    needs_of,
 )
+from djust.template.relations import Related
 from djust.template.scope import Names
 from djust.template.source import Source
 
@@ -67,6 +70,12 @@ class Scopes:
                     if len(item.names) == 1 and pushed:
                         src.line(f"{context}[{item.names[0]!r}] = {targets}")
                     write_body(inner)
+
+    @contextmanager
+    def empty(self, names: Names, item: For) -> Iterator[Names]:
+        """The scope of `{% empty %}`: names that are set in it end with the loop."""
+        with self._layer(names.context, {}, needs_of(item.empty or ())):
+            yield names
 
     @contextmanager
     def _layer(self, context: str, values: dict[str, str], needs: frozenset[str]) -> Iterator[None]:
@@ -151,6 +160,9 @@ class Scopes:
     def sequence(self, names: Names, item: For) -> str:
         self.comment(item)
         found = self.expressions.value(names, item.sequence, ignore_failures=True)
+        if lookups := lookups_of(item):
+            loop = self.src.constant(Related(lookups))
+            return self.assign(f"related({names.context}, {found}, {loop}{', reverse=True' * item.reversed})")
         return self.assign(f"backwards(sequence({found}))" if item.reversed else f"sequence({found})")
 
     def choose(self, names: Names, conditions: Sequence[Any], write_arm: Callable[[int], None], arm: int = 0) -> None:

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from weakref import finalize
 
 _LITERALS = (str, int, float, bool, type(None))
 
@@ -66,4 +67,5 @@ class Source:
         namespace = dict(self.names)
         exec(compile(text, filename, "exec"), namespace)  # noqa: S102 - our own source
         function: Callable[..., Any] = namespace[name]
+        finalize(function, linecache.cache.pop, filename, None).atexit = False
         return function

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.template import defaulttags
-from django.template.base import FilterExpression, Node, TokenType
+from django.template.base import FilterExpression, Node, TokenType, Variable
 from django.template.library import InclusionNode, SimpleNode
 from django.templatetags import i18n, static, tz
+from django.utils.safestring import SafeString
 
 from djust.template.expressions import is_native, reads
 from djust.template.parts import ALL_NAMES, NO_NAMES, RENDER_STATE, Call
@@ -84,6 +85,17 @@ def _url(node: Any) -> Use:
 
 def _translate(node: Any) -> Use:
     return names_of([node.filter_expression, node.message_context]), node.asvar, True
+
+
+def message_of(item: object) -> str | None:
+    """What `{% translate "…" %}` asks the catalog for, if it is a literal that is shown as it comes."""
+    node = item.node if isinstance(item, Call) else None
+    if not isinstance(node, i18n.TranslateNode) or node.noop or node.message_context or node.asvar is not None:
+        return None
+    expression = node.filter_expression
+    literal = expression.var.literal if type(expression.var) is Variable and not expression.filters else None
+    # Percent signs are doubled, as in the catalogs that makemessages writes.
+    return literal.replace("%", "%%") if isinstance(literal, SafeString) else None
 
 
 def _block_translate(node: Any) -> Use:

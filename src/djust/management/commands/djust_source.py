@@ -1,8 +1,7 @@
 """`manage.py djust_source NAME`: the Python that a template is compiled to.
 
-    manage.py djust_source polls/detail.html             the function that live pages evaluate
-    manage.py djust_source polls/detail.html --render    the function that renders plain HTML
-    manage.py djust_source polls/detail.html --report    its parts by kind, its native and its opaque nodes
+Without an option it is the function that live pages evaluate, with `--render` the one that renders plain HTML.
+`--report` prints what the template consists of: parts by kind, native nodes, opaque nodes with their lines.
 """
 
 from __future__ import annotations
@@ -36,8 +35,8 @@ class Command(BaseCommand):
                 output = compiled.render_source if render else compiled.source
         except (TemplateDoesNotExist, TemplateSyntaxError) as error:
             raise CommandError(
-                f'"{name}" cannot be compiled without data ({error}). Only templates whose parents are named by literals '
-                "can be printed."
+                f'"{name}" cannot be compiled without data: {error} '
+                "Only templates whose parents are named by literals can be printed."
             ) from error
         self.stdout.write(output, ending="" if output.endswith("\n") else None)
 
@@ -46,7 +45,7 @@ def _compiled(name: str) -> CompiledTemplate:
     try:
         template = getattr(loader.get_template(name), "template", None)
     except TemplateDoesNotExist as error:
-        tried = "".join(f"\n  {origin}: {reason}" for origin, reason in error.tried)
+        tried = "".join(f"\n  {origin}: {why}" for one in [error, *error.chain] for origin, why in one.tried)
         raise CommandError(
             f'There is no template "{error}". Names are relative to the folders of TEMPLATES and to the "templates" '
             f"folders of apps.{tried and ' Tried:'}{tried}"
