@@ -79,9 +79,12 @@ urlpatterns = [path("admin/", admin.site.urls)]
 TABLE_TARGET, TARGET, COMPILE_TARGET, DIFF_TARGET = 12.0, 3.0, 10.0, 1 / 20
 SECONDS = 1.5  # for each page
 
-ADJECTIVES = ["pretty", "large", "big", "small", "tall", "short", "long", "handsome", "plain", "quaint", "clean", "elegant", "easy", "angry", "crazy", "helpful", "mushy", "odd", "unsightly", "adorable", "important", "inexpensive", "cheap", "expensive", "fancy"]
-COLOURS = ["red", "yellow", "blue", "green", "pink", "brown", "purple", "brown", "white", "black", "orange"]
-NOUNS = "table chair house bbq desk car pony cookie sandwich burger pizza mouse keyboard".split()  # noqa: SIM905
+WORDS = """
+pretty large big small tall short long handsome plain quaint clean elegant easy angry crazy helpful mushy odd unsightly adorable important inexpensive cheap expensive fancy
+red yellow blue green pink brown purple brown white black orange
+table chair house bbq desk car pony cookie sandwich burger pizza mouse keyboard
+"""
+ADJECTIVES, COLOURS, NOUNS = map(str.split, WORDS.strip().splitlines())
 
 TABLE = """<!DOCTYPE html>
 <html><head><title>bench</title></head>

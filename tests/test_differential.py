@@ -16,7 +16,7 @@ from django.test import override_settings
 from django.utils import translation
 
 from djust.template import compile_template
-from tests.random_tags import ARGUMENTS, FILTERS, OPERATORS, PARTIALS, VALUES, Author, data
+from tests.random_tags import ARGUMENTS, FILTERS, OPERATORS, PARTIALS, VALUES, Author, Once, data
 
 # Another seed: DJUST_SEED=5 pytest tests/test_differential.py
 SEED = int(os.environ.get("DJUST_SEED", "1"))
@@ -66,6 +66,8 @@ def assert_same(
     template: Template, make: Callable[[], dict[str, Any]], note: str, ways: Sequence[Way] = (compiled,), **options: Any
 ) -> tuple[Any, ...]:
     expected = outcome(by_django, template, Context(make(), **options))
+    if any(isinstance(value, Once) for value in make().values()):
+        ways = (compiled,)  # a live page may render twice to find what is balanced; an iterator is used up by then
     for way in ways:
         found = outcome(way, template, Context(make(), **options))
         assert found == expected, f"{way.__name__}, {note}\n{template.source}\n{make()!r:.2000}"

@@ -14,8 +14,8 @@ LAYERS: list[dict[str, str]] = [
     {"": "exceptions conf signals"},
     {"render": "values wire diff", "state": "fields codec tracking snapshots tickets"},
     {
-        "template": "parts fragments scope expressions tags markup lower skipping lookups relations source scopes output"
-        " codegen runtime debug report cache backend",
+        "template": "parts fragments scope expressions tags markup lower skipping lookups relations source scopes"
+        " output codegen runtime debug report cache backend",
     },
     {
         "": "views events parameters decorators services navigation js streams tasks pubsub presence uploads components"

@@ -108,7 +108,7 @@ class _Builder:
 
     def build(self, children: list[Content], *, inner: bool = False, row: bool = False) -> Program:
         shape = _row_shape(children) if row else None
-        # A row needs marks of its own around a block: the row marks of an inner loop would be taken for the outer one's.
+        # A row needs marks around a block: the row marks of an inner loop would be taken for the outer one's.
         whole = inner and shape is None and ((_is_sole(children) and not row) or _is_text_run(children))
         if whole:
             self._sole(children, self.namespace)

@@ -8,13 +8,14 @@ src.function("f", "<template a.html>")(1)  ->  4
 from __future__ import annotations
 
 import linecache
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from weakref import finalize
 
-_LITERALS = (str, int, float, bool, type(None))
+_LITERALS = (str, int, bool, type(None))
+# Of other numbers, Python makes one object where a template has several, and `{% if a is b %}` tells them apart.
+_SMALL = range(-5, 257)
 
 
 class Source:
@@ -48,7 +49,7 @@ class Source:
 
     def constant(self, value: Any) -> str:
         """An expression for `value`: its literal, or the name of a constant."""
-        if type(value) in _LITERALS and (type(value) is not float or math.isfinite(value)):
+        if type(value) in _LITERALS and (type(value) is not int or value in _SMALL):
             return repr(value)
         name = self._constants.get(id(value))
         if name is None:
