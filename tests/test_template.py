@@ -243,7 +243,7 @@ def test_a_missing_argument_of_a_filter_raises_as_in_django() -> None:
 def test_the_generated_source_is_readable_and_the_same_each_time() -> None:
     template = engine().from_string("<p>Hello {{ user.name }}</p>")
     source = compile_template(template).source
-    assert "name(context, 'user')" in source
+    assert "looked_up(context, ('user', 'name'), '', '')" in source
     assert "# <unknown source>:1" in source
     assert compile_template(engine().from_string("<p>Hello {{ user.name }}</p>")).source == source
 

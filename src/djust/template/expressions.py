@@ -78,6 +78,11 @@ class Expressions:
             return self._filters(names, expression, self.src.constant(expression.var.literal))
         result = self.src.temporary()
         skips = bool(self.invalid and expression.filters and not ignore_failures)
+        if not skips and not names.repeated:
+            self._called_lookup(
+                names, expression.var, result, None if ignore_failures else self._missing(expression.var)
+            )
+            return self._filters(names, expression, result)
         if skips:
             self.src.line(f"{result}_missing = False")
         self._guarded(names, expression.var, result)
@@ -97,6 +102,16 @@ class Expressions:
         with self.src.indented():
             self.src.line(f"{result} = {self._filters(names, expression, result)}")
         return result
+
+    def _called_lookup(self, names: Names, variable: Variable, result: str, missing: str | None) -> None:
+        """Write a lookup as one call: a tenth of the code, which Python need not compile."""
+        first, *rest = variable.lookups or ()
+        local, context = names.local.get(first), names.context
+        fallbacks = f"{missing!r}, {self.invalid!r}"
+        if local is None:
+            self.src.line(f"{result} = looked_up({context}, {tuple(variable.lookups or ())!r}, {fallbacks})")
+        else:
+            self.src.line(f"{result} = followed({context}, {local}, {tuple(rest)!r}, {fallbacks})")
 
     def _missing(self, variable: Variable) -> str:
         return self.invalid % variable if "%s" in self.invalid else self.invalid

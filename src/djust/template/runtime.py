@@ -119,6 +119,39 @@ def called(context: Context, value: Any) -> Any:
         raise
 
 
+def looked_up(context: Context, bits: tuple[str, ...], missing: str | None, silenced: str) -> Any:
+    """A variable, or `missing` if it does not exist, or `silenced` if a silent exception was raised on the way."""
+    try:
+        value = name(context, bits[0])
+        return _follow(context, value, bits[1:]) if len(bits) > 1 else value
+    except VariableDoesNotExist:
+        return missing
+    except Exception as error:
+        if not getattr(error, "silent_variable_failure", False):
+            raise
+        return silenced
+
+
+def followed(context: Context, value: Any, bits: tuple[str, ...], missing: str | None, silenced: str) -> Any:
+    """As `looked_up`, from a value that is known."""
+    try:
+        return _follow(context, value if type(value) in PLAIN else called(context, value), bits)
+    except VariableDoesNotExist:
+        return missing
+    except Exception as error:
+        if not getattr(error, "silent_variable_failure", False):
+            raise
+        return silenced
+
+
+def _follow(context: Context, value: Any, bits: tuple[str, ...]) -> Any:
+    for bit in bits:
+        value = value[bit] if type(value) is dict and bit in value else step(context, value, bit)
+        if type(value) not in PLAIN:
+            value = called(context, value)
+    return value
+
+
 # Text
 
 
@@ -169,7 +202,7 @@ def static_url(context: Context, node: StaticNode, path: Any) -> str:
 def translated(message: str) -> str:
     """The value of `{% translate "…" %}` of a literal, which Django's parser has marked safe.
 
-    Each catalog remembers what it said: that is 8 times faster than to ask it again, and catalogs do not change.
+    Each catalog remembers what it said: that is 2.5 times faster than to ask it again, and catalogs do not change.
     """
     if not settings.USE_I18N:
         return source(message.replace("%%", "%"))
@@ -374,6 +407,8 @@ NAMES: dict[str, Any] = {
         name,
         step,
         called,
+        looked_up,
+        followed,
         text_types,
         text,
         url,

@@ -21,17 +21,25 @@ from django.template.base import Template
 
 @dataclass(slots=True, frozen=True)
 class Names:
-    """`local`: template name → Python expression. `context`: the Python variable of Django's context."""
+    """`local`: template name → Python expression. `context`: the Python variable of Django's context.
+
+    `repeated`: the code runs once per round of a loop, so that speed counts for more than length.
+    """
 
     context: str = "context"
     local: Mapping[str, str] = field(default_factory=dict)
+    repeated: bool = False
 
     def bind(self, names: Mapping[str, str]) -> Names:
-        return Names(self.context, {**self.local, **names})
+        return Names(self.context, {**self.local, **names}, self.repeated)
 
     def unbind(self, names: Collection[str]) -> Names:
         """These names stand on Django's context from here on."""
-        return Names(self.context, {name: code for name, code in self.local.items() if name not in names})
+        local = {name: code for name, code in self.local.items() if name not in names}
+        return Names(self.context, local, self.repeated)
+
+    def within_loop(self) -> Names:
+        return Names(self.context, self.local, repeated=True)
 
 
 class _Layer(dict[str, Any]):

@@ -54,7 +54,7 @@ class Scopes:
         targets = ", ".join(local.values())
         value = targets if len(item.names) == 1 else src.temporary("item")
         over = f"{index}, {value} in enumerate({sequence})" if item.counts else f"{value} in {sequence}"
-        inner = names.bind(local | ({"forloop": loop} if item.counts else {})).unbind(item.needs)
+        inner = names.bind(local | ({"forloop": loop} if item.counts else {})).unbind(item.needs).within_loop()
         with self._layer(context, {}, item.needs):
             if "forloop" in item.needs:
                 src.line(f"{context}['forloop'] = {loop}")
@@ -112,14 +112,15 @@ class Scopes:
     def _inclusion(self, names: Names, item: Inclusion) -> Iterator[Names]:
         bindings = self._bindings(names, item.bindings)
         if not item.needs:
-            yield Names(self.assign(f"{names.context}.new()"), bindings) if item.isolated else names.bind(bindings)
+            isolated = Names(self.assign(f"{names.context}.new()"), bindings, names.repeated) if item.isolated else None
+            yield isolated or names.bind(bindings)
             return
         context, chain = self.src.temporary("context"), self.src.constant(item.chain)
         pushed = _dictionary({name: code for name, code in bindings.items() if name in item.needs})
         self.src.line(f"with inclusion({names.context}, {chain}, {pushed}, {item.isolated}) as {context}:")
         outer = {} if item.isolated else names.local
         with self.src.indented():
-            yield Names(context, {**outer, **bindings}).unbind(item.needs)
+            yield Names(context, {**outer, **bindings}, names.repeated).unbind(item.needs)
 
     @contextmanager
     def _block(self, names: Names, item: Block) -> Iterator[Names]:
