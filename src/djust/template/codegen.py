@@ -10,12 +10,7 @@ The template `<p>Hello {{ user }}</p>` gives
     def evaluate(context, old=None, same=NOTHING):
         plain = text_types(context)
         # hello.html:1
-        try:
-            t1 = name(context, 'user')
-        except VariableDoesNotExist:
-            t1 = ''
-        except Exception as error:
-            …
+        t1 = looked_up(context, ('user',), '', '')
         if type(t1) not in plain: t1 = text(context, t1)
         v2 = source(f'Hello {escaped(t1)}') if type(t1) is Html else f'Hello {t1}'
         return (v2,)

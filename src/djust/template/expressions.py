@@ -1,19 +1,22 @@
 """Django's expressions as Python: variables, filters, conditions.
 
-    {{ row.name|upper }}   becomes, with `row` a local of the generated function,
+    {{ user.name|upper }}   becomes   t1 = looked_up(context, ('user', 'name'), '', '')
+                                      t2 = K0(t1)
 
-        try:
-            t1 = row
-            t1 = t1['name'] if type(t1) is dict and 'name' in t1 else step(context, t1, 'name')
-            if type(t1) not in PLAIN: t1 = called(context, t1)
-        except VariableDoesNotExist:
-            t1 = ''
-        except Exception as error:
-            if not getattr(error, 'silent_variable_failure', False): raise
-            t1 = ''
-        t2 = upper(t1)
+In loops speed counts for more than length: there, with `row` a local of the generated function, `{{ row.name }}` becomes
 
-The inlined dictionary lookup and the test for plain types are what makes a lookup 3 times faster than a call.
+    try:
+        t1 = row
+        if type(t1) not in PLAIN: t1 = called(context, t1)
+        t1 = t1['name'] if type(t1) is dict and 'name' in t1 else step(context, t1, 'name')
+        if type(t1) not in PLAIN: t1 = called(context, t1)
+    except VariableDoesNotExist:
+        t1 = ''
+    except Exception as error:
+        if not getattr(error, 'silent_variable_failure', False): raise
+        t1 = ''
+
+The inlined dictionary lookup and the test for plain types make a lookup 3 times faster than a call.
 """
 
 from __future__ import annotations
