@@ -3,7 +3,7 @@
     {{ user.name|upper }}   becomes   t1 = looked_up(context, ('user', 'name'), '', '')
                                       t2 = K0(t1)
 
-In loops speed counts for more than length: there, with `row` a local of the generated function, `{{ row.name }}` becomes
+In loops speed counts for more than length: there, with `row` a local of the generated function, `{{ row.name }}` is
 
     try:
         t1 = row
