@@ -147,9 +147,10 @@ class Browser:
         await socket.start(self.application)
         return socket
 
-    async def join(self, ticket: str, version: int = 0) -> tuple[Socket, list[Any]]:
+    async def join(self, ticket: str, version: int = 0, document: str = "one") -> tuple[Socket, list[Any]]:
+        """Open a socket and join. `document` is the id of the document: a second tab has another one."""
         socket = await self.connect()
-        await socket.send(["join", ticket, version, "/"])
+        await socket.send(["join", ticket, version, "/", document])
         return socket, await socket.receive()
 
     async def open(self, url: str) -> Socket:
@@ -171,6 +172,10 @@ class Socket:
         self.scope = scope
         self.ref = 0
         self.breaks = False
+        self.pauses = False
+        self.stalls = False
+        self.stalled = asyncio.Event()
+        self.reads = asyncio.Event()
         self._incoming: asyncio.Queue[Any] = asyncio.Queue()
         self._outgoing: asyncio.Queue[Any] = asyncio.Queue()
 
@@ -227,7 +232,25 @@ class Socket:
     async def _take(self, message: Any) -> None:
         if self.breaks:
             raise OSError("the connection is gone")
+        if self.stalls:
+            # A browser that does not read: the server's send waits.
+            self.stalled.set()
+            await self.reads.wait()
+        if self.pauses:
+            await asyncio.sleep(0)
+            with suppress(RuntimeError):
+                await self._fail_soon()
         await self._outgoing.put(message)
+
+    async def _fail_soon(self) -> None:
+        failing = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_soon(failing.set_exception, RuntimeError("handled by the server itself"))
+        await failing
+
+    async def ended(self) -> None:
+        """Wait until the server is through with this socket."""
+        async with asyncio.timeout(SECONDS):
+            await self._task
 
     async def _message(self) -> Any:
         async with asyncio.timeout(SECONDS):

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
-from django.urls import path, reverse
+from django.urls import path, register_converter, reverse
 
 from djust import LiveView, event_handler, state
 from djust.asgi import get_asgi_application
-from tests.asgi_client import Browser
+from tests.asgi_client import Browser, Closed
 
 pytestmark = pytest.mark.urls(__name__)
 
@@ -116,3 +116,43 @@ def test_importing_needs_no_settings(module: str) -> None:
         check=True,
         env={**environment, "PYTHONPATH": str(SRC)},
     )
+
+
+@pytest.mark.parametrize("forced", [True, False])
+async def test_below_a_prefix_the_socket_is_found(forced: bool, settings: Any) -> None:
+    async def mounted(scope: Any, receive: Any, send: Any) -> None:
+        await application({**scope, "root_path": "/app"}, receive, send)
+
+    application = get_asgi_application()
+    if forced:
+        settings.FORCE_SCRIPT_NAME = "/app"
+    async with Browser(application if forced else mounted) as browser:
+        response = await browser.get("/app/page/")
+        assert ' data-socket="/app/djust/socket/" ' in response.text
+        socket = await browser.connect("/app/djust/socket/")
+        await socket.send(["join", response.ticket, 0, "/app/page/", "one"])
+        assert await socket.receive() == ["joined", 0]
+        with pytest.raises(Closed):
+            await browser.connect("/apple/djust/socket/")
+
+
+class Breaking:
+    """A converter with a mistake in it."""
+
+    regex = "[0-9]+"
+
+    def to_python(self, value: str) -> int:
+        return len(value) // 0
+
+    def to_url(self, value: int) -> str:
+        return str(value)
+
+
+register_converter(Breaking, "breaking")
+urlpatterns += [path("breaking/<breaking:n>/", Page.as_view())]
+
+
+async def test_an_error_while_a_url_is_resolved_has_djangos_own_page(caplog: pytest.LogCaptureFixture) -> None:
+    async with Browser() as browser:
+        assert (await browser.get("/breaking/5/")).status == 500
+    assert "ZeroDivisionError" in caplog.text

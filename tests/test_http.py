@@ -2,6 +2,7 @@
 
 import re
 import threading
+from functools import wraps
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from django.test import Client
 from django.urls import path
 
 from djust import LiveView, event_handler, state
+from djust.live.http import _warned
 from djust.live.registry import registry
 from tests.asgi_client import Browser
 
@@ -268,3 +270,59 @@ async def test_strange_urls_do_no_harm(url: str, status: int) -> None:
 async def test_an_asynchronous_view_may_render_with_the_database() -> None:
     async with Browser() as browser:
         assert (await browser.get("/database/")).status == 200
+
+
+def ordinary(function: Any) -> Any:
+    @wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
+class Hidden(Page):
+    @ordinary
+    async def mount(self, request: HttpRequest, **kwargs: Any) -> Any: ...
+
+
+class Leaving(Page):
+    def mount(self, request: HttpRequest, **kwargs: Any) -> Any:
+        raise SystemExit(1)
+
+
+class AsyncLeaving(Page):
+    async def mount(self, request: HttpRequest, **kwargs: Any) -> Any:
+        raise SystemExit(1)
+
+
+urlpatterns += [
+    path("hidden/", Hidden.as_view()),
+    path("leaving/", Leaving.as_view()),
+    path("leaving/async/", AsyncLeaving.as_view()),
+]
+
+
+async def test_an_asynchronous_mount_below_an_ordinary_decorator_is_explained(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with Browser() as browser:
+        assert (await browser.get("/hidden/")).status == 500
+    assert "Hidden.mount returned coroutine, which nobody awaits" in caplog.text
+
+
+@pytest.mark.parametrize("url", ["/leaving/", "/leaving/async/"])
+async def test_an_exit_in_mount_is_an_ordinary_error(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    async with Browser() as browser:
+        assert (await browser.get(url)).status == 500
+    assert "RuntimeError: SystemExit was raised" in caplog.text
+
+
+@both
+def test_through_wsgi_a_page_is_not_kept_and_a_warning_says_so(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    _warned.clear()
+    for _ in range(2):
+        assert b"<p dj>0</p>" in Client().get(url).content
+    assert len(registry) == 0
+    [message] = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert "djust.asgi" in message
+    assert "uvicorn" in message

@@ -17,7 +17,9 @@ class Simple(LiveView):
 class Connection:
     async def send(self, text: str) -> None: ...
 
-    async def close(self, code: int) -> None: ...
+    def close(self, code: int, text: str = "") -> None: ...
+
+    def close_from_thread(self, code: int, text: str = "") -> None: ...
 
 
 class Clock:
@@ -43,31 +45,31 @@ def page() -> Page:
 def test_a_parked_page_is_claimed_once(registry: Registry) -> None:
     parked, one, other = page(), Connection(), Connection()
     registry.park(parked)
-    assert registry.claim(parked.id, one, 0) == (parked, None)
-    assert registry.claim(parked.id, other, 0) == (None, None)
+    assert registry.claim(parked.id, one, "a") == (parked, None)
+    assert registry.claim(parked.id, other, "b") == (None, None)
 
 
 def test_an_unknown_page_is_not_found(registry: Registry) -> None:
-    assert registry.claim("nothing", Connection(), 0) == (None, None)
+    assert registry.claim("nothing", Connection(), "a") == (None, None)
 
 
 def test_a_parked_page_expires(registry: Registry, clock: type[Clock]) -> None:
     parked = page()
     registry.park(parked)
     clock.now += 31
-    assert registry.claim(parked.id, Connection(), 0) == (None, None)
+    assert registry.claim(parked.id, Connection(), "a") == (None, None)
 
 
 def test_a_detached_page_waits_longer(registry: Registry, clock: type[Clock]) -> None:
     one, connection = page(), Connection()
-    registry.attach(one, connection)
+    registry.attach(one, connection, "a")
     clock.now += 1000
     registry.release(one, connection)
     clock.now += 59
-    assert registry.claim(one.id, connection, 0) == (one, None)
+    assert registry.claim(one.id, connection, "a") == (one, None)
     registry.release(one, connection)
     clock.now += 61
-    assert registry.claim(one.id, connection, 0) == (None, None)
+    assert registry.claim(one.id, connection, "a") == (None, None)
 
 
 def test_sweeping_forgets_what_has_expired_and_nothing_else(registry: Registry, clock: type[Clock]) -> None:
@@ -76,11 +78,11 @@ def test_sweeping_forgets_what_has_expired_and_nothing_else(registry: Registry, 
     late, connection = page(), Connection()
     registry.park(late)
     attached = page()
-    registry.attach(attached, connection)
+    registry.attach(attached, connection, "a")
     clock.now += 20
     registry.sweep()
     assert len(registry) == 2
-    assert registry.claim(late.id, connection, 0) == (late, None)
+    assert registry.claim(late.id, connection, "a") == (late, None)
 
 
 def test_expired_pages_go_without_a_sweeper_too(registry: Registry, clock: type[Clock]) -> None:
@@ -96,7 +98,7 @@ def test_of_too_many_waiting_pages_the_oldest_go(registry: Registry, settings: A
     pages = [page() for _ in range(4)]
     for one in pages:
         registry.park(one)
-    claimed = [registry.claim(one.id, Connection(), 0)[0] for one in pages]
+    claimed = [registry.claim(one.id, Connection(), "a")[0] for one in pages]
     assert claimed == [None, None, pages[2], pages[3]]
 
 
@@ -106,14 +108,14 @@ def test_no_page_waits_where_none_may(registry: Registry, settings: Any) -> None
     assert len(registry) == 0
 
 
-def test_an_attached_page_is_given_up_to_a_browser_that_knows_it(registry: Registry) -> None:
+def test_an_attached_page_is_given_up_to_the_same_document_only(registry: Registry) -> None:
     one, old, new = page(), Connection(), Connection()
-    registry.attach(one, old)
-    one.version = 3
-    assert registry.claim(one.id, new, 4) == (None, None)
-    assert registry.claim(one.id, new, 3) == (one, old)
+    registry.attach(one, old, "a")
+    for document in ("b", ""):
+        assert registry.claim(one.id, new, document) == (None, None)
+    assert registry.claim(one.id, new, "a") == (one, old)
     registry.release(one, old)
-    assert registry.claim(one.id, Connection(), 0) == (None, None), "it is still attached to the new one"
+    assert registry.claim(one.id, Connection(), "b") == (None, None), "it is still attached to the new one"
 
 
 async def test_the_sweeper_starts_once_and_stops(registry: Registry, clock: type[Clock]) -> None:

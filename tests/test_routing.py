@@ -109,3 +109,20 @@ def test_a_name_that_mount_does_not_take_is_refused_at_once() -> None:
 def test_only_live_views_have_sessions(thing: Any) -> None:
     with pytest.raises(TypeError, match=r"^live_session\(\) expects a LiveView class as its first argument; got"):
         live_session(thing)
+
+
+def test_a_value_may_have_the_name_of_the_first_parameter() -> None:
+    live_session(Dashboard, client=Client, view_class=5)
+
+
+def test_the_request_cannot_be_provided() -> None:
+    with pytest.raises(TypeError, match=r"^live_session\(Dashboard, request=…\): mount receives the request"):
+        live_session(Dashboard, request=1)
+
+
+def test_a_mount_that_takes_no_request_is_refused_at_once() -> None:
+    class Forgetful(LiveView):
+        def mount(self) -> None: ...  # type: ignore[override]
+
+    with pytest.raises(TypeError, match=r"^Forgetful\.mount\(self\) -> None does not take the request\."):
+        live_session(Forgetful)

@@ -1,5 +1,6 @@
 """What users write: live views as class-based views."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from django.test import RequestFactory
 from django.urls import path
 from django.views import View
 
-from djust import LiveView, state
+from djust import LiveView, event_handler, state, views
 from djust.views import bind_outbox, mount_view, state_of
 from tests.asgi_client import Browser
 
@@ -154,3 +155,51 @@ def test_pushed_payloads_are_copied() -> None:
 def test_a_payload_that_json_cannot_hold_is_refused(payload: object) -> None:
     with pytest.raises(TypeError, match=r'^Product.push_event\("saved"\): the payload must be what JSON can hold'):
         Product().push_event("saved", payload)
+
+
+@dataclass
+class Compared(LiveView):
+    template = "<p>{{ n }}</p>"
+    n: int = 0
+
+    @event_handler
+    def push(self) -> None:
+        self.push_event("saved", self.n)
+
+
+urlpatterns += [path("compared/", Compared.as_view())]
+
+
+async def test_a_view_without_hash_pushes_events() -> None:
+    async with Browser() as browser:
+        page = await browser.open("/compared/")
+        assert await page.event("push") == [1, 0, 0, 0, {"push": [["saved", 0]]}]
+
+
+def test_equal_views_have_outboxes_of_their_own_that_go_with_them() -> None:
+    one, other = Compared(), Compared()
+    boxes: list[list[Any]] = [[], []]
+    for view, box in zip((one, other), boxes, strict=True):
+        bind_outbox(view, box)
+    one.push()
+    assert boxes == [[("saved", 0)], []]
+    known = id(one)
+    del one, view
+    other.push()
+    assert known not in views._outboxes
+
+
+@pytest.mark.parametrize("mount", [lambda self: None, lambda self, *, request: None, lambda self, **kwargs: None])
+def test_a_mount_without_request_is_explained(mount: Any) -> None:
+    view_class = type("Forgetful", (LiveView,), {"mount": mount})
+    view = view_class()
+    View.setup(view, RequestFactory().get("/"))
+    with pytest.raises(TypeError, match=r"^Forgetful\.mount\(self.*\) does not take the request\."):
+        mount_view(view, RequestFactory().get("/"))
+
+
+@pytest.mark.parametrize("mount", [lambda self, *args: None, lambda *args, **kwargs: None])
+def test_a_mount_may_take_the_request_as_one_of_many(mount: Any) -> None:
+    view = type("Taking", (LiveView,), {"mount": mount})()
+    View.setup(view, RequestFactory().get("/"), pk=5)
+    mount_view(view, RequestFactory().get("/"))

@@ -5,6 +5,7 @@ import threading
 from typing import Any
 
 import pytest
+from django.contrib.auth import logout
 from django.contrib.auth.mixins import LoginRequiredMixin
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
@@ -63,6 +64,25 @@ class Private(LoginRequiredMixin, LiveView):
     template = "<p>{{ user.username }}</p>"
     login_url = "/login/"
 
+    @event_handler
+    def log_out(self) -> None:
+        logout(self.request)
+
+
+class Slow(Counter):
+    def mount(self, request: HttpRequest) -> None:
+        assert gate.wait(10)
+
+
+class Reading(Counter):
+    def mount(self, request: HttpRequest) -> None:
+        self.seen = request.session.get("seen")
+
+
+def leave(request: HttpRequest) -> HttpResponse:
+    logout(request)
+    return HttpResponse("gone")
+
 
 def plain(request: HttpRequest) -> HttpResponse:
     return HttpResponse("not live")
@@ -74,6 +94,9 @@ urlpatterns = [
     path("async/", AsyncMoving.as_view()),
     path("private/", Private.as_view()),
     path("plain/", plain),
+    path("slow/", Slow.as_view()),
+    path("reading/", Reading.as_view()),
+    path("logout/", leave),
 ]
 
 
@@ -163,6 +186,8 @@ async def test_a_full_mailbox_refuses_more_events(settings: Any) -> None:
         '["what"]',
         '["join","x",0,"/"]',
         "[1]",
+        '["resync"]',
+        '[1,"add",{"by":1e999}]',
         '[0,"add",{}]',
         '[-1,"add",{}]',
         '[1.5,"add",{}]',
@@ -500,3 +525,194 @@ async def test_the_server_closes_all_sockets_when_it_ends() -> None:
         page = await browser.open("/counter/")
         browser.sockets.clear()
     assert await page.closing() == 1012
+
+
+# Connections that are replaced, dead, or do not read
+
+
+async def test_a_dead_socket_does_not_harm_the_one_that_takes_its_page_over() -> None:
+    async with Browser() as browser:
+        page = await browser.open("/counter/")
+        page.breaks = True
+        again, joined = await browser.join(page.response.ticket)
+        assert joined == ["joined", 0]
+        assert (await again.event("add"))[:2] == [1, 1]
+
+
+async def test_a_dead_socket_does_not_keep_the_server_from_ending() -> None:
+    async with Browser() as browser:
+        dead, page = await browser.open("/counter/"), await browser.open("/counter/")
+        dead.breaks = True
+        browser.sockets.clear()
+    assert await page.closing() == 1012
+
+
+async def test_a_browser_that_does_not_read_loses_its_page_to_its_next_socket() -> None:
+    async with Browser() as browser:
+        page = await browser.open("/counter/")
+        page.stalls = True
+        await page.post("add")
+        await page.stalled.wait()
+        again, frame = await browser.join(page.response.ticket)
+        assert frame[:3] == ["all", 2, [1]]
+        assert (await again.event("add"))[0] == "error", "reference 1 was answered"
+        page.reads.set()
+
+
+async def test_a_browser_that_leaves_while_a_send_waits_frees_its_page() -> None:
+    async with Browser() as browser:
+        page = await browser.open("/counter/")
+        page.stalls = True
+        await page.post("add")
+        await page.stalled.wait()
+        await page.close()
+        _, frame = await browser.join(page.response.ticket)
+        assert frame[:3] == ["all", 2, [1]]
+
+
+async def test_a_browser_that_does_not_read_for_long_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("djust.live.websocket.SEND_SECONDS", 0.01)
+    async with Browser() as browser:
+        page = await browser.open("/counter/")
+        page.stalls = True
+        await page.post("add")
+        await page.ended()
+        _, frame = await browser.join(page.response.ticket)
+        assert frame[:3] == ["all", 2, [1]]
+
+
+async def test_a_send_that_waits_and_then_succeeds_is_an_ordinary_one() -> None:
+    async with Browser() as browser:
+        page = await browser.open("/counter/")
+        page.pauses = True
+        assert (await page.event("add"))[:2] == [1, 1]
+        assert (await page.event("add"))[:2] == [2, 2]
+
+
+async def test_a_failed_send_ends_the_socket() -> None:
+    async with Browser() as browser:
+        page = await browser.open("/counter/")
+        page.breaks = True
+        await page.post("add")
+        await page.ended()
+
+
+async def test_an_attached_page_is_given_to_the_same_document_whatever_it_has_seen() -> None:
+    async with Browser() as browser:
+        page = await browser.open("/counter/")
+        await page.event("add")
+        again, frame = await browser.join(page.response.ticket, 0)
+        assert frame == ["all", 2, [1], [[0, [0, [["t"]]]]], 1]
+        assert await page.closing() == 1000
+        again.ref = 1
+        assert (await again.event("add"))[:3] == [2, 3, [0, 2]]
+
+
+async def test_another_document_that_resumes_a_page_counts_its_own_events() -> None:
+    async with Browser() as browser:
+        page = await browser.open("/counter/")
+        await page.event("add")
+        await page.close()
+        other, frame = await browser.join(page.response.ticket, 0, "other")
+        assert frame == ["all", 2, [1], [[0, [0, [["t"]]]]]]
+        assert (await other.event("add"))[:3] == [1, 3, [0, 2]]
+
+
+async def test_a_ping_is_answered_while_a_page_is_mounted() -> None:
+    async with Browser() as browser:
+        socket = await browser.connect()
+        await socket.send(["join", make_ticket(Ticket("gone", "/slow/", "")), 0, "/", "one"])
+        await socket.send(["ping"])
+        assert await socket.receive() == ["pong"]
+        await socket.post("add")
+        gate.set()
+        assert (await socket.receive())[0] == "all"
+        assert (await socket.receive())[:2] == [1, 2]
+
+
+async def test_only_so_many_events_wait_for_a_page(settings: Any) -> None:
+    settings.LIVEVIEW_CONFIG = {"max_waiting": 1}
+    async with Browser() as browser:
+        socket = await browser.connect()
+        await socket.send(["join", make_ticket(Ticket("gone", "/slow/", "")), 0, "/", "one"])
+        await socket.post("add")
+        await socket.post("add")
+        assert (await socket.receive())[:2] == ["error", 2]
+        gate.set()
+        assert (await socket.receive())[0] == "all"
+        assert (await socket.receive())[:2] == [1, 2]
+
+
+# Refusals are logged
+
+
+async def test_every_refusal_is_logged_once(settings: Any, caplog: pytest.LogCaptureFixture) -> None:
+    settings.LIVEVIEW_CONFIG = {"events_per_second": 5, "max_frame": 1000}
+    async with Browser() as browser:
+        with pytest.raises(Closed):
+            await browser.connect(origin="http://evil.com")
+        forged, _ = await browser.join("forged")
+        await forged.closing()
+        for frame in ("x" * 1001, "nonsense"):
+            page = await browser.open("/counter/")
+            await page.send(frame)
+            await page.closing()
+        page = await browser.open("/counter/")
+        for _ in range(20):
+            await page.send(["ping"])
+        await page.closing()
+        settings.LIVEVIEW_CONFIG = {"join_seconds": 0.01}
+        await (await browser.connect()).closing()
+    messages = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert [message.split(": ")[0] for message in messages] == [
+        "A socket was closed with code 4403 at '/djust/socket/'",
+        "A socket was closed with code 4403 at '/djust/socket/'",
+        "A socket was closed with code 1009 at '/counter/'",
+        "A socket was closed with code 4400 at '/counter/'",
+        "A socket was closed with code 4429 at '/counter/'",
+        "A socket was closed with code 4408 at '/djust/socket/'",
+    ]
+
+
+# Sessions that end
+
+
+async def test_a_stale_session_cookie_does_not_cost_the_visitor_the_page() -> None:
+    async with Browser() as browser:
+        browser.cookies["sessionid"] = "endedlongago0000000000000000000"
+        response = await browser.get("/reading/")
+        _, joined = await browser.join(response.ticket)
+        assert joined == ["joined", 0]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("engine", ["cache", "db"])
+async def test_logging_out_closes_the_sockets_of_the_session(
+    django_user_model: Any, settings: Any, engine: str
+) -> None:
+    settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{engine}"
+    ann = await django_user_model.objects.acreate(username="ann")
+    async with Browser() as browser:
+        other = browser.another()
+        for one in (browser, other):
+            await one.log_in(ann)
+        elsewhere = await other.open("/counter/")
+        page, detached = await browser.open("/counter/"), await browser.open("/counter/")
+        await detached.close()
+        await browser.get("/counter/")
+        assert len(registry) == 4
+        assert (await browser.get("/logout/")).status == 200
+        assert await page.closing() == 4403
+        assert len(registry) == 1
+        assert (await elsewhere.event("add"))[:2] == [1, 1]
+        await elsewhere.close()
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_handler_that_logs_out_is_still_answered(django_user_model: Any) -> None:
+    ann = await django_user_model.objects.acreate(username="ann")
+    async with Browser() as browser:
+        await browser.log_in(ann)
+        page, other = await browser.open("/private/"), await browser.open("/counter/")
+        assert (await page.event("log_out"))[0] == 1
+        assert await other.closing() == 4403

@@ -7,9 +7,13 @@ from typing import Any
 import pytest
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext, sync_to_async
 from django.core.cache import caches
+from django.http import HttpRequest
+from django.urls import path
 from django.utils import translation
 
+from djust import LiveView, event_handler, state
 from djust.live.workers import TurnThread, Workers, tidy_connections
+from tests.asgi_client import Browser
 
 
 @pytest.fixture
@@ -23,7 +27,7 @@ async def test_results_and_exceptions_come_back(workers: Workers) -> None:
     assert await workers.run(divmod, 7, 2) == (3, 1)
     with pytest.raises(ZeroDivisionError):
         await workers.run(divmod, 7, 0)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(RuntimeError, match="KeyboardInterrupt was raised"):
         await workers.run(_raise, KeyboardInterrupt())
 
 
@@ -146,3 +150,68 @@ async def test_a_call_that_outlives_its_turn_still_works() -> None:
 @pytest.mark.django_db
 def test_connections_are_tidied() -> None:
     assert tidy_connections() is True
+
+
+class Busy(LiveView):
+    template = "<p>{{ count }}</p>"
+    count = state(0)
+    meeting: threading.Barrier
+    gate: asyncio.Event
+    all_wait: asyncio.Event
+    left: list[int]
+
+    def mount(self, request: HttpRequest) -> None:
+        if "slow" in request.GET:
+            Busy.meeting.wait(10)
+            Busy.hold.wait(10)
+
+    hold: threading.Event
+
+    @event_handler
+    async def fetch(self) -> None:
+        await sync_to_async(int)()
+        Busy.left.append(1)
+        if len(Busy.left) == 32:
+            Busy.all_wait.set()
+        await Busy.gate.wait()
+
+    @event_handler
+    def add(self) -> None:
+        self.count += 1
+
+    @event_handler
+    async def add_async(self) -> None:
+        await sync_to_async(int)()
+        self.count += 1
+
+
+urlpatterns = [path("busy/", Busy.as_view())]
+
+
+@pytest.mark.urls(__name__)
+async def test_slow_gets_do_not_delay_a_click() -> None:
+    Busy.meeting, Busy.hold = threading.Barrier(33), threading.Event()
+    async with Browser() as browser:
+        page = await browser.open("/busy/")
+        gets = [asyncio.create_task(browser.get("/busy/?slow=1")) for _ in range(32)]
+        await asyncio.to_thread(Busy.meeting.wait, 10)
+        assert (await page.event("add"))[2] == [0, 1]
+        assert (await page.event("add_async"))[2] == [0, 2]
+        Busy.hold.set()
+        await asyncio.gather(*gets)
+
+
+@pytest.mark.urls(__name__)
+async def test_asynchronous_handlers_that_wait_after_a_query_do_not_delay_a_click() -> None:
+    Busy.gate, Busy.all_wait, Busy.left = asyncio.Event(), asyncio.Event(), []
+    async with Browser() as browser:
+        free = await browser.open("/busy/")
+        pages = [await browser.open("/busy/") for _ in range(32)]
+        for page in pages:
+            await page.post("fetch")
+        await Busy.all_wait.wait()
+        assert (await free.event("add"))[2] == [0, 1]
+        assert (await free.event("add_async"))[2] == [0, 2]
+        Busy.gate.set()
+        for page in pages:
+            assert (await page.receive())[0] == 1

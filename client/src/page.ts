@@ -58,6 +58,8 @@ export class Page implements Receiver {
   private readonly bindings = new Bindings((action) => this.act(action));
   private readonly slots = new Map<string, Slot>();
   private readonly unsent = new Set<number>();
+  /** Tells this document from another one made of the same HTML. */
+  private readonly document = `${Math.random()}`;
   private ref = 0;
   /** Waiting for the `all` frame that was asked for. */
   private syncing = false;
@@ -139,7 +141,8 @@ export class Page implements Receiver {
   // Connection
 
   opened(): void {
-    this.post([JOIN, this.ticket, this.version, location.pathname + location.search]);
+    const { pathname, search } = location;
+    this.post([JOIN, this.ticket, this.version, pathname + search, this.document]);
   }
 
   lost(code: number, final: boolean): void {

@@ -19,10 +19,10 @@ from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.handlers.asgi import ASGIHandler
 
 from djust.conf import config
-from djust.live.http import Backstage, Scope, Send
+from djust.live.http import Backstage, Scope, Send, path_below_prefix
 from djust.live.registry import registry
 from djust.live.websocket import Receive, Sockets
-from djust.live.workers import workers
+from djust.live.workers import stop_threads
 
 __all__ = ["Application", "get_asgi_application"]
 
@@ -56,7 +56,7 @@ class Application:
             await self._lifespan(receive, send)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"].removeprefix(scope.get("root_path", "")) == config().socket_path:
+        if path_below_prefix(scope) == config().socket_path:
             await self._sockets(scope, receive, send)
         else:
             await receive()  # websocket.connect
@@ -70,5 +70,5 @@ class Application:
         await self._sockets.close()
         registry.stop_sweeping()
         registry.clear()
-        await asyncio.to_thread(workers.stop)
+        await asyncio.to_thread(stop_threads)
         await send({"type": "lifespan.shutdown.complete"})

@@ -24,7 +24,7 @@ class Config:
     strict_serialization: bool = False
     """Public state that cannot be serialized raises `TypeError` instead of a warning."""
     threads: int = 32
-    """So many `def` handlers and mounts run at the same time in one process."""
+    """So many `def` handlers run at the same time in one process, and as many mounts beside them."""
     socket_path: str = "/djust/socket/"
     max_frame: int = 65_536
     """Bytes of one frame from the browser."""

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, TypeVar, get_type_hints, overload
 
-from asgiref.sync import iscoroutinefunction
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.conf import settings
 
 from djust.exceptions import HandlerError, ParameterError
@@ -55,6 +55,9 @@ def _mark(function: F) -> F:
             f'Call it "{function.__name__.strip("_")}".'
         )
     setattr(function, _MARK, True)
+    if iscoroutinefunction(function):
+        # Recognised through decorators that copy the attributes of what they wrap.
+        markcoroutinefunction(function)
     return function
 
 

@@ -14,7 +14,7 @@ from djust.views import LiveView, mount_names, provide
 __all__ = ["live_session"]
 
 
-def live_session(view_class: type[LiveView], **provided: Any) -> Callable[..., Any]:
+def live_session(view_class: type[LiveView], /, **provided: Any) -> Callable[..., Any]:
     """A view for `path()` whose `mount` receives the provided values as keyword arguments.
 
         path("dashboard/", live_session(DashboardView, metrics_client=get_metrics_client, limit=20))
@@ -26,7 +26,13 @@ def live_session(view_class: type[LiveView], **provided: Any) -> Callable[..., A
             f"live_session() expects a LiveView class as its first argument; got {view_class!r}. "
             "Write path('dashboard/', live_session(DashboardView, name=factory))."
         )
-    factories = {name: _factory(view_class, name, value) for name, value in provided.items()}
+    taken = mount_names(view_class)
+    if "request" in provided:
+        raise TypeError(
+            f"live_session({view_class.__name__}, request=…): mount receives the request of each page by itself. "
+            "Give the value another name."
+        )
+    factories = {name: _factory(view_class, taken, name, value) for name, value in provided.items()}
     view = view_class.as_view()
 
     def live(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
@@ -42,8 +48,7 @@ def _is_view(value: object) -> bool:
     return isinstance(value, type) and issubclass(value, LiveView)
 
 
-def _factory(view_class: type[LiveView], name: str, value: Any) -> Callable[[], Any]:
-    taken = mount_names(view_class)
+def _factory(view_class: type[LiveView], taken: frozenset[str] | None, name: str, value: Any) -> Callable[[], Any]:
     if taken is not None and name not in taken:
         names = ", ".join(sorted(taken)) or "none"
         raise TypeError(

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial, update_wrapper
 from typing import Any, ClassVar, TypeAlias
@@ -82,7 +83,9 @@ class LiveView(View):
                 f'{type(self).__name__}.push_event("{name}"): the payload must be what JSON can hold ({error}). '
                 "Convert dates, numbers of other kinds and models to text or dictionaries."
             ) from error
-        _outboxes.setdefault(self, []).append((name, copied))
+        if id(self) not in _outboxes:
+            bind_outbox(self, [])
+        _outboxes[id(self)].append((name, copied))
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Answer:
         """Mount the page and answer with its HTML."""
@@ -143,12 +146,15 @@ def _inline_template(view_class: type, source: str) -> Template:
 
 # Pushed events, until the page sends them
 
-_outboxes: WeakKeyDictionary[LiveView, Outbox] = WeakKeyDictionary()
+# By identity: a view may be a dataclass, which compares its fields and has no hash.
+_outboxes: dict[int, Outbox] = {}
 
 
 def bind_outbox(view: LiveView, outbox: Outbox) -> None:
     """Let `push_event` of `view` write into `outbox`."""
-    _outboxes[view] = outbox
+    if id(view) not in _outboxes:
+        weakref.finalize(view, _outboxes.pop, id(view), None).atexit = False
+    _outboxes[id(view)] = outbox
 
 
 # The seam to the machine
@@ -191,8 +197,17 @@ def mount_view(view: LiveView, request: HttpRequest) -> Any | Awaitable[Any]:
 @per_class
 def mount_names(view_class: type[Any]) -> frozenset[str] | None:
     """The keyword arguments that `mount` names, or None if it takes all."""
-    _, _, *parameters = inspect.signature(view_class.mount).parameters.values()
-    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
+    parameters = list(inspect.signature(view_class.mount).parameters.values())
+    kinds = [parameter.kind for parameter in parameters]
+    if inspect.Parameter.VAR_POSITIONAL not in kinds[:2] and sum(kind in _BY_POSITION for kind in kinds) < 2:
+        raise TypeError(
+            f"{view_class.__name__}.mount{inspect.signature(view_class.mount)} does not take the request. "
+            "Write def mount(self, request, …)."
+        )
+    if inspect.Parameter.VAR_KEYWORD in kinds:
         return None
     by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    return frozenset(parameter.name for parameter in parameters if parameter.kind in by_name)
+    return frozenset(parameter.name for parameter in parameters[2:] if parameter.kind in by_name)
+
+
+_BY_POSITION = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)

@@ -9,6 +9,8 @@ uses it to mount a page anew whose old one is gone.
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import secrets
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -26,17 +28,20 @@ from django.core.signals import request_started
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.templatetags.static import static
-from django.urls import Resolver404, resolve, set_script_prefix
+from django.urls import get_script_prefix as current_script_prefix
+from django.urls import resolve, set_script_prefix
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from djust.conf import Config, config
-from djust.live.page import Page
+from djust.live.page import Page, failure_on_loop, refuse_awaitable
 from djust.live.registry import registry
 from djust.live.visitor import binding_of_request
-from djust.live.workers import workers
+from djust.live.workers import contained, mounters
 from djust.state.tickets import Ticket, make_ticket
 from djust.views import Answer, LiveView, mount_view
+
+logger = logging.getLogger("djust")
 
 Scope = dict[str, Any]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
@@ -59,18 +64,27 @@ _adoption: ContextVar[Adoption | None] = ContextVar("djust_adoption", default=No
 def respond(view: LiveView, request: HttpRequest) -> Answer:
     """The answer to a GET: mounts the view, and renders the page unless `mount` returned a response."""
     page = Page(view, request)
-    mounted = mount_view(view, request)
     if type(view).view_is_async:
-        return _respond_on_loop(page, mounted)
-    return _respond(page, mounted)
+        return _respond_on_loop(page, mount_view(view, request))
+    with contained:
+        mounted = mount_view(view, request)
+        refuse_awaitable(mounted, f"{type(view).__name__}.mount")
+        return _respond(page, mounted)
 
 
 async def _respond_on_loop(page: Page, mounting: Any) -> HttpResponseBase:
-    mounted = await mounting
+    task = asyncio.current_task()
     try:
-        return _respond(page, mounted)
-    except SynchronousOnlyOperation:
-        return await sync_to_async(_respond, thread_sensitive=True)(page, mounted)
+        mounted = await mounting
+        try:
+            return _respond(page, mounted)
+        except SynchronousOnlyOperation:
+            return await sync_to_async(_respond, thread_sensitive=True)(page, mounted)
+    except BaseException as error:
+        failure = failure_on_loop(error, task)
+        if failure is error:
+            raise
+        raise failure  # noqa: B904 — its cause is set
 
 
 def _respond(page: Page, mounted: Any) -> HttpResponseBase:
@@ -84,9 +98,26 @@ def _respond(page: Page, mounted: Any) -> HttpResponseBase:
     if page.request.method == "HEAD":
         return _uncached(HttpResponse())
     html = page.html()
-    ticket = make_ticket(Ticket(page.id, page.request.get_full_path(), binding_of_request(page.request)))
-    registry.park(page)
+    page.binding = binding_of_request(page.request)
+    ticket = make_ticket(Ticket(page.id, page.request.get_full_path(), page.binding))
+    if isinstance(page.request, ASGIRequest):
+        registry.park(page)
+    else:
+        _warn_of_wsgi()
     return _uncached(HttpResponse(_with_script(html, page.request, ticket)))
+
+
+_warned: set[str] = set()
+
+
+def _warn_of_wsgi() -> None:
+    if "wsgi" not in _warned:
+        _warned.add("wsgi")
+        logger.warning(
+            "A live page was served through WSGI (manage.py runserver, or a WSGI server), and WSGI has no sockets: "
+            "nothing answers its clicks. Serve the application of djust.asgi.get_asgi_application with an ASGI server, "
+            "for example: uvicorn project.asgi:application"
+        )
 
 
 def _uncached(response: HttpResponse) -> HttpResponse:
@@ -102,7 +133,7 @@ def _uncached(response: HttpResponse) -> HttpResponse:
 def script_tag(request: HttpRequest, ticket: str) -> SafeString:
     """The tag that starts the client on a page."""
     attributes = format_html('data-djust="{}"', ticket)
-    socket_path = config().socket_path
+    socket_path = current_script_prefix().rstrip("/") + config().socket_path
     if socket_path != Config().socket_path:
         attributes += format_html(' data-socket="{}"', socket_path)
     if settings.DEBUG:
@@ -127,6 +158,13 @@ def _with_script(html: str, request: HttpRequest, ticket: str) -> str:
 
 
 # Django's handler
+
+
+def path_below_prefix(scope: Scope) -> str:
+    """The path of a request or socket without the prefix that the whole site stands below."""
+    path: str = scope["path"]
+    prefix = get_script_prefix(scope).rstrip("/")
+    return path[len(prefix) :] if prefix and path.startswith(f"{prefix}/") else path
 
 
 @contextmanager
@@ -171,8 +209,8 @@ class Backstage:
         handler is a little longer.
         """
         try:
-            match = resolve(scope["path"].removeprefix(get_script_prefix(scope)))
-        except Resolver404:
+            match = resolve(path_below_prefix(scope))
+        except Exception:  # noqa: BLE001 — no such page, or a broken URL configuration: Django has an answer to both
             return False
         view_class = getattr(match.func, "view_class", None)
         return isinstance(view_class, type) and issubclass(view_class, LiveView) and not view_class.view_is_async
@@ -182,7 +220,7 @@ class Backstage:
         response = await self._in_thread(scope, None)
         await self._asynchronous.send_response(response, send)
         if response.streaming:
-            await workers.run(response.close)
+            await mounters.run(response.close)
 
     async def adopt(self, scope: Scope, adoption: Adoption) -> HttpResponseBase:
         """Make a GET for a socket; if it mounts a LiveView, `adoption.page` is its page."""
@@ -203,4 +241,4 @@ class Backstage:
             return refused
         if self._synchronous is None:
             self._synchronous = _SyncHandler()
-        return await workers.run(self._synchronous.answer, request, scope, adoption)
+        return await mounters.run(self._synchronous.answer, request, scope, adoption)

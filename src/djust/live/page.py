@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import inspect
 import json
 import logging
 import secrets
@@ -37,7 +38,7 @@ from djust.events import Handler, handlers_of, refusal
 from djust.exceptions import HandlerError, ParameterError, ProtocolError
 from djust.live.limits import Bucket
 from djust.live.visitor import Surroundings, renew_visitor, save_session, session_to_save
-from djust.live.workers import TurnThread, workers
+from djust.live.workers import TurnThread, contained, errands, workers
 from djust.render import wire
 from djust.render.values import Fragment, Values
 from djust.state.codec import check_state
@@ -62,8 +63,11 @@ class Peer(Protocol):
     async def send(self, text: str) -> None:
         """Send one frame; whether it arrives is not the page's concern."""
 
-    async def close(self, code: int) -> None:
-        """Close the connection."""
+    def close(self, code: int, text: str = "") -> None:
+        """Close the connection, soon; its browser is told `text` before."""
+
+    def close_from_thread(self, code: int, text: str = "") -> None:
+        """As `close`, in any thread."""
 
 
 # Messages
@@ -92,11 +96,15 @@ class Resync(NamedTuple):
 
 
 class Joining(NamedTuple):
-    """A connection takes the page. `version` is what its browser shows; None if it shows another page's values."""
+    """A connection takes the page. `version` is what its browser shows; None if it shows another page's values.
+
+    `document` is the id that the browser gave its document.
+    """
 
     peer: Peer
     version: int | None
     ticket: str = ""
+    document: str = ""
 
 
 Message = Event | Refused | Resync | Joining
@@ -104,8 +112,8 @@ Message = Event | Refused | Resync | Joining
 
 def message_of(frame: list[Any]) -> Event | Resync:
     """The message in a frame that a browser may send to its page."""
-    if frame[0] == wire.RESYNC and len(frame) <= 2:
-        return Resync(str(frame[-1])[:200])
+    if frame[0] == wire.RESYNC and len(frame) == 2:
+        return Resync(str(frame[1])[:200])
     if 2 <= len(frame) <= 4:
         members: list[Any] = [*frame, *({}, [])[len(frame) - 2 :]]
         ref, name, params, args = members
@@ -124,6 +132,7 @@ class Page:
         "__weakref__",
         "_bucket",
         "_compiled",
+        "_document",
         "_fixed",
         "_handlers",
         "_lane",
@@ -136,6 +145,7 @@ class Page:
         "_task",
         "_template",
         "_tracker",
+        "binding",
         "id",
         "last_ref",
         "peer",
@@ -150,6 +160,9 @@ class Page:
         self.request = request
         self.version = 0
         self.last_ref = 0
+        # Of the visitor for whom it was made, as in its ticket.
+        self.binding = ""
+        self._document = ""
         self.peer: Peer | None = None
         self._handlers = handlers_of(type(view))
         self._outbox: Outbox = []
@@ -211,11 +224,16 @@ class Page:
             text = await self.handle(message)
             if self.peer is not None:
                 await self.peer.send(text)
-        finally:
-            if self._mailbox:
-                self._next_turn()
-            else:
-                self._task = None
+        except Exception:
+            logger.exception("%s: a turn failed", type(self.view).__name__)
+        except BaseException:
+            # The server ends, and there are no more turns.
+            self._task = None
+            raise
+        if self._mailbox:
+            self._next_turn()
+        else:
+            self._task = None
 
     # Turns
 
@@ -233,6 +251,10 @@ class Page:
 
     def _join(self, joining: Joining) -> str:
         self.peer = joining.peer
+        if joining.document != self._document:
+            # Another document counts its events from 1.
+            self._document = joining.document
+            self.last_ref = 0
         extra = self._extra()
         if settings.DEBUG:
             extra[wire.EXTRA_DEBUG] = True
@@ -254,15 +276,17 @@ class Page:
         handler = self._handlers.get(event.name)
         if handler is None:
             return self._refuse(event, refusal(type(self.view), event.name))
+        task = asyncio.current_task()
         try:
             if handler.is_async:
                 return await self._turn_on_loop(event, handler)
             return await workers.run(self._turn_in_thread, event, handler)
         except ParameterError as error:
             return self._refuse(event, error)
-        except Exception as error:  # noqa: BLE001 — a template or get_context_data may raise whatever it likes
-            self._log(event, error)
-            return wire.encode([wire.ERROR, event.ref, *_told(error, NOT_RENDERED)])
+        except BaseException as error:  # noqa: BLE001 — a template or get_context_data may raise whatever it likes
+            failure = failure_on_loop(error, task)
+            self._log(event, failure)
+            return wire.encode([wire.ERROR, event.ref, *_told(failure, NOT_RENDERED)])
 
     def _turn_in_thread(self, event: Event, handler: Handler) -> str:
         if not self._surroundings.usual:
@@ -271,13 +295,18 @@ class Page:
         args, kwargs = handler.bind(event.args, event.params)
         reply, failure = None, None
         try:
-            reply = getattr(self.view, handler.name)(*args, **kwargs)
+            with contained:
+                reply = getattr(self.view, handler.name)(*args, **kwargs)
+                refuse_awaitable(reply, handler.title)
         except Exception as error:  # noqa: BLE001 — a handler may raise whatever it likes
-            failure = error
+            reply, failure = None, error
             self._log(event, error)
-        if session := session_to_save(self.request):
-            save_session(session)
-        return self._answer(event, reply, failure)
+        try:
+            return self._answer(event, reply, failure)
+        finally:
+            # After the template, which may write to the session as well.
+            if session := session_to_save(self.request):
+                save_session(session)
 
     async def _turn_on_loop(self, event: Event, handler: Handler) -> str:
         if not self._surroundings.usual:
@@ -288,16 +317,22 @@ class Page:
         if self._lane is None:
             self._lane = _Lane()
         self._lane.enter()
+        task = asyncio.current_task()
         try:
-            reply = await getattr(self.view, handler.name)(*args, **kwargs)
-        except Exception as error:  # noqa: BLE001 — a handler may raise whatever it likes
-            failure = error
-            self._log(event, error)
+            reply = getattr(self.view, handler.name)(*args, **kwargs)
+            if inspect.isawaitable(reply):
+                # A decorator around it may have answered without it.
+                reply = await reply
+        except BaseException as error:  # noqa: BLE001 — a handler may raise whatever it likes
+            failure = failure_on_loop(error, task)
+            self._log(event, failure)
         finally:
             self._lane.leave()
-        if session := session_to_save(self.request):
-            await workers.run(save_session, session)
-        return await self._answer_on_loop(event, reply, failure)
+        try:
+            return await self._answer_on_loop(event, reply, failure)
+        finally:
+            if session := session_to_save(self.request):
+                await errands.run(save_session, session)
 
     async def _answer_on_loop(self, event: Event, reply: object, failure: Exception | None) -> str:
         if type(self.view) not in _rendered_in_threads:
@@ -404,6 +439,36 @@ class _Lane:
 
     def leave(self) -> None:
         self._thread.end()
+
+
+def failure_on_loop(error: BaseException, task: asyncio.Task[Any] | None) -> Exception:
+    """What user code raised in `task`, as an exception; where the task itself has to end, `error` is raised again.
+
+    A handler that awaits a cancelled task has failed, while one whose own task is cancelled ends with the server. A
+    coroutine that is thrown away gets GeneratorExit when its task does not run.
+    """
+    if isinstance(error, Exception):
+        return error
+    if task is None or asyncio._get_running_loop() is None or asyncio.current_task() is not task or task.cancelling():
+        raise error
+    try:
+        with contained:
+            raise error
+    except RuntimeError as failure:
+        return failure
+    raise AssertionError("whatever is raised is contained")
+
+
+def refuse_awaitable(reply: object, title: str) -> None:
+    """Refuse a coroutine that the synchronous call of `title` has returned, and close it."""
+    if reply is None or not inspect.isawaitable(reply):
+        return
+    if inspect.iscoroutine(reply):
+        reply.close()
+    raise TypeError(
+        f"{title} returned {type(reply).__name__}, which nobody awaits: it is an async def below a decorator whose "
+        "wrapper is a def. Make the wrapper async def, or put @event_handler innermost, next to the method."
+    )
 
 
 def _told(error: Exception, text: str) -> tuple[str, str]:

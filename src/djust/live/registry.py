@@ -14,6 +14,9 @@ import asyncio
 import threading
 import time
 from dataclasses import dataclass
+from typing import NamedTuple
+
+from django.http import HttpRequest
 
 from djust.conf import config
 from djust.live.page import Page, Peer
@@ -27,13 +30,19 @@ class _Waiting:
     end: float
 
 
+class _Attached(NamedTuple):
+    page: Page
+    peer: Peer
+    document: str
+
+
 class Registry:
     """Where pages are found by their id."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._waiting: dict[str, _Waiting] = {}
-        self._attached: dict[str, tuple[Page, Peer]] = {}
+        self._attached: dict[str, _Attached] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -44,36 +53,47 @@ class Registry:
         """Keep a page that was just sent, until its browser joins."""
         self._keep(page, config().park_seconds)
 
-    def attach(self, page: Page, peer: Peer) -> None:
+    def attach(self, page: Page, peer: Peer, document: str) -> None:
         """Keep a page that has come into being for a connection."""
         with self._lock:
-            self._attached[page.id] = page, peer
+            self._attached[page.id] = _Attached(page, peer, document)
 
-    def claim(self, page_id: str, peer: Peer, version: int) -> tuple[Page | None, Peer | None]:
+    def claim(self, page_id: str, peer: Peer, document: str) -> tuple[Page | None, Peer | None]:
         """Attach the page to `peer`. Gives the page, or None, and the connection from which it was taken, or None.
 
-        A page that is attached already is given up only to a browser that has applied changes of it: that is the same
-        document, whose old connection is dead but was not yet found to be. A second tab made from the same HTML has
-        seen none, and gets a page of its own.
+        A page that is attached already is given up only to the same document, whose old connection is dead but was not
+        yet found to be. A second tab made from the same HTML is another document, and gets a page of its own.
         """
         with self._lock:
             waiting = self._waiting.pop(page_id, None)
             if waiting is not None and waiting.end > time.monotonic():
-                self._attached[page_id] = waiting.page, peer
+                self._attached[page_id] = _Attached(waiting.page, peer, document)
                 return waiting.page, None
-            page, holder = self._attached.get(page_id, (None, None))
-            if page is None or not 0 < version <= page.version:
+            attached = self._attached.get(page_id)
+            if attached is None or not document or attached.document != document:
                 return None, None
-            self._attached[page_id] = page, peer
-            return page, holder
+            self._attached[page_id] = _Attached(attached.page, peer, document)
+            return attached.page, attached.peer
 
     def release(self, page: Page, peer: Peer) -> None:
         """The connection `peer` is gone: keep the page for a while, unless another connection has it."""
         with self._lock:
-            if self._attached.get(page.id, (None, None))[1] is not peer:
+            attached = self._attached.get(page.id)
+            if attached is None or attached.peer is not peer:
                 return
             del self._attached[page.id]
         self._keep(page, config().detach_seconds)
+
+    def drop(self, binding: str, spared: HttpRequest) -> list[Peer]:
+        """Forget the pages of a visitor, without that of the request `spared`; the connections that held them."""
+        with self._lock:
+            for waiting in [waiting for waiting in self._waiting.values() if waiting.page.binding == binding]:
+                del self._waiting[waiting.page.id]
+            held = [one for one in self._attached.values() if one.page.binding == binding]
+            held = [one for one in held if one.page.request is not spared]
+            for one in held:
+                del self._attached[one.page.id]
+            return [one.peer for one in held]
 
     def clear(self) -> None:
         """Forget all pages."""

@@ -93,7 +93,7 @@ def session_to_save(request: HttpRequest) -> SessionBase | None:
 
 
 def save_session(session: SessionBase) -> None:
-    """Save what a turn wrote into the session."""
+    """Save what a turn wrote into the session. The turn has happened, so a failure is logged and not raised."""
     if session.session_key is None or isinstance(session, signed_cookies.SessionStore):
         logger.warning(
             "A handler wrote to a session that the browser has no cookie for, because it has ended or never began. "
@@ -104,6 +104,8 @@ def save_session(session: SessionBase) -> None:
         session.save()
     except UpdateError:
         logger.warning("A handler wrote to a session that was deleted meanwhile, by logging out perhaps.")
+    except Exception:
+        logger.exception("A session could not be saved")
 
 
 # Bindings of tickets
@@ -114,7 +116,9 @@ def binding_of_request(request: HttpRequest) -> str:
     session = vars(request).get("session")
     if session is None or session.session_key is None:
         return ""
-    return binding(_key(session), session.get(auth.SESSION_KEY, ""))
+    # Reading loads the session, and only then is the key of one that has ended gone.
+    user_id = session.get(auth.SESSION_KEY, "")
+    return binding(_key(session), user_id)
 
 
 class Visitor(NamedTuple):

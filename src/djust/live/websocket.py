@@ -16,14 +16,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from io import BytesIO
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from django.conf import settings
+from django.contrib.auth.signals import user_logged_out
 from django.core.exceptions import DisallowedHost
 from django.core.handlers.asgi import ASGIRequest
+from django.dispatch import receiver
 from django.http import HttpRequest
 from django.utils.http import is_same_domain
 
@@ -31,10 +33,10 @@ from djust.conf import config
 from djust.exceptions import ProtocolError, TicketError
 from djust.live.http import Adoption, Backstage, Scope, Send
 from djust.live.limits import Bucket, is_too_big
-from djust.live.page import Event, Joining, Page, message_of
+from djust.live.page import Event, Joining, Message, Page, message_of
 from djust.live.registry import registry
-from djust.live.visitor import ANONYMOUS, Visitor, visitor_of
-from djust.live.workers import workers
+from djust.live.visitor import ANONYMOUS, Visitor, binding_of_request, visitor_of
+from djust.live.workers import errands
 from djust.render import wire
 from djust.state.tickets import Ticket, load_ticket, make_ticket, same_visitor
 
@@ -46,6 +48,10 @@ Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 NORMAL = 1000
 FAILED = 1011
 RESTARTING = 1012
+
+# A browser that takes nothing for so long is gone.
+SEND_SECONDS = 30.0
+_CLOSE_SECONDS = 5.0
 
 _PONG = wire.encode([wire.PONG])
 
@@ -68,7 +74,11 @@ class Sockets:
 
     async def close(self) -> None:
         """Close all connections, because the server ends."""
-        await asyncio.gather(*[connection.close(RESTARTING) for connection in self._open])
+        for connection in self._open:
+            connection.close(RESTARTING)
+        if self._open:
+            waiting = [asyncio.create_task(connection.ended.wait()) for connection in self._open]
+            await asyncio.wait(waiting, timeout=_CLOSE_SECONDS)
 
 
 class _Closing(Exception):  # noqa: N818 — not an error of ours: the reason why a socket is closed
@@ -81,37 +91,63 @@ class _Closing(Exception):  # noqa: N818 — not an error of ours: the reason wh
 
 
 class Connection:
-    """One socket."""
+    """One socket.
+
+    Whoever closes it does not wait for it: `close` ends what the socket is doing, be it that its browser does not read
+    any more, and its own task says good-bye.
+    """
 
     def __init__(self, backstage: Backstage, scope: Scope, receive: Receive, send: Send) -> None:
+        self.ended = asyncio.Event()
         self._backstage = backstage
         self._scope = scope
         self._receive = receive
         self._send = send
+        self._loop = asyncio.get_running_loop()
+        self._life: asyncio.Timeout | None = None
         self._cookies: dict[str, str] = {}
         self._page: Page | None = None
         self._joining: asyncio.Task[None] | None = None
+        # What arrives before the page is here.
+        self._early: list[Message] = []
+        # Sends that have not come to an end at once.
+        self._sends: set[asyncio.Timeout] = set()
         # Frames that are no events have no answer to refuse them with.
         self._others = Bucket(config().events_per_second)
         self._is_closed = False
+        self._farewell: tuple[int, str] | None = None
 
     async def run(self) -> None:
         """Serve the socket until it is closed."""
         await self._receive()  # websocket.connect
         request = ASGIRequest(_request_scope(self._scope), BytesIO())
-        if not is_allowed(request):
-            # Before the handshake: the server answers 403.
-            await self.close(wire.CLOSE_REFUSED)
-            return
-        self._cookies = request.COOKIES
-        await self._send({"type": "websocket.accept"})
         try:
-            await self._serve()
+            if is_allowed(request):
+                self._cookies = request.COOKIES
+                await self._send({"type": "websocket.accept"})
+                await self._live()
+            else:
+                # Before the handshake: the server answers 403.
+                origin = request.META.get("HTTP_ORIGIN")
+                self._end(wire.CLOSE_REFUSED, refused=f"its origin {origin!r:.200} is not allowed here")
+            await self._say_good_bye()
+        finally:
+            self._leave()
+            self.ended.set()
+
+    async def _live(self) -> None:
+        try:
+            async with asyncio.timeout(None) as self._life:
+                if not self._is_closed:
+                    await self._serve()
+        except TimeoutError:
+            # The life of this socket has ended by `close`.
+            if not self._is_closed:
+                raise
         except ProtocolError as error:
-            logger.info("%s", error)
-            await self.close(wire.CLOSE_BAD_FRAME, str(error))
+            self._end(wire.CLOSE_BAD_FRAME, str(error), refused=str(error))
         except _Closing as closing:
-            await self.close(closing.code, closing.text)
+            self._end(closing.code, closing.text, refused=closing.text)
         finally:
             self._leave()
 
@@ -119,21 +155,67 @@ class Connection:
         """Send one frame, if the socket is still there."""
         if not self._is_closed:
             try:
-                await self._send({"type": "websocket.send", "text": text})
+                await self._transmit({"type": "websocket.send", "text": text})
             except Exception:  # noqa: BLE001 — servers differ in what they raise for a socket that is gone
-                self._is_closed = True
+                self.close(FAILED)
 
-    async def close(self, code: int, text: str = "") -> None:
-        """Close the socket; the browser is told `text` before."""
-        if self._is_closed:
+    async def _transmit(self, message: Mapping[str, Any]) -> None:
+        """Send; gives up where that takes too long, or when the socket is closed meanwhile."""
+        sending = self._send(message).__await__()
+        try:
+            first = next(sending)
+        except StopIteration:
+            # The usual case, and only the other one needs a clock.
             return
-        if text:
-            await self.send(wire.encode([wire.ERROR, 0, text]))
+        async with asyncio.timeout(SEND_SECONDS) as clock:
+            self._sends.add(clock)
+            try:
+                await _Begun(sending, first)
+            finally:
+                self._sends.discard(clock)
+
+    def close(self, code: int, text: str = "") -> None:
+        """Close the socket, soon; the browser is told `text` before."""
+        self._stop(code, text)
+
+    def close_from_thread(self, code: int, text: str = "") -> None:
+        """As `close`, in any thread."""
+        self._loop.call_soon_threadsafe(self.close, code, text)
+
+    def _end(self, code: int, text: str = "", refused: str = "") -> None:
+        if refused:
+            path = self._scope["path"] if self._page is None else self._page.request.path
+            logger.warning("A socket was closed with code %d at %r: %s", code, path, refused)
         self._is_closed = True
-        await self._send({"type": "websocket.close", "code": code})
+        self._farewell = code, text
+        self._stop_sending()
+
+    def _stop(self, code: int, text: str = "", refused: str = "") -> None:
+        if not self._is_closed:
+            self._end(code, text, refused)
+            if self._life is not None:
+                self._life.reschedule(0)
+
+    def _stop_sending(self) -> None:
+        for clock in self._sends:
+            if not clock.expired():
+                clock.reschedule(0)
+        self._sends.clear()
+
+    async def _say_good_bye(self) -> None:
+        if self._farewell is None:
+            return
+        code, text = self._farewell
+        try:
+            if text:
+                await self._transmit({"type": "websocket.send", "text": wire.encode([wire.ERROR, 0, text])})
+            await self._transmit({"type": "websocket.close", "code": code})
+        except Exception:  # noqa: BLE001, S110 — the socket may be gone, which is all that was wanted
+            pass
 
     def _leave(self) -> None:
         self._is_closed = True
+        self._stop_sending()
         if self._joining is not None:
             self._joining.cancel()
         if self._page is not None:
@@ -155,6 +237,8 @@ class Connection:
             raise _Closing(wire.CLOSE_NOT_JOINED, "The first frame must be a join.")
         self._joining = asyncio.create_task(self._join(frame))
         while (frame := await self._next_frame()) is not None:
+            if self._is_closed:
+                return
             if frame[0] == wire.PING:
                 await self._answer_ping()
             else:
@@ -181,16 +265,16 @@ class Connection:
         message = message_of(frame)
         if type(message) is not Event:
             self._count_other()
-        if self._page is None and self._joining is not None:
-            # An event right behind the join: the page may still have to be mounted.
-            await asyncio.wait([self._joining])
-        if self._page is None:
-            return
-        if type(message) is Event and self._page.is_full:
+        page = self._page
+        is_full = len(self._early) >= config().max_waiting if page is None else page.is_full
+        if type(message) is Event and is_full:
             text = "Too many events wait for their turn; this one was left out."
             await self.send(wire.encode([wire.ERROR, message.ref, text]))
+        elif page is None:
+            # Right behind the join: the page may still have to be mounted.
+            self._early.append(message)
         else:
-            self._page.post(message)
+            page.post(message)
 
     def _count_other(self) -> None:
         if not self._others.take():
@@ -200,34 +284,40 @@ class Connection:
 
     async def _join(self, frame: list[Any]) -> None:
         try:
-            ticket, version = _join_members(frame)
+            ticket, version, document = _join_members(frame)
             visitor = await self._visitor(ticket)
-            page, holder = registry.claim(ticket.page_id, self, version)
+            page, holder = registry.claim(ticket.page_id, self, document)
             if page is None:
-                await self._mount_anew(ticket, visitor)
+                await self._mount_anew(ticket, visitor, document)
             else:
-                self._page = page
-                page.post(Joining(self, version))
+                self._take(page, Joining(self, version, document=document))
             if holder is not None:
-                await holder.close(NORMAL)
+                holder.close(NORMAL)
         except TicketError as error:
             if error.expired:
                 await self._go(error.url)
             else:
-                await self.close(wire.CLOSE_REFUSED, str(error))
+                self._stop(wire.CLOSE_REFUSED, str(error), refused=str(error))
         except ProtocolError as error:
-            await self.close(wire.CLOSE_BAD_FRAME, str(error))
+            self._stop(wire.CLOSE_BAD_FRAME, str(error), refused=str(error))
         except _Closing as closing:
-            await self.close(closing.code, closing.text)
+            self._stop(closing.code, closing.text, refused=closing.text)
         except Exception:
             logger.exception("A page could not be joined")
-            await self.close(FAILED, "The page could not be opened. Something went wrong.")
+            self.close(FAILED, "The page could not be opened. Something went wrong.")
+
+    def _take(self, page: Page, joining: Joining) -> None:
+        self._page = page
+        page.post(joining)
+        for message in self._early:
+            page.post(message)
+        self._early.clear()
 
     async def _visitor(self, ticket: Ticket) -> Visitor:
         """Whose socket this is; refuses a visitor for whom the ticket was not made."""
         visitor = ANONYMOUS
         if ticket.binding or settings.SESSION_COOKIE_NAME in self._cookies:
-            visitor = await workers.run(visitor_of, self._cookies)
+            visitor = await errands.run(visitor_of, self._cookies)
         if same_visitor(ticket.binding, visitor.binding):
             return visitor
         if not ticket.binding and visitor.is_anonymous:
@@ -235,14 +325,15 @@ class Connection:
             return visitor
         raise _Closing(wire.CLOSE_REFUSED, "This page was opened in another session or by another user.")
 
-    async def _mount_anew(self, ticket: Ticket, visitor: Visitor) -> None:
+    async def _mount_anew(self, ticket: Ticket, visitor: Visitor, document: str) -> None:
         adoption = Adoption()
         response = await self._backstage.adopt(_request_scope(self._scope, ticket.url), adoption)
         page = adoption.page
         if page is not None:
-            self._page = page
-            registry.attach(page, self)
-            page.post(Joining(self, None, make_ticket(Ticket(page.id, ticket.url, visitor.binding))))
+            page.binding = visitor.binding
+            registry.attach(page, self, document)
+            new = make_ticket(Ticket(page.id, ticket.url, visitor.binding))
+            self._take(page, Joining(self, None, new, document))
         elif response.status_code < 400:
             # A redirect, to a login page perhaps, or a view that is not live any more.
             await self._go(response.headers.get("Location", ticket.url))
@@ -252,14 +343,38 @@ class Connection:
 
     async def _go(self, url: str) -> None:
         await self.send(wire.encode([wire.GO, url]))
-        await self.close(NORMAL)
+        self.close(NORMAL)
 
 
-def _join_members(frame: list[Any]) -> tuple[Ticket, int]:
-    ticket, version = ([*frame[1:3], None, None])[:2]
-    if type(version) is not int or version < 0:
-        raise ProtocolError('Malformed frame: expected ["join", "ticket", version, "url"].')
-    return load_ticket(ticket, config().ticket_seconds), version
+class _Begun:
+    """Awaits the rest of a coroutine that was begun by hand and now waits for `first`."""
+
+    __slots__ = ("_first", "_rest")
+
+    def __init__(self, rest: Generator[Any, None, Any], first: Any) -> None:
+        self._rest = rest
+        self._first = first
+
+    def __await__(self) -> Generator[Any, None, None]:
+        waiting = self._first
+        while True:
+            try:
+                try:
+                    yield waiting
+                except BaseException as error:  # noqa: BLE001 — it belongs to the coroutine
+                    waiting = self._rest.throw(error)
+                else:
+                    waiting = next(self._rest)
+            except StopIteration:
+                return
+
+
+def _join_members(frame: list[Any]) -> tuple[Ticket, int, str]:
+    members: list[Any] = [*frame[1:5], *(None, None, "", "")[len(frame) - 1 :]]
+    ticket, version, _, document = members
+    if type(version) is not int or version < 0 or type(document) is not str or len(document) > 64:
+        raise ProtocolError('Malformed frame: expected ["join", "ticket", version, "url", "document"].')
+    return load_ticket(ticket, config().ticket_seconds), version, document
 
 
 def _request_scope(scope: Scope, url: str = "") -> Scope:
@@ -281,6 +396,22 @@ def _request_scope(scope: Scope, url: str = "") -> Scope:
         "server": scope.get("server"),
         "extensions": {},
     }
+
+
+# Logging out
+
+
+@receiver(user_logged_out, dispatch_uid="djust")
+def _end_session(sender: object, request: HttpRequest | None = None, **kwargs: Any) -> None:
+    """Close the sockets of a session when its user logs out, and forget its pages.
+
+    The page whose own handler does so is spared, so that its answer arrives. Cookie-based sessions have no key: all
+    pages of the user are closed.
+    """
+    binding = binding_of_request(request) if request is not None else ""
+    if request is not None and binding:
+        for peer in registry.drop(binding, request):
+            peer.close_from_thread(wire.CLOSE_REFUSED, "You have logged out.")
 
 
 # Origins

@@ -1,11 +1,17 @@
 """The threads in which synchronous code of views runs, so that no view delays the event loop or another view.
 
-`workers` is the pool of this process: at most `LIVEVIEW_CONFIG["threads"]` threads, started when they are needed. A
-thread keeps its database connections from one job to the next, as a thread of a WSGI server does, and they get the care
-that Django gives them around a request.
+Each kind of work has a pool of its own, so that none waits for another one:
+
+    workers    turns of pages             at most LIVEVIEW_CONFIG["threads"] threads
+    mounters   GETs                       as many
+    lanes      asynchronous handlers      four times as many, because one that waits for a service keeps its thread
+    errands    our own short jobs         a few
+
+Threads are started when they are needed. A thread keeps its database connections from one job to the next, as a thread
+of a WSGI server does, and they get the care that Django gives them around a request.
 
 `TurnThread` serves asynchronous handlers: everything they send to a thread by `sync_to_async`, such as Django's `aget`
-and `asave`, runs in one thread of the pool for the length of a turn. Without it, asgiref would send the calls of all
+and `asave`, runs in one thread of `lanes` for the length of a turn. Without it, asgiref would send the calls of all
 pages to a single thread.
 """
 
@@ -20,6 +26,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from queue import SimpleQueue
+from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
 from django.conf import settings
@@ -34,6 +41,22 @@ T = TypeVar("T")
 Job = Callable[[], None]
 
 _STOP_SECONDS = 5.0
+_ERRAND_THREADS = 8
+
+
+class _Containment:
+    """`with contained:` what would end the thread or the event loop becomes an ordinary exception of user code."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None and not isinstance(error, Exception):
+            raise RuntimeError(f"{type(error).__name__} was raised, which is not an error but an exit.") from error
+
+
+contained = _Containment()
 
 
 class Workers:
@@ -43,7 +66,9 @@ class Workers:
     there and back.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "turn", limit: Callable[[], int] = lambda: config().threads) -> None:
+        self._name = name
+        self._limit = limit
         self._reset()
 
     def _reset(self) -> None:
@@ -57,8 +82,9 @@ class Workers:
         with self._lock:
             if self._idle:
                 self._idle -= 1
-            elif len(self._threads) < config().threads:
-                thread = threading.Thread(target=self._work, name=f"djust-{len(self._threads) + 1}", daemon=True)
+            elif len(self._threads) < self._limit():
+                name = f"djust-{self._name}-{len(self._threads) + 1}"
+                thread = threading.Thread(target=self._work, name=name, daemon=True)
                 thread.start()
                 self._threads.append(thread)
         self._jobs.put(job)
@@ -66,13 +92,14 @@ class Workers:
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The result of the call, made in a thread."""
         loop = asyncio.get_running_loop()
-        done: asyncio.Future[tuple[T, None] | tuple[None, BaseException]] = loop.create_future()
+        done: asyncio.Future[tuple[T, None] | tuple[None, Exception]] = loop.create_future()
 
         def job() -> None:
-            outcome: tuple[T, None] | tuple[None, BaseException]
+            outcome: tuple[T, None] | tuple[None, Exception]
             try:
-                outcome = function(*args, **kwargs), None
-            except BaseException as error:  # noqa: BLE001 — raised again where the call was made
+                with contained:
+                    outcome = function(*args, **kwargs), None
+            except Exception as error:  # noqa: BLE001 — raised again where the call was made
                 outcome = None, error
             try:
                 loop.call_soon_threadsafe(_settle, done, outcome)
@@ -88,13 +115,15 @@ class Workers:
 
     def stop(self) -> None:
         """Let running jobs end, for some seconds; threads start again when there is a new job."""
+        _join(self.dismiss())
+
+    def dismiss(self) -> list[threading.Thread]:
+        """Let the threads end after their jobs; gives them."""
         threads, jobs = self._threads, self._jobs
         self._reset()
         for _ in threads:
             jobs.put(None)
-        end = time.monotonic() + _STOP_SECONDS
-        for thread in threads:
-            thread.join(max(0.0, end - time.monotonic()))
+        return threads
 
     def _work(self) -> None:
         jobs, lock = self._jobs, self._lock
@@ -133,10 +162,28 @@ def _settle(done: asyncio.Future[T], outcome: T) -> None:
         done.set_result(outcome)
 
 
+def _join(threads: list[threading.Thread]) -> None:
+    end = time.monotonic() + _STOP_SECONDS
+    for thread in threads:
+        thread.join(max(0.0, end - time.monotonic()))
+
+
 workers = Workers()
-atexit.register(workers.stop)
-# Threads do not survive a fork.
-os.register_at_fork(after_in_child=workers._reset)
+mounters = Workers("get")
+lanes = Workers("async", lambda: config().threads * 4)
+errands = Workers("errand", lambda: _ERRAND_THREADS)
+_pools = (workers, mounters, lanes, errands)
+
+
+def stop_threads() -> None:
+    """Let the running jobs of all pools end, for some seconds."""
+    _join([thread for pool in _pools for thread in pool.dismiss()])
+
+
+atexit.register(stop_threads)
+for _pool in _pools:
+    # Threads do not survive a fork.
+    os.register_at_fork(after_in_child=_pool._reset)
 
 
 def tidy_connections() -> bool:
@@ -149,7 +196,7 @@ def tidy_connections() -> bool:
 
 
 class TurnThread(Executor):
-    """The thread of the thread-sensitive calls of one page: taken from the pool by the first one of a turn."""
+    """The thread of the thread-sensitive calls of one page: taken from `lanes` by the first one of a turn."""
 
     def __init__(self) -> None:
         self._queue: SimpleQueue[Job | None] | None = None
@@ -160,7 +207,7 @@ class TurnThread(Executor):
         self._in_turn = True
 
     def end(self) -> None:
-        """The turn is over; the thread goes back to the pool."""
+        """The turn is over; the thread goes back to its pool."""
         self._in_turn = False
         if self._queue is not None:
             self._queue.put(None)
@@ -172,7 +219,7 @@ class TurnThread(Executor):
         queue = self._queue
         if queue is None:
             queue = SimpleQueue()
-            workers.submit(lambda: _serve(queue))
+            lanes.submit(lambda: _serve(queue))
             if self._in_turn:
                 self._queue = queue
         queue.put(lambda: _fulfil(future, fn, args, kwargs))

@@ -13,11 +13,15 @@ skeleton once:
 from __future__ import annotations
 
 import json
+import logging
+import math
 from typing import Any, Final
 
 from djust.exceptions import ProtocolError
 from djust.render.diff import changes, creation
 from djust.render.values import Fragment, Values
+
+logger = logging.getLogger("djust")
 
 # Frames
 JOIN: Final = "join"
@@ -52,7 +56,23 @@ def encode(frame: list[Any]) -> str:
     """`frame` as compact JSON; empty members at its end are left out."""
     while len(frame) > 2 and not frame[-1]:
         frame.pop()
-    return _encode(frame)
+    text = _encode(frame)
+    return text if text.isascii() else _without_lone_surrogates(text)
+
+
+def _without_lone_surrogates(text: str) -> str:
+    """`text` as UTF-8 can hold it. Half a character in a view's state must not cost the page its socket."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        if not _reported:
+            _reported.append(True)
+            logger.error("A page shows what is not Unicode text: %s. Replacement characters are sent.", error)  # noqa: TRY400
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+_reported: list[bool] = []
 
 
 def answer(ref: int, version: int, diff: list[Any], fragments: list[Any], extra: dict[str, Any]) -> str:
@@ -63,7 +83,7 @@ def answer(ref: int, version: int, diff: list[Any], fragments: list[Any], extra:
 def decode(text: str) -> list[Any]:
     """The frame in `text`; raises `ProtocolError` for anything that is not a JSON array a browser may send."""
     try:
-        frame = json.loads(text, parse_constant=_refuse_constant)
+        frame = _decoder.decode(text)
     except (ValueError, RecursionError) as error:
         raise ProtocolError(f"Malformed frame: expected a JSON array, got {text[:40]!r} ({error}).") from error
     if type(frame) is not list or not frame:
@@ -75,6 +95,16 @@ def decode(text: str) -> list[Any]:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"{text[:40]} is too large")
+    return value
+
+
+_decoder = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
 
 
 def _refuse_lone_surrogates(frame: list[Any]) -> None:
