@@ -233,7 +233,9 @@ def test_the_longest_increasing_subsequence_is_increasing_and_longest(seed: int)
     assert len(found) == max(lengths)
 
 
-@pytest.mark.parametrize("text", ["", "{", "null", "{}", "[]", '"x"', "3", "[" * 100_000, "[NaN]", "[1e999, -Infinity]", '["\\ud800"]'])
+@pytest.mark.parametrize(
+    "text", ["", "{", "null", "{}", "[]", '"x"', "3", "[" * 100_000, "[NaN]", "[1e999, -Infinity]", '["\\ud800"]']
+)
 def test_what_is_not_a_frame_is_refused(text: str) -> None:
     with pytest.raises(ProtocolError):
         decode(text)
