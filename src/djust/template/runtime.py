@@ -27,14 +27,14 @@ from django.template.context import BaseContext, ContextDict
 from django.template.loader_tags import BLOCK_CONTEXT_KEY, BlockContext, BlockNode
 from django.templatetags.cache import CacheNode
 from django.templatetags.static import StaticNode
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils import timezone, translation
 from django.utils.formats import localize
 from django.utils.html import conditional_escape, strip_spaces_between_tags
 from django.utils.safestring import SafeData, SafeString, mark_safe
 from django.utils.translation import trans_real
 
-from djust.render.values import Fragment, Html, escaped, source
+from djust.render.values import Html, escaped, source
 from djust.template.markup import UnbalancedError, reach
 from djust.template.parts import Capture, Chain, IfChanged, Opaque, SimpleTag, Text
 
@@ -124,24 +124,25 @@ def looked_up(context: Context, bits: tuple[str, ...], missing: str | None, sile
     try:
         value = name(context, bits[0])
         return _follow(context, value, bits[1:]) if len(bits) > 1 else value
-    except VariableDoesNotExist:
-        return missing
-    except Exception as error:
-        if not getattr(error, "silent_variable_failure", False):
-            raise
-        return silenced
+    except Exception as error:  # noqa: BLE001 - raised again unless it stands for a value
+        return _shown_instead(error, missing, silenced)
 
 
 def followed(context: Context, value: Any, bits: tuple[str, ...], missing: str | None, silenced: str) -> Any:
     """As `looked_up`, from a value that is known."""
     try:
         return _follow(context, value if type(value) in PLAIN else called(context, value), bits)
-    except VariableDoesNotExist:
+    except Exception as error:  # noqa: BLE001 - raised again unless it stands for a value
+        return _shown_instead(error, missing, silenced)
+
+
+def _shown_instead(error: Exception, missing: str | None, silenced: str) -> str | None:
+    """What a variable shows whose lookup raised `error`; any other error is raised again."""
+    if isinstance(error, VariableDoesNotExist):
         return missing
-    except Exception as error:
-        if not getattr(error, "silent_variable_failure", False):
-            raise
+    if getattr(error, "silent_variable_failure", False):
         return silenced
+    raise error
 
 
 def _follow(context: Context, value: Any, bits: tuple[str, ...]) -> Any:
@@ -445,6 +446,4 @@ NAMES: dict[str, Any] = {
     "SafeData": SafeData,
     "SafeString": SafeString,
     "VariableDoesNotExist": VariableDoesNotExist,
-    "Fragment": Fragment,
-    "NoReverseMatch": NoReverseMatch,
 }
