@@ -23,7 +23,7 @@ from django.core import checks
 from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.template import Context, Library, TemplateDoesNotExist, engines, loader
+from django.template import Context, Library, Node, NodeList, TemplateDoesNotExist, engines, loader
 from django.template.autoreload import reset_loaders
 from django.template.base import Template
 from django.test import Client, RequestFactory, SimpleTestCase, override_settings
@@ -248,6 +248,114 @@ def test_forms_are_rendered_by_it(folder: Path, compiled: list[str]) -> None:
     assert "django/forms/widgets/select.html" in compiled
 
 
+@pytest.mark.usefixtures("mode")
+def test_the_form_renderer_renders_what_djangos_renders(compiled: list[str]) -> None:
+    class Form(forms.Form):
+        name = forms.CharField(help_text="<b>yours</b>")
+        kinds = forms.MultipleChoiceField(
+            choices=[("a", "A"), ("B", [("b", "<b>")])], widget=forms.CheckboxSelectMultiple
+        )
+
+    html = []
+    for renderer in ("django.forms.renderers.DjangoTemplates", "djust.template.backend.FormRenderer"):
+        with override_settings(FORM_RENDERER=renderer):
+            html += [str(Form()), Form({"kinds": "b"}).as_table()]
+    assert html[:2] == html[2:]
+    assert {"django/forms/div.html", "django/forms/widgets/checkbox_select.html"} <= set(compiled)
+
+
+# Includes
+
+
+class Passing:
+    """A template that is not Django's: what it is given is what it shows."""
+
+    def render(self, context: Context) -> str:
+        return f"<{context['n']}, {context.get('x')}, {len(context.dicts)}>"
+
+
+@register.simple_tag(takes_context=True)
+def depth(context: Context) -> str:
+    state = context.render_context
+    return f"{len(context.dicts)} {len(state.dicts)} {state.template.name} {context.template.name}"  # type: ignore[union-attr]
+
+
+class Attempt(Node):
+    """Shows what is inside, or the error and how deep the context is after it."""
+
+    def __init__(self, nodelist: NodeList) -> None:
+        self.nodelist = nodelist
+
+    def render(self, context: Context) -> str:
+        try:
+            return self.nodelist.render(context)
+        except (ZeroDivisionError, TemplateDoesNotExist) as error:
+            return f"{error!r} {depth(context)} {context.get('x')}"
+
+
+@register.tag
+def attempt(parser: Any, token: Any) -> Attempt:
+    nodelist = parser.parse(("endattempt",))
+    parser.delete_first_token()
+    return Attempt(nodelist)
+
+
+INCLUDED = {
+    "leaf.html": "{{ n }}-{{ x }}-{{ y }} {% depth %} {% cycle 'a' 'b' %}{% ifchanged %}{{ n }}{% endifchanged %}",
+    "tree.html": "<li>{{ t.n }} {% depth %}{% for t in t.of %}{% include 'tree.html' with n=t.n %}{% endfor %}</li>",
+    "broken.html": "{% with x=1 %}{% for n in ns %}{% fail %}{% endfor %}{% endwith %}",
+    "sub/near.html": "{% for name in near %}{% include name %}{% endfor %}",
+    "sub/leaf.html": "near {{ x }}",
+    "set.html": "{% cycle 'p' 'q' as x silent %}{{ x }}",
+}
+INCLUDES = [
+    "{% for n in ns %}{% include name %}{% endfor %}",
+    "{% for n in ns %}{% include name with x=n y=x %}{% endfor %}{{ x }}",
+    "{% for n in ns %}{% include name with x=n only %}{% endfor %}{% depth %}",
+    "{% for n in ns %}{% include names with x=forloop.counter %}{% endfor %}",
+    "{% for n in ns %}{% include object with x=n %}{% endfor %}",
+    "{% for n in ns %}{% include other with x=n %}{% include other with n=n only %}{% endfor %}",
+    "{% for n in ns %}{% include string %}{% endfor %}",
+    "{% for n in ns %}{% include backend %}{% endfor %}",
+    "{% for t in ts %}{% include 'tree.html' %}{% endfor %}{% depth %}",
+    "{% for n in ns %}{% attempt %}{% include broken with x=n %}{% endattempt %}{% endfor %}{{ x }}{% depth %}",
+    "{% attempt %}{% include nothing %}{% endattempt %}",
+    "{% attempt %}{% include missing with x=nope.nope %}{% endattempt %}",
+    "{% include 'sub/near.html' %}",
+    "{% for n in ns %}{% include set %}{{ x }}{% endfor %}",
+    "{% include name|default:'leaf.html' with x=x|default:3|add:1 %}{% include missing|default_if_none:name %}",
+]
+
+
+def tree(levels: int) -> list[dict[str, Any]]:
+    return [{"n": n, "of": tree(levels - 1)} for n in range(2)] if levels else []
+
+
+@pytest.mark.usefixtures("mode")
+@pytest.mark.parametrize("options", [{}, {"debug": True}, {"loaders": ["django.template.loaders.filesystem.Loader"]}])
+@pytest.mark.parametrize("source", INCLUDES)
+def test_includes_of_templates_named_by_data_are_djangos(folder: Path, source: str, options: dict[str, Any]) -> None:
+    (folder / "sub").mkdir()
+    for name, text in {**INCLUDED, "start.html": source}.items():
+        (folder / name).write_text(text)
+
+    def show() -> list[Any]:
+        data = {"name": "leaf.html", "names": ["none.html", "leaf.html"], "broken": "broken.html", "set": "set.html"}
+        objects = {"object": loader.get_template("leaf.html").template, "other": Passing(), "x": "x"}
+        string = engines["django"].from_string("{{ n }} {% depth %}")
+        data |= {**objects, "string": string.template, "backend": string, "ns": [1, 2, 3], "ts": tree(3)}
+        data |= {"near": ["./leaf.html", "leaf.html", "../leaf.html"], "missing": "none.html"}
+        found: list[Any] = []
+        for _ in range(3):
+            try:
+                found.append(loader.render_to_string("start.html", data))
+            except Exception as error:  # noqa: BLE001 - compared
+                found.append((type(error), str(error), getattr(error, "template_debug", {}).get("during")))
+        return found
+
+    same_in_both(folder, show, **options)
+
+
 # Tests of an application that uses it
 
 
@@ -414,6 +522,30 @@ def test_compiled_forms_end_with_their_templates() -> None:
     gc.collect()
     assert gone() is None
     assert {name for name in linecache.cache if name.startswith("<djust")} <= before
+
+
+@pytest.mark.usefixtures("mode")
+def test_an_unchanged_include_is_compiled_once_whatever_loads_it(folder: Path, compiled: list[str]) -> None:
+    (folder / "start.html").write_text("{% for x in xs %}{% include name %}{% endfor %}")
+
+    def evaluated() -> Any:
+        template = loader.get_template("start.html").template
+        context = Context({**DATA, "name": "row.html"})
+        with context.bind_template(template), context.render_context.push_state(template):
+            fragment, values = compile_template(template).evaluate(context)
+        return fragment, values[0][1][0][0][0]
+
+    with override_settings(TEMPLATES=setting(folder, loaders=["django.template.loaders.filesystem.Loader"])):
+        first = evaluated()
+        assert evaluated() == first
+        for _ in range(3):
+            loader.render_to_string("start.html", {**DATA, "name": "row.html"})
+        assert sorted(compiled) == ["row.html", "start.html"]
+        (folder / "row.html").write_text("<p>new</p>")
+        page, row = evaluated()
+        assert page is first[0]
+        assert row is not first[1]
+        assert loader.render_to_string("start.html", {**DATA, "name": "row.html"}) == "<p>new</p>" * 2
 
 
 # Threads

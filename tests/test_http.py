@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.mixins import LoginRequiredMixin
 from django.contrib.sessions.models import Session
+from django.contrib.staticfiles.storage import StaticFilesStorage
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.test import Client
@@ -39,6 +40,11 @@ class Page(LiveView):
     @event_handler
     def add(self) -> None:
         self.count += 1
+
+
+class Renaming(StaticFilesStorage):
+    def url(self, name: str | None) -> str:
+        return f"{super().url(name)}.1"
 
 
 class AsyncPage(Page):
@@ -170,10 +176,17 @@ async def test_the_script_carries_the_nonce_of_the_request(url: str, settings: A
         assert ' nonce="abc123" defer></script>' in (await browser.get(url)).text
 
 
-async def test_in_debug_the_script_knows(settings: Any) -> None:
+async def test_in_debug_the_tools_come_before_the_client(settings: Any) -> None:
     settings.DEBUG = True
     async with Browser() as browser:
-        assert " data-debug defer></script>" in (await browser.get("/page/")).text
+        text = (await browser.get("/page/")).text
+    assert '<script src="/static/djust/djust.debug.js"  defer></script><script src="/static/djust/djust.js" ' in text
+
+
+async def test_a_storage_that_renames_files_tells_where_the_rest_of_the_client_is(settings: Any) -> None:
+    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": f"{__name__}.Renaming"}}
+    async with Browser() as browser:
+        assert ' data-more="/static/djust/djust.more.js.1"' in (await browser.get("/page/")).text
 
 
 @both

@@ -14,7 +14,7 @@ LAYERS: list[dict[str, str]] = [
     {"": "exceptions conf signals"},
     {"render": "values wire diff", "state": "fields codec tracking snapshots tickets"},
     {
-        "template": "parts fragments scope expressions tags markup lower skipping lookups relations source scopes"
+        "template": "parts fragments scope expressions tags html markup lower skipping lookups relations source scopes"
         " output codegen runtime debug report cache backend",
     },
     {

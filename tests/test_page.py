@@ -409,7 +409,7 @@ async def test_in_debug_the_browser_is_told_the_exception(settings: Any) -> None
     async with Browser() as browser:
         response = await browser.get("/counter/")
         page, joined = await browser.join(response.ticket)
-        assert joined == ["joined", 0, 0, {"debug": True}]
+        assert joined == ["joined", 0]
         extra = (await page.event("fail"))[4]
         assert extra["error"] == "ValueError: no such bucket"
         assert "in fail\n" in extra["detail"]
@@ -462,10 +462,26 @@ async def test_a_payload_that_json_cannot_hold_is_an_error_of_the_handler(caplog
     assert 'Counter.push_event("saved"): the payload must be what JSON can hold' in caplog.text
 
 
-async def test_a_reply_that_json_cannot_hold_is_left_out() -> None:
+async def test_a_reply_is_sent_when_it_is_asked_for() -> None:
     async with Browser() as browser:
         page = await browser.open("/counter/")
-        assert await page.event("unsaid") == [1, 0]
+        await page.send([1, "add", {}])
+        assert await page.receive() == [1, 1, [0, 1], [[0, [0, [["t"]]]]]]
+        await page.send([2, "unsaid", {}])
+        assert await page.receive() == [2, 1]
+        await page.send([3, "add", {}, [], 1])
+        assert await page.receive() == [3, 2, [0, 2], 0, {"reply": "now 2"}]
+
+
+async def test_a_reply_that_json_cannot_hold_is_an_error_of_the_handler(
+    caplog: pytest.LogCaptureFixture, settings: Any
+) -> None:
+    settings.DEBUG = True
+    async with Browser() as browser:
+        page = await browser.open("/counter/")
+        extra = (await page.event("unsaid"))[4]
+    assert extra["error"].startswith("TypeError: Counter.unsaid returned object, and the browser asked for it: Object")
+    assert "Counter.unsaid returned object" in caplog.text
 
 
 # Surroundings

@@ -13,7 +13,7 @@ CLIENT = ROOT / "static" / "djust" / "djust.js"
 FUNCTION_LINES = 60
 MODULE_LINES = 600
 CLASS_METHODS = 25
-PACKAGE_LINES = 9_000
+PACKAGE_LINES = 10_000
 CLIENT_BYTES = 12 * 1024
 
 MODULES = sorted(ROOT.rglob("*.py"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from array import array
 from typing import Any
 
 import pytest
@@ -115,6 +116,9 @@ def test_what_depends_on_plain_values_is_not_evaluated_again() -> None:
         "{% custom x %}",
         "{% firstof y as x %}{{ x|upper }}",
         "{{ xs|random }}",
+        "{% firstof xs|random %}",
+        "{% firstof t|timesince 'x' %}",
+        "{{ xs.pop }}",
     ],
 )
 def test_what_may_differ_each_time_is_evaluated_each_time(source: str) -> None:
@@ -125,8 +129,38 @@ def test_what_may_differ_each_time_is_evaluated_each_time(source: str) -> None:
     assert compile_template(template).tracked == frozenset()
 
 
+def test_what_an_empty_loop_shows_is_read_outside_of_it() -> None:
+    source = (
+        "<html><body>{% for x in xs %}<p>{{ x|upper }}</p>{% empty %}<p>{{ x|upper }}</p>{% endfor %}</body></html>"
+    )
+    template = engine().from_string(source)
+    evaluated(template, {"xs": [], "x": "a"})
+    assert compile_template(template).tracked == {"xs", "x"}
+
+
+def test_what_a_tag_was_given_may_have_changed_when_later_parts_show_it() -> None:
+    source = "<html><body><p>{{ xs.pop }}{{ n }}</p><p>{{ xs|join:',' }}</p><p>{{ ys|join:',' }}</p></body></html>"
+    template = engine().from_string(source)
+    evaluated(template, {"xs": [1], "ys": [1], "n": 1})
+    assert compile_template(template).tracked == {"ys"}
+
+
 def test_digests_tell_equal_looking_values_apart() -> None:
-    values = [[1], [True], [1.0], ["1"], (1,), {"a": 1}, {"a": 1, "b": 2}, {"b": 2, "a": 1}, [[1]], [None], []]
+    values = [
+        [1],
+        [True],
+        [1.0],
+        ["1"],
+        (1,),
+        {"a": 1},
+        {"a": 1, "b": 2},
+        {"b": 2, "a": 1},
+        [[1]],
+        [None],
+        [],
+        [b"a"],
+        [bytearray(b"a")],
+    ]
     assert len({digest(value) for value in values}) == len(values)
     assert digest([1, {"a": ("b",)}]) == digest([1, {"a": ("b",)}])
 
@@ -137,5 +171,5 @@ def test_what_is_not_plain_has_no_digest() -> None:
 
     endless: list[Any] = []
     endless.append(endless)
-    for value in ([Opinion()], [Text("a")], {"a": {"b": [object()]}}, endless):
+    for value in ([Opinion()], [array("i", [0])], [Text("a")], {"a": {"b": [object()]}}, endless):
         assert digest(value) is None

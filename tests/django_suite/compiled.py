@@ -23,7 +23,6 @@ from typing import Any
 import django.template.base
 import django.test.utils
 from django.template import Context
-from django.template.base import Template
 from django.test.runner import DiscoverRunner
 from django.utils.safestring import SafeString
 
@@ -39,10 +38,10 @@ opaque: Counter[str] = Counter()
 def render_compiled() -> None:
     """Replace the two functions through which Django's templates are rendered, and count what is compiled."""
 
-    def render(self: Template, context: Context) -> SafeString:
+    def render(self: Any, context: Context) -> SafeString:
         return compile_template(self).render(context)
 
-    def instrumented(self: Template, context: Context) -> SafeString:
+    def instrumented(self: Any, context: Context) -> SafeString:
         django.test.utils.template_rendered.send(sender=self, template=self, context=context)
         return render(self, context)
 
@@ -52,6 +51,8 @@ def render_compiled() -> None:
         return found
 
     django.template.base.Template._render = render  # type: ignore[attr-defined]
+    if partial := getattr(django.template.base, "PartialTemplate", None):
+        partial._render = render
     django.test.utils.instrumented_test_render = instrumented  # type: ignore[assignment]
     lowered = lower.Lowering.items
     lower.Lowering.items = counted  # type: ignore[method-assign]

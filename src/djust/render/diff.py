@@ -23,6 +23,18 @@ from djust.render.values import ATTRIBUTE, BRANCH, LOOP, RAW, TAG, TEXT, Fragmen
 
 PLAIN = (TEXT, ATTRIBUTE)
 EXACT = 2**53 - 1  # a browser rounds greater integers; they go as text
+# Names of attributes that are not lower case in SVG and MathML, as a parser writes them.
+_CAMEL = """
+attributeName attributeType baseFrequency baseProfile calcMode clipPathUnits definitionURL diffuseConstant
+edgeMode filterUnits glyphRef gradientTransform gradientUnits kernelMatrix kernelUnitLength keyPoints keySplines
+keyTimes lengthAdjust limitingConeAngle markerHeight markerUnits markerWidth maskContentUnits maskUnits
+numOctaves pathLength patternContentUnits patternTransform patternUnits pointsAtX pointsAtY pointsAtZ
+preserveAlpha preserveAspectRatio primitiveUnits refX refY repeatCount repeatDur requiredExtensions
+requiredFeatures specularConstant specularExponent spreadMethod startOffset stdDeviation stitchTiles
+surfaceScale systemLanguage tableValues targetX targetY textLength viewBox viewTarget xChannelSelector
+yChannelSelector zoomAndPan
+"""
+FOREIGN_NAMES = {name.lower(): name for name in _CAMEL.split()}
 Mention = Callable[[Fragment, bool], int]
 
 _attributes = re.compile(r"""([^\s"'>/=][^\s>/=]*)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>][^\s>]*)))?""")
@@ -46,7 +58,7 @@ def creation(fragment: Fragment, values: Values, mention: Mention) -> list[Any]:
         # Most values of most pages: nothing to decode, no call.
         value
         if (type(value) is int and -EXACT <= value <= EXACT)
-        or (type(value) is str and part.kind in PLAIN and "\r" not in value)
+        or (type(value) is str and part.kind in PLAIN and "\r" not in value and "\0" not in value)
         else _created(part, value, mention)
         for part, value in zip(fragment.parts, values, strict=True)
     ]
@@ -231,7 +243,7 @@ def _inserts(body: Fragment, sources: list[int | None], rows: list[Values], ment
 def _leaf(part: Part, value: Any) -> Any:
     if type(value) is int:
         return value if -EXACT <= value <= EXACT else str(value)
-    text: str = value if "\r" not in value else _line_ends(value)
+    text: str = value if "\r" not in value and "\0" not in value else _as_parsed(value, part.kind)
     if part.kind == TEXT:
         return _text(text)
     if part.kind == ATTRIBUTE:
@@ -241,8 +253,9 @@ def _leaf(part: Part, value: Any) -> Any:
     return tag_attributes(text, part)
 
 
-def _line_ends(value: str) -> str:
-    text = value.replace("\r\n", "\n").replace("\r", "\n")
+def _as_parsed(value: str, kind: str) -> str:
+    """`value` as a parser reads it: line ends are one character, NUL is dropped from text and replaced elsewhere."""
+    text = value.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "" if kind == TEXT else "\ufffd")
     return Html(text) if type(value) is Html else text
 
 
@@ -253,7 +266,7 @@ def _text(value: str) -> str | list[str]:
 
 
 def _raw(part: Part, value: str) -> str:
-    if part.name in ("script", "style"):
+    if part.name not in ("textarea", "title"):
         return escaped(value)  # no entities there: the text is the source
     text = html.unescape(value) if type(value) is Html else value
     # The parser drops a line break that directly follows <textarea>.
@@ -285,7 +298,7 @@ def tag_attributes(source: str, part: Part) -> dict[str, str]:
     shown = {name: text for name, text in found.items() if name not in part.taken}
     for name, text in part.fallback:
         shown.setdefault(name, text)
-    return shown
+    return {FOREIGN_NAMES.get(name, name): text for name, text in shown.items()} if part.name else shown
 
 
 @lru_cache(maxsize=1024)

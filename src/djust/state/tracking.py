@@ -11,10 +11,11 @@ object may show something else each time it is asked.
 
 from __future__ import annotations
 
-import marshal
+import pickle
 from collections.abc import Collection, Mapping
 from hashlib import blake2b
-from typing import Any
+from io import BytesIO
+from typing import Any, Never
 
 _SCALARS = frozenset({str, int, bool, type(None)})
 _CONTAINERS = frozenset({list, dict, tuple, set, frozenset})
@@ -75,10 +76,20 @@ class Tracker:
 def digest(value: Any) -> bytes | None:
     """16 bytes that tell plain containers apart, or None if something in `value` is not plain.
 
-    `marshal` knows exactly the built-in types and refuses all others, subclasses included; version 2 of its format
-    depends on values only. 1,000 rows of 3 values take 0.2 ms.
+    1,000 rows of 3 values take 0.2 ms.
     """
+    written = BytesIO()
+    pickler = _Plain(written, 4)
+    pickler.fast = True  # values only: not whether two of them are the same object
     try:
-        return blake2b(marshal.dumps(value, 2), digest_size=16).digest()
-    except ValueError:
+        pickler.dump(value)
+    except (ValueError, RecursionError):
         return None
+    return blake2b(written.getbuffer(), digest_size=16).digest()
+
+
+class _Plain(pickle.Pickler):
+    """Writes exactly the built-in types, each in its own way, and refuses all others, subclasses included."""
+
+    def reducer_override(self, value: object) -> Never:
+        raise ValueError(f"{type(value).__name__} is not plain")

@@ -5,6 +5,9 @@
 It takes the options of Django's own back end, whose classes do all the work but the rendering. Loaders create Django's
 `Template`; when the engine hands one out, it is given the class below, which renders by `compile_template`.
 
+`FORM_RENDERER = "djust.template.backend.FormRenderer"` renders forms and widgets so where that setting is not
+"django.forms.renderers.TemplatesSetting", which takes the back ends of `TEMPLATES`.
+
 Django names a back end after its module: code that asks for `engines["django"]` wants `"NAME": "django"` in the entry.
 """
 
@@ -15,6 +18,7 @@ from functools import partial
 from types import ModuleType
 from typing import Any
 
+import django.forms.renderers
 import django.template.backends.django
 import django.template.base
 import django.template.engine
@@ -24,6 +28,7 @@ from django.template.loader_tags import BLOCK_CONTEXT_KEY
 from django.utils.safestring import SafeString
 
 from djust.template.cache import compile_template
+from djust.template.scope import rendering
 
 
 class Template(django.template.base.Template):
@@ -35,6 +40,18 @@ class Template(django.template.base.Template):
 
     unproved = False
 
+    def render(self, context: Context) -> SafeString:
+        if context.template is None or self.unproved:
+            return super().render(context)
+        state, template = context.render_context, context.render_context.template
+        state.template = self
+        state.dicts.append({})
+        try:
+            return _html(self, context)
+        finally:
+            state.template = template
+            state.dicts.pop()
+
     def _render(self, context: Context) -> SafeString:
         if self.unproved:
             self.unproved = False
@@ -43,11 +60,20 @@ class Template(django.template.base.Template):
         if BLOCK_CONTEXT_KEY in context.render_context:
             # A template of another engine extends this one, and Django's nodes are under way with its blocks.
             return self.nodelist.render(context)
-        compiled = compile_template(self)
-        instrumentation = _instrumentation()
-        if instrumentation is None:
-            return compiled.render(context)
-        return compiled.render_observed(context, partial(_announce, instrumentation, context))
+        return _html(self, context)
+
+
+def _html(template: Any, context: Context) -> SafeString:
+    compiled = compile_template(template)
+    instrumentation = _instrumentation()
+    if instrumentation is None:
+        return compiled.render(context)
+    return compiled.render_observed(context, partial(_announce, instrumentation, context))
+
+
+# Since version 6, Django has templates that are parts of others.
+PartialTemplate: Any = getattr(django.template.base, "PartialTemplate", None)
+_Partial = PartialTemplate and type("PartialTemplate", (PartialTemplate,), {"_render": _html})
 
 
 class Engine(django.template.engine.Engine):
@@ -75,6 +101,12 @@ class DjangoTemplates(django.template.backends.django.DjangoTemplates):
         self.engine.__class__ = Engine
 
 
+class FormRenderer(django.forms.renderers.DjangoTemplates):
+    """Django's form renderer with compiled templates: `FORM_RENDERER = "djust.template.backend.FormRenderer"`."""
+
+    backend = DjangoTemplates
+
+
 def _adopted(template: Any) -> Any:
     """`template`, which renders by its compiled form from now on.
 
@@ -82,6 +114,10 @@ def _adopted(template: Any) -> Any:
     """
     if type(template) is django.template.base.Template:
         template.__class__ = Template
+        for part in getattr(template, "extra_data", {}).get("partials", {}).values():
+            if type(part) is PartialTemplate:
+                part.__class__ = _Partial
+                part.engine, part.source_of_all = template.engine, template.source
     return template
 
 
@@ -90,10 +126,11 @@ def _instrumentation() -> ModuleType | None:
 
     It is large and of no use outside of tests and debug toolbars, so it is not imported for this.
     """
-    utils = sys.modules.get("django.test.utils")
-    if utils is None or vars(django.template.base.Template)["_render"] is not utils.instrumented_test_render:
+    current = django.template.base.Template._render  # type: ignore[attr-defined] # the stubs lack it
+    if current.__module__ == "django.template.base":
         return None
-    return utils
+    utils = sys.modules.get("django.test.utils")
+    return utils if utils is not None and current is utils.instrumented_test_render else None
 
 
 def _announce(instrumentation: ModuleType, context: Context, template: django.template.base.Template) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+from collections import OrderedDict
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
@@ -30,15 +31,18 @@ from djust.template.codegen import write_evaluate, write_render
 from djust.template.debug import explain
 from djust.template.lower import Lowering, binding_context, is_static_chain, resolve_chain
 from djust.template.markup import UnbalancedError
-from djust.template.parts import Chain, Inclusion, Item, Program, all_items, needs_of
+from djust.template.parts import NO_NAMES, Chain, Inclusion, Item, Program, all_items
 from djust.template.relations import related
 from djust.template.report import Report, report_of
-from djust.template.scope import Checkpoint
-from djust.template.skipping import skippable
+from djust.template.scope import Checkpoint, isolated_context, rendering
 from djust.template.source import Source
 
 # How many variants a template keeps: the parents of some are named by data, in debug mode files change.
 MAX_VARIANTS = 16
+# For how many sources an engine keeps the variants whose templates may be read again.
+MAX_SOURCES = 256
+
+_STRINGS = frozenset({str, SafeString})
 
 _lock = threading.RLock()
 _numbers = itertools.count(1)
@@ -65,7 +69,7 @@ class CompiledTemplate:
     def __init__(self, template: Template) -> None:
         self.template = template
         self._only: _Variant | None = None
-        self._variants: list[_Variant] = []  # the last one made comes first
+        self._variants = _variants_of(template)
         self._tracked: frozenset[str] = frozenset()
 
     def evaluate(
@@ -91,7 +95,7 @@ class CompiledTemplate:
 
     def render(self, context: Context) -> SafeString:
         """The HTML that Django's own engine gives, without marks. `context` is bound to the template."""
-        html: SafeString = self._variant(context).plain.run(context)
+        html: SafeString = (self._only or self._variant(context)).plain.run(context)
         return html
 
     def render_observed(self, context: Context, observe: Callable[[Template], None]) -> SafeString:
@@ -134,10 +138,28 @@ class CompiledTemplate:
             variant = next((variant for variant in self._variants if variant.is_current(chain)), None)
             if variant is None:
                 variant = _Variant(chain)
-                self._variants = [variant, *self._variants][:MAX_VARIANTS]
+                self._variants.insert(0, variant)
+                del self._variants[MAX_VARIANTS:]
             if not _may_change(self.template.engine) and is_static_chain(self.template):
                 self._only = variant
             return variant
+
+
+def _variants_of(template: Template) -> list[_Variant]:
+    """The variants of `template`, the last one made first: they are shared with others that were read from its source.
+
+    A loader that does not cache makes a new template each time; the engine keeps what was compiled for the last ones.
+    """
+    engine, origin = template.engine, template.origin
+    if origin.loader is None or not _may_change(engine):
+        return []
+    kept: OrderedDict[Any, list[_Variant]] = vars(engine).setdefault("_djust_variants", OrderedDict())
+    key = (str(origin.name), _source(template))
+    variants = kept.setdefault(key, [])
+    kept.move_to_end(key)
+    if len(kept) > MAX_SOURCES:
+        kept.popitem(last=False)
+    return variants
 
 
 def _may_change(engine: Engine) -> bool:
@@ -148,23 +170,38 @@ def _may_change(engine: Engine) -> bool:
 def _is_same(chain: Chain, other: Chain) -> bool:
     """Whether two chains consist of the same templates, or of templates with the same origin and source."""
     return len(chain.templates) == len(other.templates) and all(
-        a is b or (a.engine is b.engine and a.origin == b.origin and a.source == b.source)
+        a is b or (a.engine is b.engine and a.origin == b.origin and _source(a) == _source(b))
         for a, b in zip(chain.templates, other.templates, strict=True)
     )
+
+
+def _source(template: Any) -> tuple[Any, ...]:
+    """What tells whether two templates of the same origin are the same: a partial depends on all of its template.
+
+    The back end notes that for partials; without it, each is equal to itself only.
+    """
+    if isinstance(template, Template):
+        return (template.source,)
+    return template.name, vars(template).get("source_of_all", template)
 
 
 class _Compiled:
     """One generated function."""
 
     def __init__(
-        self, src: Source, name: str, filename: str, templates: list[Template], program: Program | None = None
+        self,
+        src: Source,
+        name: str,
+        filename: str,
+        templates: list[Template],
+        program: Program | None = None,
+        tracked: frozenset[str] = NO_NAMES,
     ) -> None:
         self.source = src.text
         self._function = src.function(name, filename)
         self._filename, self._places, self._templates = filename, src.places, templates
         self._fragment = program.fragment if program is not None else None
-        steps = skippable(program.steps) if program is not None else {}
-        self.tracked: frozenset[str] = frozenset().union(*steps.values())
+        self.tracked = tracked
 
     @property
     def fragment(self) -> Fragment:
@@ -172,12 +209,16 @@ class _Compiled:
         return self._fragment
 
     def run(self, context: Context, *last: Any) -> Any:
+        depth = len(context.dicts)
         try:
             return self._function(context, *last)
-        except UnbalancedError:
-            raise
         except Exception as error:
-            explain(error, self._filename, self._places, self._templates)
+            del context.dicts[depth:]  # loops and scopes pop their layers only if nothing is raised
+            if isinstance(error, UnbalancedError):
+                raise
+            explained = explain(error, self._filename, self._places, self._templates)
+            if explained is not error:
+                raise explained from None
             raise
 
 
@@ -190,7 +231,7 @@ class _Variant:
     """
 
     chain: Chain
-    loose: dict[Item, frozenset[str]] = field(default_factory=dict)
+    loose: dict[Item, frozenset[int]] = field(default_factory=dict)
 
     def balanced(
         self,
@@ -224,9 +265,11 @@ class _Variant:
         return not _may_change(self._engine) or all(map(self._finds_again, self._inclusions))
 
     def _finds_again(self, inclusion: Inclusion) -> bool:
-        template = inclusion.chain.templates[0]
+        template: Any = inclusion.chain.templates[0]
+        is_whole = isinstance(template, Template)
         try:
-            found = self._engine.get_template(cast(str, template.name))
+            name = template.name if is_whole else f"{template.origin.template_name}#{template.name}"
+            found = self._engine.get_template(name)
             return _is_same(inclusion.chain, resolve_chain(found, binding_context(found)))
         except (TemplateDoesNotExist, TemplateSyntaxError):
             return False
@@ -305,9 +348,9 @@ class _Variant:
 
     def _evaluate(self, kind: str, program: Program) -> _Compiled:
         src = Source(self._names())
-        write_evaluate(src, program, self.chain, self._invalid, needs_of(self._items))
+        tracked = write_evaluate(src, program, self.chain, self._invalid, self._items)
         filename = f"<djust {kind} {self._name} {next(_numbers)}>"
-        return _Compiled(src, "evaluate", filename, self._templates, program)
+        return _Compiled(src, "evaluate", filename, self._templates, program, tracked)
 
     @property
     def _templates(self) -> list[Template]:
@@ -319,42 +362,73 @@ class _Variant:
         return {**runtime.NAMES, **_INCLUDES}
 
 
-def include(context: Context, node: IncludeNode) -> tuple[Fragment, Values]:
-    """The fragment and values of an include whose template is known only now."""
-    template = _included_template(context, node)
-    values = {name: value.resolve(context) for name, value in node.extra_context.items()}
-    compiled = compile_template(template)
-    if node.isolated_context:
-        inner = context.new(values)
-        with inner.render_context.push_state(template):
-            return compiled.inner(inner)
-    with context.push(values), context.render_context.push_state(template):
-        return compiled.inner(context)
+# Includes and inclusion tags: generated code calls these with what it has evaluated.
 
 
-def _included_template(context: Context, node: IncludeNode) -> Template:
-    """The template an include names: a name, a list of names, a template, or a back end's template."""
-    found = node.template.resolve(context)
+def included(context: Context, node: IncludeNode, found: Any) -> Any:
+    """The template that an include names by `found`: a name, a list of names, a template, or a back end's template.
+
+    As in Django, a template that was found by name is the same during a rendering.
+    """
+    cache: dict[Any, Any] = context.render_context.dicts[0]
+    known = cache.setdefault(node, {})
+    if type(found) in _STRINGS and (template := known.get(found)) is not None:
+        return template
     if callable(getattr(found, "render", None)):
-        return cast(Template, getattr(found, "template", found))
+        return getattr(found, "template", found)
     if isinstance(found or (), str):
-        names = [construct_relative_path(cast(str, node.origin.template_name), found)]
+        names: tuple[str, ...] = (construct_relative_path(cast(str, node.origin.template_name), found),)
     else:
-        names = list(found or ())
-    return cast(Template, context.template).engine.select_template(names)
+        names = tuple(found or ())
+    template = known.get(names)
+    if template is None:
+        template = known[names] = cast(Template, context.template).engine.select_template(names)  # type: ignore[arg-type]
+    if type(found) in _STRINGS:
+        known[found] = template
+    return template
+
+
+def include(
+    context: Context, template: Template, values: dict[str, Any] | None = None, isolated: bool = False
+) -> tuple[Fragment, Values]:
+    """The fragment and values of an include whose template is known only now; without `values`, of a partial."""
+    if values is None:
+        return _inner(context, template)
+    if isolated:
+        return _inner(isolated_context(context, values), template)
+    context.dicts.append(values)
+    result = _inner(context, template)
+    context.dicts.pop()
+    return result
+
+
+def include_html(context: Context, template: Any, values: dict[str, Any] | None = None, isolated: bool = False) -> str:
+    """The output of an include whose template is known only now; without `values`, of a partial."""
+    if values is None:
+        return str(template.render(context))
+    if isolated:
+        return str(template.render(isolated_context(context, values)))
+    context.dicts.append(values)
+    html = template.render(context)
+    context.dicts.pop()
+    return html if type(html) is SafeString else str(html)
 
 
 def include_tag(context: Context, node: InclusionNode, data: Any) -> tuple[Fragment, Values]:
     """The fragment and values of an `inclusion_tag` whose function returned `data`."""
     template, inner = _tag_template(context, node, data)
-    with inner.render_context.push_state(template):
-        return compile_template(template).inner(inner)
+    return _inner(inner, template)
 
 
 def include_tag_html(context: Context, node: InclusionNode, data: Any) -> str:
     """The output of an `inclusion_tag` whose function returned `data`."""
     template, inner = _tag_template(context, node, data)
     return template.render(inner)
+
+
+def _inner(context: Context, template: Template) -> tuple[Fragment, Values]:
+    with rendering(context, template):
+        return compile_template(template).inner(context)
 
 
 def _tag_template(context: Context, node: InclusionNode, data: Any) -> tuple[Template, Context]:
@@ -369,7 +443,7 @@ def _tag_template(context: Context, node: InclusionNode, data: Any) -> tuple[Tem
         else:
             template = engine.select_template(named)
         context.render_context[node] = template
-    inner = context.new(data)
+    inner = isolated_context(context, data)
     token = context.get("csrf_token")
     if token is not None:
         inner["csrf_token"] = token
@@ -377,7 +451,9 @@ def _tag_template(context: Context, node: InclusionNode, data: Any) -> tuple[Tem
 
 
 _INCLUDES: dict[str, Any] = {
+    "included": included,
     "include": include,
+    "include_html": include_html,
     "include_tag": include_tag,
     "include_tag_html": include_tag_html,
     "related": related,

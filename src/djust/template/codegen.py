@@ -10,15 +10,14 @@ The template `<p>Hello {{ user }}</p>` gives
     def evaluate(context, old=None, same=NOTHING):
         plain = text_types(context)
         # hello.html:1
-        t1 = looked_up(context, ('user',), '', '')
-        if type(t1) not in plain: t1 = text(context, t1)
+        t1 = as_text(context, plain, looked_up(context, ('user',)))
         v2 = source(f'Hello {escaped(t1)}') if type(t1) is Html else f'Hello {t1}'
         return (v2,)
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from djust.render.values import ATTRIBUTE, RAW, TEXT
 from djust.template.expressions import Expressions
@@ -38,25 +37,30 @@ from djust.template.parts import (
     LoopStep,
     Program,
     ScopeStep,
+    Sentence,
     Static,
     Step,
+    all_items,
     needs_of,
 )
 from djust.template.scope import Names
 from djust.template.scopes import Scopes
 from djust.template.skipping import parts_of, skippable
 from djust.template.source import Source
+from djust.template.tags import message_of
 
 _SPECIAL = frozenset("&<>\"'")
 
 
-def write_evaluate(src: Source, program: Program, chain: Chain, invalid: str, needs: frozenset[str]) -> None:
-    """Write `evaluate(context)`."""
+def write_evaluate(src: Source, program: Program, chain: Chain, invalid: str, items: Sequence[Item]) -> frozenset[str]:
+    """Write `evaluate(context)`; returns the names that let steps be skipped."""
     generator = _Generator(src, invalid)
     src.line("def evaluate(context, old=None, same=NOTHING):")
     with src.indented():
-        generator.prologue(chain, needs)
-        src.line(f"return {generator.page_values(program)}")
+        generator.prologue(chain, items)
+        unchanging = skippable(program.steps)
+        src.line(f"return {generator.page_values(program, unchanging)}")
+    return frozenset().union(*unchanging.values())
 
 
 def write_render(src: Source, items: Sequence[Item], chain: Chain, invalid: str) -> None:
@@ -64,7 +68,7 @@ def write_render(src: Source, items: Sequence[Item], chain: Chain, invalid: str)
     generator = _Generator(src, invalid)
     src.line("def render(context):")
     with src.indented():
-        generator.prologue(chain, needs_of(items))
+        generator.prologue(chain, items)
         src.line("out = []")
         generator.output.write(Names(), items, "out")
         src.line("return SafeString(''.join(out))")
@@ -78,9 +82,11 @@ class _Generator:
         self.scopes = Scopes(src, Expressions(src, invalid))
         self.output = Output(src, self.scopes)
 
-    def prologue(self, chain: Chain, needs: frozenset[str]) -> None:
+    def prologue(self, chain: Chain, items: Sequence[Item]) -> None:
         self.src.line("plain = text_types(context)")
-        if "block" in needs and chain.extends:
+        if any(isinstance(item, Sentence) or message_of(item) is not None for item in all_items(items)):
+            self.src.line("translated = translations()")
+        if "block" in needs_of(items) and chain.extends:
             self.src.line(f"override_blocks(context, {self.src.constant(chain)})")
 
     def values(self, names: Names, program: Program) -> str:
@@ -90,10 +96,12 @@ class _Generator:
         values = [results[index] for index in range(len(program.fragment.parts))]
         return f"({', '.join(values)}{',' if values else ''})"
 
-    def page_values(self, program: Program) -> str:
-        """As `values`, with the values of the last rendering in `old` for steps whose names are in `same`."""
+    def page_values(self, program: Program, unchanging: Mapping[int, frozenset[str]]) -> str:
+        """As `values`, with the values of the last rendering in `old` for steps whose names are in `same`.
+
+        `unchanging` are the steps for which that may be.
+        """
         results: dict[int, str] = {}
-        unchanging = skippable(program.steps)
         for position, step in enumerate(program.steps):
             if position in unchanging:
                 self._skipped(step, unchanging[position], results)
@@ -134,28 +142,22 @@ class _Generator:
                     self.output.write(names, [step.item], "")
 
     def _leaf(self, names: Names, step: LeafStep) -> str:
-        result = self._leaf_value(names, step)
-        pieces = step.pieces
-        if step.checked and step.kind == TEXT and len(pieces) == 1 and isinstance(pieces[0], UNKNOWN):
-            self.src.line(f"if type({result}) is Html: check_balance({result}, {self.src.constant(pieces[0])})")
-        return result
-
-    def _leaf_value(self, names: Names, step: LeafStep) -> str:
-        pieces = step.pieces
-        if step.kind in (TEXT, ATTRIBUTE, RAW) and all(is_text(p) for p in pieces):
+        """Write the value of a leaf; returns its name."""
+        pieces, is_value = step.pieces, step.kind in (TEXT, ATTRIBUTE, RAW)
+        checked = step.checked and step.kind == TEXT and len(pieces) == 1 and isinstance(pieces[0], UNKNOWN)
+        if is_value and all(is_text(piece) for piece in pieces):
+            if len(pieces) == 1 and not isinstance(pieces[0], Static):
+                return self.scopes.assign(self.output.text(names, pieces[0], checked=checked))
             return self._joined(names, pieces)
-        out, result = self.src.temporary("o"), self.src.temporary("v")
+        out = self.src.temporary("o")
         self.src.line(f"{out} = []")
         self.output.write(names, pieces, out)
-        joined = f"''.join({out})"
-        self.src.line(f"{result} = source({joined})" if step.kind in (TEXT, ATTRIBUTE, RAW) else f"{result} = {joined}")
-        return result
+        result = f"source(''.join({out}))" if is_value else f"''.join({out})"
+        return self.scopes.assign(f"balanced({result}, {self.src.constant(pieces[0])})" if checked else result)
 
     def _joined(self, names: Names, pieces: Sequence[Content]) -> str:
         """Text with variables in it: plain where all of it is, HTML source otherwise."""
-        if len(pieces) == 1 and not isinstance(pieces[0], Static):
-            return self.output.text(names, pieces[0])
-        dynamic = [None if isinstance(p, Static) else self.output.text(names, p) for p in pieces]
+        dynamic = [None if isinstance(p, Static) else self.scopes.assign(self.output.text(names, p)) for p in pieces]
         statics = [p.text if isinstance(p, Static) else "" for p in pieces]
         plain = "".join(_literal(s) if d is None else f"{{{d}}}" for s, d in zip(statics, dynamic, strict=True))
         html = "".join(_literal(s) if d is None else f"{{escaped({d})}}" for s, d in zip(statics, dynamic, strict=True))
@@ -187,8 +189,7 @@ class _Generator:
                 with self.src.indented(), self.scopes.empty(names, item) as inner:
                     self._arm(inner, step.arms[1], result)
             case DynamicInclude() as item:
-                self.scopes.comment(item)
-                self.src.line(f"{result} = include({names.context}, {self.src.constant(item.node)})")
+                self.src.line(f"{result} = include({self.output.included(names, item)})")
             case InclusionTag() as item:
                 data = self.output.called(names, item)
                 self.src.line(f"{result} = include_tag({names.context}, {self.src.constant(item.node)}, {data})")
@@ -225,4 +226,5 @@ def _literal(text: str) -> str:
 
 def _quoted(template: str) -> str:
     """The body of an f-string as a literal."""
-    return '"' + template.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\r", "\\r") + '"'
+    template = template.replace("\\", "\\\\").replace("\0", "\\x00")
+    return '"' + template.replace('"', '\\"').replace("\n", "\\n").replace("\r", "\\r") + '"'

@@ -9,30 +9,43 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from django.template import TemplateSyntaxError
 from django.template.base import Node, Template, Token
 
 
 class Place(str):
-    """Where a node stands, such as "a.html:3", and the node."""
+    """Where a node stands, such as "a.html:3", and the node; the `{% partial %}` that shows it, if there is one."""
 
-    __slots__ = ("node",)
+    __slots__ = ("node", "partial")
     node: Node
+    partial: Place | None
 
     @classmethod
     def of(cls, node: Node) -> Place:
         token, origin = getattr(node, "token", None), getattr(node, "origin", None)
         name = getattr(origin, "template_name", None) or getattr(origin, "name", None) or "<template>"
         place = cls(f"{name}:{getattr(token, 'lineno', None) or 0}")
-        place.node = node
+        place.node, place.partial = node, None
         return place
 
 
-def explain(error: Exception, filename: str, places: Sequence[str], templates: Sequence[Template]) -> None:
-    """Tell `error`, which generated code in `filename` has raised, where in which template it happened.
+def explain(error: Exception, filename: str, places: Sequence[str], templates: Sequence[Template]) -> Exception:
+    """Tell `error`, which generated code in `filename` has raised, where in which template it happened; returns it.
 
-    `places` are those of the generated lines. An error that knows already (of an include inside) is left alone.
+    `places` are those of the generated lines. An error that knows already (of an include inside) is left alone. For
+    any KeyError in a partial, Django says that there is no such partial, and so do we.
     """
     place = _place(error, filename, places)
+    if isinstance(error, KeyError) and place is not None and place.partial is not None:
+        place, cause = place.partial, error
+        name = vars(place.node)["partial_name"]
+        error = TemplateSyntaxError(f"Partial '{name}' is not defined in the current template.")
+        error.__context__ = cause
+    _note(error, place, templates)
+    return error
+
+
+def _note(error: Exception, place: Place | None, templates: Sequence[Template]) -> None:
     token: Token | None = getattr(place.node, "token", None) if place is not None else None
     if place is None or token is None or getattr(error, "__notes__", None):
         return

@@ -1,22 +1,15 @@
 """Django's expressions as Python: variables, filters, conditions.
 
-    {{ user.name|upper }}   becomes   t1 = looked_up(context, ('user', 'name'), '', '')
-                                      t2 = K0(t1)
+    {{ user.name|upper }}   has the value   K0(looked_up(context, ('user', 'name')))
 
-In loops speed counts for more than length: there, with `row` a local of the generated function, `{{ row.name }}` is
+Each is one Python expression, which stands where its value is used, so that it is evaluated once and in Django's order.
+Few long lines are compiled several times faster than many short ones.
 
-    try:
-        t1 = row
-        if type(t1) not in PLAIN: t1 = called(context, t1)
-        t1 = t1['name'] if type(t1) is dict and 'name' in t1 else step(context, t1, 'name')
-        if type(t1) not in PLAIN: t1 = called(context, t1)
-    except VariableDoesNotExist:
-        t1 = ''
-    except Exception as error:
-        if not getattr(error, 'silent_variable_failure', False): raise
-        t1 = ''
+In loops a dictionary is asked without a call. There, with `i1` a local of the generated function, `{{ row.name }}` is
 
-The inlined dictionary lookup and the test for plain types make a lookup 3 times faster than a call.
+    escaped(t) if type(i1) is dict and type(t := i1.get('name')) in plain else as_html(context, plain, followed(…))
+
+The name `t` holds a value within such an expression, `v` that of a filter's input; nothing is kept in them.
 """
 
 from __future__ import annotations
@@ -29,6 +22,9 @@ from django.utils.safestring import mark_safe
 
 from djust.template.scope import Names
 from djust.template.source import Source
+
+# What a loop's `forloop` always has.
+_COUNTERS = frozenset({"counter", "counter0", "revcounter", "revcounter0", "first", "last"})
 
 
 def is_native(expression: FilterExpression) -> bool:
@@ -66,165 +62,169 @@ def changed_by(node: Any) -> list[FilterExpression]:
 
 
 class Expressions:
-    """Writes expressions into `src`. `invalid` is the engine's `string_if_invalid`."""
+    """Writes expressions; conditions need statements, too, in `src`. `invalid` is the engine's `string_if_invalid`."""
 
     def __init__(self, src: Source, invalid: str) -> None:
         self.src = src
         self.invalid = invalid
 
     def value(self, names: Names, expression: FilterExpression, *, ignore_failures: bool = False) -> str:
-        """Write `expression`; returns the Python expression that holds its value."""
+        """The Python expression of the value of `expression`."""
+        variable = expression.var
         if not expression.is_var:
-            result = self.src.constant(expression.var)
-            return self._filters(names, expression, result) if expression.filters else result
-        if expression.var.lookups is None:
-            return self._filters(names, expression, self.src.constant(expression.var.literal))
-        result = self.src.temporary()
-        skips = bool(self.invalid and expression.filters and not ignore_failures)
-        if not skips and not names.repeated:
-            self._called_lookup(
-                names, expression.var, result, None if ignore_failures else self._missing(expression.var)
-            )
-            return self._filters(names, expression, result)
-        if skips:
-            self.src.line(f"{result}_missing = False")
-        self._guarded(names, expression.var, result)
-        self.src.line("except VariableDoesNotExist:")
-        with self.src.indented():
-            missing = None if ignore_failures else self._missing(expression.var)
-            self.src.line(f"{result} = {missing!r}")
-            if skips:
-                self.src.line(f"{result}_missing = True")
-        self._silenced(result)
-        if not expression.filters:
-            return result
-        if not skips:
-            return self._filters(names, expression, result)
-        # A missing name shows `string_if_invalid` without any filter.
-        self.src.line(f"if not {result}_missing:")
-        with self.src.indented():
-            self.src.line(f"{result} = {self._filters(names, expression, result)}")
-        return result
-
-    def _called_lookup(self, names: Names, variable: Variable, result: str, missing: str | None) -> None:
-        """Write a lookup as one call: a tenth of the code, which Python need not compile."""
-        first, *rest = variable.lookups or ()
-        local, context = names.local.get(first), names.context
-        fallbacks = f"{missing!r}, {self.invalid!r}"
-        if local is None:
-            self.src.line(f"{result} = looked_up({context}, {tuple(variable.lookups or ())!r}, {fallbacks})")
+            code = self.src.constant(variable)
+        elif variable.lookups is None:
+            code = self.src.constant(variable.literal)
         else:
-            self.src.line(f"{result} = followed({context}, {local}, {tuple(rest)!r}, {fallbacks})")
+            missing = "None" if ignore_failures else repr(self._missing(variable))
+            if self.invalid and expression.filters and not ignore_failures:
+                # A missing name shows `string_if_invalid` without any filter.
+                found = f"(t := {self._lookup(names, variable, 'MISSING')})"
+                return f"({missing} if {found} is MISSING else {self._filters(names, expression, 't')})"
+            code = self._variable(names, variable, missing)
+        return self._filters(names, expression, code) if expression.filters else code
+
+    def text(self, names: Names, expression: FilterExpression, plain: str, other: str) -> str:
+        """The Python expression of what `{{ expression }}` shows.
+
+        `plain` is what becomes of a value that is text already, `other` of any value; `{}` stands for it in both.
+        """
+        is_lookup = expression.is_var and expression.var.lookups and not expression.filters
+        guard = self._guard(names, expression.var, "plain") if is_lookup else None
+        if guard is None:
+            return other.format(self.value(names, expression))
+        found = self._lookup(names, expression.var, repr(self._missing(expression.var)))
+        return f"{plain.format(guard[1])} if {guard[0]} else {other.format(found)}"
 
     def _missing(self, variable: Variable) -> str:
         return self.invalid % variable if "%s" in self.invalid else self.invalid
 
-    def _guarded(self, names: Names, variable: Variable, result: str) -> None:
-        self.src.line("try:")
-        with self.src.indented():
-            self._lookup(names, variable, result)
+    def _variable(self, names: Names, variable: Variable, missing: str) -> str:
+        code, guard = self._lookup(names, variable, missing), self._guard(names, variable, "PLAIN")
+        return code if guard is None else f"({guard[1]} if {guard[0]} else {code})"
 
-    def _silenced(self, result: str) -> None:
-        self.src.line("except Exception as error:")
-        with self.src.indented():
-            self.src.line("if not getattr(error, 'silent_variable_failure', False): raise")
-            self.src.line(f"{result} = {self.invalid!r}")
-
-    def _lookup(self, names: Names, variable: Variable, result: str) -> None:
-        """Write the lookups of `variable`; the code may raise VariableDoesNotExist."""
-        src, context = self.src, names.context
-        first, *rest = variable.lookups or ()
-        local = names.local.get(first)
+    def _lookup(self, names: Names, variable: Variable, missing: str) -> str:
+        """A lookup without a condition: in most cases, a call."""
+        if (counter := _counter(names, variable)) is not None:
+            return counter
+        bits = cast("tuple[str, ...]", variable.lookups)
+        local, instead = names.local.get(bits[0]), f", {missing}" if missing != "''" or self.invalid else ""
+        if self.invalid:
+            instead += f", {self.invalid!r}"
         if local is None:
-            src.line(f"{result} = name({context}, {first!r})")
+            return f"looked_up({names.context}, {bits!r}{instead})"
+        return f"followed({names.context}, {local}, {bits[1:]!r}{instead})"
+
+    def _guard(self, names: Names, variable: Variable, types: str) -> tuple[str, str] | None:
+        """A condition which says that dictionaries lead to `variable` and its type is in `types`; its value then.
+
+        Only in loops, where speed counts for more than length.
+        """
+        first, *bits = cast("tuple[str, ...]", variable.lookups)
+        holder = names.local.get(first)
+        if holder is None or not names.repeated:
+            return None
+        if not bits:
+            return f"type({holder}) in {types}", holder
+        if (counter := _counter(names, variable)) is not None:
+            return (f"type(t := {counter}) in {types}", "t") if types == "plain" else None
+        *between, last = bits
+        conditions = [f"type({holder}) is dict"]
+        for bit in between:
+            conditions.append(f"type(t := {holder}.get({bit!r})) is dict")
+            holder = "t"
+        if types == "PLAIN":  # None, too, may be a value, so `get` does not tell whether it is there
+            conditions.append(f"{last!r} in {holder} and type(t := {holder}[{last!r}]) in PLAIN")
         else:
-            src.line(f"{result} = {local}")
-            src.line(f"if type({result}) not in PLAIN: {result} = called({context}, {result})")
-        for bit in rest:
-            found = f"{result}[{bit!r}] if type({result}) is dict and {bit!r} in {result}"
-            src.line(f"{result} = {found} else step({context}, {result}, {bit!r})")
-            src.line(f"if type({result}) not in PLAIN: {result} = called({context}, {result})")
+            conditions.append(f"type(t := {holder}.get({last!r})) in {types}")
+        return " and ".join(conditions), "t"
 
-    def _filters(self, names: Names, expression: FilterExpression, result: str) -> str:
+    def _filters(self, names: Names, expression: FilterExpression, code: str) -> str:
         for function, args in expression.filters:
-            result = self._filter(names, function, args, result)
-        return result
-
-    def _filter(self, names: Names, function: Any, args: list[tuple[bool, Any]], value: str) -> str:
-        src = self.src
-        arguments = [self._argument(names, *arg) for arg in args]
-        if getattr(function, "expects_localtime", False):
-            localized = src.temporary()
-            src.line(f"{localized} = template_localtime({value}, {names.context}.use_tz)")
-            value = localized
-        if getattr(function, "needs_autoescape", False):
-            arguments.append(f"autoescape={names.context}.autoescape")
-        result = src.temporary()
-        src.line(f"{result} = {src.constant(function)}({', '.join([value, *arguments])})")
-        if getattr(function, "is_safe", False):
-            src.line(f"if isinstance({value}, SafeData): {result} = mark_safe({result})")
-        return result
+            if getattr(function, "expects_localtime", False):
+                code = f"template_localtime({code}, {names.context}.use_tz)"
+            arguments = [self._argument(names, *arg) for arg in args]
+            if getattr(function, "needs_autoescape", False):
+                arguments.append(f"autoescape={names.context}.autoescape")
+            safe = getattr(function, "is_safe", False)
+            arguments.insert(0, f"v := {code}" if safe else code)
+            called = f"{self.src.constant(function)}({', '.join(arguments)})"
+            code = f"kept_safe({called}, v)" if safe else called
+        return code
 
     def _argument(self, names: Names, is_variable: bool, arg: Any) -> str:
         if not is_variable:
             return self.src.constant(mark_safe(arg))  # noqa: S308 - a literal of the template's author
-        if arg.lookups is None:
-            return self.src.constant(arg.literal)
-        result = self.src.temporary()
-        self._guarded(names, arg, result)
-        self.src.line("except VariableDoesNotExist: raise")
-        self._silenced(result)
-        return result
+        return self.src.constant(arg.literal) if arg.lookups is None else self._variable(names, arg, "REQUIRED")
 
     # Conditions
 
     def condition(self, names: Names, condition: Any) -> str:
         """Write a condition of `{% if %}`; returns the Python expression that holds its value."""
-        if isinstance(condition, TemplateLiteral) and not leaves(condition)[0].filters:
-            return self._operand(names, condition)
+        if not isinstance(condition, TemplateLiteral):
+            return self._operator(names, condition, self.src.temporary("c"))
+        value = self._inline(names, condition)
+        if not leaves(condition)[0].filters:
+            return value
         result = self.src.temporary("c")
-        self.src.line("try:")
-        with self.src.indented():
-            self.src.line(f"{result} = {self._operand(names, condition)}")
-        self.src.line("except VariableDoesNotExist:")
-        with self.src.indented():
-            self.src.line(f"{result} = None")
+        self.src.line(f"try: {result} = {value}")
+        self.src.line(f"except VariableDoesNotExist: {result} = None")
         return result
 
-    def _operand(self, names: Names, condition: Any) -> str:
-        if isinstance(condition, TemplateLiteral):
-            return self.value(names, leaves(condition)[0], ignore_failures=True)
-        result = self.src.temporary("c")
-        # Operators of Django's `if` never raise: what cannot be compared is false.
-        self.src.line("try:")
-        with self.src.indented():
-            self._operator(names, condition, result)
-        self.src.line("except Exception:")
-        with self.src.indented():
-            self.src.line(f"{result} = False")
-        return result
+    def _operator(self, names: Names, condition: Any, result: str) -> str:
+        """Write an operator. Those of Django's `if` never raise: what cannot be compared is false.
 
-    def _operator(self, names: Names, condition: Any, result: str) -> None:
+        So is what cannot be evaluated in the operators inside; they need no `try` of their own where it makes no
+        difference which of them was false.
+        """
         src, operator = self.src, condition.id
-        first = self._operand(names, condition.first)
-        if operator == "not":
-            src.line(f"{result} = not {first}")
-        elif operator in ("and", "or"):
-            src.line(f"{result} = {first}")
-            src.line(f"if {result}:" if operator == "and" else f"if not {result}:")
-            with src.indented():
-                src.line(f"{result} = {self._operand(names, condition.second)}")
+        second = condition.second
+        if _is_simple(condition.first, operator, is_first=True):
+            first = self._inline(names, condition.first, operator)
         else:
-            second = self._operand(names, condition.second)
-            if operator in ("is", "is not"):
-                # Python warns about `is` beside a literal, and merges equal literals into one object.
-                first, second = self._object(first), self._object(second)
-            src.line(f"{result} = {first} {operator} {second}")
-
-    def _object(self, operand: str) -> str:
-        """`operand`; a literal becomes a name."""
-        if operand.isidentifier():
-            return operand
-        result = self.src.temporary("c")
-        self.src.line(f"{result} = {operand}")
+            first = self._operator(names, condition.first, result)
+        if second is None or _is_simple(second, operator, is_first=False):
+            src.line(f"try: {result} = {self._joined(names, operator, first, second)}")
+            src.line(f"except Exception: {result} = False")
+            return result
+        src.line("try:")
+        with src.indented():
+            src.line(f"{result} = {first}")
+            if operator in ("and", "or"):
+                src.line(f"if {'not ' * (operator == 'or')}{result}:")
+                with src.indented():
+                    self._operator(names, second, result)
+            else:
+                src.line(f"{result} = {result} {operator} {self._operator(names, second, src.temporary('c'))}")
+        src.line(f"except Exception: {result} = False")
         return result
+
+    def _joined(self, names: Names, operator: str, first: str, second: Any) -> str:
+        return f"not {first}" if second is None else f"{first} {operator} {self._inline(names, second, operator)}"
+
+    def _inline(self, names: Names, condition: Any, outer: str = "") -> str:
+        """A condition that is one Python expression."""
+        if not isinstance(condition, TemplateLiteral):
+            first = self._inline(names, condition.first, condition.id)
+            return f"({self._joined(names, condition.id, first, condition.second)})"
+        code = self.value(names, leaves(condition)[0], ignore_failures=True)
+        # Python warns about `is` beside a literal.
+        return f"(t := {code})" if outer in ("is", "is not") else code
+
+
+def _counter(names: Names, variable: Variable) -> str | None:
+    """`forloop.counter` and the like where `forloop` is ours, and a local."""
+    match variable.lookups:
+        case ("forloop", name) if name in _COUNTERS and names.local.get("forloop", "").startswith("loop"):
+            return f"{names.local['forloop']}[{name!r}]"
+    return None
+
+
+def _is_simple(condition: Any, outer: str, *, is_first: bool) -> bool:
+    """Whether an operand of `outer` needs no `try`: if it raises, `outer` is false as if the operand were."""
+    if isinstance(condition, TemplateLiteral):
+        return True
+    if outer != "and" and not (outer == "or" and not is_first):
+        return False
+    operands = [(condition.first, True), (condition.second, False)]
+    return all(operand is None or _is_simple(operand, condition.id, is_first=first) for operand, first in operands)

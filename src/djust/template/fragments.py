@@ -9,10 +9,10 @@ Example: the tree of `<b class="{{ a }}">{{ b }}</b>` becomes the fragment with 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from djust.render.diff import attribute_text
+from djust.render.diff import FOREIGN_NAMES, attribute_text
 from djust.render.values import (
     ATTRIBUTE,
     BRANCH,
@@ -27,7 +27,8 @@ from djust.render.values import (
     Fragment,
     Part,
 )
-from djust.template.markup import FOREIGN, HTML_AGAIN, RAW_TEXT, Tree
+from djust.template.html import DOCUMENT, RAW_TEXT, spaces
+from djust.template.markup import Tree
 from djust.template.parts import (
     Blocks,
     BranchStep,
@@ -45,12 +46,14 @@ from djust.template.parts import (
     Program,
     Scoped,
     ScopeStep,
+    Sentence,
     SimpleTag,
     Static,
     StaticUrl,
     Step,
     Text,
     Url,
+    bodies,
     is_silent,
 )
 
@@ -60,6 +63,7 @@ KEY_ATTRIBUTES = ("dj-key", "data-key", "key", "id")
 
 _FIRST_PLACEHOLDER = 0xF0000  # a private plane: one character stands for one item of a tag
 _unit = re.compile(r"""([^\s"'>/=][^\s>/=]*)(?:(\s*=\s*)("[^"]*"|'[^']*'|[^\s"'>]+))?""")
+_mark = re.compile(rf"(?<!\S){MARK.strip()}(?=[\s=/>])", re.IGNORECASE)
 _white = re.compile(r"[ \t\n\r\f]*\Z")
 
 
@@ -87,11 +91,11 @@ def program(children: list[Content], where: str, namespace: int, *, row: bool = 
 
 def _is_broken_document(children: Sequence[Content]) -> bool:
     """Whether something in or beside `<html>` may make more of the document than the content of its elements."""
-    documents = [child for child in children if isinstance(child, Element) and child.name == "html"]
+    documents = [child for child in children if isinstance(child, Element) and child.name in DOCUMENT]
     if not documents:
         return False
     beside = any(not isinstance(child, Static | Element) and not is_silent(child) for child in children)
-    return beside or documents[0].broken
+    return beside or any(document.broken and document.name == "html" for document in documents)
 
 
 class _Builder:
@@ -195,16 +199,16 @@ class _Builder:
     # Elements
 
     def _element(self, element: Element, namespace: int, rooted: bool) -> None:
-        inside = _namespace(element.name, namespace)
-        head, attributes = _start_tag(element)
-        content = _content_kind(element, inside)
-        dynamic = [a for a in attributes if not isinstance(a, str)]
-        if dynamic or content or rooted:
-            head += MARK
-        self._static(head)
-        anchor = self._attributes(attributes, inside or namespace)
+        own, inside = spaces(element.name, namespace)
+        head, attributes = _start_tag(element, own)
+        content = _content_kind(element, own)
+        # An attribute of the author's that looks like a mark is one.
+        marked = any(isinstance(a, str) and _mark.search(a) for a in attributes)
+        anchored = marked or rooted or content != "" or any(not isinstance(a, str) for a in attributes)
+        self._static(head if marked or not anchored else head + MARK)
+        anchor = self._attributes(attributes)
         slot = len(self.anchors)
-        if dynamic or content or rooted:
+        if anchored:
             self.anchors.append(())
         if content == RAW:
             anchor.append(self._leaf(Part(RAW, element.name, line=self.where), element.children))
@@ -214,22 +218,23 @@ class _Builder:
             anchor.append(self._sole(element.children, inside))
         else:
             self._contents(element.children, inside)
-        if dynamic or content or rooted:
+        if anchored:
             self.anchors[slot] = tuple(anchor)
         self._static(element.end)
 
-    def _attributes(self, attributes: Sequence[str | _Attribute | _Tag], namespace: int) -> list[int]:
+    def _attributes(self, attributes: Sequence[str | _Attribute | _Tag]) -> list[int]:
         anchor = []
         for attribute in attributes:
             if isinstance(attribute, str):
                 self._static(attribute)
             elif isinstance(attribute, _Attribute):
-                name = attribute.name if namespace else attribute.name.lower()
-                self.chunks.append(f"{attribute.name}{attribute.equals}{attribute.quote}")
-                anchor.append(self._leaf(Part(ATTRIBUTE, name, line=self.where), attribute.pieces))
+                self.chunks.append(f"{attribute.source}{attribute.equals}{attribute.quote}")
+                anchor.append(self._leaf(Part(ATTRIBUTE, attribute.name, line=self.where), attribute.pieces))
                 self.chunks.append(attribute.quote)
             else:
-                part = Part(TAG, "", None, attribute.taken, attribute.fallback, attribute.others, self.where)
+                part = Part(
+                    TAG, attribute.space, None, attribute.taken, attribute.fallback, attribute.others, self.where
+                )
                 anchor.append(self._leaf(part, attribute.pieces))
         return anchor
 
@@ -278,13 +283,6 @@ def _joined(chunks: list[str | int]) -> tuple[str | int, ...]:
     return tuple(joined)
 
 
-def _namespace(name: str, outside: int) -> int:
-    """The namespace of an element's content: 0 HTML, 1 SVG, 2 MathML."""
-    if name in FOREIGN:
-        return 1 if name == "svg" else 2
-    return 0 if name in HTML_AGAIN else outside
-
-
 def _key_part(row: Fragment) -> int | None:
     """The part that holds the key of a row: an attribute of its root element."""
     if row.shape is None or not row.anchors or isinstance(row.anchors[0], int):
@@ -321,13 +319,13 @@ def _length(texts: Sequence[Content]) -> int:
 # What an element's content is
 
 
-def _content_kind(element: Element, namespace: int) -> str:
+def _content_kind(element: Element, space: int) -> str:
     """RAW, TEXT (one leaf of all children), "sole" (the only child is a part), or "" (ordinary content)."""
     if not any(_is_dynamic(child) for child in element.children):
         return ""
-    if element.name in RAW_TEXT and not namespace:
+    if element.name in RAW_TEXT and not space:
         return RAW
-    if element.broken or element.name == "template" or _moves_rows(element):
+    if element.broken or element.name == "template" or _moves_rows(element) or _drops_line(element):
         return TEXT
     return "sole" if _is_sole(element.children) or _is_text_run(element.children) else ""
 
@@ -346,6 +344,15 @@ def _moves_rows(element: Element) -> bool:
         return False
     blocks = [child for child in _flat(element.children) if isinstance(child, Blocks)]
     return any(isinstance(inner, Element) and inner.name == "tr" for b in blocks for body in b.bodies for inner in body)
+
+
+def _drops_line(element: Element) -> bool:
+    """Whether a parser may drop a line break at the start of what is dynamic, as it does after `<pre>`."""
+    if element.name not in ("pre", "listing") or _is_text_run(element.children):
+        return False
+    return isinstance(next(_flat(element.children), None), Item | Blocks) and not isinstance(
+        element.children[0], Static
+    )
 
 
 def _is_sole(children: Sequence[Content]) -> bool:
@@ -371,7 +378,7 @@ def _is_text(content: Content) -> bool:
     match content:
         case Static():
             return "<" not in content.text
-        case Text() | Url() | StaticUrl() | SimpleTag() | Call(inline=True):
+        case Text() | Url() | StaticUrl() | SimpleTag() | Sentence() | Call(inline=True):
             return not is_silent(content)
         case Blocks(item=If()):
             return all(_is_text(inner) for body in content.bodies for inner in body)
@@ -383,9 +390,10 @@ def _is_text(content: Content) -> bool:
 
 @dataclass(slots=True, eq=False)
 class _Attribute:
-    """An attribute whose quoted value is dynamic."""
+    """An attribute whose quoted value is dynamic. `source`: its name as the template writes it."""
 
     name: str
+    source: str
     equals: str
     quote: str
     pieces: list[Item]
@@ -393,15 +401,16 @@ class _Attribute:
 
 @dataclass(slots=True, eq=False)
 class _Tag:
-    """A stretch of a start tag that is dynamic outside attribute values."""
+    """A stretch of a start tag that is dynamic outside attribute values. `space`: not empty in SVG and MathML."""
 
+    space: str
     pieces: list[Item]
     taken: frozenset[str]
     fallback: tuple[tuple[str, str], ...]
     others: tuple[str, ...]
 
 
-def _start_tag(element: Element) -> tuple[str, list[str | _Attribute | _Tag]]:
+def _start_tag(element: Element, space: int) -> tuple[str, list[str | _Attribute | _Tag]]:
     """`("<name", rest)` of a start tag, the rest as static text and dynamic attributes."""
     items: list[Item] = []
     text = ""
@@ -414,28 +423,40 @@ def _start_tag(element: Element) -> tuple[str, list[str | _Attribute | _Tag]]:
     head = text[: len(element.name) + 1]
     if not items:
         return head, [text[len(head) :]]
-    return head, _split_tag(text[len(head) :], items)
+    return head, _split_tag(text[len(head) :], items, FOREIGN_NAMES if space else {})
 
 
-def _split_tag(text: str, items: list[Item]) -> list[str | _Attribute | _Tag]:
+def _split_tag(text: str, items: list[Item], foreign: Mapping[str, str]) -> list[str | _Attribute | _Tag]:
     units = list(_unit.finditer(text))
     names = [u.group(1).lower() for u in units]
     loose = [u for at, u in enumerate(units) if _is_loose(u, len(items)) or names[at] in names[:at]]
     start, end = (loose[0].start(), loose[-1].end()) if loose else (len(text), len(text))
     if any(_is_unquoted(u, len(items)) for u in loose):
         end = text.rindex(">")  # an empty value takes what follows for its value
+    written = {u.group(1).lower() for u in _unit.finditer(_written(_pieces(text[start:end], items)))}
+    for unit, name in zip(units, names, strict=True):
+        # The first of equal names counts: what the stretch may set as well belongs to it.
+        unknown = any("\0" in other for other in written) and name not in KEY_ATTRIBUTES[:2]
+        if unit.start() >= end and (unknown or name in written) and _has_items(unit.group(3) or "", len(items)):
+            end = unit.end()
     parts: list[str | _Attribute | _Tag] = []
     position = 0
     for unit in units:
         if unit.start() >= start and unit.end() <= end:
             if unit.start() == start:
-                parts += (text[position:start], _tag(text, units, start, end, items))
+                parts += (text[position:start], _tag(text, units, start, end, items, foreign))
                 position = end
         elif _has_items(unit.group(3) or "", len(items)):
             value = unit.group(3)
             parts += (
                 text[position : unit.start()],
-                _Attribute(unit.group(1), unit.group(2), value[0], _pieces(value[1:-1], items)),
+                _Attribute(
+                    foreign.get(unit.group(1).lower(), unit.group(1).lower()),
+                    unit.group(1),
+                    unit.group(2),
+                    value[0],
+                    _pieces(value[1:-1], items),
+                ),
             )
             position = unit.end()
     parts.append(text[position:])
@@ -452,15 +473,25 @@ def _is_unquoted(unit: re.Match[str], count: int) -> bool:
     return value[:1] not in ("'", '"') and _has_items(value, count)
 
 
-def _tag(text: str, units: list[re.Match[str]], start: int, end: int, items: list[Item]) -> _Tag:
+def _written(items: Iterable[Item]) -> str:
+    """What `items` write, with a NUL for everything that is dynamic."""
+    return "".join(
+        item.text if isinstance(item, Static) else " ".join(map(_written, bodies(item))) or "\0" for item in items
+    )
+
+
+def _tag(
+    text: str, units: list[re.Match[str]], start: int, end: int, items: list[Item], foreign: Mapping[str, str]
+) -> _Tag:
     before = frozenset(u.group(1).lower() for u in units if u.end() <= start)
     after = {
         u.group(1).lower(): attribute_text((u.group(3) or "").strip("\"'"))
         for u in reversed(units)
         if u.start() >= end and not _has_items(u.group(3) or "", len(items))
     }
-    others = [u.group(1).lower() for u in units if u.end() <= start or u.start() >= end]
-    return _Tag(_pieces(text[start:end], items), before, tuple(after.items()), tuple(dict.fromkeys(others)))
+    names = [u.group(1).lower() for u in units if u.end() <= start or u.start() >= end]
+    others = tuple(dict.fromkeys(foreign.get(name, name) for name in names))
+    return _Tag("svg" if foreign else "", _pieces(text[start:end], items), before, tuple(after.items()), others)
 
 
 def _has_items(text: str, count: int) -> bool:

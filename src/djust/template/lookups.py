@@ -11,11 +11,12 @@ what is fetched early and never what is shown, so that it does no harm if an unk
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from django.template import defaultfilters
-from django.template.base import FilterExpression, Variable
+from django.template.base import FilterExpression, Node, Variable
+from django.template.defaulttags import CycleNode, FirstOfNode, RegroupNode
 from django.templatetags.cache import CacheNode
 
 from djust.template.expressions import leaves
@@ -23,12 +24,14 @@ from djust.template.lower import expressions_of
 from djust.template.parts import (
     Call,
     Capture,
+    DynamicInclude,
     For,
     If,
     IfChanged,
     Inclusion,
     Item,
     Opaque,
+    Sentence,
     SimpleTag,
     With,
     bodies,
@@ -92,6 +95,21 @@ class _Collector:
                 self.items(item.body, self._bind(item.bindings, scope, scope))
             case Inclusion():
                 self.items(item.body, self._bind(item.bindings, scope, {} if item.isolated else scope))
+            case Sentence():
+                inner = self._bind(item.node.extra_context, scope, scope)
+                for expression in expressions_of(item)[-1:] if item.plural else ():
+                    self._read(expression, inner)
+            case Call(node=RegroupNode()):
+                self._regroup(item.node, scope)
+            case Call() | DynamicInclude():
+                # Of some tags, the values only tell which expression comes next.
+                certain = isinstance(item, Call) and not isinstance(item.node, CycleNode | FirstOfNode)
+                for expression in expressions_in(item.node):
+                    self._read(expression, scope if certain else _perhaps(scope))
+            case Opaque():
+                for node in item.node.get_nodes_by_type(Node):
+                    for expression in expressions_in(node):
+                        self._read(expression, _perhaps(scope))
             case _:
                 for expression in expressions_of(item):
                     self._read(expression, scope)
@@ -116,6 +134,12 @@ class _Collector:
         self.items(item.body, inner)
         self.items(item.empty or (), _perhaps(scope))
 
+    def _regroup(self, node: Any, scope: _Scope) -> None:
+        self._read(node.target, scope, whole=True)
+        if (bound := _bound(node.target, scope)) is not None:
+            scope = {**scope, node.var_name: _Bound((*bound.path, EACH), certain=True)}
+        self._read(node.expression, scope)
+
     def _bind(self, bindings: Mapping[str, FilterExpression], scope: _Scope, base: _Scope) -> _Scope:
         inner = dict(_without(base, bindings))
         for name, expression in bindings.items():
@@ -139,6 +163,15 @@ class _Collector:
         bound = _value(variable, scope)
         if bound is not None and bound.path:
             self.found.add(Lookup(bound.path, reads, bound.certain))
+
+
+def expressions_in(node: Node) -> Iterator[FilterExpression]:
+    """The expressions that a node keeps in its attributes, alone or in lists and dictionaries."""
+    for value in vars(node).values():
+        several = value.values() if isinstance(value, dict) else value
+        for found in several if isinstance(value, list | tuple | dict) else [value]:
+            if isinstance(found, FilterExpression):
+                yield found
 
 
 def _bound(expression: FilterExpression, scope: _Scope) -> _Bound | None:
@@ -170,7 +203,7 @@ def _is_cached(item: Item) -> bool:
 
 def _set_by(item: Item) -> list[str]:
     """The names that `item` sets for what follows it."""
-    if not isinstance(item, Call | Capture | SimpleTag | Opaque):
+    if not isinstance(item, Call | Capture | Sentence | SimpleTag | Opaque):
         return []
     found = (getattr(item.node, target, None) for target in _TARGETS)
     return [name for name in found if isinstance(name, str)]

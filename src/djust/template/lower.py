@@ -1,16 +1,17 @@
 """Django's nodes → items. One short function per built-in tag; what has none becomes a `Call` or `Opaque`.
 
 Inheritance is resolved here: the items of a template that extends others are those of the root parent, every block
-replaced by the node that overrides it, and `{{ block.super }}` by the items of the node it overrides. Includes of
-literal names are inlined.
+replaced by the node that overrides it, and `{{ block.super }}` by the items of the node it overrides. Partials and
+includes of literal names are inlined.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, cast
 
-from django.template import Context, TemplateDoesNotExist, TemplateSyntaxError
+import django
+from django.template import Context, TemplateDoesNotExist, TemplateSyntaxError, defaulttags
 from django.template.base import FilterExpression, Node, NodeList, Origin, Template, TextNode, Variable, VariableNode
 from django.template.defaulttags import (
     AutoEscapeControlNode,
@@ -29,7 +30,7 @@ from django.template.defaulttags import (
 from django.template.library import InclusionNode, SimpleBlockNode, SimpleNode
 from django.template.loader_tags import BlockNode, ExtendsNode, IncludeNode, construct_relative_path
 from django.templatetags.cache import CacheNode
-from django.templatetags.i18n import LanguageNode
+from django.templatetags.i18n import BlockTranslateNode, LanguageNode
 from django.templatetags.l10n import LocalizeNode
 from django.templatetags.static import StaticNode
 from django.templatetags.tz import LocalTimeNode, TimezoneNode
@@ -37,6 +38,7 @@ from django.templatetags.tz import LocalTimeNode, TimezoneNode
 from djust.template.debug import Place
 from djust.template.expressions import changed_by, is_native, leaves, reads
 from djust.template.parts import (
+    NO_NAMES,
     Block,
     Call,
     Capture,
@@ -49,6 +51,8 @@ from djust.template.parts import (
     InclusionTag,
     Item,
     Opaque,
+    Partial,
+    Sentence,
     Setting,
     SimpleTag,
     Static,
@@ -58,7 +62,7 @@ from djust.template.parts import (
     With,
     all_items,
 )
-from djust.template.tags import call_of, names_of, tag_needs
+from djust.template.tags import call_of, names_of, sentence_expressions, sentence_of, tag_needs
 
 # CPython refuses code with more than 20 nested loops and `with` blocks, and with more than 100 levels of indentation;
 # what is nested deeper is left to Django.
@@ -69,7 +73,7 @@ MAX_DEPTH = 40
 _BLOCKS: dict[type[Node], int] = {
     AutoEscapeControlNode: 0,
     BlockNode: 1,
-    ForNode: 3,
+    ForNode: 1,
     IfChangedNode: 1,
     IfNode: 0,
     IncludeNode: 1,
@@ -77,7 +81,7 @@ _BLOCKS: dict[type[Node], int] = {
     LocalTimeNode: 0,
     LocalizeNode: 0,
     TimezoneNode: 1,
-    WithNode: 1,
+    WithNode: 0,
 }
 
 
@@ -129,12 +133,15 @@ def binding_context(template: Template) -> Context:
 class Lowering:
     """Lowers one template; `active` are the origins of the templates being lowered around it, to notice recursion.
 
-    Unless it `inlines`, every include is left to run time.
+    Unless it `inlines`, every include is left to run time. `partials` are the partials we are in.
     """
 
-    def __init__(self, chain: Chain, active: tuple[Origin, ...] = (), *, inlines: bool = True) -> None:
+    def __init__(
+        self, chain: Chain, active: tuple[Origin, ...] = (), partials: tuple[Any, ...] = (), *, inlines: bool = True
+    ) -> None:
         self.chain = chain
         self.inlines = inlines
+        self.partials = (*partials, *chain.templates)
         self.active = (*active, *(template.origin for template in chain.templates))
         self.blocks: list[tuple[str, int]] = []  # the blocks we are in: name, position in its queue
         self.depth = 0
@@ -153,15 +160,11 @@ class Lowering:
                     items.append(item)
         return items
 
-    def _node(self, node: Node) -> Iterator[Item]:
+    def _node(self, node: Node) -> Iterable[Item]:
         lower = LOWERINGS.get(type(node))
         if lower is None:
-            yield call_of(node, Place.of(node)) or Opaque(node, Place.of(node))
-            return
-        if type(node) in _BLOCKS:
-            yield from self._nested(node, lower)
-        else:
-            yield from lower(self, node)
+            return [_call(node)]
+        return self._nested(node, lower) if type(node) in _BLOCKS else lower(self, node)
 
     def _nested(self, node: Node, lower: Callable[[Lowering, Any], Iterator[Item]]) -> Iterator[Item]:
         blocks = _BLOCKS[type(node)]
@@ -223,9 +226,36 @@ class Lowering:
         if chain is None:
             yield DynamicInclude(node, line)
             return
-        inner = Lowering(chain, self.active)
+        yield Inclusion(chain, node.extra_context, node.isolated_context, self._inner(chain), line)
+
+    def _inner(self, chain: Chain) -> list[Item]:
+        """The items of a template that is inlined here."""
+        inner = Lowering(chain, self.active, self.partials)
         inner.depth, inner.nested_blocks = self.depth, self.nested_blocks
-        yield Inclusion(chain, node.extra_context, node.isolated_context, inner.items(), line)
+        return inner.items()
+
+    def _partial(self, node: Any) -> Iterator[Item]:
+        line = Place.of(node)
+        try:
+            partial = node.partial_mapping[node.partial_name]
+        except KeyError:
+            yield Call(node, line, NO_NAMES)  # it raises an error
+            return
+        vars(partial).setdefault("engine", self.chain.templates[0].engine)
+        item: Item
+        if not self.inlines or partial in self.partials:
+            item = DynamicInclude(node, line)
+        else:
+            item = Partial(partial, self._inner(Chain([partial], [], {})), line)
+        for inner in all_items([item]):
+            place = None if isinstance(inner, Static) else inner.line
+            if isinstance(place, Place) and place.partial is None:
+                place.partial = line
+        yield item
+
+    def _partial_definition(self, node: Any) -> Iterator[Item]:
+        if node.inline:
+            yield from self.nodes(node.nodelist)
 
     def _included(self, node: IncludeNode) -> Chain | None:
         """The chain of a literal include that can be inlined, else None."""
@@ -292,6 +322,10 @@ def _static(lowering: Lowering, node: StaticNode) -> Iterator[Item]:
         yield _call(node)
     else:
         yield StaticUrl(node, node.path, Place.of(node))
+
+
+def _sentence(lowering: Lowering, node: BlockTranslateNode) -> Iterator[Item]:
+    yield sentence_of(node, Place.of(node)) or _call(node)
 
 
 def _call(node: Node) -> Call | Opaque:
@@ -370,6 +404,7 @@ LOWERINGS: dict[type[Node], Callable[[Lowering, Any], Iterator[Item]]] = {
     VariableNode: Lowering._variable,
     AutoEscapeControlNode: _setting,
     BlockNode: Lowering._block,
+    BlockTranslateNode: _sentence,
     CacheNode: _cache,
     CommentNode: _nothing,
     FilterNode: _filter,
@@ -392,11 +427,17 @@ LOWERINGS: dict[type[Node], Callable[[Lowering, Any], Iterator[Item]]] = {
     VerbatimNode: _verbatim,
     WithNode: _with,
 }
+if django.VERSION >= (6, 0):
+    LOWERINGS[defaulttags.PartialNode] = Lowering._partial
+    LOWERINGS[defaulttags.PartialDefNode] = Lowering._partial_definition
+    _BLOCKS[defaulttags.PartialNode] = 1
 
 
 def names_read(items: Sequence[Item]) -> set[str]:
     """First names of all variables that `items` read by themselves, those bound inside included."""
-    return {name for item in all_items(items) for expression in expressions_of(item) for name in reads(expression)}
+    found = [*all_items(items)]
+    names = {name for item in found for expression in expressions_of(item) for name in reads(expression)}
+    return names.union(*(item.variables for item in found if isinstance(item, Sentence)))
 
 
 def expressions_of(item: Item) -> list[FilterExpression]:
@@ -416,6 +457,8 @@ def expressions_of(item: Item) -> list[FilterExpression]:
             return list(item.bindings.values())
         case SimpleTag() | InclusionTag():
             return [*item.node.args, *item.node.kwargs.values()]
+        case Sentence():
+            return sentence_expressions(item.node)
         case Setting():
             found = getattr(item.node, "language", None) or getattr(item.node, "tz", None)
             return [] if found is None else [found]

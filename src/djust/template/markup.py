@@ -9,87 +9,85 @@ content becomes one region. The stage after this one, `fragments`, makes fragmen
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 from types import MappingProxyType
 
+from djust.render.values import CLOSE, OPEN, ROW
+from djust.template.html import (
+    BREAKING_OUT,
+    CLOSES,
+    CONTENT,
+    DOCUMENT,
+    FOREIGN,
+    FORMATTING,
+    HEAD_CONTENT,
+    MARKERS,
+    OPTIONAL_END,
+    PARENTS,
+    RAW_TEXT,
+    RUBY,
+    TABLE_PARTS,
+    VOID,
+    spaces,
+)
 from djust.template.lower import names_read
 from djust.template.parts import (
     UNKNOWN,
     Block,
     Blocks,
+    Call,
     Content,
     Element,
     For,
     If,
+    IfChanged,
     Inclusion,
     Item,
+    Partial,
     Scope,
     Scoped,
+    Sentence,
     Setting,
+    SimpleTag,
     Static,
+    StaticUrl,
+    Text,
+    Url,
+    With,
     bodies,
     is_silent,
 )
 
-VOID = frozenset(
-    ["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"]
-)
-RAW_TEXT = frozenset(["textarea", "title", "script", "style", "iframe", "noembed", "noframes", "noscript", "xmp"])
-OPTIONAL_END = frozenset(
-    "li dt dd p rt rp optgroup option thead tbody tfoot tr td th colgroup html head body".split()  # noqa: SIM905
-)
-BLOCK_LEVEL = frozenset(
-    {"address", "article", "aside", "blockquote", "center", "details", "dialog", "dir", "div", "dl", "fieldset", "form"}
-    | {"figcaption", "figure", "footer", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hgroup", "hr", "main", "menu"}
-    | {"nav", "ol", "p", "pre", "search", "section", "table", "ul"}
-)
-# A start tag of this name closes an open element of these names.
-IMPLIED_END: dict[str, frozenset[str]] = {
-    "li": frozenset({"li"}),
-    "dt": frozenset({"dt", "dd"}),
-    "dd": frozenset({"dt", "dd"}),
-    "option": frozenset({"option"}),
-    "optgroup": frozenset({"option", "optgroup"}),
-    "tr": frozenset({"tr", "td", "th", "colgroup"}),
-    "td": frozenset({"td", "th"}),
-    "th": frozenset({"td", "th"}),
-    **dict.fromkeys(("thead", "tbody", "tfoot"), frozenset({"thead", "tbody", "tfoot", "tr", "td", "th", "colgroup"})),
-    "body": frozenset({"head"}),
-    **dict.fromkeys(BLOCK_LEVEL, frozenset({"p"})),
-}
-HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
-# A start tag of this name inside an element of these names closes it, or is not taken for a start tag at all.
-NEVER_NESTED: dict[str, frozenset[str]] = {
-    **{name: frozenset({name}) for name in ("a", "button", "form", "nobr")},
-    **dict.fromkeys(HEADINGS, HEADINGS),
-    **{name: frozenset({"select"}) for name in ("input", "textarea", "select")},
-}
-# Content that a browser would move elsewhere or wrap when it stands directly in these elements.
-TABLE_PARTS = frozenset({"table", "thead", "tbody", "tfoot", "tr", "colgroup"})
-ROW_PARENTS = {"tr": ("thead", "tbody", "tfoot"), "td": ("tr",), "th": ("tr",), "col": ("colgroup",)}
-FOREIGN = frozenset({"svg", "math"})
-HTML_AGAIN = frozenset({"foreignobject", "desc", "title", "annotation-xml"})
+MARKS = {mark: mark.replace("<!--", "<!-- ") for mark in (OPEN, CLOSE, ROW)}
+
+# Which arm to take: of a block, and of the blocks in it.
+PATHS = tuple(product((0, 1, -1), (0, 1, -1)))
 
 _tag_end = re.compile("[\"'>]")
 _name = re.compile(r"[a-zA-Z][^\s/>]*")
+_tags = re.compile(r"<(/?)([a-zA-Z][^\s/>]*)")
+# Inside a comment inside a script, a script may stand.
+_script_inside = re.compile(r"<!--(?:(?!-->).)*<script[\s/>](?:(?!-->).)*\Z", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(slots=True)
 class Tree:
     """`balanced`: every element that is opened is closed, in order, and nothing reaches outside.
 
-    `closes`: names of elements around it that its start tags close, as `<p>` does with an open `<p>`.
+    `closes`: which of the elements around it, counted from the outermost, it closes or changes; as `<p>` does with an
+    open `<p>`. The content of the element around such a one has to be one region.
     """
 
     children: list[Content]
     balanced: bool
-    closes: frozenset[str] = frozenset()
+    closes: frozenset[int] = frozenset()
 
 
 def parse(
-    items: Sequence[Item], outer: tuple[str, ...] = (), loose: Mapping[Item, frozenset[str]] = MappingProxyType({})
+    items: Sequence[Item], outer: tuple[str, ...] = (), loose: Mapping[Item, frozenset[int]] = MappingProxyType({})
 ) -> Tree:
     """The tree of `items`, which stand inside open elements named `outer`.
 
@@ -102,31 +100,111 @@ def parse(
 class UnbalancedError(Exception):
     """The output of `item` opens or closes elements that it does not close or open."""
 
-    def __init__(self, item: Item, closes: frozenset[str]) -> None:
+    def __init__(self, item: Item, closes: frozenset[int]) -> None:
         super().__init__(item)
         self.item = item
         self.closes = closes
 
 
 @lru_cache(maxsize=256)
-def reach(html: str, inside: tuple[str, ...]) -> frozenset[str] | None:
-    """None if HTML found at run time leaves the elements around it as they are, else the names of those it closes."""
-    tree = parse([Static(html)], inside or ("",))
-    return None if tree.balanced else tree.closes
+def reach(html: str, inside: tuple[str, ...]) -> frozenset[int] | None:
+    """None if HTML found at run time leaves the elements around it as they are, else `Tree.closes`."""
+    parser = _Parser(inside or ("",), {})
+    tree = parser.run([Static(html)])
+    if tree.balanced and not any(mark in html for mark in MARKS):
+        return None
+    parser.settle(0)
+    return parser.closes
 
 
-class _Parser:
-    """The state is: the stack of open elements, and the tag, comment or raw text we are in the middle of."""
+class _Open:
+    """The open elements: a stack of those opened here, the `names` of all, and the namespaces `inside` them."""
 
-    def __init__(self, outer: tuple[str, ...], loose: Mapping[Item, frozenset[str]]) -> None:
-        self.outer = outer
-        self.loose = loose
+    def __init__(self, outer: tuple[str, ...]) -> None:
+        self.base = len(outer)
+        self.names = list(outer)  # of all open elements
+        self.inside = [0]  # the namespace of the content of each, after that of the document
+        for name in outer:
+            self.inside.append(spaces(name, self.inside[-1])[1])
         self.root = Element("", [], [])
         self.stack = [self.root]
+        self.closes: frozenset[int] = frozenset()
+
+    def _foreign_root(self) -> int:
+        return max(at for at, space in enumerate(self.inside) if not space)
+
+    def _last(self, *names: str) -> int:
+        """Where the innermost element of these names stands, or where the next one would stand."""
+        found = (at for at in range(len(self.names) - 1, -1, -1) if self.names[at] in names)
+        return next(found, len(self.names))
+
+    def _break(self, at: int) -> None:
+        """Element `at` of the open ones is closed or changed: the content of the one around it has to be one region."""
+        while 0 < at <= len(self.names) and self.names[at - 1] in RUBY:
+            at -= 1  # a browser that parses the content of ruby alone does not know that it is ruby
+        for element in self.stack[max(at - self.base, 0) :]:
+            element.broken = True
+        if at < self.base:
+            self.closes |= {at}
+
+    def _cut(self, depth: int) -> None:
+        """Close the elements from `depth` of the stack on."""
+        for at in range(len(self.stack) - 1, depth - 1, -1):
+            if self.stack[at].broken:
+                self.settle(at)
+        del self.stack[depth:], self.names[self.base + depth - 1 :], self.inside[self.base + depth :]
+
+    def settle(self, depth: int) -> None:
+        """Break what tags reach that have no partner in the broken element at `depth` of the stack.
+
+        On paths that take the same arm of all blocks, as blocks with the same condition do.
+        """
+        around = self.names[: self.base + depth]
+        for path in PATHS:
+            for name, (lowest, sum_) in _balance(self.stack[depth].children, path).items():
+                if lowest < 0 and name in around:
+                    self._break(len(around) - 1 - around[::-1].index(name))
+                if sum_ > 0 and name in FORMATTING:
+                    self._break(
+                        max((at + 1 for at, other in enumerate(around) if other in MARKERS | {"body"}), default=0)
+                    )
+
+    def _close_implied(self, closes: frozenset[str], stops: frozenset[str]) -> None:
+        """Close the open elements that a start tag ends; what has an end tag of its own is closed in disorder."""
+        lowest = -1
+        for at in range(len(self.names) - 1, -1, -1):
+            if self.names[at] in closes:
+                lowest = at
+            elif self.names[at] in stops or self.inside[at + 1]:
+                break
+        if lowest == -1:
+            return
+        depth = lowest - self.base + 1
+        if depth < 1 or any(element.name not in OPTIONAL_END for element in self.stack[depth:]):
+            self._break(lowest)
+        else:
+            self._cut(depth)
+
+    def _append(self, *contents: Content) -> None:
+        children = self.stack[-1].children
+        for content in contents:
+            if isinstance(content, Static) and children and isinstance(children[-1], Static):
+                children[-1] = Static(children[-1].text + content.text)
+            else:
+                children.append(content)
+
+
+class _Parser(_Open):
+    """The state is: the open elements, and the tag, comment or raw text we are in the middle of."""
+
+    def __init__(self, outer: tuple[str, ...], loose: Mapping[Item, frozenset[int]]) -> None:
+        super().__init__(outer)
+        self.loose = loose
         self.tag: list[Item] | None = None
         self.quote = ""
-        self.comment = False
-        self.closes: set[str] = set()
+        self.comment = ""  # what ends it
+        # Whether elements of a head, and whether content of a body was found at the level of the document.
+        self.headed, self.begun = False, bool(outer)
 
     def run(self, items: Sequence[Item]) -> Tree:
         for item in items:
@@ -137,9 +215,9 @@ class _Parser:
         if self.tag is not None or self.comment:
             self.root.broken = True
             self._append(*(self.tag or ()))
-        open_elements = [element.name for element in self.stack[1:]]
-        unclosed = any(self.outer or name not in OPTIONAL_END for name in open_elements)
-        return Tree(self.root.children, not (self.root.broken or unclosed), frozenset(self.closes))
+        unclosed = any(self.base or element.name not in OPTIONAL_END for element in self.stack[1:])
+        self._cut(1)
+        return Tree(self.root.children, not (self.root.broken or unclosed), self.closes)
 
     # Static text
 
@@ -150,7 +228,7 @@ class _Parser:
                 position = self._in_tag(text, position)
             elif self.comment:
                 position = self._in_comment(text, position)
-            elif self.stack[-1].name in RAW_TEXT and not self._foreign():
+            elif self._is_raw():
                 position = self._in_raw(text, position)
             else:
                 position = self._in_data(text, position)
@@ -159,7 +237,7 @@ class _Parser:
         start = text.find("<", position)
         if start != position:
             end = start if start != -1 else len(text)
-            self._append(Static(text[position:end]))
+            self._text(text[position:end])
             return end
         if text.startswith("<!--", start):
             return self._open_comment(text, start)
@@ -169,34 +247,48 @@ class _Parser:
         if text.startswith("</", start):
             return self._in_end_tag(text, start)
         if text.startswith(("<!", "<?"), start):
-            end = text.find(">", start) + 1
-            if not end:
-                self.root.broken = True
-            self._append(Static(text[start : end or len(text)]))
-            return end or len(text)
+            self.comment = "]]>" if self.inside[-1] and text.startswith("<![CDATA[", start) else ">"
+            return self._in_comment(text, start)
         if start + 1 == len(text):
             self.root.broken = self.stack[-1].broken = True  # a dynamic tag name follows, perhaps
-        self._append(Static("<"))
+        self._text("<")
         return start + 1
 
+    def _text(self, text: str) -> None:
+        parent = self.names[-1] if self.names else ""
+        if (parent in TABLE_PARTS or parent in ("", "head", "html")) and text.strip(" \t\n\r\f"):
+            if parent in TABLE_PARTS:
+                self._break(self._last("table"))
+            elif parent == "head":
+                self._break(self._last("head"))
+            self.begun = True
+        self._append(Static(text))
+
     def _open_comment(self, text: str, start: int) -> int:
-        end = text.find("-->", start + 4)
+        ends = text.find("-->", start + 2), text.find("--!>", start + 4) + 1
+        end = min((end for end in ends if end > 0), default=-1)
         if end == -1:
-            self.comment = True
+            self.comment = "-->"
             self._append(Static(text[start:]))
             return len(text)
-        self._append(Static(text[start : end + 3]))
+        # A comment of the author's that looks like a mark must not be one.
+        self._append(Static(MARKS.get(text[start : end + 3], text[start : end + 3])))
         return end + 3
 
     def _in_comment(self, text: str, position: int) -> int:
-        end = text.find("-->", position)
-        self.comment = end == -1
-        end = len(text) if end == -1 else end + 3
+        end = text.find(self.comment, position)
+        end = len(text) if end == -1 else end + len(self.comment)
+        if text[position:end].endswith(self.comment):
+            self.comment = ""
         self._append(Static(text[position:end]))
         return end
 
     def _in_raw(self, text: str, position: int) -> int:
-        close = re.compile(rf"</{self.stack[-1].name}(?=[\s/>])", re.IGNORECASE).search(text, position)
+        name = self.stack[-1].name
+        ends = re.compile(rf"</{name}(?=[\s/>])", re.IGNORECASE)
+        close = ends.search(text, position)
+        while close and name == "script" and _script_inside.search(text[position : close.start()]):
+            close = ends.search(text, close.end())
         if close is None:
             self._append(Static(text[position:]))
             return len(text)
@@ -221,12 +313,16 @@ class _Parser:
             return end
         if match.group() == ">":
             self._start_tag(text[: end - 1].endswith("/"))
-        elif self._before_value(text[: end - 1]):
+        elif self._before_value():
             self.quote = match.group()
         return end
 
-    def _before_value(self, text: str) -> bool:
-        return text.rstrip().endswith("=")
+    def _before_value(self) -> bool:
+        """Whether the quote that was read last begins a value."""
+        before = ""
+        for piece in self.tag or ():
+            before = before + piece.text if isinstance(piece, Static) else "x"
+        return before[:-1].rstrip().endswith("=")
 
     # Tags
 
@@ -235,38 +331,61 @@ class _Parser:
         first = pieces[0]
         assert isinstance(first, Static)
         name = first.text[1:].lower()
-        self._close_implied(name)
+        if self.inside[-1]:
+            self._check_foreign(name)
+        elif "template" not in self.names:
+            if name == "table" and "p" in self.names:
+                self._break(self._last("p"))  # it closes the paragraph or not, as the doctype will have it
+            for closing in CLOSES.get(name, ()):
+                self._close_implied(*closing)
+            self._check_place(name)
+        own, inside = spaces(name, self.inside[-1])
         element = Element(name, _merged(pieces), [])
-        foreign = self._foreign() or name in FOREIGN
-        self._check_table(element)
         self._append(element)
-        if not (name in VOID and not foreign) and not (self_closing and foreign):
+        if not (self_closing if own else name in VOID):
             self.stack.append(element)
+            self.names.append(name)
+            self.inside.append(inside)
 
-    def _close_implied(self, name: str) -> None:
-        names = [*self.outer, *(element.name for element in self.stack[1:])]
-        for other in NEVER_NESTED.get(name, ()):
-            if other in names:
-                self._reach(other)
-        closes = IMPLIED_END.get(name)
-        if not closes:
-            return
-        while len(self.stack) > 1 and self.stack[-1].name in closes:
-            self.stack.pop()
-        names = [*self.outer, *(element.name for element in self.stack[1:])]
-        if names and len(self.stack) == 1 and names[-1] in closes:
-            self.root.broken = True  # it would close an element that was opened outside this block
-            self.closes.add(names[-1])
-        if "p" in closes and "p" in names:
-            self._reach("p")
+    def _check_place(self, name: str) -> None:
+        """Break what an element of HTML changes that may not stand where it was found."""
+        parent = self.names[-1] if self.names else ""
+        if name in DOCUMENT or parent in ("", "html"):
+            self._check_document(name, parent)
+        if name in ("plaintext", "frame"):
+            self._break(0)
+        elif name in ("mglyph", "malignmark"):
+            self._break(self._last("math"))
+        elif name in PARENTS:
+            parents, around = PARENTS[name]
+            if parent in around and parent:
+                if len(self.stack) == 1:
+                    self._break(self.base)
+            elif parent not in parents:
+                self._break(self._last("table"))
+        elif parent in CONTENT and name not in CONTENT[parent]:
+            # Content that leaves a table or a head stands beside it; that of `select` is dropped by some browsers.
+            self._break(self._last("select") + 1 if parent[0] in "so" else self._last("head", "table"))
 
-    def _reach(self, name: str) -> None:
-        """An open element `name` is closed, or not opened again: the element around it is what has to be one region."""
-        depth = next((d for d in range(len(self.stack) - 1, 0, -1) if self.stack[d].name == name), 0)
-        if not depth:
-            self.closes.add(name)
-        for element in self.stack[max(depth - 1, 0) :]:
-            element.broken = True
+    def _check_document(self, name: str, parent: str) -> None:
+        if name in HEAD_CONTENT:
+            self.headed = True
+            disorder = not self.begun and any(_is_loud(child) for child in self.stack[-1].children)
+        elif name in DOCUMENT:
+            late = self.begun or (name != "body" and self.headed)
+            disorder = late or name == "frameset" or parent not in ("", "html") or self.base > 0
+            self.headed = self.headed or name != "html"
+            self.begun = self.begun or name == "body"
+        else:
+            disorder, self.begun = False, True
+        if disorder:
+            self._break(0)
+
+    def _check_foreign(self, name: str) -> None:
+        """HTML ends the SVG or MathML that it stands in."""
+        space = self.inside[-1]
+        if name in BREAKING_OUT or FOREIGN.get(name, space) != space or name == "annotation-xml":
+            self._break(self._foreign_root())
 
     def _in_end_tag(self, text: str, start: int) -> int:
         end = text.find(">", start) + 1
@@ -280,30 +399,22 @@ class _Parser:
 
     def _end_tag(self, name: str, text: str) -> None:
         depth = next((d for d in range(len(self.stack) - 1, 0, -1) if self.stack[d].name == name), 0)
-        if not depth:
-            self.stack[-1].broken = True
-            self._append(Static(text))
+        element = self.stack[depth]
+        sums = {_balance(element.children, path).get(name, (0, 0))[1] for path in PATHS} if element.broken else {0}
+        if not depth or min(sums) > 0:
+            self._break(self._foreign_root() if self.inside[-1] else len(self.names))
+            self._append(Static(text))  # of an element that was opened in a block, or of none
             return
-        if any(element.name not in OPTIONAL_END for element in self.stack[depth + 1 :]):
-            self.stack[depth - 1].broken = True
-        if len(self.stack[depth].children) == 1 and self.stack[depth].children[0] in self.loose:
-            self.stack[depth - 1].broken = True  # nothing beside it closes what it opens
-        self.stack[depth].end = text
-        del self.stack[depth:]
+        loose = (
+            len(element.children) == 1 and element.children[0] in self.loose
+        )  # nothing beside it closes what it opens
+        if loose or max(sums) > 0 or any(other.name not in OPTIONAL_END for other in self.stack[depth + 1 :]):
+            self._break(self.base + depth - 1)
+        element.end = text
+        self._cut(depth)
 
-    def _foreign(self) -> bool:
-        for name in reversed([*self.outer, *(element.name for element in self.stack[1:])]):
-            if name in HTML_AGAIN:
-                return False
-            if name in FOREIGN:
-                return True
-        return False
-
-    def _check_table(self, element: Element) -> None:
-        """Inside a block, a row whose section the browser would have to invent breaks the table around it."""
-        parents = ROW_PARENTS.get(element.name)
-        if parents and len(self.stack) == 1 and self.outer and self.outer[-1] not in parents:
-            self.root.broken = True
+    def _is_raw(self) -> bool:
+        return self.stack[-1].name in RAW_TEXT and not self.inside[-2]
 
     # Dynamic items
 
@@ -311,56 +422,20 @@ class _Parser:
         top = self.stack[-1]
         if self.tag is not None:
             if not _keeps_tag(item, self.quote):
-                self._break_all()
+                self._break(0)
             self.tag.append(item)
         elif self.comment:
             top.broken = True
             self._append(item)
-        elif top.name in RAW_TEXT and not self._foreign():
+        elif self._is_raw():
             if f"</{top.name}" in _all_text(item).lower():
-                self._break_all()
+                self._break(0)
             self._append(item)
         else:
             self._content(item)
 
-    def _break_all(self) -> None:
-        for element in self.stack:
-            element.broken = True
-
     def _content(self, item: Item) -> None:
-        names = (*self.outer, *(element.name for element in self.stack[1:]))
-        parent = names[-1] if names else ""
-        if parent == "html" or (parent in TABLE_PARTS and not isinstance(item, If | For | Scope)):
-            # Text is moved out of tables, and an unknown tag may produce it. It may also be the rows of a section.
-            self.stack[-1].broken = self.stack[-1].broken or not is_silent(item)
-        if isinstance(item, UNKNOWN):
-            item.inside = names
-        if item in self.loose:
-            self.stack[-1].broken = True
-            for name in sorted(self.loose[item]):
-                self._reach(name)
-        if isinstance(item, If | For):
-            self._block(item, names)
-        elif isinstance(item, Scope):
-            self._scope(item, names)
-        else:
-            self._append(item)
-
-    def _block(self, item: If | For, names: tuple[str, ...]) -> None:
-        trees = [parse(body, names or ("",), self.loose) for body in bodies(item)]
-        if all(tree.balanced for tree in trees):
-            self._append(Blocks(item, [tree.children for tree in trees]))
-        else:
-            self._unbalanced(item, trees)
-
-    def _unbalanced(self, item: Item, trees: Sequence[Tree]) -> None:
-        self.stack[-1].broken = True
-        for name in sorted(frozenset[str]().union(*(tree.closes for tree in trees))):
-            self._reach(name)
-        self._append(item)
-
-    def _scope(self, item: Scope, names: tuple[str, ...]) -> None:
-        if not item.needs and not _binds(item):
+        if isinstance(item, Scope) and not item.needs and not _binds(item):
             # Nothing is bound: the scope leaves no trace, and its markup need not be balanced.
             for inner in item.body:
                 if isinstance(inner, Static):
@@ -368,26 +443,105 @@ class _Parser:
                 else:
                     self._dynamic(inner)
             return
+        names = tuple(self.names)
+        if not is_silent(item):
+            self._check_dynamic(item, names[-1] if names else "")
+        if isinstance(item, UNKNOWN):
+            item.inside = names
+        if item in self.loose:
+            self._break(min(self.loose[item], default=len(names)))
+        match item:
+            case If() | For():
+                self._block(item, names)
+            case With() | Inclusion() | Block() | Setting():
+                self._scope(item, names)
+            case _:
+                self._append(item)
+
+    def _check_dynamic(self, item: Item, parent: str) -> None:
+        if parent == "html" or (not parent and self.headed and not self.begun):
+            self._break(0)
+        elif parent in TABLE_PARTS:
+            if isinstance(item, Text | Url | StaticUrl | SimpleTag | Sentence | Call):
+                self._break(self._last("table"))
+            elif not isinstance(item, If | For | Scope) or any(map(_is_wrapped, self.stack[-1].children)):
+                self._break(len(self.names))  # perhaps the rows of a section
+
+    def _block(self, item: If | For, names: tuple[str, ...]) -> None:
+        trees = [parse(body, names or ("",), self.loose) for body in bodies(item)]
+        self._check_begin(trees)
+        if all(tree.balanced for tree in trees):
+            self._append(Blocks(item, [tree.children for tree in trees]))
+        else:
+            self._unbalanced(item, trees)
+
+    def _check_begin(self, trees: Sequence[Tree]) -> None:
+        """A block before the body begins must not reach into the head."""
+        if not self.begun and not self.names:
+            inner = [child for tree in trees for child in tree.children]
+            if any(isinstance(child, Element) and child.name in HEAD_CONTENT for child in inner):
+                self._break(0)
+
+    def _unbalanced(self, item: Item, trees: Sequence[Tree]) -> None:
+        self._break(min((at for tree in trees for at in tree.closes), default=len(self.names)))
+        self._append(item)
+
+    def _scope(self, item: Scope, names: tuple[str, ...]) -> None:
         tree = parse(item.body, names or ("",), self.loose)
+        self._check_begin([tree])
         if tree.balanced:
             self._append(Scoped(item, tree.children))
         else:
             self._unbalanced(item, [tree])
 
-    def _append(self, *contents: Content) -> None:
-        children = self.stack[-1].children
-        for content in contents:
-            if isinstance(content, Static) and children and isinstance(children[-1], Static):
-                children[-1] = Static(children[-1].text + content.text)
-            else:
-                children.append(content)
+
+def _is_loud(content: Content) -> bool:
+    return not isinstance(content, Static | Element) and not is_silent(content)
+
+
+def _is_wrapped(content: Content) -> bool:
+    """Whether a parser puts an element around this child of a part of a table."""
+    return isinstance(content, Element) and content.name in ("tr", "td", "th", "col")
+
+
+def _balance(contents: Sequence[Content], path: tuple[int, int]) -> dict[str, tuple[int, int]]:
+    """By name: the lowest and the last difference of the numbers of start and end tags, read from the start."""
+    found: dict[str, tuple[int, int]] = {}
+    for text in _flow(contents, path):
+        for end, tag in _tags.findall(text):
+            name = tag.lower()
+            if name not in VOID and name not in OPTIONAL_END:
+                lowest, number = found.get(name, (0, 0))
+                number += -1 if end else 1
+                found[name] = min(lowest, number), number
+    return found
+
+
+def _flow(contents: Sequence[Content], path: tuple[int, int]) -> Iterator[str]:
+    """The static text of `contents` that is not balanced already; of an `if`, arm `path`."""
+    for content in contents:
+        match content:
+            case Static():
+                yield content.text
+            case Element():
+                yield f"<{content.name}>"
+                yield from _flow(content.children, path)
+                yield content.end
+            case If():
+                arms = bodies(content)
+                if content.arms[-1][0] is not None:
+                    arms.append([])
+                if path[0] < len(arms):
+                    yield from _flow(arms[path[0]], path[::-1])
+            case For() | IfChanged() | With() | Inclusion() | Block() | Setting():
+                yield from _flow(bodies(content)[0], path)
 
 
 def _binds(item: Scope) -> bool:
     if isinstance(item, Block):
         return "block" in names_read(item.body)
-    if isinstance(item, Setting):
-        return True
+    if isinstance(item, Setting | Partial):
+        return isinstance(item, Setting)
     return bool(item.bindings) or (isinstance(item, Inclusion) and item.isolated)
 
 

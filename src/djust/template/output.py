@@ -10,11 +10,12 @@ from collections.abc import Sequence
 
 from django.template.base import FilterExpression
 from django.template.defaulttags import FilterNode, SpacelessNode
-from django.template.library import InclusionNode, SimpleBlockNode, SimpleNode
+from django.template.library import SimpleBlockNode
+from django.template.loader_tags import IncludeNode
 
-from djust.template.expressions import changed_by
+from djust.template.expressions import changed_by, is_native
+from djust.template.lower import names_read
 from djust.template.parts import (
-    RENDER_STATE,
     Block,
     Blocks,
     Call,
@@ -29,7 +30,9 @@ from djust.template.parts import (
     InclusionTag,
     Item,
     Opaque,
+    Partial,
     Scoped,
+    Sentence,
     Setting,
     SimpleTag,
     Static,
@@ -37,10 +40,9 @@ from djust.template.parts import (
     Text,
     Url,
     With,
-    needs_of,
 )
 from djust.template.scope import Names
-from djust.template.scopes import Scopes
+from djust.template.scopes import Scopes, dictionary
 from djust.template.source import Source
 from djust.template.tags import message_of
 
@@ -58,33 +60,39 @@ class Output:
         for content in contents:
             match content:
                 case Static():
-                    self.src.line(f"{out}.append({content.text!r})")
+                    self.src.append(out, repr(content.text))
+                case Text():
+                    self.src.append(out, self._html(names, content))
                 case Element():
                     self.write(names, content.start, out)
                     self.write(names, content.children, out)
                     if content.end:
-                        self.src.line(f"{out}.append({content.end!r})")
+                        self.src.append(out, repr(content.end))
                 case Blocks() | Scoped():
                     self.write(names, [content.item], out)
                 case If() | For() | IfChanged():
                     self._write_block(names, content, out)
-                case With() | Inclusion() | Block() | Setting():
+                case With() | Inclusion() | Partial() | Block() | Setting():
                     with self.scopes.scope(names, content) as inner:
                         self.write(inner, content.body, out)
                 case SimpleTag(silent=True):
                     self._assign_name(names, content.node.target_var, self.called(names, content))
                 case Capture(silent=True):
                     self._assign_name(names, content.node.target_var, self._captured(names, content))
+                case Sentence(silent=True):
+                    self._assign_name(names, content.node.asvar, f"SafeString({self._sentence(names, content)})")
                 case Call(silent=True) | Opaque(silent=True):
                     self.src.line(f"rendered({names.context}, {self.src.constant(content.node)})")
                 case _:
-                    self.src.line(f"{out}.append({self._output(names, content)})")
+                    self.src.append(out, self._output(names, content))
 
     def _output(self, names: Names, item: Content) -> str:
         """The Python expression of an item's output."""
         match item:
-            case Text() | Url() | StaticUrl() | SimpleTag():
+            case Url() | StaticUrl() | SimpleTag():
                 return f"escaped({self.text(names, item)})"
+            case Sentence():
+                return self._sentence(names, item)
             case Capture():
                 return self._captured(names, item)
             case InclusionTag():
@@ -93,10 +101,16 @@ class Output:
             case Call() if (message := message_of(item)) is not None:
                 self.scopes.comment(item)
                 return f"escaped(translated({message!r}))"
-            case Call() | Opaque() | DynamicInclude():
+            case DynamicInclude():
+                return f"include_html({self.included(names, item)})"
+            case Call() | Opaque():
                 self.scopes.comment(item)
                 return f"rendered({names.context}, {self.src.constant(item.node)})"
         raise TypeError(f"{item!r} has no output of its own")
+
+    def _html(self, names: Names, item: Text) -> str:
+        self.scopes.comment(item)
+        return self.expressions.text(names, item.expression, "escaped({})", f"as_html({names.context}, plain, {{}})")
 
     def _write_block(self, names: Names, item: If | For | IfChanged, out: str) -> None:
         match item:
@@ -115,36 +129,33 @@ class Output:
         self.src.line(f"{frame} = {local or f'changed_frame({names.context})'}")
         self.src.line(f"{frame}.setdefault({node})")
         compared = [self.expressions.value(names, e, ignore_failures=True) for e in changed_by(item.node)]
-        shown = found
         if compared:
             self.src.line(f"{found} = [{', '.join(compared)}]")
-        elif RENDER_STATE in needs_of(item.body):
-            shown = self._twice(names, item.body, found, f"{frame}[{node}]")
-        else:
-            self.src.line(f"{found} = {self._string(names, item.body)}")
-        self.src.line(f"if {found} != {frame}[{node}]:")
-        with self.src.indented():
-            self.src.line(f"{frame}[{node}] = {found}")
-            if compared:
+            self.src.line(f"if {found} != {frame}[{node}]:")
+            with self.src.indented():
+                self.src.line(f"{frame}[{node}] = {found}")
                 self.write(names, item.body, out)
-            else:
-                self.src.line(f"{out}.append({shown})")
+        else:
+            shown = self._twice(names, item.body, found, f"{frame}[{node}]")
+            self.src.line(f"if {found}:")
+            with self.src.indented():
+                self.src.append(out, shown)
         if item.empty:
             self.src.line("else:")
             with self.src.indented():
                 self.write(names, item.empty, out)
 
     def _twice(self, names: Names, items: Sequence[Item], found: str, last: str) -> str:
-        """Write code for `found`, the output of `items`, and for what is shown if it is not equal to `last`.
+        """Write code that makes `found` tell whether the output of `items` is not equal to `last`; returns the output.
 
-        When nothing was shown, Django renders a second time, and tags with a state may then show something.
+        When it is empty, Django renders a second time, and what counts or has a state may then show something.
         """
         shown, attempt = self.src.temporary("s"), self.src.temporary("n")
         self.src.line(f"for {attempt} in (1, 2):")
         with self.src.indented():
             self.src.line(f"{shown} = {self._string(names, items)}")
-            self.src.line(f"if {attempt} == 1: {found} = {shown}")
-            self.src.line(f"if {shown} or {found} == {last}: break")
+            self.src.line(f"if {attempt} == 1: {found}, {last} = {shown} != {last}, {shown}")
+            self.src.line(f"if {shown} or not {found}: break")
         return shown
 
     def _string(self, names: Names, items: Sequence[Item]) -> str:
@@ -165,10 +176,12 @@ class Output:
             case SpacelessNode():
                 return self.scopes.assign(f"strip_spaces_between_tags({self._string(names, item.body)}.strip())")
             case SimpleBlockNode():
-                arguments = self._arguments(names, item.node)
-                arguments.insert(1 if item.node.takes_context else 0, self._string(names, item.body))
-                result = self.scopes.assign(f"{self.src.constant(item.node.func)}({', '.join(arguments)})")
-                return result if item.silent else self.scopes.assign(f"escaped(tag_output({names.context}, {result}))")
+                context, node = names.context, item.node
+                args, kwargs = self._list(names, node.args), self._dict(names, node.kwargs)
+                given = self.scopes.assign(f"{args}, {kwargs}")  # before the content, as in Django
+                content = f"{context}, " * bool(node.takes_context) + self._string(names, item.body)
+                result = f"{self.src.constant(node.func)}({content}, *{given}[0], **{given}[1])"
+                return result if item.silent else f"escaped(tag_output({context}, {result}))"
         entry, result = self.src.temporary("entry"), self.src.temporary("s")
         self.src.line(f"{entry} = cache_entry({names.context}, {self.src.constant(item.node)})")
         self.src.line(f"{result} = {entry}.value")
@@ -177,17 +190,31 @@ class Output:
             self.src.line(f"{result} = {entry}.store({self._string(names, item.body)})")
         return result
 
-    def _arguments(self, names: Names, node: SimpleNode | InclusionNode) -> list[str]:
-        """Write the arguments of a `simple_tag` or `inclusion_tag`; returns their expressions."""
-        positional = [self.expressions.value(names, e) for e in node.args]
-        by_name = [(name, self.expressions.value(names, e)) for name, e in node.kwargs.items()]
-        named = [f"**{{{', '.join(f'{name!r}: {value}' for name, value in by_name)}}}"] if by_name else []
-        return [*([names.context] if node.takes_context else []), *positional, *named]
+    def included(self, names: Names, item: DynamicInclude) -> str:
+        """Write what an include names and binds; returns the arguments for who renders it."""
+        self.scopes.comment(item)
+        node, context = item.node, names.context
+        if not isinstance(node, IncludeNode):
+            return f"{context}, {self.src.constant(node.partial_mapping[node.partial_name])}"
+        name = self._resolved(names, node.template)
+        template = self.scopes.assign(f"included({context}, {self.src.constant(node)}, {name})")
+        values = {name: self._resolved(names, value) for name, value in node.extra_context.items()}
+        return f"{context}, {template}, {dictionary(values)}, {node.isolated_context}"
+
+    def _resolved(self, names: Names, expression: FilterExpression) -> str:
+        if is_native(expression):
+            return self.expressions.value(names, expression)
+        return f"{self.src.constant(expression)}.resolve({names.context})"
 
     def called(self, names: Names, item: SimpleTag | InclusionTag) -> str:
+        """The call of the function of a `simple_tag` or `inclusion_tag`."""
         self.scopes.comment(item)
-        arguments = ", ".join(self._arguments(names, item.node))
-        return self.scopes.assign(f"{self.src.constant(item.node.func)}({arguments})")
+        node = item.node
+        arguments = [names.context] if node.takes_context else []
+        arguments.extend(self.expressions.value(names, e) for e in node.args)
+        if node.kwargs:
+            arguments.append(f"**{self._dict(names, node.kwargs)}")
+        return f"{self.src.constant(node.func)}({', '.join(arguments)})"
 
     def _assign_name(self, names: Names, name: str, value: str) -> None:
         self.src.line(f"{names.context}[{name!r}] = {value}")
@@ -200,37 +227,73 @@ class Output:
             with self.src.indented(), self.scopes.empty(names, item) as inner:
                 self.write(inner, item.empty, out)
 
-    def text(self, names: Names, item: Content) -> str:
-        """Write a text-like item; returns the name of its value."""
+    def text(self, names: Names, item: Content, *, checked: bool = False) -> str:
+        """The Python expression of the value of a text-like item."""
         match item:
             case Text():
                 self.scopes.comment(item)
-                found = self.expressions.value(names, item.expression)
-                result = found
-                if not found.startswith("t"):
-                    result = self.src.temporary()
-                    self.src.line(f"{result} = {found}")
-                self.src.line(f"if type({result}) not in plain: {result} = text({names.context}, {result})")
-                return result
+                text = f"as_text({names.context}, plain, {{}})"
+                text = f"balanced({text}, {self.src.constant(item)})" if checked else text
+                return self.expressions.text(names, item.expression, "{}", text)
             case Url():
                 self.scopes.comment(item)
                 view = self.expressions.value(names, item.view_name)
                 args = self._list(names, item.args)
                 kwargs = self._dict(names, item.kwargs)
-                return self.scopes.assign(f"url({names.context}, {view}, {args}, {kwargs})")
+                return f"url({names.context}, {view}, {args}, {kwargs})"
             case StaticUrl():
                 self.scopes.comment(item)
                 path = self.expressions.value(names, item.path)
-                return self.scopes.assign(f"static_url({names.context}, {self.src.constant(item.node)}, {path})")
+                return f"static_url({names.context}, {self.src.constant(item.node)}, {path})"
             case SimpleTag():
-                return self.scopes.assign(f"tag_output({names.context}, {self.called(names, item)})")
+                output = f"tag_output({names.context}, {self.called(names, item)})"
+                return f"balanced({output}, {self.src.constant(item)})" if checked else output
             case Call() if (message := message_of(item)) is not None:
                 self.scopes.comment(item)
-                return self.scopes.assign(f"translated({message!r})")
+                return f"translated({message!r})"
+            case Sentence():
+                output = f"source({self._sentence(names, item)})"
+                return f"balanced({output}, {self.src.constant(item)})" if checked else output
             case Call():
                 self.scopes.comment(item)
-                return self.scopes.assign(f"source(rendered({names.context}, {self.src.constant(item.node)}))")
+                return f"source(rendered({names.context}, {self.src.constant(item.node)}))"
         raise TypeError(f"{item!r} is not text")
+
+    def _sentence(self, names: Names, item: Sentence) -> str:
+        """Write `{% blocktranslate %}`; returns the name of its HTML."""
+        self.scopes.comment(item)
+        src, assign, node = self.src, self.scopes.assign, item.node
+        about = self._assigned(names, node.message_context) if node.message_context else "''"
+        inner = names.bind({name: self._assigned(names, value) for name, value in node.extra_context.items()})
+        if item.plural is not None:
+            counter = self.expressions.value(inner, node.counter)
+            count = assign(f"number({src.constant(node)}, {counter})")
+            inner = inner.bind({node.countervar: count})
+            form = assign(f"plural({about}, {item.singular!r}, {item.plural!r}, {count})")
+        elif about.startswith("t"):
+            form = assign(f"singular({about}, {item.singular!r})")
+        else:
+            form = assign(f"translated(({about}, {item.singular!r}))")
+        shown = dictionary({name: self._stored(inner, name) for name in item.variables})
+        result, read = src.temporary("s"), names_read([item])
+        src.line(f"try: {result} = {form} % {shown}")
+        src.line("except (KeyError, ValueError):")
+        with src.indented():
+            local = dictionary({name: code for name, code in names.local.items() if name in read})
+            src.line(f"{result} = untranslated({names.context}, {src.constant(node)}, {local})")
+        return result
+
+    def _assigned(self, names: Names, expression: FilterExpression) -> str:
+        """Write an expression; returns a name, or a literal, that holds its value."""
+        found = self.expressions.value(names, expression)
+        return found if not expression.is_var and not expression.filters else self.scopes.assign(found)
+
+    def _stored(self, names: Names, name: str) -> str:
+        """Write the text of a variable in a sentence, which is not called; returns the expression of its HTML."""
+        missing = self.expressions.invalid
+        missing = missing % name if "%s" in missing else missing
+        found = names.local.get(name) or f"stored({names.context}, {name!r}, {missing!r})"
+        return self.scopes.assign(f"as_html({names.context}, plain, {found})")
 
     def _list(self, names: Names, expressions: list[FilterExpression]) -> str:
         return f"[{', '.join(self.expressions.value(names, e) for e in expressions)}]"
@@ -244,4 +307,6 @@ def is_text(piece: Content) -> bool:
     """Whether `_text` can write `piece`."""
     if isinstance(piece, Static | Text | Url | StaticUrl):
         return True
-    return isinstance(piece, SimpleTag | Call) and not piece.silent and (isinstance(piece, SimpleTag) or piece.inline)
+    if isinstance(piece, SimpleTag | Sentence):
+        return not piece.silent
+    return isinstance(piece, Call) and piece.inline and not piece.silent

@@ -108,6 +108,23 @@ class Call:
 
 
 @dataclass(slots=True, eq=False)
+class Sentence:
+    """`{% blocktranslate %}`. `singular` and `plural` are what catalogs are asked for, with the `variables` in them.
+
+    With `asvar` it has no output and sets a name.
+    """
+
+    node: Any
+    line: str
+    singular: str
+    plural: str | None
+    variables: tuple[str, ...]
+    needs: frozenset[str]
+    silent: bool
+    inside: tuple[str, ...] = ()
+
+
+@dataclass(slots=True, eq=False)
 class Opaque:
     """A node we do not know; its own `render(context)` gives the output."""
 
@@ -120,7 +137,10 @@ class Opaque:
 
 @dataclass(slots=True, eq=False)
 class DynamicInclude:
-    """`{% include %}` of a template that is known only at run time, or that is being lowered already (recursion)."""
+    """`{% include %}` of a template that is known only at run time, or that is being lowered already (recursion).
+
+    So is a `{% partial %}` within itself.
+    """
 
     node: Any
     line: str
@@ -203,6 +223,19 @@ class Inclusion:
 
 
 @dataclass(slots=True, eq=False)
+class Partial:
+    """`{% partial %}`, its content inlined: Django renders it as a template of its own in the context that is there."""
+
+    template: Any
+    body: list[Item]
+    line: str
+    needs: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.needs = needs_of(self.body)
+
+
+@dataclass(slots=True, eq=False)
 class Block:
     """`{% block %}`, resolved to the node that overrides it."""
 
@@ -263,10 +296,10 @@ class IfChanged:
 
 
 # Items whose output cannot be known when compiling.
-UNKNOWN = Text | SimpleTag | Capture | IfChanged | Opaque
-Scope = With | Inclusion | Block | Setting
+UNKNOWN = Text | SimpleTag | Sentence | Capture | IfChanged | Opaque
+Scope = With | Inclusion | Partial | Block | Setting
 Rendered = Call | Opaque | DynamicInclude | InclusionTag
-Output = Text | Url | StaticUrl | SimpleTag | Capture | IfChanged | Rendered
+Output = Text | Url | StaticUrl | SimpleTag | Sentence | Capture | IfChanged | Rendered
 Item = Static | Output | If | For | Scope
 
 
@@ -278,9 +311,23 @@ def needs_of(items: Iterable[Item]) -> frozenset[str]:
     return needs
 
 
+def sets_of(item: For | Scope) -> frozenset[str]:
+    """The names that something inside `item` may set. An include reads all names, but sets them in its own layer."""
+    if item.needs is not ALL_NAMES:
+        return item.needs
+    sets = NO_NAMES
+    for inner in all_items(inner for body in bodies(item) for inner in body):
+        own = inner.own if isinstance(inner, Capture) else NO_NAMES if bodies(inner) else inner.needs
+        sets = sets if isinstance(inner, DynamicInclude) else own | sets
+    return sets
+
+
 def is_silent(item: object) -> bool:
     """Whether `item` has no output and only sets names."""
-    return isinstance(item, Call | SimpleTag | Capture | Opaque) and item.silent
+    return isinstance(item, Call | SimpleTag | Sentence | Capture | Opaque) and item.silent
+
+
+_NESTING = frozenset({If, For, IfChanged, With, Inclusion, Partial, Block, Setting, Capture})
 
 
 def bodies(item: Item) -> list[list[Item]]:
@@ -292,7 +339,7 @@ def bodies(item: Item) -> list[list[Item]]:
             return [item.body, item.empty or []]
         case IfChanged():
             return [item.body, item.empty]
-        case With() | Inclusion() | Block() | Setting() | Capture():
+        case With() | Inclusion() | Partial() | Block() | Setting() | Capture():
             return [item.body]
     return []
 
@@ -301,8 +348,9 @@ def all_items(items: Iterable[Item]) -> Iterator[Item]:
     """`items` and all that are inside them."""
     for item in items:
         yield item
-        for body in bodies(item):
-            yield from all_items(body)
+        if type(item) in _NESTING:
+            for body in bodies(item):
+                yield from all_items(body)
 
 
 # A tree of markup: items, and the elements that static text makes around them.

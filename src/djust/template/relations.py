@@ -3,29 +3,36 @@
     {% for order in orders %}{{ order.customer.name }}: {{ order.lines.all|length }}{% endfor %}
 
 When `orders` is a queryset that nothing has evaluated yet, and its author has left it as it is, the customers come with
-the orders (`select_related`), and the first order that is asked for its lines fetches those of all others, too
-(`prefetch_related`): two queries, where Django makes one for each order and relation.
+the orders (`select_related`). Whatever else holds model instances - a queryset that `{% if orders %}` or a view has
+evaluated, a slice, a page of a paginator, a list - stays what it is: there, the first order that is asked for its
+customer fetches those of all others, too, and so it is with lines everywhere (`prefetch_related`). That makes one query
+for each relation, where Django makes one for each order and relation. So no matter where a queryset is evaluated first,
+nothing is fetched before a loop asks for it, and a loop that is not reached costs nothing.
 
-Nothing else may be different from Django. The queryset that the loop was given holds the items afterwards, as if the
-loop had evaluated it. An item keeps what was fetched early in `_Single` and `_Many`, dictionaries of Django's own
-kind that give it out when it is asked for; when the loop ends, what nobody asked for is forgotten, and so are
-prefetched lists, because Django would ask the database again. So no later rendering shows what was fetched for
-an earlier one, and no template makes more queries than in Django.
+Nothing else may be different from Django. An item keeps what was fetched early in `_Single` and `_Many`, dictionaries
+of Django's own kind that give it out when it is asked for, an object of its own to each item; when the loop ends, what
+nobody asked for is forgotten, and so are prefetched lists, because Django would ask the database again. So no later
+rendering shows what was fetched for an earlier one. What only some items may be asked for, the first one gets from
+Django, and the second one for all. A template never makes more queries than in Django, unless a method that it calls
+filters a list which the template itself reads here and there.
 
-Left alone are querysets that are sliced, combined, raw, `values()`, locked, deferred, or fetch relations already;
-generic foreign keys, descriptors and managers that are not Django's own; projects with database routers; and, for
-joins, querysets with DISTINCT, GROUP BY or raw SQL, in which another table could be noticed. `auto_related = False`
-on a live view, or on any context, switches all of it off.
+Left alone are raw querysets, querysets and managers with methods of their own that decide what is found, generic
+foreign keys, foreign keys that were deferred or have no constraint, descriptors that are not Django's own, items that
+are not saved, and projects with database routers. Nothing is joined to querysets that are sliced, combined, `values()`,
+locked, deferred, or fetch relations already, nor where another table could be noticed: DISTINCT, GROUP BY, raw SQL.
+`auto_related = False` on a live view, or on any context, switches all of it off.
 """
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from django.core.paginator import Page
 from django.db import router
 from django.db.models import ForeignKey, Manager, Model, Prefetch, QuerySet, prefetch_related_objects
 from django.db.models.expressions import RawSQL
@@ -36,29 +43,62 @@ from django.db.models.sql.where import ExtraWhere
 from django.template import Context
 
 from djust.template.lookups import EACH, Lookup
-from djust.template.runtime import backwards, sequence
+from djust.template.runtime import PLAIN, backwards, sequence
 
 # Databases join some sixty tables at most.
 _MOST_JOINS = 20
 # So many items are prefetched for at once: databases limit the number of parameters of a query.
 _BATCH = 1000
 
+# Where Django keeps the lists that were prefetched for an instance.
+_LISTS = "_prefetched_objects_cache"
+
 # What a class of querysets or managers must not have changed for us to know what it does.
 _QUERYSET_METHODS = ("_chain", "_clone", "_fetch_all", "__iter__", "__len__", "__bool__", "all", "filter", "using")
 _MANAGER_METHODS = ("get_queryset", "all")
 
 
-def related(context: Context, value: Any, loop: Related, *, reverse: bool = False) -> Sequence[Any]:
+def related(context: Context, value: Any, loop: Related, *, reverse: bool = False) -> Sequence[Any] | Rows:
     """What `{% for %}` iterates over, given `value`; relations that the loop reads are fetched early."""
-    if isinstance(value, QuerySet) and value._result_cache is None and vars(context).get("auto_related", True):
-        plan = loop.plan(value.model)
-        if plan and _is_plain(value):
-            rows = _fetched(value, plan)
-            if reverse:
-                rows.reverse()
-            return rows
     found = sequence(value)
-    return backwards(found) if reverse else found
+    if type(found) is list and (not found or type(found[0]) in PLAIN):
+        return backwards(found) if reverse else found
+    rows = _rows(found, loop) if vars(context).get("auto_related", True) and not router.routers else None
+    if rows is None:
+        return backwards(found) if reverse else found
+    if reverse:
+        rows.items = backwards(found)
+    return rows
+
+
+def _rows(found: Any, loop: Related) -> Rows | None:
+    """The items of `found`, if they are instances of a model that has relations which the loop reads."""
+    joined: list[_ToOne] = []
+    if isinstance(found, QuerySet):
+        if not _is_usual_queryset(found) or not (plan := loop.plan(found.model)):
+            return None
+        if found._result_cache is None and _is_plain(found):
+            joined = _join(found, plan)
+    elif not isinstance(found, list | tuple | Page):
+        return None
+    first = next(iter(found), None)
+    if not isinstance(first, Model) or not (plan := loop.plan(type(first))):
+        return None
+    rows = Rows(found)
+    rows.hold([item for item in found if type(item) is type(first) and _is_free(item, first)], plan, joined)
+    return rows
+
+
+def _is_free(item: Model, first: Model) -> bool:
+    """Whether `item` is a row of the same database as `first`, and not yet held by a loop around."""
+    state = item._state
+    parents: list[Any] = [link for link in item._meta.parents.values() if link]
+    return (
+        type(state.fields_cache) is not _Single
+        and state.db == first._state.db
+        and not (state.adding or item.pk is None)
+        and not any(link.is_cached(item) for link in parents)  # Django takes relations from there
+    )
 
 
 # Plans
@@ -77,17 +117,27 @@ class _Plan:
     def joins(self) -> list[str]:
         """The paths for `select_related`."""
         deeper = [(single, single.plan.joins()) for single in self.singles]
-        return [path for single, inner in deeper for path in [single.name, *(f"{single.name}__{p}" for p in inner)]]
+        return [path for single, inner in deeper for path in [single.path, *(f"{single.path}__{p}" for p in inner)]]
 
 
 @dataclass(slots=True)
 class _ToOne:
-    """A foreign key, or a one-to-one relation from either side. `attname`: the instance's column, if it has one."""
+    """A foreign key, or a one-to-one relation from either side, whose objects know where they come from by `back`.
+
+    `path`: its name in queries. `attname`: the instance's column, if it has one. `certain`: each instance is asked.
+    """
 
     name: str
+    path: str
     cache_name: str
     attname: str
+    back: Any
+    certain: bool
     plan: _Plan
+
+    def may_ask(self, instance: Model) -> bool:
+        """Whether Django would ask the database for the object of `instance`."""
+        return not self.attname or vars(instance).get(self.attname) is not None
 
 
 @dataclass(slots=True)
@@ -126,7 +176,7 @@ def _planned(model: type[Model], lookups: Iterable[Lookup], origin: Any = None) 
         return plan
     for name, inner in by_name.items():
         relation = inspect.getattr_static(model, name, None)
-        if (single := _to_one(relation, inner, origin)) is not None:
+        if (single := _to_one(name, relation, inner, origin)) is not None:
             plan.singles.append(single)
         elif (many := _to_many(name, relation, inner)) is not None:
             plan.lists.append(many)
@@ -137,20 +187,22 @@ def _looks_up_attributes(model: type[Model]) -> bool:
     return not hasattr(model, "__getitem__") and model.__getattribute__ is object.__getattribute__
 
 
-def _to_one(relation: Any, inner: list[Lookup], origin: Any) -> _ToOne | None:
+def _to_one(name: str, relation: Any, inner: list[Lookup], origin: Any) -> _ToOne | None:
     """`origin` is not followed back: there, Django puts the instance we come from."""
     if type(relation) in (descriptors.ForwardManyToOneDescriptor, descriptors.ForwardOneToOneDescriptor):
         key: Any = relation.field
-        target, cache_name, name, attname, back = key.related_model, key.cache_name, key.name, key.attname, key
+        field, target, path, attname, back = key, key.related_model, key.name, key.attname, key.remote_field
+        back = None if back.multiple else back
     elif type(relation) is descriptors.ReverseOneToOneDescriptor:
-        key = relation.related.field
-        back = relation.related
-        target, cache_name, name, attname = back.related_model, back.cache_name, key.related_query_name(), ""
+        field, key = relation.related, relation.related.field
+        target, path, attname, back = field.related_model, key.related_query_name(), "", key
     else:
         return None
-    if not _is_usual(key) or back is origin or not _is_usual_manager(target._base_manager):
+    if not _is_usual(key) or field is origin or not _is_usual_manager(target._base_manager):
         return None
-    return _ToOne(name, cache_name, attname, _planned(target, inner, back.remote_field))
+    certain = any(lookup.certain for lookup in inner)
+    plan = _planned(target, inner, field.remote_field)
+    return _ToOne(name, path, field.cache_name, attname, back, certain, plan)
 
 
 def _is_usual(key: Any) -> bool:
@@ -225,89 +277,69 @@ def _is_raw(expression: Any) -> bool:
     return any(map(_is_raw, inner))
 
 
-def _fetched(value: QuerySet[Any], plan: _Plan) -> Rows:
-    """The items of `value`, which holds them afterwards."""
+def _join(value: QuerySet[Any], plan: _Plan) -> list[_ToOne]:
+    """Let `value` hold its items, with what can be fetched by joins; returns these relations."""
     known = {key.name for key in vars(value)["_known_related_objects"]}
-    usable = _Plan([single for single in plan.singles if single.name not in known], plan.lists)
-    joins = usable.joins()[:_MOST_JOINS] if _may_join(value.query) else []
-    if joins:
+    joined = [single for single in plan.singles if single.name not in known] if _may_join(value.query) else []
+    if joined:
         clone = value._chain()  # type: ignore[attr-defined]
-        clone.query.add_select_related(joins)
+        clone.query.add_select_related(_Plan(joined).joins()[:_MOST_JOINS])
         clone._fetch_all()
         value._result_cache = clone._result_cache
-    value._fetch_all()
-    rows = Rows(value._result_cache or ())
-    rows.hold(rows.copy(), usable if joins else _Plan([], plan.lists))
-    return rows
+    return joined
 
 
 # Items and what is fetched for them
 
 
-class Rows(list[Any]):
+class Rows:
     """The items of a loop. When the loop has gone through them, they are as Django would have left them."""
 
-    def __init__(self, items: Iterable[Any]) -> None:
-        super().__init__(items)
+    def __init__(self, items: Sequence[Any]) -> None:
+        self.items = items
         self._held: list[Model] = []
+
+    def __len__(self) -> int:
+        return len(self.items)
 
     def __iter__(self) -> Iterator[Any]:
         try:
-            yield from super().__iter__()
+            yield from self.items
         finally:
             self._release()
 
-    def hold(self, instances: list[Any], plan: _Plan) -> None:
-        """Take what was fetched by joins out of `instances`, until they are asked for it."""
-        if plan.singles:
-            for single, found in [(single, _Single.take(instances, single)) for single in plan.singles]:
-                self.hold(found, single.plan)
-        if plan.lists:
-            for start in range(0, len(instances), _BATCH):
-                batch = _Batch(self, instances[start : start + _BATCH], plan.lists)
-                for instance in batch.instances:
-                    vars(instance)["_prefetched_objects_cache"] = _Many(batch)
-        if plan:
-            self._held += instances
+    def hold(self, instances: Iterable[Any], plan: _Plan, joined: Sequence[_ToOne] = ()) -> None:
+        """Let `instances` ask for what is in `plan`; what `joined` names has come with them."""
+        # A list may name an instance twice, and instances of the same row of the database share their lists.
+        different = list({id(instance): instance for instance in instances}.values()) if plan else []
+        for start in range(0, len(different), _BATCH):
+            batch = _Batch(self, different[start : start + _BATCH], plan)
+            self._held += batch.instances
+            for single in joined:
+                self.hold(batch.put_aside(single, batch.instances), single.plan, single.plan.singles)
 
     def _release(self) -> None:
         held, self._held = self._held, []
         for instance in held:
             if type(instance._state.fields_cache) is _Single:
                 instance._state.fields_cache = dict(instance._state.fields_cache)
-            if type(lists := vars(instance).get("_prefetched_objects_cache")) is _Many:
-                if own := lists.of_others():
-                    vars(instance)["_prefetched_objects_cache"] = own
-                else:
-                    del vars(instance)["_prefetched_objects_cache"]
+            if type(lists := vars(instance).get(_LISTS)) is _Many:
+                vars(instance)[_LISTS] = {name: value for name, value in lists.items() if name not in lists.given}
+                if not vars(instance)[_LISTS] and lists.is_new:
+                    del vars(instance)[_LISTS]
 
 
 class _Single(dict[str, Any]):
     """The cache of an instance's foreign keys. `waiting`: what was fetched early and not asked for."""
 
-    def __init__(self, content: dict[str, Any]) -> None:
-        super().__init__(content)
+    def __init__(self, instance: Model, batch: _Batch) -> None:
+        super().__init__(instance._state.fields_cache)
+        self.instance, self.batch = instance, batch
         self.waiting: dict[str, Any] = {}
 
-    @classmethod
-    def take(cls, instances: list[Any], single: _ToOne) -> list[Any]:
-        """Let what was fetched for `single` wait; returns these objects."""
-        found = []
-        for instance in instances:
-            cache = instance._state.fields_cache
-            if single.cache_name not in cache:
-                continue
-            if type(cache) is not cls:
-                cache = instance._state.fields_cache = cls(cache)
-            value = dict.pop(cache, single.cache_name)
-            if value is not None:
-                found.append(value)
-            elif single.attname and getattr(instance, single.attname) is not None:
-                continue  # The key names nothing: Django has an error for that.
-            cache.waiting[single.cache_name] = value
-        return found
-
     def __missing__(self, name: str) -> Any:
+        if name not in self.waiting:
+            self.batch.fetch_single(name, self.instance)
         self[name] = value = self.waiting.pop(name)
         return value
 
@@ -323,51 +355,88 @@ class _Single(dict[str, Any]):
 
 
 class _Many(dict[str, Any]):
-    """The cache of an instance's prefetched lists, which asks its `batch` for those it lacks."""
+    """The cache of an instance's prefetched lists, which asks its `batch` for those it lacks. `given`: what it got."""
 
-    def __init__(self, batch: _Batch) -> None:
-        super().__init__()
-        self.batch = batch
+    def __init__(self, instance: Model, batch: _Batch) -> None:
+        super().__init__(vars(instance).get(_LISTS, ()))
+        self.is_new = _LISTS not in vars(instance)
+        self.given: set[str] = set()
+        self.instance, self.batch = instance, batch
 
     def __missing__(self, name: str) -> Any:
-        if self.batch.fetch(name, self) and name in self:
+        self.batch.fetch_list(name, self.instance)
+        if name in self:
             return self[name]
         raise KeyError(name)
-
-    def of_others(self) -> dict[str, Any]:
-        """What the batch did not put here."""
-        return {name: value for name, value in self.items() if name not in self.batch.fetched}
 
     def __reduce__(self) -> tuple[Any, ...]:
         return dict, (dict(self),)
 
 
 class _Batch:
-    """Instances whose lists are fetched together."""
+    """Instances whose relations are fetched together.
 
-    def __init__(self, rows: Rows, instances: list[Any], lists: Iterable[_ToMany]) -> None:
+    Where it is not certain that each instance is asked for a relation, the first one gets it from Django: often it
+    remains the only one, such as the open entry of a list.
+    """
+
+    def __init__(self, rows: Rows, instances: list[Any], plan: _Plan) -> None:
         self.instances = instances
-        self.fetched: set[str] = set()
         self._rows = rows
-        self._lists = {many.cache_name: many for many in lists}
-        self._first: dict[str, _Many] = {}
+        self._singles = {single.cache_name: single for single in plan.singles}
+        self._lists = {many.cache_name: many for many in plan.lists}
+        self._first: dict[str, Model] = {}
+        for instance in instances:
+            instance._state.fields_cache = _Single(instance, self)
+            vars(instance)[_LISTS] = _Many(instance, self)
 
-    def fetch(self, name: str, asking: _Many) -> bool:
-        """Fetch the list `name` of all instances, if that is wanted now.
+    def _is_due(self, relation: _ToOne | _ToMany, asking: Model) -> bool:
+        return relation.certain or self._first.setdefault(relation.cache_name, asking) is not asking
 
-        Where it is not certain that each instance is asked for it, the first one gets its list from Django: often it
-        remains the only one, such as the open entry of a list.
-        """
+    def fetch_single(self, name: str, asking: Model) -> None:
+        """Fetch the object `name` of all instances, if that is wanted now."""
+        single = self._singles.get(name)
+        if single is None or not single.may_ask(asking) or not self._is_due(single, asking):
+            return
+        del self._singles[name]
+        without = [one for one in self.instances if single.may_ask(one) and name not in one._state.fields_cache]
+        prefetch_related_objects(without, single.name)
+        self._rows.hold(self.put_aside(single, without), single.plan)
+
+    def fetch_list(self, name: str, asking: Model) -> None:
+        """Fetch the list `name` of all instances, if that is wanted now."""
         many = self._lists.get(name)
-        if many is None or not (many.certain or self._first.setdefault(name, asking) is not asking):
-            return False
+        if many is None or not self._is_due(many, asking):
+            return
         del self._lists[name]
         objects: QuerySet[Any] = many.model._default_manager.all()
         joins = many.plan.joins()[:_MOST_JOINS]
         objects = objects.select_related(*joins) if joins else objects
-        prefetch_related_objects(self.instances, Prefetch(many.name, objects))
-        self.fetched.add(name)
-        lists = [vars(instance)["_prefetched_objects_cache"][name] for instance in self.instances]
-        # Instances of the same row of the database share their lists.
-        self._rows.hold(list({id(row): row for found in lists for row in found}.values()), many.plan)
-        return True
+        without = [instance for instance in self.instances if name not in vars(instance)[_LISTS]]
+        prefetch_related_objects(without, Prefetch(many.name, objects))
+        lists = [vars(instance)[_LISTS] for instance in without]
+        for one in lists:
+            one.given.add(name)
+        self._rows.hold((row for one in lists for row in one[name]), many.plan, many.plan.singles)
+
+    def put_aside(self, single: _ToOne, instances: list[Any]) -> list[Any]:
+        """Let what was fetched for `single` wait until it is asked for; returns these objects."""
+        found: dict[int, Any] = {}
+        for instance in instances:
+            cache = instance._state.fields_cache
+            value = dict.pop(cache, single.cache_name, self)
+            if value is self or (value is None and single.attname and single.may_ask(instance)):
+                continue  # It was not fetched; or the key names nothing: Django has an error for that.
+            if value is not None:
+                value = _copy(value) if id(value) in found else value
+                found[id(value)] = value
+                if single.back:
+                    single.back.set_cached_value(value, instance)
+            cache.waiting[single.cache_name] = value
+        return list(found.values())
+
+
+def _copy(instance: Model) -> Model:
+    """Another instance of the same row of the database."""
+    names = [key.attname for key in instance._meta.concrete_fields]
+    return type(instance).from_db(instance._state.db, names, copy.deepcopy([vars(instance)[name] for name in names]))

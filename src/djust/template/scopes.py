@@ -21,14 +21,17 @@ from djust.template.expressions import Expressions
 from djust.template.lookups import lookups_of
 from djust.template.parts import (
     NO_NAMES,
+    RENDER_STATE,
     Block,
     For,
     Inclusion,
     Item,
+    Partial,
     Scope,
     Setting,
     With,
     needs_of,
+    sets_of,
 )
 from djust.template.relations import Related
 from djust.template.scope import Names
@@ -46,29 +49,26 @@ class Scopes:
         """Write the loop itself; `write_body` writes one round. Needed names go to the context, others are locals."""
         src, context = self.src, names.context
         local = {name: src.temporary("i") for name in item.names}
-        loop, index, count = (src.temporary(hint) for hint in ("loop", "n", "count"))
+        loop = src.temporary("loop") if item.counts else ""
         if item.counts:
             parent = names.local.get("forloop", f"parent_loop({context})")
-            src.line(f"{count} = len({sequence})")
-            src.line(f"{loop} = counters({parent}, {count})")
+            src.line(f"{loop} = {{'parentloop': {parent}}}")
         targets = ", ".join(local.values())
         value = targets if len(item.names) == 1 else src.temporary("item")
-        over = f"{index}, {value} in enumerate({sequence})" if item.counts else f"{value} in {sequence}"
-        inner = names.bind(local | ({"forloop": loop} if item.counts else {})).unbind(item.needs).within_loop()
+        over = f"{value} in counted({loop}, {sequence})" if item.counts else f"{value} in {sequence}"
+        inner = names.bind(local | ({"forloop": loop} if item.counts else {})).unbind(sets_of(item)).within_loop()
         with self._layer(context, {}, item.needs):
             if "forloop" in item.needs:
-                src.line(f"{context}['forloop'] = {loop}")
+                src.line(f"{context}.dicts[-1]['forloop'] = {loop}")
             src.line(f"for {over}:")
             with src.indented():
-                if item.counts:
-                    src.line(f"count({loop}, {index}, {count})")
                 if len(item.names) > 1:
                     src.line(f"{targets} = unpack({value}, {len(item.names)})")
                 pushed = {name: code for name, code in local.items() if name in item.needs}
                 # Several names get a layer of their own for each round, as in Django; one name is set again.
                 with self._layer(context, pushed, item.needs if len(item.names) > 1 else NO_NAMES):
                     if len(item.names) == 1 and pushed:
-                        src.line(f"{context}[{item.names[0]!r}] = {targets}")
+                        src.line(f"{context}.dicts[-1][{item.names[0]!r}] = {targets}")
                     write_body(inner)
 
     @contextmanager
@@ -79,13 +79,13 @@ class Scopes:
 
     @contextmanager
     def _layer(self, context: str, values: dict[str, str], needs: frozenset[str]) -> Iterator[None]:
-        """A layer on the context, if anything inside needs it."""
-        if not needs:
-            yield
-            return
-        self.src.line(f"with {context}.push({_dictionary(values)}):")
-        with self.src.indented():
-            yield
+        """A layer on the context, if anything inside needs it. After an error, who runs the function removes it."""
+        sets = bool(needs) and needs != {RENDER_STATE}
+        if sets:
+            self.src.line(f"{context}.dicts.append({dictionary(values)})")
+        yield
+        if sets:
+            self.src.line(f"{context}.dicts.pop()")
 
     @contextmanager
     def scope(self, names: Names, item: Scope) -> Iterator[Names]:
@@ -100,7 +100,13 @@ class Scopes:
                 bindings = self._bindings(names, item.bindings)
                 pushed = {name: code for name, code in bindings.items() if name in item.needs}
                 with self._layer(names.context, pushed, item.needs):
-                    yield names.bind(bindings).unbind(item.needs)
+                    yield names.bind(bindings).unbind(sets_of(item))
+            case Partial(needs=needs) if not needs:
+                yield names
+            case Partial():
+                self.src.line(f"with rendering({names.context}, {self.src.constant(item.template)}):")
+                with self.src.indented():
+                    yield names.unbind(sets_of(item))
             case Inclusion():
                 with self._inclusion(names, item) as inner:
                     yield inner
@@ -116,11 +122,11 @@ class Scopes:
             yield isolated or names.bind(bindings)
             return
         context, chain = self.src.temporary("context"), self.src.constant(item.chain)
-        pushed = _dictionary({name: code for name, code in bindings.items() if name in item.needs})
+        pushed = dictionary({name: code for name, code in bindings.items() if name in item.needs})
         self.src.line(f"with inclusion({names.context}, {chain}, {pushed}, {item.isolated}) as {context}:")
         outer = {} if item.isolated else names.local
         with self.src.indented():
-            yield Names(context, {**outer, **bindings}, names.repeated).unbind(item.needs)
+            yield Names(context, {**outer, **bindings}, names.repeated).unbind(sets_of(item))
 
     @contextmanager
     def _block(self, names: Names, item: Block) -> Iterator[Names]:
@@ -131,7 +137,7 @@ class Scopes:
             return
         self.src.line(f"with block({names.context}, {node}):")
         with self.src.indented():
-            yield names.unbind(item.needs).unbind({"block"})
+            yield names.unbind(sets_of(item)).unbind({"block"})
 
     @contextmanager
     def _setting(self, names: Names, item: Setting) -> Iterator[None]:
@@ -187,9 +193,8 @@ class Scopes:
         return result
 
     def comment(self, item: Item) -> None:
-        self.src.place = getattr(item, "line", self.src.place)
-        self.src.line(f"# {self.src.place}")
+        self.src.comment(getattr(item, "line", self.src.place))
 
 
-def _dictionary(values: dict[str, str]) -> str:
+def dictionary(values: dict[str, str]) -> str:
     return f"{{{', '.join(f'{name!r}: {code}' for name, code in values.items())}}}"

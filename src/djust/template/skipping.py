@@ -11,12 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from django.template import defaultfilters
-from django.template.base import FilterExpression
+from django.template.base import FilterExpression, Variable
 from django.template.defaulttags import AutoEscapeControlNode, FirstOfNode, WidthRatioNode
-from django.templatetags.i18n import BlockTranslateNode, TranslateNode
+from django.templatetags.i18n import TranslateNode
 from django.templatetags.l10n import LocalizeNode
 
 from djust.template.expressions import leaves, reads
+from djust.template.lookups import expressions_in
+from djust.template.lower import expressions_of, names_read
 from djust.template.parts import (
     ALL_NAMES,
     NO_NAMES,
@@ -32,8 +34,11 @@ from djust.template.parts import (
     Inclusion,
     LeafStep,
     LoopStep,
+    Partial,
+    Scope,
     Scoped,
     ScopeStep,
+    Sentence,
     Setting,
     Static,
     StaticUrl,
@@ -49,7 +54,9 @@ _UNSTEADY = frozenset({"random", "timesince", "timeuntil"})
 _STEADY_FILTERS = frozenset(
     function for name, function in defaultfilters.register.filters.items() if name not in _UNSTEADY
 )
-_STEADY_CALLS = (TranslateNode, BlockTranslateNode, FirstOfNode, WidthRatioNode)
+# Methods of plain values that change them.
+_CHANGING = frozenset({"clear", "pop", "popitem", "reverse", "sort"})
+_STEADY_CALLS = (TranslateNode, FirstOfNode, WidthRatioNode)
 _STEADY_SETTINGS = (AutoEscapeControlNode, LocalizeNode)
 
 
@@ -127,21 +134,25 @@ def _content_names(content: Content) -> frozenset[str] | None:
             return _expressions([content.view_name, *content.args, *content.kwargs.values()])
         case StaticUrl():
             return _expressions([content.path])
+        case Sentence(node=node, silent=False):
+            # Its counter sees what it binds, which is a name of the page at worst.
+            bound = [*node.extra_context, node.countervar]
+            return _union(_expressions(expressions_of(content)), _without(frozenset(content.variables), bound))
         case Call(node=node, silent=False, needs=needs) if isinstance(node, _STEADY_CALLS):
-            return None if needs is ALL_NAMES else needs
-        case If() | For() | With() | Inclusion() | Block() | Setting():
+            return None if needs is ALL_NAMES else _union(needs, _expressions(expressions_in(node)))
+        case If() | For() | With() | Inclusion() | Partial() | Block() | Setting():
             return _block_names(content)
     return None
 
 
-def _block_names(item: If | For | With | Inclusion | Block | Setting) -> frozenset[str] | None:
+def _block_names(item: If | For | Scope) -> frozenset[str] | None:
     match item:
         case If():
             conditions = [leaf for condition, _ in item.arms if condition is not None for leaf in leaves(condition)]
             return _union(_expressions(conditions), *(_names(body) for _, body in item.arms))
         case For():
-            inside = _without(_union(_names(item.body), _names(item.empty or [])), [*item.names, "forloop"])
-            return _union(_expressions([item.sequence]), inside)
+            inside = _without(_names(item.body), [*item.names, "forloop"])
+            return _union(_expressions([item.sequence]), inside, _names(item.empty or []))
         case With():
             return _union(_expressions(item.bindings.values()), _without(_names(item.body), item.bindings))
         case Inclusion():
@@ -149,6 +160,8 @@ def _block_names(item: If | For | With | Inclusion | Block | Setting) -> frozens
             # The names of an isolated include that it is not given are missing, whatever the page's data says.
             inside = _without(inside, inside or ()) if item.isolated else _without(inside, item.bindings)
             return _union(_expressions(item.bindings.values()), inside)
+        case Partial():
+            return _names(item.body)
         case Block():
             return _without(_names(item.body), ["block"])
         case Setting():
@@ -159,6 +172,8 @@ def _expressions(expressions: Iterable[FilterExpression]) -> frozenset[str] | No
     names = NO_NAMES
     for expression in expressions:
         if any(function not in _STEADY_FILTERS for function, _ in expression.filters):
+            return None
+        if expression.is_var and isinstance(expression.var, Variable) and _CHANGING & {*(expression.var.lookups or ())}:
             return None
         names |= reads(expression)
     return names
@@ -177,16 +192,36 @@ def _without(names: frozenset[str] | None, bound: Iterable[str]) -> frozenset[st
     return None if names is None else names.difference(bound)
 
 
+def _given(step: Step) -> frozenset[str]:
+    """The names that `step` reads anywhere."""
+    contents = step.pieces if isinstance(step, LeafStep) else [step.item]
+    return frozenset().union(*map(_mentioned, contents))
+
+
+def _mentioned(content: Content) -> frozenset[str]:
+    match content:
+        case Element():
+            return frozenset().union(*map(_mentioned, [*content.start, *content.children]))
+        case Blocks() | Scoped():
+            return _mentioned(content.item)
+    return frozenset(names_read([content]))
+
+
 def skippable(steps: Sequence[Step]) -> dict[int, frozenset[str]]:
     """Position in `steps` → the names on which it depends, for the steps that may be skipped.
 
-    A tag that may set names makes everything after it run always.
+    A tag that may set names makes everything after it run always; what other code than Django's own was given, it may
+    have changed in place.
     """
     found: dict[int, frozenset[str]] = {}
+    given: frozenset[str] = NO_NAMES
     for position, step in enumerate(steps):
         names = read_by(step)
-        if names is not None and is_worth_skipping(step):
-            found[position] = names
-        if names is None and may_set_names(step):
+        if names is not None:
+            if is_worth_skipping(step) and given.isdisjoint(names):
+                found[position] = names
+        elif may_set_names(step):
             break
+        else:
+            given |= _given(step)
     return found

@@ -8,8 +8,7 @@ src.function("f", "<template a.html>")(1)  ->  4
 from __future__ import annotations
 
 import linecache
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 from weakref import finalize
 
@@ -26,22 +25,64 @@ class Source:
         self.places: list[str] = []
         self.place = ""  # in the template, for the lines that are written now
         self.names = dict(names)
-        self._indent = 0
+        self._indent = ""
+        self._starts: list[int] = []  # the first lines of the blocks we are in
+        self._list = ""
+        self._entries: list[tuple[str, str]] = []  # what is to be appended to that list, and its place; comments
         self._count = 0
         self._constants: dict[int, str] = {}
 
     def line(self, text: str) -> None:
-        self.lines.append("    " * self._indent + text)
+        if self._entries:
+            self._extend()
+        self.lines.append(self._indent + text)
         self.places.append(self.place)
 
-    @contextmanager
-    def indented(self) -> Iterator[None]:
-        self._indent += 1
-        before = len(self.lines)
-        yield
-        if len(self.lines) == before:
+    def comment(self, place: str) -> None:
+        """Say which place in the template the next lines belong to."""
+        if place != self.place:
+            if self._entries:
+                self._entries.append((f"# {place}", place))
+            else:
+                self.line(f"# {place}")
+        self.place = place
+
+    def append(self, target: str, code: str) -> None:
+        """Append the value of `code` to the list `target`, in one statement with what stands before and after it."""
+        if target != self._list and self._entries:
+            self._extend()
+        self._list = target
+        self._entries.append((code, self.place))
+
+    def _extend(self) -> None:
+        """Write the statement of `append`: a line for each value, so that errors lead to their places."""
+        entries, self._entries = self._entries, []
+        notes = [entries.pop()] if entries[-1][0].startswith("# ") else []
+        if len(entries) == 1:
+            written = [(f"{self._list}.append({entries[0][0]})", entries[0][1])]
+        else:
+            values = [(f"    {code}" if code.startswith("# ") else f"    {code},", place) for code, place in entries]
+            written = [(f"{self._list} += (", entries[0][1]), *values, (")", entries[-1][1])]
+        for text, place in [*written, *notes]:
+            self.lines.append(self._indent + text)
+            self.places.append(place)
+
+    def indented(self) -> Source:
+        """A context manager: what is written while it is entered is indented; it is at least `pass`."""
+        return self
+
+    def __enter__(self) -> None:
+        if self._entries:
+            self._extend()
+        self._indent += "    "
+        self._starts.append(len(self.lines))
+
+    def __exit__(self, *error: object) -> None:
+        if self._entries:
+            self._extend()
+        if self._starts.pop() == len(self.lines):
             self.line("pass")
-        self._indent -= 1
+        self._indent = self._indent[4:]
 
     def temporary(self, hint: str = "t") -> str:
         self._count += 1
@@ -59,7 +100,7 @@ class Source:
 
     @property
     def text(self) -> str:
-        return "\n".join(self.lines) + "\n"
+        return "\n".join(self.lines) + "\n"  # the last one is a `return`, so that nothing is pending
 
     def function(self, name: str, filename: str) -> Callable[..., Any]:
         """Compile the source and return its function `name`; tracebacks and debuggers see the source."""

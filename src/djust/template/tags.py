@@ -17,7 +17,7 @@ from django.templatetags import i18n, static, tz
 from django.utils.safestring import SafeString
 
 from djust.template.expressions import is_native, reads
-from djust.template.parts import ALL_NAMES, NO_NAMES, RENDER_STATE, Call
+from djust.template.parts import ALL_NAMES, NO_NAMES, RENDER_STATE, Call, Sentence
 
 # What a tag reads, the name it sets, and whether its output may stand in a line of text.
 Use = tuple[frozenset[str], str | None, bool]
@@ -104,6 +104,24 @@ def _block_translate(node: Any) -> Use:
     read = frozenset(token.contents for token in tokens if token.token_type == TokenType.VAR)
     bound = frozenset([*node.extra_context, node.countervar or ""])
     return names_of(expressions) | read | bound, node.asvar, True
+
+
+def sentence_of(node: Any, line: str) -> Sentence | None:
+    """The sentence of `{% blocktranslate %}`, or None if we cannot write one of its expressions."""
+    if not all(map(is_native, sentence_expressions(node))):
+        return None
+    singular, names = node.render_token_list(node.singular)
+    plural = None
+    if node.plural and node.countervar and node.counter:
+        plural, others = node.render_token_list(node.plural)
+        names = [*names, *others]
+    target = frozenset([node.asvar] if node.asvar else ())
+    return Sentence(node, line, singular, plural, tuple(dict.fromkeys(names)), target, bool(target))
+
+
+def sentence_expressions(node: Any) -> list[FilterExpression]:
+    """The expressions in `{% blocktranslate %}`; that of its counter sees what its bindings bind."""
+    return [e for e in (node.message_context, *node.extra_context.values(), node.counter) if e is not None]
 
 
 def _variable(node: Any) -> Use:

@@ -10,7 +10,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.template import Template, TemplateDoesNotExist, TemplateSyntaxError, loader
+from django.template import TemplateDoesNotExist, TemplateSyntaxError, loader
 
 from djust.template import CompiledTemplate, compile_template
 
@@ -43,7 +43,7 @@ class Command(BaseCommand):
 
 def _compiled(name: str) -> CompiledTemplate:
     try:
-        template = getattr(loader.get_template(name), "template", None)
+        template: Any = getattr(loader.get_template(name), "template", None)
     except TemplateDoesNotExist as error:
         tried = "".join(f"\n  {origin}: {why}" for one in [error, *error.chain] for origin, why in one.tried)
         raise CommandError(
@@ -51,7 +51,9 @@ def _compiled(name: str) -> CompiledTemplate:
             f"folders of apps.{tried and ' Tried:'}{tried}"
         ) from error
     except TemplateSyntaxError as error:
-        raise CommandError(f'"{name}" is no valid template: {error}') from error
-    if not isinstance(template, Template):
+        # Django 6 puts the name of the file before it.
+        message = getattr(error, "raw_error_message", error)
+        raise CommandError(f'"{name}" is no valid template: {message}') from error
+    if not hasattr(template, "nodelist"):
         raise CommandError(f'"{name}" is not written in Django\'s template language, and only that can be compiled.')
     return compile_template(template)
