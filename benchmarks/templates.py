@@ -46,6 +46,7 @@ settings.configure(
     DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
     PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"],
     STATIC_URL="/static/",
+    FORM_RENDERER=f"{__name__}.CurrentRenderer",
     USE_TZ=True,
     TEMPLATES=[
         {
@@ -59,6 +60,7 @@ django.setup()
 
 from django import forms  # noqa: E402 - the settings come first in a single-file project
 from django.contrib import admin  # noqa: E402
+from django.contrib.admin.templatetags.admin_list import result_list  # noqa: E402
 from django.contrib.auth.models import User  # noqa: E402
 from django.contrib.messages.storage.fallback import FallbackStorage  # noqa: E402
 from django.core.management import call_command  # noqa: E402
@@ -74,8 +76,26 @@ from django.utils import translation  # noqa: E402
 from djust.render.diff import changes  # noqa: E402
 from djust.template import compile_template  # noqa: E402
 from djust.template.backend import DjangoTemplates as CompiledTemplates  # noqa: E402
+from djust.template.backend import FormRenderer  # noqa: E402
 
 urlpatterns = [path("admin/", admin.site.urls)]
+
+
+class CurrentRenderer(DjangoRenderer):
+    """Widgets are rendered by `current`, the one of the engine that is at work."""
+
+    current: Any = None
+
+    def render(self, template_name: str, context: dict[str, Any], request: HttpRequest | None = None) -> str:
+        html: str = CurrentRenderer.current.render(template_name, context, request)
+        return html
+
+
+class NoRenderer(DjangoRenderer):
+    """Leaves out all templates: what remains of a form is Django's own Python."""
+
+    def render(self, template_name: str, context: dict[str, Any], request: HttpRequest | None = None) -> str:
+        return ""
 
 TABLE_TARGET, TARGET, COMPILE_TARGET, DIFF_TARGET = 12.0, 3.0, 10.0, 1 / 20
 SECONDS = 1.5  # for each page
@@ -111,7 +131,10 @@ def make_rows(count: int, start: int = 1) -> list[dict[str, Any]]:
 
 @dataclass
 class Page:
-    """A template and its data. `jinja`: its translation, None where jinja2 has nothing comparable."""
+    """A template and its data. `jinja`: its translation, None where jinja2 has nothing comparable.
+
+    `python`: what the page calls in Django's own Python, without any template; no template engine makes that faster.
+    """
 
     name: str
     templates: dict[str, str]
@@ -121,6 +144,7 @@ class Page:
     language: str = "en"
     request: HttpRequest | None = None
     entry: str = "page.html"
+    python: Callable[[], object] | None = None
 
 
 class Engines:
@@ -134,12 +158,13 @@ class Engines:
         options = {"loaders": [("django.template.loaders.cached.Loader", loaders)], "context_processors": PROCESSORS}
         params = {"NAME": "bench", "DIRS": [], "APP_DIRS": False, "OPTIONS": options}
         engine = backend(params).engine
-        self.renderer = type("Renderer", (DjangoRenderer,), {"backend": backend})()
+        self.renderer = FormRenderer() if backend is CompiledTemplates else DjangoRenderer()
         self.template: Template = engine.get_template(page.entry)
         self.request = page.request
         self.data = page.data(self)
 
     def render(self) -> str:
+        CurrentRenderer.current = self.renderer
         context = RequestContext(self.request, self.data) if self.request else Context(self.data)
         return self.template.render(context)
 
@@ -239,12 +264,18 @@ class AccountForm(forms.Form):
 def form_page() -> Page:
     source = '<form method="post">{% for field in form %}<div class="field">{{ field.label_tag }}{{ field }}{{ field.errors }}</div>{% endfor %}</form>'
 
-    def data(engines: Engines) -> dict[str, Any]:
-        form = AccountForm({"name": "", "email": "nope", "age": "7", "country": "c7"}, renderer=engines.renderer)
+    def form(renderer: DjangoRenderer) -> AccountForm:
+        form = AccountForm({"name": "", "email": "nope", "age": "7", "country": "c7"}, renderer=renderer)
         form.is_valid()
-        return {"form": form}
+        return form
 
-    return Page("form", {"page.html": source}, data)
+    bare = form(NoRenderer())
+    return Page(
+        "form",
+        {"page.html": source},
+        lambda engines: {"form": form(engines.renderer)},
+        python=lambda: [(field.label_tag(), str(field), str(field.errors)) for field in bare],
+    )
 
 
 def change_list_page() -> Page:
@@ -261,7 +292,12 @@ def change_list_page() -> Page:
     vars(request)["_messages"] = FallbackStorage(request)
     response: Any = admin.site._registry[User].changelist_view(request)
     data = response.context_data
-    return Page("change list", {}, lambda _: data, request=request, entry="admin/change_list.html")
+
+    def python() -> None:
+        CurrentRenderer.current = NoRenderer()
+        result_list(data["cl"])
+
+    return Page("change list", {}, lambda _: data, request=request, entry="admin/change_list.html", python=python)
 
 
 PAGES = {
@@ -285,6 +321,7 @@ class Result:
     django: float
     ours: float
     jinja: float | None = None
+    python: float | None = None
     missed: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -322,10 +359,17 @@ def measure(page: Page) -> Result:
         if without_tokens(by_django.render()) != without_tokens(ours.render()):
             raise RuntimeError(f"{page.name}: the engines do not render the same")
         functions: list[Callable[[], Any]] = [by_django.render, ours.render]
-        if page.jinja:
-            functions.append(JinjaEngine(page).render)
+        functions += [JinjaEngine(page).render] if page.jinja else []
+        functions += [page.python] if page.python else []
         times = median_ms(functions)
-        return Result(page.name, page.target, times[0], times[1], times[2] if page.jinja else None)
+        return Result(
+            page.name,
+            page.target,
+            times[0],
+            times[1],
+            times[2] if page.jinja else None,
+            times[-1] if page.python else None,
+        )
 
 
 def compile_time() -> tuple[float, float]:
@@ -414,6 +458,9 @@ def report(result: Result) -> None:
     times = f"{result.name:14}{result.django:10.3f}{result.ours:10.3f}{ratio:9.1f}x"
     missed = f"   MISSED: {', '.join(result.missed)}" if result.missed else ""
     print(f"{times}{jinja}{result.target:8.0f}x{missed}", flush=True)
+    if result.python is not None:
+        most = result.django / result.python
+        print(f"{'':14}{result.python:10.3f} of it Django's own Python: no engine gets beyond {most:.1f}x", flush=True)
 
 
 def report_target(name: str, value: str, target: str, *, missed: bool) -> bool:
