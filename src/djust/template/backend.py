@@ -71,6 +71,8 @@ def _html(template: Any, context: Context) -> SafeString:
     return compiled.render_observed(context, partial(_announce, instrumentation, context))
 
 
+_Base: Any = django.template.base.Template
+
 # Since version 6, Django has templates that are parts of others.
 PartialTemplate: Any = getattr(django.template.base, "PartialTemplate", None)
 _Partial = PartialTemplate and type("PartialTemplate", (PartialTemplate,), {"_render": _html})
@@ -126,7 +128,7 @@ def _instrumentation() -> ModuleType | None:
 
     It is large and of no use outside of tests and debug toolbars, so it is not imported for this.
     """
-    current = django.template.base.Template._render  # type: ignore[attr-defined] # the stubs lack it
+    current = _Base._render
     if current.__module__ == "django.template.base":
         return None
     utils = sys.modules.get("django.test.utils")
