@@ -10,7 +10,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev node-packages system-packages demo test check format client bench bench-templates isolation clean
+.PHONY: help install install-dev node-packages system-packages demo test check format client bench bench-templates bench-client isolation clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 24
@@ -64,6 +64,13 @@ bench: install-dev ## compare with other frameworks side by side (BENCH=path of 
 
 bench-templates: install-dev ## compare compiled templates with Django's engine and jinja2 (ARGS=pages to measure)
 	@$(BIN)/python -m benchmarks.templates $(ARGS)
+
+benchmarks/client/node_modules/.installed: benchmarks/client/package.json benchmarks/client/package-lock.json
+	@scripts/node_packages.sh $(VENV) benchmarks/client
+	@touch $@
+
+bench-client: system-packages node-packages benchmarks/client/node_modules/.installed ## script time of table operations beside vanilla, lit-html and morphers (ARGS=--quick)
+	@$(BIN)/python -m benchmarks.client $(ARGS)
 
 isolation: install-dev ## how long a click waits while twenty pages sit in a blocking handler
 	@$(BIN)/python -m benchmarks.isolation

@@ -1,20 +1,42 @@
 /**
- * Builds the one file that ships: node build.js. The same sources give the same bytes.
+ * Builds the files that ship: node build.js. The same sources give the same bytes.
+ *
+ * `djust.js` is the client; it loads `djust.more.js` for pages that need it. `djust.debug.js` comes with it in DEBUG, and
+ * `djust.d.ts` is for authors of hooks.
  */
+import { copyFileSync } from "node:fs";
+import { join } from "node:path";
 import { build } from "esbuild";
+
+const FOLDER = "../src/djust/static/djust";
+
+/** Names of members that are ours alone: not the wire's, not public, not used of the platform. Others begin with `_`. */
+const OURS = `
+  anchor anchors answered args assignBranch assignLoop assignParts attribute begin bindBranch branchAt
+  changeBranch changeLoop changePart changeRow closed composing cooling createBranch createLoop createRow
+  edited element ending ends fillContent fillInner flush focused forget fragment fragments frame given
+  handler hook inner isUsers kept kind known knownBranch knownLoop lead leaf leave loopAt lost namespace
+  next nodes once opened params parts placeRows plain plan received register reject release replaceBranch
+  resolve root route rows run seen sent settle settled settling single skeleton slot source stencil
+  suffixes timer toggled touch trail whole writeAttribute writeContent writeNewTag writeTag writer
+`;
 
 /** @param {string} folder */
 export const options = (folder) => ({
-  entryPoints: ["src/index.ts"],
-  outfile: `${folder}/djust.js`,
+  entryPoints: { djust: "src/index.ts", "djust.more": "src/more.ts", "djust.debug": "src/debug.ts" },
+  outdir: folder,
   absWorkingDir: import.meta.dirname,
   bundle: true,
   format: /** @type {const} */ ("iife"),
-  target: "es2021",
+  target: "es2022",
   minify: true,
+  mangleProps: new RegExp(`^(_.*|${OURS.trim().replace(/\s+/g, "|")})$`),
   sourcemap: true,
   legalComments: /** @type {const} */ ("none"),
   charset: /** @type {const} */ ("utf8"),
 });
 
-if (process.argv[1] === import.meta.filename) await build(options("../src/djust/static/djust"));
+if (process.argv[1] === import.meta.filename) {
+  await build(options(FOLDER));
+  copyFileSync(join(import.meta.dirname, "djust.d.ts"), join(import.meta.dirname, FOLDER, "djust.d.ts"));
+}

@@ -206,9 +206,9 @@ class Socket:
         return json.loads(await self.receive_text())
 
     async def post(self, handler: str, params: Mapping[str, Any] = {}, *args: Any) -> int:
-        """Send an event without waiting for the answer; its reference."""
+        """Send an event, which asks for the handler's reply, without waiting for the answer; its reference."""
         self.ref += 1
-        await self.send([self.ref, handler, dict(params), *([list(args)] if args else [])])
+        await self.send([self.ref, handler, dict(params), list(args), 1])
         return self.ref
 
     async def event(self, handler: str, params: Mapping[str, Any] = {}, *args: Any) -> Any:

@@ -5,6 +5,7 @@
  *     <input name="q" dj-input="search" dj-debounce="200">   →   {handler: "search", params: {value, field: "q"}, …}
  *
  * An attribute may carry suffixes: keys (`dj-keydown.enter`), modifier keys (`.ctrl`), and `.prevent .stop .once .self`.
+ * What listens to events that happen elsewhere (`dj-window-keydown`, `dj-click-away`) is found by `distant.ts`.
  * What is held back by a debounce is sent before any other event, so that handlers see things in the user's order.
  */
 import { isElement } from "./dom";
@@ -28,11 +29,14 @@ export interface Action {
 
 interface Binding {
   readonly element: Element;
+  readonly attribute: string;
   readonly source: string;
   readonly suffixes: string[];
 }
 
 const DEBOUNCE = 300;
+/** Between events of scrolling and resizing, which come with every frame. */
+const PAUSE = 100;
 const TYPED = /^(text|search|url|tel|email|password|textarea|number)$/;
 const MODIFIERS = new Set(["ctrl", "shift", "alt", "meta"]);
 const FLAGS = new Set(["prevent", "stop", "once", "self"]);
@@ -57,100 +61,108 @@ interface Delayed {
 }
 
 export class Bindings {
-  private readonly delayed = new Map<string, Delayed>();
-  private readonly used = new WeakSet<Element>();
-  private readonly numbers = new WeakMap<Element, number>();
-  private last = 0;
+  private readonly _delayed = new Map<string, Delayed>();
+  private readonly _used = new Set<string>();
+  private readonly _numbers = new WeakMap<Element, number>();
+  private _last = 0;
 
-  constructor(private readonly act: (action: Action) => void) {
+  constructor(private readonly _act: (action: Action) => void) {
     for (const name of [...Object.keys(EVENTS), "compositionend"])
-      document.addEventListener(name, (event) => this.handle(event));
+      document.addEventListener(name, (event) => this._handle(event));
   }
 
   /** Sends what is held back. */
   flush(): void {
-    for (const [key, delayed] of this.delayed) {
+    for (const [key, delayed] of this._delayed) {
       const { run, timer, cooling } = delayed;
       delayed.run = null;
       if (!cooling) {
         clearTimeout(timer);
-        this.delayed.delete(key);
+        this._delayed.delete(key);
       }
       run?.();
     }
   }
 
-  private handle(event: Event): void {
+  private _handle(event: Event): void {
     const kind = EVENTS[event.type] ?? "input";
     if (kind === "blur") this.flush();
-    if (!isElement(event.target as Node) || (event as InputEvent).isComposing) return;
-    for (const binding of findBindings(event, kind)) this.trigger(event, kind, binding);
+    const { target } = event;
+    if (!isElement(target as Node) || (event as InputEvent).isComposing) return;
+    for (const binding of findBindings(event, kind)) this._trigger(event, kind, binding, target as Element);
   }
 
-  private trigger(event: Event, kind: string, binding: Binding): void {
-    const { element, suffixes } = binding;
+  /** Acts on the directives `dj-${kind}` of an element, for an event elsewhere. */
+  handleDistant(event: Event, kind: string, element: Element): void {
+    for (const binding of bindingsOf(element, `dj-${kind}`, event as KeyboardEvent))
+      this._trigger(event, kind, binding, element);
+  }
+
+  private _trigger(event: Event, kind: string, binding: Binding, target: Element): void {
+    const { element, suffixes, attribute } = binding;
     const has = (suffix: string) => suffixes.includes(suffix);
     if (has("self") && event.target !== element) return;
     if (has("prevent") || kind === "submit" || (kind === "click" && hasDefault(element)))
       event.preventDefault();
     if (has("stop")) event.stopPropagation();
     if (kind === "click" && (element.hasAttribute("disabled") || element.matches(":disabled"))) return;
-    if (has("once") && (this.used.has(element) || !this.used.add(element))) return;
     const question = element.getAttribute("dj-confirm");
     if (question && !confirm(question)) return;
-    this.schedule(event, kind, binding);
+    const use = `${this._number(element)} ${attribute}`;
+    if (has("once") && (this._used.has(use) || !this._used.add(use))) return;
+    this._schedule(event, kind, binding, target);
   }
 
-  private schedule(event: Event, kind: string, binding: Binding): void {
-    const target = event.target as Element;
-    const slot = `${this.number(target)} ${kind} ${(event as KeyboardEvent).key}`;
+  private _schedule(event: Event, kind: string, binding: Binding, target: Element): void {
+    const slot = `${this._number(target)} ${kind} ${(event as KeyboardEvent).key}`;
     const run = () => {
       const action = makeAction(event, kind, binding, target, slot);
-      if (action) this.act(action);
+      if (action) this._act(action);
     };
-    const throttle = Number(setting("dj-throttle", target, binding));
-    if (throttle) this.throttle(slot, throttle, run);
-    else this.debounce(slot, debounceOf(kind, target, binding), run);
+    const pause = /scroll|resize/.test(kind) ? PAUSE : 0;
+    const throttle = Number(setting("dj-throttle", target, binding) ?? pause);
+    if (throttle) this._throttle(slot, throttle, run);
+    else this._debounce(slot, debounceOf(kind, target, binding), run);
   }
 
-  private debounce(key: string, wait: number, run: () => void): void {
-    clearTimeout(this.delayed.get(key)?.timer);
-    this.delayed.delete(key);
+  private _debounce(key: string, wait: number, run: () => void): void {
+    clearTimeout(this._delayed.get(key)?.timer);
+    this._delayed.delete(key);
     if (wait) {
       // A wait without end is over when the field is left.
       const timer = wait < Number.POSITIVE_INFINITY ? window.setTimeout(() => this.flush(), wait) : 0;
-      this.delayed.set(key, { timer, run, cooling: false });
+      this._delayed.set(key, { timer, run, cooling: false });
     } else {
       this.flush();
       run();
     }
   }
 
-  private throttle(key: string, wait: number, run: () => void): void {
-    const delayed = this.delayed.get(key);
+  private _throttle(key: string, wait: number, run: () => void): void {
+    const delayed = this._delayed.get(key);
     if (delayed) {
       delayed.run = run;
       return;
     }
     this.flush();
     run();
-    this.delayed.set(key, {
-      timer: window.setTimeout(() => this.warm(key, wait), wait),
+    this._delayed.set(key, {
+      timer: window.setTimeout(() => this._warm(key, wait), wait),
       run: null,
       cooling: true,
     });
   }
 
   /** The pause of a throttle is over: what came meanwhile is sent and starts the next one. */
-  private warm(key: string, wait: number): void {
-    const run = this.delayed.get(key)?.run;
-    this.delayed.delete(key);
-    if (run) this.throttle(key, wait, run);
+  private _warm(key: string, wait: number): void {
+    const run = this._delayed.get(key)?.run;
+    this._delayed.delete(key);
+    if (run) this._throttle(key, wait, run);
   }
 
-  private number(element: Element): number {
-    const number = this.numbers.get(element) ?? ++this.last;
-    this.numbers.set(element, number);
+  private _number(element: Element): number {
+    const number = this._numbers.get(element) ?? ++this._last;
+    this._numbers.set(element, number);
     return number;
   }
 }
@@ -168,7 +180,8 @@ function bindingsOf(element: Element, attribute: string, event: KeyboardEvent): 
   const found: Binding[] = [];
   for (const { name, value } of element.attributes) {
     const [base, ...suffixes] = name.split(".");
-    if (base === attribute && fits(event, suffixes)) found.push({ element, source: value, suffixes });
+    if (base === attribute && fits(event, suffixes))
+      found.push({ element, attribute: name, source: value, suffixes });
   }
   return found;
 }
@@ -212,7 +225,7 @@ function makeAction(
 ): Action | null {
   const call = parseCall(source);
   if (!call) return null;
-  const fixed = kind === "click" || kind === "submit";
+  const fixed = /^(click|submit)/.test(kind);
   const typing = kind === "input" && isTyped(target);
   return {
     ...call,
@@ -221,15 +234,15 @@ function makeAction(
     source: target,
     given: !typing && kind !== "keyup" && kind !== "focus",
     once: fixed && !element.hasAttribute("dj-multiple"),
-    slot: /^(input|key)/.test(kind) ? `${slot} ${source}` : "",
+    slot: /^(input|key|window)/.test(kind) ? `${slot} ${source}` : "",
   };
 }
 
 function readEvent(event: Event, kind: string, target: Element): Params {
-  if (kind === "click") return {};
-  if (kind === "submit") return readForm(target as HTMLFormElement, (event as SubmitEvent).submitter);
-  const value = readValue(target);
-  if (!kind.startsWith("key")) return { value, field: target.getAttribute("name") ?? "" };
   const { key, code } = event as KeyboardEvent;
-  return { key, code, value };
+  if (kind === "submit") return readForm(target as HTMLFormElement, (event as SubmitEvent).submitter);
+  if (/key/.test(kind)) return { key, code, value: readValue(event.target as Element) };
+  if (/scroll|resize/.test(kind)) return { x: scrollX, y: scrollY, width: innerWidth, height: innerHeight };
+  if (/^(click|window)/.test(kind)) return {};
+  return { value: readValue(target), field: target.getAttribute("name") ?? "" };
 }

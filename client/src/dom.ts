@@ -4,6 +4,7 @@
  * A `Span` is a run of siblings: everything in `parent` strictly between `before` and `after`; `null` means "from the
  * first" or "to the last". `{parent: td, before: null, after: null}` is the whole content of a cell.
  */
+import { djust } from "./global";
 import type { Namespace } from "./protocol";
 
 export interface Span {
@@ -51,7 +52,7 @@ const policy = makePolicy();
 
 export const isElement = (node: Node | null | undefined): node is Element => node?.nodeType === 1;
 export const isText = (node: Node | null | undefined): node is Text => node?.nodeType === 3;
-export const isComment = (node: Node | null | undefined): node is Comment => node?.nodeType === 8;
+const isComment = (node: Node | null | undefined): node is Comment => node?.nodeType === 8;
 export const isMark = (node: Node | null, data: string): boolean => isComment(node) && node.data === data;
 
 /** `value`, or an error that leads to a resync: the page is not what the frame took it for. */
@@ -131,9 +132,12 @@ export function addClass(element: Element, name: string): () => void {
 
 // Spans
 
+/** What the server knows as the element: another one, if scripts of the page own what is in it. */
+export const inside = (element: Element): Element => djust.shadows?.get(element) ?? element;
+
 /** The whole content of an element. What we added to the page ourselves is not part of it. */
 export function content(element: Element): Span {
-  const parent = element instanceof HTMLTemplateElement ? element.content : element;
+  const parent = element instanceof HTMLTemplateElement ? element.content : inside(element);
   const shared = parent === document.body || parent === document.head;
   const own = shared ? element.querySelector(`:scope>[${OWN}]`) : null;
   return { parent, before: null, after: own };
@@ -142,8 +146,10 @@ export function content(element: Element): Span {
 export const first = ({ parent, before }: Span): Node | null =>
   before ? before.nextSibling : parent.firstChild;
 
+export const isWhole = ({ before, after }: Span): boolean => !before && !after;
+
 export function clear(span: Span): void {
-  if (!span.before && !span.after) span.parent.textContent = "";
+  if (isWhole(span)) span.parent.textContent = "";
   else
     for (let node = first(span); node && node !== span.after; node = first(span))
       node.parentNode?.removeChild(node);

@@ -23,7 +23,7 @@ interface Kept {
   ref: number;
 }
 
-interface Control extends HTMLElement {
+export interface Control extends HTMLElement {
   value: string;
   type: string;
   form: HTMLFormElement | null;
@@ -35,7 +35,8 @@ const NOTHING: Kept[] = [];
 export class Fields {
   /** The reference of the last event sent. */
   sent = 0;
-  private readonly changed = new WeakMap<Field, number>();
+  /** Fields that the user has changed, and after which event. */
+  readonly changed = new WeakMap<Field, number>();
   private readonly seen = new WeakMap<Field, number>();
   private readonly kept = new Map<Field, Kept[]>();
   private settling: (() => void)[] = [];
@@ -83,7 +84,7 @@ export class Fields {
   readonly write = (element: Element, name: string, value: string | null, gently = false): void => {
     const field = fieldOf(element);
     const others = (this.kept.get(field) ?? NOTHING).filter((k) => k.element !== element || k.name !== name);
-    if (gently && this.current(field, element, name) === value) return;
+    if (gently && this.said(field, element, name) === value) return;
     if (this.isUsers(field)) {
       this.kept.set(field, [...others, { element, name, value, ref: this.ref }]);
     } else {
@@ -94,7 +95,7 @@ export class Fields {
   };
 
   /** What the server last said. */
-  private current(field: Field, element: Element, name: string): string | null {
+  said(field: Field, element: Element, name: string): string | null {
     const kept = (this.kept.get(field) ?? NOTHING).find((k) => k.element === element && k.name === name);
     if (kept) return kept.value;
     return element.nodeName === "TEXTAREA" ? element.textContent : element.getAttribute(name);

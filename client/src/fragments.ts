@@ -11,7 +11,7 @@
  * skeleton where the marks alone would not tell one fragment from another (`match`), and by position in what is
  * cloned from the skeleton (`follow`).
  */
-import { isElement, isMark, must, parse } from "./dom";
+import { inside, isElement, isMark, must, parse } from "./dom";
 import { BRANCH, CLOSE, LOOP, MARK, OPEN, RAW, TAG, TEXT, WHOLE } from "./marks";
 import type { Entry, Namespace, WirePlan } from "./protocol";
 
@@ -30,7 +30,7 @@ interface Anchor {
   readonly closed: boolean;
 }
 
-export interface Plan {
+interface Plan {
   /** The plan without the numbers of fragments, which mean nothing after an `all` frame. */
   readonly text: string;
   readonly whole: boolean;
@@ -42,6 +42,8 @@ export interface Plan {
   readonly parts: Part[];
   /** No part holds other fragments. */
   readonly leaf: boolean;
+  /** Rows whose marked elements are their anchors: nothing is kept of them but the root. */
+  readonly plain: boolean;
 }
 
 export interface Fragment {
@@ -52,7 +54,7 @@ export interface Fragment {
 }
 
 /** A parsed skeleton: its top nodes, and the steps that lead over its anchors. */
-export interface Stencil {
+interface Stencil {
   readonly nodes: readonly ChildNode[];
   readonly route: readonly Step[];
 }
@@ -72,9 +74,10 @@ const CONTENT = new Set([TEXT, BRANCH, LOOP, RAW]);
 
 // Plans
 
-export function compile([shape, anchors]: WirePlan): Plan {
+function compile([shape, anchors]: WirePlan): Plan {
   const [lead, trail] = shape || [0, 0];
   const parts = anchors.flatMap((anchor, at) => descriptors(anchor).map((d) => part(d, at)));
+  const leaf = !parts.some(({ kind }) => kind === BRANCH || kind === LOOP);
   return {
     text: JSON.stringify([shape, anchors]).replace(/"(=?l)\d+/g, '"$1'),
     whole: anchors[0]?.[0] === WHOLE,
@@ -86,7 +89,8 @@ export function compile([shape, anchors]: WirePlan): Plan {
       closed: descriptors(anchor).some((d) => CONTENT.has(d.charAt(0))),
     })),
     parts,
-    leaf: !parts.some(({ kind }) => kind === BRANCH || kind === LOOP),
+    leaf,
+    plain: leaf && shape !== 0 && anchors.every((anchor) => typeof anchor !== "string"),
   };
 }
 
@@ -134,6 +138,12 @@ export function locate(plan: Plan, node: Node | null, end: Node | null): Place {
   return place;
 }
 
+/** The place of a plain row, found by the browser many times faster than by a walk; marks of others lead to the walk. */
+export function locateRow(plan: Plan, row: Element): Place {
+  const nodes = plan.plain ? [row, ...row.querySelectorAll(`[${MARK}]`)] : [];
+  return nodes.length === plan.anchors.length ? { nodes, ends: [] } : locate(plan, row, row.nextSibling);
+}
+
 function visit(plan: Plan, from: Node | null, end: Node | null, place: Place): void {
   for (let node = from; node && node !== end; node = node.nextSibling) {
     if (place.nodes.length === plan.anchors.length) return;
@@ -147,7 +157,7 @@ function visitElement(plan: Plan, element: Element, place: Place): void {
   const anchor = plan.anchors[place.nodes.length];
   if (marked) take(plan, place, element, null);
   // The content of a template element is not among its children, so there is nothing to enter.
-  if (!marked || !anchor?.closed) visit(plan, element.firstChild, null, place);
+  if (!marked || !anchor?.closed) visit(plan, inside(element).firstChild, null, place);
 }
 
 function take(plan: Plan, place: Place, node: Node, end: Node | null): Node {

@@ -1,41 +1,54 @@
 /**
- * What the client itself adds to the page: a banner while the connection is gone, and in DEBUG an overlay with errors.
+ * What the client itself adds to the page: a banner while the connection is gone, and a notice of what went wrong.
  *
- * Both are made by DOM calls, carry classes and no styles, and are marked so that they are nobody's content.
+ * Both are marked so that they are nobody's content. Their looks come from a style sheet made by a constructor, which a
+ * content security policy without inline styles lets pass; it weighs nothing against the page's own rules for
+ * `.djust-banner` and `.djust-notice`. A banner of the page's own, hidden, is used instead of ours.
  */
-import { OWN } from "./dom";
+import type { Failure } from "../djust";
+import { addClass, OWN } from "./dom";
+import { djust } from "./global";
 
-function make(name: string, className: string, text: string): HTMLElement {
-  const element = document.createElement(name);
+const SHOWN = 1500;
+const READ = 8000;
+const STYLE = ":where(div[data-djust]){position:fixed;bottom:0;background:#fe9;color:#000}";
+
+const sheet = new CSSStyleSheet();
+sheet.replaceSync(STYLE);
+document.adoptedStyleSheets.push(sheet);
+
+/** The text follows the element: screen readers announce what changes in a region that they know. */
+function add(className: string, role: string, text: string): HTMLElement {
+  const element = document.createElement("div");
   element.className = className;
+  element.setAttribute("role", role);
+  element.setAttribute(OWN, "");
+  document.body.append(element);
   element.textContent = text;
   return element;
 }
 
-function add(className: string, role: string, text = ""): HTMLElement {
-  const element = make("div", className, text);
-  element.setAttribute("role", role);
-  element.setAttribute(OWN, "");
-  document.body.append(element);
-  return element;
-}
-
-let banner: HTMLElement | null = null;
+/** Dispatches `djust:${name}`; false if a script has prevented what would follow. */
+export const announce = (name: string, detail?: unknown, target: Element | Document = document): boolean =>
+  target.dispatchEvent(new CustomEvent(`djust:${name}`, { bubbles: true, cancelable: true, detail }));
 
 export function showBanner(shown: boolean): void {
-  if (shown && !banner?.isConnected) {
-    banner = add("djust-banner", "status");
-    banner.hidden = true;
-    banner.textContent = "Reconnecting…";
-  }
+  const found = document.querySelector<HTMLElement>(".djust-banner");
+  const banner = found ?? (shown ? add("djust-banner", "status", "Reconnecting…") : null);
   if (banner) banner.hidden = !shown;
 }
 
-/** An error for the developer; it stays until it is closed, and the page goes on working. */
-export function showError(text: string, detail: string): void {
-  const overlay = add("djust-error", "alert");
-  const button = make("button", "djust-error-close", "Close") as HTMLButtonElement;
-  button.type = "button";
-  button.addEventListener("click", () => overlay.remove());
-  overlay.append(make("strong", "djust-error-text", text), make("pre", "djust-error-detail", detail), button);
+/**
+ * Tells the console, the page's scripts (`djust:error`) and the user: `dj-failed` for a moment, and a notice unless a script
+ * has prevented it.
+ */
+export function report(target: Element | null, failure: Failure): void {
+  console.error(`djust: ${failure.text}`, failure.detail);
+  if (target) setTimeout(addClass(target, "dj-failed"), SHOWN);
+  if (!announce("error", failure, target?.isConnected ? target : document)) return;
+  if (djust.debug) djust.debug.failed(failure);
+  else {
+    const notice = add("djust-notice", "alert", failure.text);
+    setTimeout(() => notice.remove(), READ);
+  }
 }

@@ -8,10 +8,12 @@
  * `version` counts the diffs applied. A diff must be the next one; what was missed comes as an `all` frame.
  */
 import { type Action, Bindings } from "./bindings";
+import { Extras } from "./extras";
 import { Fields } from "./forms";
-import { showBanner, showError } from "./notices";
+import { djust } from "./global";
+import { announce, showBanner } from "./notices";
 import { Tree } from "./parts";
-import { Pending, report, type Waiting } from "./pending";
+import { Pending, type Waiting } from "./pending";
 import {
   ALL,
   type All,
@@ -38,7 +40,9 @@ const GRACE = 2000;
 /** A page that cannot be brought up to date is loaded again, but not in a circle. */
 const RELOAD_PAUSE = 60_000;
 const RELOADED = "djust:reloaded";
-const FRAMES_KEPT = 100;
+/** The event that a page mounted anew answers, for the fields: one before all that the user has done. */
+const ANEW = -0.5;
+const UNREACHABLE = "The server cannot be reached.";
 
 /** An action under way, and the latest of those that came meanwhile. */
 interface Slot {
@@ -47,94 +51,92 @@ interface Slot {
 }
 
 export class Page implements Receiver {
-  version = 0;
-  connected = false;
-  resyncs = 0;
-  readonly frames: [direction: string, frame: Frame][] = [];
-  readonly transport: Transport;
-  private readonly fields = new Fields();
-  private readonly tree = new Tree(this.fields.write);
-  private readonly pending = new Pending();
-  private readonly bindings = new Bindings((action) => this.act(action));
-  private readonly slots = new Map<string, Slot>();
-  private readonly unsent = new Set<number>();
+  private readonly _transport: Transport;
+  private readonly _fields = new Fields();
+  private readonly _tree = new Tree(this._fields.write);
+  private readonly _pending = new Pending((ref) => this._end(ref, "The server did not answer."));
+  private readonly _bindings = new Bindings((action) => this._act(action));
+  private readonly _extras: Extras;
+  private readonly _slots = new Map<string, Slot>();
+  private readonly _unsent = new Set<number>();
   /** Tells this document from another one made of the same HTML. */
-  private readonly document = `${Math.random()}`;
-  private ref = 0;
+  private readonly _document = `${Math.random()}`;
+  private _ref = 0;
   /** Waiting for the `all` frame that was asked for. */
-  private syncing = false;
-  private refused = false;
-  private grace: number | null = null;
+  private _syncing = false;
+  private _refused = false;
+  private _grace: number | null = null;
 
   constructor(
     url: string,
-    private ticket: string,
-    private debug: boolean,
+    private _ticket: string,
   ) {
-    this.transport = new Transport(url, this);
-    this.startGrace();
-    this.transport.connect();
+    Object.assign(djust, { version: 0, connected: false, pushEvent: this._push });
+    this._transport = new Transport(url, this);
+    this._startGrace();
+    this._transport.connect();
+    this._extras = new Extras(this._push, this._bindings, this._fields);
   }
 
   // Events
 
-  act(action: Action): void {
-    const slot = this.slots.get(action.slot);
-    if (this.refused) location.reload();
+  private _act(action: Action): void {
+    const slot = this._slots.get(action.slot);
+    if (this._refused) location.reload();
     else if (slot) slot.next = action;
-    else if (!action.once || !this.pending.has(action.element)) this.send(action);
+    else if (!action.once || !this._pending.has(action.element)) this._send(action);
   }
 
-  pushEvent(handler: string, params: Params = {}): Promise<Json> {
-    this.bindings.flush();
-    return new Promise((resolve, reject) => {
-      this.dispatch([this.next(), handler, params], { element: null, source: null, resolve, reject });
+  private readonly _push = (handler: string, params: Params = {}): Promise<Json> => {
+    this._bindings.flush();
+    const promise = new Promise<Json>((resolve, reject) => {
+      const frame: EventFrame = [this._next(), handler, params, [], 1];
+      this._dispatch(frame, { element: null, source: null, resolve, reject });
     });
-  }
+    // Whoever does not look at the promise is told otherwise.
+    promise.catch(() => {});
+    return promise;
+  };
 
-  private send({ handler, params, args, slot, element, source, given }: Action): void {
-    const ref = this.next();
-    if (slot) this.slots.set(slot, { ref, next: null });
-    const frame: EventFrame = args.length ? [ref, handler, params, args] : [ref, handler, params];
-    this.dispatch(frame, { element, source, given });
+  private _send({ handler, params, args, slot, element, source, given }: Action): void {
+    const ref = this._next();
+    if (slot) this._slots.set(slot, { ref, next: null });
+    const frame: EventFrame = [ref, handler, params, ...(args.length ? [args] : [])];
+    this._dispatch(frame, { element, source, given });
   }
 
   /** The reference of the next event, after what has to go before it. */
-  private next(): number {
-    for (const slot of this.slots.values()) {
+  private _next(): number {
+    for (const slot of this._slots.values()) {
       const { next } = slot;
       slot.next = null;
-      if (next) this.send({ ...next, slot: "" });
+      if (next) this._send({ ...next, slot: "" });
     }
-    return ++this.ref;
+    return ++this._ref;
   }
 
-  private dispatch(frame: EventFrame, rest: Omit<Waiting, "ref" | "frame">): void {
+  private _dispatch(frame: EventFrame, rest: Omit<Waiting, "ref" | "frame">): void {
     const [ref] = frame;
-    this.fields.sent = ref;
-    this.pending.add({ ref, frame, ...rest });
-    if (this.connected) this.post(frame);
-    else if (this.grace === null) this.end(ref, "The server cannot be reached.");
-    else this.unsent.add(ref);
+    this._fields.sent = ref;
+    this._pending.add({ ref, frame, ...rest });
+    if (djust.connected) this._post(frame);
+    else if (this._grace === null) this._end(ref, UNREACHABLE);
+    else this._unsent.add(ref);
   }
 
-  private post(frame: Frame): void {
-    this.log("out", frame);
-    this.transport.send(frame);
+  private _post(frame: Frame): void {
+    this._transport.send(frame);
   }
 
-  /** The event `ref` waits no longer. */
-  private end(ref: number, error?: string, detail?: string, reply?: Json): void {
-    this.unsent.delete(ref);
-    if (error === undefined) this.pending.end(ref, reply);
-    else {
-      this.pending.fail(ref, error, detail);
-      if (this.debug) showError(error, detail ?? "");
-    }
-    for (const [key, slot] of this.slots) {
+  /** The event `ref` waits no longer; 0 stands for the connection. */
+  private _end(ref: number, error?: string, detail?: string, reply?: Json): void {
+    this._unsent.delete(ref);
+    if (error === undefined) this._pending.end(ref, reply);
+    else this._pending.fail(ref, error, detail);
+    for (const [key, slot] of this._slots) {
       if (slot.ref !== ref) continue;
-      this.slots.delete(key);
-      if (slot.next) this.act(slot.next);
+      this._slots.delete(key);
+      if (slot.next) this._act(slot.next);
     }
   }
 
@@ -142,116 +144,116 @@ export class Page implements Receiver {
 
   opened(): void {
     const { pathname, search } = location;
-    this.post([JOIN, this.ticket, this.version, pathname + search, this.document]);
+    this._post([JOIN, this._ticket, djust.version, pathname + search, this._document]);
   }
 
   lost(code: number, final: boolean): void {
-    const was = this.connected;
-    this.connected = false;
-    this.syncing = false;
-    this.refused = final;
-    if (code === CLOSE_TOO_BIG) this.endLongest();
-    if (final) this.slots.clear();
-    if (final) for (const { ref } of this.pending.all()) this.end(ref, "The server refused this page.");
-    else if (was) this.startGrace();
-    if (was) announce("disconnected");
+    const was = djust.connected;
+    djust.connected = false;
+    this._syncing = false;
+    this._refused = final;
+    if (code === CLOSE_TOO_BIG) this._endLongest();
+    if (final) this._slots.clear();
+    if (final) for (const { ref } of this._pending.all()) this._end(ref, "The server refused this page.");
+    else if (was) this._startGrace();
+    if (!was) return;
+    announce("disconnected");
+    this._extras._more?.tell("disconnected");
   }
 
-  private startGrace(): void {
-    this.grace ??= window.setTimeout(() => {
-      this.grace = null;
+  private _startGrace(): void {
+    this._grace ??= window.setTimeout(() => {
+      this._grace = null;
       showBanner(true);
-      for (const ref of this.unsent) this.end(ref, "The server cannot be reached.");
+      for (const ref of this._unsent) this._end(ref, UNREACHABLE);
     }, GRACE);
   }
 
-  private attach(): void {
-    clearTimeout(this.grace ?? undefined);
-    this.grace = null;
-    this.connected = true;
-    this.transport.settled();
+  private _attach(): void {
+    clearTimeout(this._grace ?? undefined);
+    this._grace = null;
+    djust.connected = true;
+    this._refused = false;
+    this._transport.settled();
     showBanner(false);
   }
 
+  private _attached(): void {
+    announce("connected");
+    this._extras._more?.tell("reconnected");
+  }
+
   /** The frame that was too big is the longest, and must not be sent again. */
-  private endLongest(): void {
+  private _endLongest(): void {
     const size = ({ frame }: Waiting) => JSON.stringify(frame).length;
-    const [longest] = this.pending.all().sort((a, b) => size(b) - size(a));
-    if (longest) this.end(longest.ref, "The event is too big for the server.");
+    const [longest] = this._pending.all().sort((a, b) => size(b) - size(a));
+    if (longest) this._end(longest.ref, "This is too big for the server.");
   }
 
   // Frames
 
-  received(frame: Json[]): void {
-    this.log("in", frame);
+  received(frame: Json[], text: string): void {
+    this._extras._look(text);
     const [name] = frame;
-    if (typeof name === "number") this.answer(frame as Answer);
-    else if (name === JOINED) this.joined(frame as Joined);
-    else if (name === ALL) this.all(frame as All);
-    else if (name === ERROR) this.error(frame as Refusal);
+    if (typeof name === "number") this._answer(frame as Answer);
+    else if (name === JOINED) this._joined(frame as Joined);
+    else if (name === ALL) this._all(frame as All);
+    else if (name === ERROR) this._error(frame as Refusal);
     else if (name === GO) go((frame as Go)[1]);
   }
 
-  private joined([, version, lastRef = 0, extra]: Joined): void {
-    this.attach();
-    this.unsent.clear();
-    const waiting = this.pending.all();
-    for (const { ref, frame } of waiting) if (ref > lastRef) this.post(frame);
-    for (const { ref } of waiting) if (ref <= lastRef) this.end(ref);
-    if (version !== this.version) this.resync(`version ${version} instead of ${this.version}`);
-    this.notice(extra);
-    announce("connected");
+  private _joined([, version, lastRef = 0, extra]: Joined): void {
+    this._attach();
+    this._unsent.clear();
+    const waiting = this._pending.all();
+    for (const { ref, frame } of waiting) if (ref > lastRef) this._post(frame);
+    for (const { ref } of waiting) if (ref <= lastRef) this._end(ref);
+    if (version !== djust.version) this._resync(`version ${version} instead of ${djust.version}`);
+    this._notice(extra);
+    this._attached();
   }
 
-  private answer([ref, version, diff, fragments, extra]: Answer): void {
+  private _answer([ref, version, diff, fragments, extra]: Answer): void {
     const { error, detail, reply } = extra || {};
-    if (!this.syncing)
-      this.apply(ref, () => {
-        if (fragments) this.tree.register(fragments);
+    if (!this._syncing)
+      this._apply(ref, () => {
+        if (fragments) this._tree.register(fragments);
         if (!diff) return;
-        if (version !== this.version + 1) throw new Error(`version ${version} after ${this.version}`);
-        this.tree.update(diff);
-        this.version = version;
+        if (version !== djust.version + 1) throw new Error(`version ${version} after ${djust.version}`);
+        this._tree.update(diff);
+        djust.version = version;
       });
-    if (ref) this.end(ref, error, detail, reply);
-    else if (error) this.alarm(error, detail);
-    this.notice(extra);
+    if (ref || error) this._end(ref, error, detail, reply);
+    this._notice(extra);
     if (diff) announce("updated");
   }
 
-  private all([, version, values, fragments, lastRef = 0, extra]: All): void {
-    const wanted = this.syncing;
-    this.syncing = false;
-    this.attach();
-    this.apply(
-      0,
-      () => this.tree.assign(values || [], fragments || [], extra ? extra.html : undefined),
-      reload,
-    );
-    this.version = version;
-    for (const { ref } of this.pending.all()) {
-      if (ref <= lastRef) this.end(ref);
-      else if (!wanted) this.end(ref, "The page was renewed before the server saw this.");
+  private _all([, version, values, fragments, lastRef = 0, extra]: All): void {
+    const joining = !djust.connected;
+    const { error, detail, reply, html } = extra || {};
+    const anew = joining && !lastRef;
+    this._syncing = false;
+    this._attach();
+    this._apply(anew ? ANEW : 0, () => this._tree.assign(values || [], fragments || [], html), reload);
+    djust.version = version;
+    for (const { ref } of this._pending.all()) {
+      if (ref === lastRef) this._end(ref, error, detail, reply);
+      else if (ref < lastRef) this._end(ref);
+      else if (joining) this._end(ref, "The page was renewed.");
     }
-    this.notice(extra);
-    if (!wanted) announce("connected");
+    this._notice(extra);
+    if (joining) this._attached();
     announce("updated");
+    if (anew) this._extras._load().then(() => this._extras._more?.resend());
   }
 
-  private error([, ref, text = "", detail]: Refusal): void {
-    if (ref) this.end(ref, text, detail);
-    else this.alarm(text, detail);
+  private _error([, ref, text = "", detail]: Refusal): void {
+    this._end(ref, text, detail);
   }
 
-  private alarm(text: string, detail = ""): void {
-    report(document, { text, detail, ref: 0 });
-    if (this.debug) showError(text, detail);
-  }
-
-  private notice(extra: 0 | Extra = 0): void {
-    const { ticket, debug, push = [] } = extra || {};
-    this.ticket = ticket ?? this.ticket;
-    this.debug = debug ?? this.debug;
+  private _notice(extra: 0 | Extra = 0): void {
+    const { ticket, push = [] } = extra || {};
+    this._ticket = ticket ?? this._ticket;
     for (const [name, payload] of push) {
       announce("push_event", { name, payload });
       announce(name, payload);
@@ -260,38 +262,31 @@ export class Page implements Receiver {
 
   // Changes of the page
 
-  private apply(
+  private _apply(
     ref: number,
     change: () => void,
-    failed = (error: Error) => this.resync(error.message),
+    failed = (error: Error) => this._resync(error.message),
   ): void {
+    const more = this._extras._more;
     try {
-      const { source = null, given = false } = this.pending.get(ref) ?? {};
-      this.fields.begin(ref, source, given);
-      this.pending.pause(change);
+      const { source = null, given = false } = this._pending.get(ref) ?? {};
+      this._fields.begin(ref, source, given);
+      this._pending.pause(more ? () => more.watch(change) : change);
     } catch (error) {
       console.error("djust:", error);
-      this.tree.forget();
+      this._tree.forget();
       failed(error as Error);
     } finally {
-      this.fields.end();
+      this._fields.end();
     }
+    more?.changed();
   }
 
-  private resync(reason: string): void {
+  private _resync(reason: string): void {
     console.error(`djust: resync: ${reason}`);
-    this.resyncs++;
-    this.syncing = true;
-    this.post([RESYNC, reason]);
+    this._syncing = true;
+    this._post([RESYNC, reason]);
   }
-
-  private log(direction: string, frame: Frame): void {
-    if (this.debug && this.frames.push([direction, frame]) > FRAMES_KEPT) this.frames.shift();
-  }
-}
-
-function announce(name: string, detail?: unknown): void {
-  document.dispatchEvent(new CustomEvent(`djust:${name}`, { detail }));
 }
 
 function go(url: string): void {

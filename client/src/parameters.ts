@@ -8,7 +8,7 @@
 import { OWN } from "./dom";
 import type { Json, Params } from "./protocol";
 
-export interface Call {
+interface Call {
   handler: string;
   args: Json[];
 }
@@ -71,7 +71,7 @@ function parseJson(value: string): Json {
   try {
     return JSON.parse(value);
   } catch {
-    console.error(`djust: expected JSON in a :json attribute, got ${value}`);
+    console.error(`djust: expected JSON, got ${value}`);
     return value;
   }
 }
@@ -81,8 +81,11 @@ export function readValue(element: Element): Json {
   if (element instanceof HTMLInputElement && element.type === "checkbox") return element.checked;
   if (element instanceof HTMLSelectElement && element.multiple)
     return Array.from(element.selectedOptions, ({ value }) => value);
-  return (element as HTMLInputElement).value ?? element.textContent;
+  return (element as HTMLInputElement).value ?? (isEdited(element) ? element.textContent : "");
 }
+
+/** Only of what is being edited the text is a value: of a key pressed nowhere in particular it would be the whole page. */
+const isEdited = (element: Element): boolean => !!element.closest?.("[contenteditable]");
 
 /** All fields of a form with the submitter's; repeated names become lists, files are left out. */
 export function readForm(form: HTMLFormElement, submitter: HTMLElement | null): Params {

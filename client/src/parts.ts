@@ -28,6 +28,7 @@ import {
   Fragments,
   follow,
   locate,
+  locateRow,
   match,
   matchRow,
   type Part,
@@ -35,7 +36,7 @@ import {
   same,
   stencil,
 } from "./fragments";
-import { arrange, type Block, findRows, pairs, place, rowNodes, rowStart } from "./loops";
+import { arrange, type Block, findRows, isFull, pairs, place, rowNodes, rowStart } from "./loops";
 import { ATTRIBUTE, BRANCH, CLOSE, LOOP, MARK, OPEN, RAW, ROW, TAG } from "./marks";
 import type {
   BranchChange,
@@ -161,7 +162,7 @@ export class Tree {
     const loop = this.loopAt(instance, index, span);
     const [updates, removes, moves, inserts] = change;
     for (const [at, diff] of pairs<number, Diff>(updates))
-      this.change(bindRow(loop, at, span), diff, rowSpan(loop, at, span));
+      this.change(bindRow(loop, at, span), diff, loop.fragment.plan.plain ? span : rowSpan(loop, at, span));
     if (removes) removeRows(loop, pairs(removes), span);
     if (moves || inserts) this.placeRows(loop, pairs(moves), pairs<number, Values[]>(inserts), span);
   }
@@ -428,17 +429,20 @@ function bindRow(loop: Loop, at: number, span: Span): Instance {
   if (!(row instanceof Node)) return row;
   const { plan } = loop.fragment;
   const place = plan.single
-    ? locate(plan, row, row.nextSibling)
+    ? locateRow(plan, row as ChildNode & Element)
     : locate(plan, row.nextSibling, endOf(loop, at, span));
   const instance = instantiate(loop.fragment, row, place);
-  loop.rows[at] = instance;
+  if (!plan.plain) loop.rows[at] = instance;
   return instance;
 }
 
 function removeRows(loop: Loop, removes: [number, number][], span: Span): void {
-  for (const [from, count] of removes)
-    for (let at = from; at < from + count; at++) for (const node of nodesOf(loop, at, span)) node.remove();
-  for (const [from, count] of removes.reverse()) loop.rows.splice(from, count);
+  const { rows } = loop;
+  if (removes[0]?.[1] === rows.length && isFull(span, rows.length, loop.fragment.plan)) clear(span);
+  else
+    for (const [from, count] of removes)
+      for (let at = from; at < from + count; at++) for (const node of nodesOf(loop, at, span)) node.remove();
+  for (const [from, count] of removes.reverse()) rows.splice(from, count);
 }
 
 const renewed = (row: Row, fragment: Fragment): Row => (row instanceof Node ? row : { ...row, fragment });

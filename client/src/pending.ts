@@ -6,6 +6,7 @@
  * `pause` takes all that away while the page is changed, so that what the server wrote is what is changed.
  */
 import { addClass } from "./dom";
+import { report } from "./notices";
 import type { EventFrame, Json } from "./protocol";
 
 export interface Waiting {
@@ -25,89 +26,77 @@ export interface Waiting {
 
 /** After this many milliseconds an event without answer has failed. */
 export const PATIENCE = 30_000;
-const FAILURE_SHOWN = 1500;
 
 type Undo = () => void;
 
 export class Pending {
-  private readonly waiting = new Map<number, Waiting>();
-  private readonly marks = new Map<Element, Undo>();
+  private readonly _waiting = new Map<number, Waiting>();
+  private readonly _marks = new Map<Element, Undo>();
+
+  /** `expire` ends an event that has waited for too long. */
+  constructor(private readonly _expire: (ref: number) => void) {}
 
   add(event: Waiting): void {
-    event.timer = window.setTimeout(() => this.fail(event.ref, "The server did not answer."), PATIENCE);
-    this.waiting.set(event.ref, event);
+    event.timer = window.setTimeout(() => this._expire(event.ref), PATIENCE);
+    this._waiting.set(event.ref, event);
     event.focused = document.activeElement;
-    this.mark(event.element);
+    this._mark(event.element);
   }
 
   has(element: Element): boolean {
-    return this.marks.has(element);
+    return this._marks.has(element);
   }
 
   get(ref: number): Waiting | undefined {
-    return this.waiting.get(ref);
+    return this._waiting.get(ref);
   }
 
   all(): Waiting[] {
-    return [...this.waiting.values()];
+    return [...this._waiting.values()];
   }
 
   /** The event was answered. */
   end(ref: number, reply: Json = null): void {
-    this.take(ref)?.resolve?.(reply);
+    this._take(ref)?.resolve?.(reply);
   }
 
   /** The event was refused or lost: its element says so for a moment. */
   fail(ref: number, text: string, detail = ""): void {
-    const event = this.take(ref);
-    report(event?.element ?? document, { text, detail, ref });
+    const event = this._take(ref);
+    report(event?.element ?? null, { text, detail, ref });
     event?.reject?.(new Error(text));
   }
 
   /** Runs `change` on the page as the server knows it, without the signs of waiting. */
   pause(change: () => void): void {
-    for (const undo of this.marks.values()) undo();
-    this.marks.clear();
+    for (const undo of this._marks.values()) undo();
+    this._marks.clear();
     try {
       change();
     } finally {
-      for (const { element } of this.waiting.values()) this.mark(element);
+      for (const { element } of this._waiting.values()) this._mark(element);
     }
   }
 
-  private take(ref: number): Waiting | undefined {
-    const event = this.waiting.get(ref);
-    this.waiting.delete(ref);
+  private _take(ref: number): Waiting | undefined {
+    const event = this._waiting.get(ref);
+    this._waiting.delete(ref);
     clearTimeout(event?.timer);
-    if (event?.element) this.unmark(event.element, event.focused);
+    if (event?.element) this._unmark(event.element, event.focused);
     return event;
   }
 
-  private mark(element: Element | null): void {
-    if (element?.isConnected && !this.marks.has(element)) this.marks.set(element, showWaiting(element));
+  private _mark(element: Element | null): void {
+    if (element?.isConnected && !this._marks.has(element)) this._marks.set(element, showWaiting(element));
   }
 
-  private unmark(element: Element, focused?: Element | null): void {
+  private _unmark(element: Element, focused?: Element | null): void {
     if (this.all().some((event) => event.element === element)) return;
-    this.marks.get(element)?.();
-    this.marks.delete(element);
+    this._marks.get(element)?.();
+    this._marks.delete(element);
     if (document.activeElement === document.body && focused?.matches("[dj-disable-with],[dj-lock]"))
       (focused as HTMLElement).focus();
   }
-}
-
-export interface Failure {
-  text: string;
-  detail: string;
-  ref: number;
-}
-
-/** Tells the console, the page's scripts (`djust:error`) and, for a moment, the user (`dj-failed`). */
-export function report(target: Element | Document, failure: Failure): void {
-  console.error(`djust: ${failure.text}`, failure.detail);
-  if (target instanceof Element) setTimeout(addClass(target, "dj-failed"), FAILURE_SHOWN);
-  const where = target.isConnected ? target : document;
-  where.dispatchEvent(new CustomEvent("djust:error", { bubbles: true, detail: failure }));
 }
 
 function showWaiting(element: Element): Undo {

@@ -5,6 +5,8 @@
  * Nothing here has behaviour.
  */
 
+import type { Json } from "../djust";
+
 // Frames
 export const JOIN = "join";
 export const JOINED = "joined";
@@ -20,7 +22,6 @@ export const EXTRA_PUSH = "push";
 export const EXTRA_ERROR = "error";
 export const EXTRA_DETAIL = "detail";
 export const EXTRA_TICKET = "ticket";
-export const EXTRA_DEBUG = "debug";
 export const EXTRA_REPLY = "reply";
 export const EXTRA_HTML = "html";
 
@@ -31,7 +32,7 @@ export const CLOSE_REFUSED = 4403;
 export const CLOSE_NOT_JOINED = 4408;
 export const CLOSE_TOO_MANY = 4429;
 
-export type Json = string | number | boolean | null | Json[] | { [name: string]: Json };
+export type { Json };
 
 export type Shape = 0 | [lead: number, trail: number];
 export type WirePlan = [shape: Shape, anchors: (string | string[])[]];
@@ -62,7 +63,6 @@ export interface Extra {
   [EXTRA_ERROR]?: string;
   [EXTRA_DETAIL]?: string;
   [EXTRA_TICKET]?: string;
-  [EXTRA_DEBUG]?: boolean;
   [EXTRA_REPLY]?: Json;
   [EXTRA_HTML]?: string;
 }
@@ -87,7 +87,5 @@ export type Refusal = [name: string, ref: number, text?: string, detail?: string
 export type Go = [name: string, url: string];
 
 export type Params = Record<string, Json>;
-export type EventFrame =
-  | [ref: number, handler: string, params: Params]
-  | [ref: number, handler: string, params: Params, args: Json[]];
+export type EventFrame = [ref: number, handler: string, params: Params, ...rest: (Json[] | 1)[]];
 export type Frame = (Json | Frame)[];

@@ -113,9 +113,10 @@ function morphNode(old: Node, fresh: Node, writer: Writer): void {
   else if (old.nodeValue !== fresh.nodeValue) old.nodeValue = fresh.nodeValue;
 }
 
-/** What is being edited is left alone. */
+/** What is being edited is left alone, and what scripts of the page have for themselves. */
 function morphElement(old: Element, fresh: Element, writer: Writer): void {
   if (old === document.activeElement && (old as HTMLElement).isContentEditable) return;
+  if (old.matches("[dj-update=ignore]")) return;
   const another = isAnother(old as HTMLInputElement, fresh as HTMLInputElement);
   morphAttributes(old, fresh, writer);
   if (old.nodeName === "TEXTAREA") morphText(old, fresh.textContent, writer);

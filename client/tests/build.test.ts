@@ -6,30 +6,38 @@ import { expect, test } from "vitest";
 import { options } from "../build.js";
 
 const GZIPPED = 12 * 1024;
+const ALL_GZIPPED = 20 * 1024;
 
 /** From low to high: a module imports only from lower rows, or from earlier ones of its row. */
 const LAYERS = [
-  ["protocol", "marks", "dom"],
+  ["protocol", "marks", "global", "dom", "changes"],
   ["fragments", "loops", "regions", "parts", "transport"],
-  ["pending", "forms", "notices", "parameters"],
-  ["bindings"],
+  ["notices", "pending", "forms", "parameters"],
+  ["bindings", "extras"],
   ["page"],
   ["index"],
+  ["debug", "distant", "hooks", "ignored", "recovery", "more"],
 ];
 
 const source = (name: string): string => readFileSync(`src/${name}.ts`, "utf8");
 
 test("the client stays small", async () => {
   const { outputFiles } = await build({ ...options("unused"), write: false });
-  const script = outputFiles.find(({ path }) => path.endsWith(".js"));
-  expect(gzipSync(script?.contents ?? "", { level: 9 }).length).toBeLessThanOrEqual(GZIPPED);
+  const size = (end: string) =>
+    outputFiles
+      .filter(({ path }) => path.endsWith(end))
+      .reduce((sum, { contents }) => sum + gzipSync(contents, { level: 9 }).length, 0);
+  expect(size("/djust.js")).toBeLessThanOrEqual(GZIPPED);
+  expect(size(".js")).toBeLessThanOrEqual(ALL_GZIPPED);
 });
 
 test("modules import only from lower layers", () => {
   const order = LAYERS.flat();
   expect(readdirSync("src").sort()).toEqual(order.map((name) => `${name}.ts`).sort());
   for (const name of order) {
-    const imported = [...source(name).matchAll(/from "\.\/(\w+)"/g)].map(([, module]) => module as string);
+    const imported = [...source(name).matchAll(/^(?!import type).*from "\.\/(\w+)"/gm)].map(
+      ([, module]) => module as string,
+    );
     const higher = imported.filter((module) => order.indexOf(module) >= order.indexOf(name));
     expect([name, higher]).toEqual([name, []]);
   }
@@ -38,6 +46,34 @@ test("modules import only from lower layers", () => {
 test("nothing that a strict content security policy forbids is in the client", () => {
   for (const name of LAYERS.flat())
     expect(source(name)).not.toMatch(/\beval\(|new Function|\.style\b|outerHTML =|document\.write/);
+});
+
+test("what is exported is imported somewhere", () => {
+  // The names of the wire are there to be compared with the server's.
+  const names = LAYERS.flat().filter((name) => name !== "protocol");
+  const tests = readdirSync("tests").map((name) => [name, readFileSync(`tests/${name}`, "utf8")]);
+  const texts = [...LAYERS.flat().map((name) => [name, source(name)]), ...tests];
+  const unused = names.flatMap((name) =>
+    [...source(name).matchAll(/^export (?:const|function|class|interface|type) (\w+)/gm)]
+      .map(([, found]) => `${found}`)
+      .filter((found) => !texts.some(([other, text]) => other !== name && text?.match(`\\b${found}\\b`))),
+  );
+  expect(unused).toEqual([]);
+});
+
+test("no name that the build shortens is the wire's or public", () => {
+  const fixed = `${readFileSync("djust.d.ts", "utf8").replace(/\/\*\*.*?\*\/|\(.*?\)|\[.*?\]/gs, "")} ${source("protocol").match(/EXTRA_.*/g)}`;
+  const { mangleProps } = options("unused");
+  const words = new Set(fixed.match(/\w+/g));
+  expect([...words].filter((word) => mangleProps.test(word))).toEqual([]);
+});
+
+test("only the client itself makes the policy for Trusted Types", async () => {
+  const { outputFiles } = await build({ ...options("unused"), write: false });
+  const makers = outputFiles.filter(
+    ({ path, text }) => path.endsWith(".js") && text.includes("createPolicy"),
+  );
+  expect(makers.map(({ path }) => path.split("/").pop())).toEqual(["djust.js"]);
 });
 
 test("every module says what it is for", () => {

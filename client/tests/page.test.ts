@@ -1,9 +1,9 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { djust } from "../src/global";
 import { Page } from "../src/page";
 import { FakeSocket } from "./sockets";
 
 // One page for all tests: its listeners stand on the document.
-let page: Page;
 const heard: [name: string, detail: unknown][] = [];
 
 const socket = () => FakeSocket.last;
@@ -20,7 +20,7 @@ function reconnect(...answer: unknown[]): void {
 
 const all = (value: string, lastRef = 0, extra = {}) => [
   "all",
-  page.version,
+  djust.version,
   [value],
   [[0, [0, [["t"]]]]],
   lastRef,
@@ -34,14 +34,15 @@ function click(): number {
   return ++ref;
 }
 
-beforeAll(() => {
+beforeAll(async () => {
   vi.useFakeTimers();
   vi.stubGlobal("WebSocket", FakeSocket);
   for (const name of ["connected", "disconnected", "updated", "error", "push_event", "ding"])
     document.addEventListener(`djust:${name}`, (event) =>
       heard.push([name, (event as CustomEvent).detail?.text ?? (event as CustomEvent).detail]),
     );
-  page = new Page("ws://djust.test/djust/socket/", "TICKET", true);
+  new Page("ws://djust.test/djust/socket/", "TICKET");
+  await import("../src/more");
 });
 
 afterAll(() => {
@@ -51,7 +52,7 @@ afterAll(() => {
 beforeEach(() => {
   vi.spyOn(console, "error").mockReturnValue();
   document.body.innerHTML = `<p dj>0</p><button dj-click="go"></button>`;
-  if (page.connected) reconnect(...all("0", ref));
+  if (djust.connected) reconnect(...all("0", ref));
   else {
     socket().open();
     socket().receive("joined", 0, 0, {});
@@ -66,11 +67,11 @@ afterEach(() => {
 
 test("a page joins with its ticket, its version and its path", () => {
   expect(FakeSocket.all[0]?.url).toBe("ws://djust.test/djust/socket/");
-  reconnect("joined", page.version, ref, { ticket: "NEXT" });
+  reconnect("joined", djust.version, ref, { ticket: "NEXT" });
   const document = expect.stringMatching(/^0\.\d+$/);
-  expect(socket().take()).toEqual([["join", "TICKET", page.version, "/page/?a=1", document]]);
-  reconnect("joined", page.version, ref, { ticket: "TICKET" });
-  expect(socket().take()).toEqual([["join", "NEXT", page.version, "/page/?a=1", document]]);
+  expect(socket().take()).toEqual([["join", "TICKET", djust.version, "/page/?a=1", document]]);
+  reconnect("joined", djust.version, ref, { ticket: "TICKET" });
+  expect(socket().take()).toEqual([["join", "NEXT", djust.version, "/page/?a=1", document]]);
   expect(heard.map(([name]) => name)).toEqual(["disconnected", "connected", "disconnected", "connected"]);
 });
 
@@ -78,7 +79,7 @@ test("an event is answered by a diff; then its element waits no longer", () => {
   const event = click();
   expect(socket().take()).toEqual([[event, "go", {}]]);
   expect(button().className).toBe("dj-waiting");
-  socket().receive(event, page.version + 1, [0, "1"], 0, { push: [["ding", { a: 1 }]] });
+  socket().receive(event, djust.version + 1, [0, "1"], 0, { push: [["ding", { a: 1 }]] });
   expect([text(), button().hasAttribute("class")]).toEqual(["1", false]);
   expect(heard).toEqual([
     ["push_event", { name: "ding", payload: { a: 1 } }],
@@ -120,15 +121,14 @@ test("what is typed while the last input waits is sent as one", () => {
 });
 
 describe("a failure", () => {
-  test("of a handler is shown to the developer, and the diff is applied", () => {
+  test("of a handler is shown to the user, and the diff is applied", () => {
     const event = click();
-    socket().receive(event, page.version + 1, [0, "1"], 0, { error: "Boom", detail: "Trace" });
+    socket().receive(event, djust.version + 1, [0, "1"], 0, { error: "Boom", detail: "Trace" });
     expect([text(), button().className]).toEqual(["1", "dj-failed"]);
     expect(heard).toContainEqual(["error", "Boom"]);
-    const overlay = document.querySelector(".djust-error[role=alert]") as HTMLElement;
-    expect(overlay.textContent).toBe("BoomTraceClose");
-    overlay.querySelector("button")?.click();
-    expect(document.querySelector(".djust-error")).toBeNull();
+    expect(document.querySelector(".djust-notice[role=alert]")?.textContent).toBe("Boom");
+    vi.advanceTimersByTime(8000);
+    expect(document.querySelector(".djust-notice")).toBeNull();
   });
 
   test("of an event is the element's", () => {
@@ -140,13 +140,38 @@ describe("a failure", () => {
   test("of the connection is the document's", () => {
     socket().receive("error", 0, "Down");
     expect(heard).toEqual([["error", "Down"]]);
-    for (const overlay of document.querySelectorAll(".djust-error")) overlay.remove();
+  });
+
+  test("is not shown by us when a script shows it", () => {
+    document.addEventListener("djust:error", (event) => event.preventDefault(), { once: true });
+    socket().receive("error", 0, "Down");
+    expect(document.querySelector(".djust-notice")).toBeNull();
+  });
+
+  test("of an event without answer for half a minute lets the next of its kind go", () => {
+    document.body.innerHTML = `<p dj>0</p><input dj-input="typed" dj-debounce="0">`;
+    const input = document.querySelector("input") as HTMLInputElement;
+    const type = () => input.dispatchEvent(new Event("input", { bubbles: true }));
+    type();
+    ref++;
+    expect(socket().take()).toHaveLength(1);
+    vi.advanceTimersByTime(20_000);
+    socket().receive("pong");
+    vi.advanceTimersByTime(10_000);
+    type();
+    ref++;
+    expect(
+      socket()
+        .take()
+        .map(([, handler]) => handler),
+    ).toContain("typed");
+    socket().receive(ref);
   });
 });
 
 test("promises of pushEvent get the reply", async () => {
-  const promise = page.pushEvent("ask", { a: 1 });
-  expect(socket().take()).toEqual([[++ref, "ask", { a: 1 }]]);
+  const promise = djust.pushEvent?.("ask", { a: 1 });
+  expect(socket().take()).toEqual([[++ref, "ask", { a: 1 }, [], 1]]);
   socket().receive(ref, 0, 0, 0, { reply: { b: 2 } });
   expect(await promise).toEqual({ b: 2 });
 });
@@ -159,11 +184,10 @@ describe("a resync", () => {
 
   test("is asked for once when a version is missing, and repairs the page", () => {
     const event = click();
-    const before = page.resyncs;
-    socket().receive(0, page.version + 2, [0, "x"]);
-    socket().receive(0, page.version + 3, [0, "y"]);
+    socket().receive(0, djust.version + 2, [0, "x"]);
+    socket().receive(0, djust.version + 3, [0, "y"]);
     expect(resyncs()).toHaveLength(1);
-    expect([page.resyncs, text()]).toEqual([before + 1, "0"]);
+    expect(text()).toBe("0");
     socket().receive(...all("z", event - 1));
     expect([text(), button().className]).toEqual(["z", "dj-waiting"]);
     socket().receive(event);
@@ -171,14 +195,14 @@ describe("a resync", () => {
   });
 
   test("is asked for when a diff does not fit", () => {
-    socket().receive(0, page.version + 1, [5, "x"]);
+    socket().receive(0, djust.version + 1, [5, "x"]);
     expect(resyncs()).toHaveLength(1);
     socket().receive(...all("fits"));
     expect(text()).toBe("fits");
   });
 
   test("is asked for when the server takes the page for another version", () => {
-    reconnect("joined", page.version + 1, ref);
+    reconnect("joined", djust.version + 1, ref);
     expect(resyncs()).toHaveLength(1);
     socket().receive(...all("again", ref));
   });
@@ -190,7 +214,7 @@ describe("when the connection comes back", () => {
     const seen = click();
     document.getElementById("b")?.click();
     const unseen = ++ref;
-    reconnect("joined", page.version, seen);
+    reconnect("joined", djust.version, seen);
     expect(socket().take().slice(1)).toEqual([[unseen, "other", {}]]);
     expect([button().className, document.getElementById("b")?.className]).toEqual(["", "dj-waiting"]);
     socket().receive(unseen);
@@ -202,7 +226,7 @@ describe("when the connection comes back", () => {
     expect(button().className).toBe("dj-waiting");
     vi.advanceTimersByTime(500);
     socket().open();
-    socket().receive("joined", page.version, event - 1);
+    socket().receive("joined", djust.version, event - 1);
     expect(socket().take().slice(1)).toEqual([[event, "go", {}]]);
     socket().receive(event);
   });
@@ -223,7 +247,7 @@ describe("when the connection comes back", () => {
     expect(document.getElementById("b")?.className).toBe("dj-failed");
     vi.advanceTimersByTime(500);
     socket().open();
-    socket().receive("joined", page.version, small - 1);
+    socket().receive("joined", djust.version, small - 1);
     expect(socket().take().slice(1)).toEqual([[small, "go", {}]]);
     socket().receive(small);
   });
@@ -251,7 +275,7 @@ describe("without a connection", () => {
       "status",
     ]);
     socket().open();
-    socket().receive("joined", page.version, ref);
+    socket().receive("joined", djust.version, ref);
     expect(banner()?.hidden).toBe(true);
   });
 
@@ -264,7 +288,7 @@ describe("without a connection", () => {
     click();
     expect(button().className).toBe("dj-failed");
     socket().open();
-    socket().receive("joined", page.version, ref);
+    socket().receive("joined", djust.version, ref);
     expect(socket().take()).toHaveLength(1);
   });
 
@@ -274,12 +298,54 @@ describe("without a connection", () => {
     expect(button().className).toBe("dj-waiting");
     vi.advanceTimersByTime(10_000);
     socket().open();
-    socket().receive("joined", page.version, event);
+    socket().receive("joined", djust.version, event);
     expect(button().hasAttribute("class")).toBe(false);
   });
 });
 
-test("the last hundred frames are kept for developers", () => {
-  for (let n = 0; n < 120; n++) socket().receive("pong");
-  expect(page.frames).toHaveLength(100);
+describe("a page mounted anew", () => {
+  const fields = () => [...document.querySelectorAll("input")] as HTMLInputElement[];
+
+  test("is told again what the user had entered, where it differs", async () => {
+    document.body.innerHTML = `<p dj>0</p><input name="a" dj-input="typed" dj-debounce="0"><input name="b" value="x"
+      dj-input="typed"><input type="checkbox" name="c" dj-change="ticked">`;
+    const [a, , c] = fields() as [HTMLInputElement, HTMLInputElement, HTMLInputElement];
+    a.value = "mine";
+    a.dispatchEvent(new Event("input", { bubbles: true }));
+    socket().receive(++ref);
+    c.click();
+    socket().receive(++ref);
+    socket().take();
+    reconnect(...all("new", 0));
+    await vi.advanceTimersByTimeAsync(500);
+    const sent = socket().take().slice(1);
+    expect(sent.map(([, handler, params]) => [handler, (params as { value: unknown }).value])).toEqual([
+      ["typed", "mine"],
+      ["ticked", true],
+    ]);
+    for (const [number] of sent) socket().receive(number);
+    ref += 2;
+  });
+
+  test("that shows the same is not", async () => {
+    document.body.innerHTML = `<p dj>0</p><input type="checkbox" name="c" dj-change="ticked">`;
+    const [c] = fields() as [HTMLInputElement];
+    c.click();
+    socket().receive(++ref);
+    c.setAttribute("checked", "");
+    socket().take();
+    reconnect(...all("new", 0));
+    await vi.advanceTimersByTimeAsync(500);
+    expect(socket().take()).toHaveLength(1);
+  });
+});
+
+test("a refusal is over when the page is attached again", () => {
+  socket().lose(4403);
+  window.dispatchEvent(Object.assign(new Event("pageshow"), { persisted: true }));
+  socket().open();
+  socket().receive("joined", djust.version, ref);
+  const event = click();
+  expect(socket().take().slice(1)).toEqual([[event, "go", {}]]);
+  socket().receive(event);
 });

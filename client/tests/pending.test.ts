@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { PATIENCE, Pending, type Waiting } from "../src/pending";
 
-const pending = new Pending();
+const pending: Pending = new Pending((ref) => pending.fail(ref, "The server did not answer."));
 const errors: unknown[] = [];
 
 function show(html: string): Element {

@@ -1,2 +1,15 @@
 /** What jsdom does not have and every browser does. */
 globalThis.CSS ??= { escape: (text: string) => text.replace(/["\\]/g, "\\$&") } as typeof CSS;
+
+if ("document" in globalThis) {
+  const script = document.createElement("script");
+  for (const [name, value] of Object.entries({
+    src: "/djust.js",
+    "data-djust": "",
+    "data-more": "data:text/javascript,",
+  }))
+    script.setAttribute(name, value);
+  document.head.append(script);
+  document.adoptedStyleSheets ??= [];
+  CSSStyleSheet.prototype.replaceSync ??= () => {};
+}

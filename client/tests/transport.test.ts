@@ -30,7 +30,6 @@ describe("a transport", () => {
 
   beforeEach(() => {
     vi.stubGlobal("WebSocket", FakeSocket);
-    transport.latency = 0;
     transport.connect();
     FakeSocket.last.open();
     transport.settled();
@@ -142,23 +141,5 @@ describe("a transport", () => {
     expect(sockets()).toBe(before);
     window.dispatchEvent(Object.assign(new Event("pageshow"), { persisted: true }));
     expect(sockets()).toBe(before + 1);
-  });
-
-  test("delays frames in both directions, in order", () => {
-    transport.latency = 100;
-    transport.send([1, "a", {}]);
-    FakeSocket.last.receive("pong");
-    transport.latency = 0;
-    transport.send([2, "b", {}]);
-    vi.advanceTimersByTime(99);
-    expect([FakeSocket.last.take(), log]).toEqual([[], []]);
-    vi.advanceTimersByTime(1);
-    expect([FakeSocket.last.take(), log]).toEqual([
-      [
-        [1, "a", {}],
-        [2, "b", {}],
-      ],
-      [["pong"]],
-    ]);
   });
 });

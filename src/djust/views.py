@@ -19,7 +19,7 @@ import inspect
 import json
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from functools import partial, update_wrapper
+from functools import update_wrapper
 from typing import Any, ClassVar, TypeAlias
 from weakref import WeakKeyDictionary
 
@@ -115,7 +115,11 @@ def _awaited(view: Callable[..., Answer]) -> Callable[..., Any]:
 
     async def asynchronous(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         # The function of a view with asynchronous methods is marked as one itself, though it runs in a thread.
-        answer = await sync_to_async(partial(view, request, *args, **kwargs), thread_sensitive=True)()
+        # So is a `partial` of it, from Python 3.12 on.
+        def synchronous() -> Answer:
+            return view(request, *args, **kwargs)
+
+        answer = await sync_to_async(synchronous, thread_sensitive=True)()
         return await answer if inspect.isawaitable(answer) else answer
 
     return update_wrapper(asynchronous, view)

@@ -62,7 +62,8 @@ class Site:
 
     def _serve(self, route: Route) -> None:
         if route.request.url.endswith(".js"):
-            route.fulfill(body=CLIENT.read_text(), content_type="text/javascript")
+            script = CLIENT.parent / route.request.url.rpartition("/")[2]
+            route.fulfill(body=script.read_text(), content_type="text/javascript")
         elif route.request.url.endswith(".ico"):
             route.fulfill(status=204)
         else:

@@ -30,7 +30,7 @@ from django.http.response import HttpResponseBase
 from django.templatetags.static import static
 from django.urls import get_script_prefix as current_script_prefix
 from django.urls import resolve, set_script_prefix
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from djust.conf import Config, config
@@ -136,13 +136,17 @@ def script_tag(request: HttpRequest, ticket: str) -> SafeString:
     socket_path = current_script_prefix().rstrip("/") + config().socket_path
     if socket_path != Config().socket_path:
         attributes += format_html(' data-socket="{}"', socket_path)
-    if settings.DEBUG:
-        attributes += SafeString(" data-debug")
+    source, more = static("djust/djust.js"), static("djust/djust.more.js")
+    if more.rpartition("/")[2] != "djust.more.js":
+        # Not found beside the client: a storage that puts digests into names.
+        attributes += format_html(' data-more="{}"', more)
     # django-csp and Django's own middleware; the nonce is made when it is first used.
     nonce = getattr(request, "csp_nonce", None) or getattr(request, "_csp_nonce", None)
-    if nonce is not None:
-        attributes += format_html(' nonce="{}"', nonce)
-    return format_html('<script src="{}" {} defer></script>', static("djust/djust.js"), attributes)
+    scripts = [(source, attributes)]
+    if settings.DEBUG:
+        scripts.insert(0, (static("djust/djust.debug.js"), SafeString()))
+    nonced = SafeString() if nonce is None else format_html(' nonce="{}"', nonce)
+    return format_html_join("", '<script src="{}" {}{} defer></script>', [(*script, nonced) for script in scripts])
 
 
 def _with_script(html: str, request: HttpRequest, ticket: str) -> str:

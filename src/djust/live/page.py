@@ -80,6 +80,8 @@ class Event(NamedTuple):
     name: str
     params: dict[str, Any]
     args: list[Any]
+    # The browser waits for what the handler returns.
+    asks: bool = False
 
 
 class Refused(NamedTuple):
@@ -114,13 +116,14 @@ def message_of(frame: list[Any]) -> Event | Resync:
     """The message in a frame that a browser may send to its page."""
     if frame[0] == wire.RESYNC and len(frame) == 2:
         return Resync(str(frame[1])[:200])
-    if 2 <= len(frame) <= 4:
-        members: list[Any] = [*frame, *({}, [])[len(frame) - 2 :]]
-        ref, name, params, args = members
-        if type(ref) is int and ref > 0 and type(name) is str and type(params) is dict and type(args) is list:
-            return Event(ref, name, params, args)
+    if 2 <= len(frame) <= 5:
+        members: list[Any] = [*frame, *({}, [], 0)[len(frame) - 2 :]]
+        ref, name, params, args, asks = members
+        valid = type(ref) is int and ref > 0 and type(name) is str and type(params) is dict and type(args) is list
+        if valid and asks in (0, 1):
+            return Event(ref, name, params, args, asks == 1)
     raise ProtocolError(
-        'Malformed frame: expected [ref, "handler", {params}, [args]] or ["resync", "reason"], '
+        'Malformed frame: expected [ref, "handler", {params}, [args], asks] or ["resync", "reason"], '
         f"got {len(frame)} members that begin with {frame[0]!r:.40}."
     )
 
@@ -256,8 +259,6 @@ class Page:
             self._document = joining.document
             self.last_ref = 0
         extra = self._extra()
-        if settings.DEBUG:
-            extra[wire.EXTRA_DEBUG] = True
         if joining.ticket:
             extra[wire.EXTRA_TICKET] = joining.ticket
         if joining.version == self.version:
@@ -351,6 +352,12 @@ class Page:
 
     def _answer(self, event: Event, reply: object, failure: Exception | None) -> str:
         """What `event` has changed. `failure` is what its handler raised: the state that it left is shown."""
+        if not event.asks or failure is not None:
+            reply = None
+        elif (unfit := _unfit(reply)) is not None:
+            title = self._handlers[event.name].title
+            reply, failure = None, TypeError(f"{title} returned {type(reply).__name__}, and {unfit}")
+            self._log(event, failure)
         data, state = self._data()
         offence = self._offence(state)
         before, (fragment, values) = self._last, self._evaluate(data, self._last)
@@ -381,7 +388,7 @@ class Page:
             extra[wire.EXTRA_ERROR], detail = _told(failure, WENT_WRONG)
             if detail:
                 extra[wire.EXTRA_DETAIL] = detail
-        if reply is not None and _is_json(reply):
+        if reply is not None:
             extra[wire.EXTRA_REPLY] = reply
         return extra
 
@@ -478,9 +485,10 @@ def _told(error: Exception, text: str) -> tuple[str, str]:
     return f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error))
 
 
-def _is_json(value: object) -> bool:
+def _unfit(reply: object) -> str | None:
+    """Why a browser cannot be sent `reply`; None if it can."""
     try:
-        json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError, RecursionError):
-        return False
-    return True
+        json.dumps(reply, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        return f"the browser asked for it: {error}. Return what JSON can hold: text, numbers, lists, dictionaries."
+    return None

@@ -38,7 +38,6 @@ EXTRA_PUSH: Final = "push"
 EXTRA_ERROR: Final = "error"
 EXTRA_DETAIL: Final = "detail"
 EXTRA_TICKET: Final = "ticket"
-EXTRA_DEBUG: Final = "debug"
 EXTRA_REPLY: Final = "reply"
 EXTRA_HTML: Final = "html"
 

@@ -28,7 +28,6 @@ from django.template.loader_tags import BLOCK_CONTEXT_KEY
 from django.utils.safestring import SafeString
 
 from djust.template.cache import compile_template
-from djust.template.scope import rendering
 
 
 class Template(django.template.base.Template):
