@@ -69,12 +69,12 @@ benchmarks/client/node_modules/.installed: benchmarks/client/package.json benchm
 	@scripts/node_packages.sh $(VENV) benchmarks/client
 	@touch $@
 
-bench-client: system-packages node-packages benchmarks/client/node_modules/.installed ## script time of table operations beside vanilla, lit-html and morphers (ARGS=--quick)
+bench-client: system-packages node-packages benchmarks/client/node_modules/.installed ## compare script time in the browser with vanilla, lit-html, morphdom, idiomorph (ARGS=--quick)
 	@$(BIN)/python -m benchmarks.client $(ARGS)
 
 isolation: install-dev ## how long a click waits while twenty pages sit in a blocking handler
 	@$(BIN)/python -m benchmarks.isolation
 
 clean: ## remove everything that was built or installed
-	rm -rf $(VENV) .bench build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov .coverage client/node_modules
+	rm -rf $(VENV) .bench build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov .coverage client/node_modules benchmarks/client/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -3,8 +3,13 @@
  *
  * A field is the user's while it has the focus, and when it was changed after the event was sent that an answer belongs
  * to. Time is counted in references of events: a change made after event 7 was sent carries 7, and the answer to event 7
- * or to an earlier one knows nothing of it. A value that comes for such a field is kept aside until the field is left; it
- * is dropped then if the server had not seen what the user typed last.
+ * or to an earlier one knows nothing of it.
+ *
+ * What the server says becomes the field's default (its attributes, the text of a textarea) at once. A field that the
+ * user has touched does not show its default: the browser calls it dirty. When the field is no longer the user's it is
+ * reset, unless the server has not seen what the user typed last. So is a field whose content was sent with the event
+ * that is answered, even if the server says nothing new of it: a form that was submitted, or a field of which the
+ * template tells the content.
  *
  * The focus does not count when the user has handed the field over: in the answer to the submit of its form, or to an event
  * of its own that is no typing (a choice made, Enter pressed).
@@ -12,16 +17,9 @@
  * Radio buttons of one name are one field, and so are a select and its options.
  */
 import { setAttribute } from "./dom";
+import { isText, resetField } from "./regions";
 
 type Field = Element;
-
-/** A value kept aside, from the answer to event `ref`. */
-interface Kept {
-  element: Element;
-  name: string;
-  value: string | null;
-  ref: number;
-}
 
 export interface Control extends HTMLElement {
   value: string;
@@ -30,18 +28,18 @@ export interface Control extends HTMLElement {
   name: string;
 }
 
-const NOTHING: Kept[] = [];
+/** Fields of which the template seems to tell what is in them. */
+const TOLD = "[dj]:is([value],[type=checkbox],textarea:not(:empty)),select:has([dj][selected])";
 
 export class Fields {
   /** The reference of the last event sent. */
   sent = 0;
   /** Fields that the user has changed, and after which event. */
   readonly changed = new WeakMap<Field, number>();
-  private readonly seen = new WeakMap<Field, number>();
-  private readonly kept = new Map<Field, Kept[]>();
-  private settling: (() => void)[] = [];
+  /** Fields to reset when they are no longer the user's, and the answer that knew their content or told it. */
+  private readonly _due = new Map<Field, number>();
   private answered = 0;
-  private ref = 0;
+  private _ref = 0;
   /** The form or field that was handed over by the event being answered. */
   private given: Element | null = null;
   private composing = false;
@@ -55,6 +53,7 @@ export class Fields {
     on("click", (target) => isBox(target) && this.touch(target));
     on("input", (target) => isBox(target) || this.touch(target));
     on("toggle", (target) => this.toggled.delete(target) || this.touch(target));
+    on("focusin", hold);
     on("focusout", (target) => this.leave(target));
     on("compositionstart", () => {
       this.composing = true;
@@ -62,51 +61,43 @@ export class Fields {
     on("compositionend", () => {
       this.composing = false;
     });
+    hold(document.activeElement);
   }
 
   /** What follows belongs to the answer to event `ref` (0: to none), with which the content of `source` was sent. */
   begin(ref: number, source: Element | null, given: boolean): void {
     this.answered = Math.max(this.answered, ref);
-    this.ref = ref || this.answered;
+    this._ref = ref || this.answered;
     this.given = given ? source : null;
-    const sent = source instanceof HTMLFormElement ? source.elements : [source];
-    for (const field of sent) if (field) this.seen.set(fieldOf(field), ref);
+    const submitted = given && source instanceof HTMLFormElement;
+    const sent = submitted ? [...source.elements] : source ? [source] : [];
+    for (const field of sent.flatMap((element) => group(fieldOf(element))))
+      if (submitted || this._due.has(field) || field.matches(TOLD)) this._due.set(field, ref);
   }
 
-  /** Everything is in the page: writes properties, which depend on each other (`max` and `value`, options and select). */
+  /** Everything is in the page: resets fields, whose properties depend on each other (`max` and `value`). */
   end(): void {
-    for (const settle of this.settling) settle();
-    this.settling = [];
+    for (const field of this._due.keys()) if (!field.isConnected || !this.isUsers(field)) this.settle(field);
     this.given = null;
-    for (const field of [...this.kept.keys()]) if (!this.isUsers(field)) this.release(field);
   }
 
   readonly write = (element: Element, name: string, value: string | null, gently = false): void => {
     const field = fieldOf(element);
-    const others = (this.kept.get(field) ?? NOTHING).filter((k) => k.element !== element || k.name !== name);
-    if (gently && this.said(field, element, name) === value) return;
-    if (this.isUsers(field)) {
-      this.kept.set(field, [...others, { element, name, value, ref: this.ref }]);
+    if (gently && this.said(element, name) === value) return;
+    if (name === "open") {
+      if (this.isUsers(field)) return;
+      if (element.hasAttribute(name) !== (value !== null)) this.toggled.add(element);
     } else {
-      this.kept.set(field, others);
-      this.show(element, name, value);
-      this.settling.push(() => setProperty(element, name, value));
+      if (name !== "value" && this.isUsers(field)) dirty(element, name);
+      this._due.set(field, this._ref);
     }
+    if (element.nodeName === "TEXTAREA") element.textContent = value;
+    else setAttribute(element, name, value);
   };
 
   /** What the server last said. */
-  said(field: Field, element: Element, name: string): string | null {
-    const kept = (this.kept.get(field) ?? NOTHING).find((k) => k.element === element && k.name === name);
-    if (kept) return kept.value;
+  said(element: Element, name: string): string | null {
     return element.nodeName === "TEXTAREA" ? element.textContent : element.getAttribute(name);
-  }
-
-  private show(element: Element, name: string, value: string | null): void {
-    if (element.nodeName === "TEXTAREA") element.textContent = value;
-    else {
-      if (name === "open" && element.hasAttribute(name) !== (value !== null)) this.toggled.add(element);
-      setAttribute(element, name, value);
-    }
   }
 
   private touch(target: Element): void {
@@ -115,7 +106,7 @@ export class Fields {
 
   private isUsers(field: Field): boolean {
     const { activeElement } = document;
-    if ((this.changed.get(field) ?? -1) >= this.ref) return true;
+    if ((this.changed.get(field) ?? -1) >= this._ref) return true;
     const members = group(field);
     if (!activeElement || !members.includes(activeElement)) return false;
     const { given } = this;
@@ -123,18 +114,12 @@ export class Fields {
   }
 
   private leave(target: Element): void {
-    for (const member of group(target)) this.release(member);
+    for (const member of group(target)) this.settle(member);
   }
 
-  private release(field: Field): void {
-    const list = this.kept.get(field) ?? NOTHING;
-    this.kept.delete(field);
-    const changed = this.changed.get(field) ?? -1;
-    for (const { element, name, value, ref } of list) {
-      if (changed >= Math.max(ref, this.seen.get(field) ?? 0)) continue;
-      this.show(element, name, value);
-      setProperty(element, name, value);
-    }
+  private settle(field: Field): void {
+    if ((this.changed.get(field) ?? -1) < (this._due.get(field) ?? -1)) resetField(field);
+    this._due.delete(field);
   }
 }
 
@@ -153,9 +138,14 @@ function group(field: Field): Element[] {
   return [...radios].filter((radio) => radio.form === form);
 }
 
-function setProperty(element: Element, name: string, value: string | null): void {
-  const control = element as Control & Record<string, unknown>;
-  if (name === "value") {
-    if (control.value !== value) control.value = value ?? "";
-  } else if (name !== "open") control[name] = value !== null;
+/** From now on the field shows what it shows, whatever becomes its default. */
+function dirty(element: Element, name: string): void {
+  const control = element as Element & Record<string, unknown>;
+  const shown = control[name];
+  control[name] = shown;
+}
+
+/** Of half a date or number the browser shows more than its value. */
+function hold(target: Element | null): void {
+  if (isText(target) && !target.validity.badInput) dirty(target, "value");
 }

@@ -8,7 +8,7 @@
  * Example of a change of `[a, b, c, d]` by removes `[0, 1]`, moves `[2, 0]`, inserts `[1, [x]]`: the removes leave
  * `[b, c, d]`, `d` moves to 0, `x` is inserted at 1, `b` and `c` fill the other places: `[d, x, b, c]`.
  */
-import { first, isElement, isMark, isText, isWhole, isWhole, move, must, type Span } from "./dom";
+import { first, isElement, isMark, isText, isWhole, move, must, type Span } from "./dom";
 import { closing } from "./fragments";
 import { MARK, OPEN, ROW } from "./marks";
 

@@ -216,13 +216,18 @@ export class Page implements Receiver {
   private _answer([ref, version, diff, fragments, extra]: Answer): void {
     const { error, detail, reply } = extra || {};
     if (!this._syncing)
-      this._apply(ref, () => {
-        if (fragments) this._tree.register(fragments);
-        if (!diff) return;
-        if (version !== djust.version + 1) throw new Error(`version ${version} after ${djust.version}`);
-        this._tree.update(diff);
-        djust.version = version;
-      });
+      this._apply(
+        ref,
+        () => {
+          if (fragments) this._tree.register(fragments);
+          if (!diff) return;
+          if (version !== djust.version + 1) throw new Error(`version ${version} after ${djust.version}`);
+          this._tree.update(diff);
+          djust.version = version;
+        },
+        undefined,
+        error,
+      );
     if (ref || error) this._end(ref, error, detail, reply);
     this._notice(extra);
     if (diff) announce("updated");
@@ -248,6 +253,7 @@ export class Page implements Receiver {
   }
 
   private _error([, ref, text = "", detail]: Refusal): void {
+    this._apply(ref, () => {}, undefined, text);
     this._end(ref, text, detail);
   }
 
@@ -266,11 +272,12 @@ export class Page implements Receiver {
     ref: number,
     change: () => void,
     failed = (error: Error) => this._resync(error.message),
+    refused?: string,
   ): void {
     const more = this._extras._more;
     try {
       const { source = null, given = false } = this._pending.get(ref) ?? {};
-      this._fields.begin(ref, source, given);
+      this._fields.begin(ref, source, given && refused === undefined);
       this._pending.pause(more ? () => more.watch(change) : change);
     } catch (error) {
       console.error("djust:", error);

@@ -39,6 +39,10 @@ const FIXED = /^(checkbox|radio|submit|button|reset|image|hidden|file)$/;
 export const isLive = (element: Element, name: string): boolean =>
   LIVE[name] === element.nodeName && (name !== "value" || !FIXED.test((element as HTMLInputElement).type));
 
+/** Whether the element holds text that the user can change, or what stands for text: a date, a colour. */
+export const isText = (node: Node | null): node is HTMLInputElement =>
+  !!node && (node.nodeName === "TEXTAREA" || isLive(node as Element, "value"));
+
 export function morph(span: Span, html: string, namespace: Namespace, writer: Writer): void {
   const { parent, before } = span;
   if (parent === document)
@@ -121,16 +125,24 @@ function morphElement(old: Element, fresh: Element, writer: Writer): void {
   morphAttributes(old, fresh, writer);
   if (old.nodeName === "TEXTAREA") morphText(old, fresh.textContent, writer);
   else morphSiblings(content(old), content(fresh).parent, writer);
-  if (another) resetField(old as HTMLInputElement, fresh as HTMLInputElement);
+  if (!another) return;
+  // With its type the browser may have changed where the value is.
+  morphAttributes(old, fresh, writer);
+  resetField(old);
 }
 
 /** Whether the element becomes a field with another meaning, for which nothing was typed yet. */
 const isAnother = (old: HTMLInputElement, fresh: HTMLInputElement): boolean =>
   /^(INPUT|TEXTAREA)$/.test(old.nodeName) && (old.name !== fresh.name || old.type !== fresh.type);
 
-function resetField(old: HTMLInputElement, { type, value, checked }: HTMLInputElement): void {
-  if (type !== "file") old.value = value;
-  old.checked = checked;
+/** Shows what the attributes say, as in a fresh page. A file that was chosen stays: nobody else can choose it. */
+export function resetField(field: Element): void {
+  const { options } = field as HTMLSelectElement;
+  if (isText(field)) field.value = field.defaultValue;
+  else if (field instanceof HTMLInputElement) field.checked = field.defaultChecked;
+  else if (options)
+    for (const option of options)
+      if (option.selected !== option.defaultSelected) option.selected = option.defaultSelected;
 }
 
 function morphAttributes(old: Element, fresh: Element, writer: Writer): void {

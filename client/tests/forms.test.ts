@@ -141,9 +141,82 @@ test("the text of a textarea is its value", () => {
   const area = show<HTMLTextAreaElement>("<textarea>a</textarea>");
   type(area, "typed");
   answer(1, null, () => fields.write(area, "value", "b"));
-  expect([area.value, area.textContent]).toEqual(["typed", "a"]);
+  expect([area.value, area.textContent]).toEqual(["typed", "b"]);
   area.blur();
   expect([area.value, area.textContent]).toEqual(["b", "b"]);
+});
+
+describe("a form that was submitted", () => {
+  const html = `<form><input name="a" value="x"><textarea></textarea><input type="checkbox" checked>
+    <select><option>p<option selected>q<option>r</select></form>`;
+
+  function fill(): [HTMLFormElement, () => unknown[]] {
+    const form = show<HTMLFormElement>(html);
+    const [a, area, box, select] = form.elements as unknown as [
+      HTMLInputElement,
+      HTMLTextAreaElement,
+      HTMLInputElement,
+      HTMLSelectElement,
+    ];
+    box.click();
+    select.value = "r";
+    select.dispatchEvent(new Event("input", { bubbles: true }));
+    type(area, "text");
+    type(a, "typed");
+    return [form, () => [a.value, area.value, box.checked, select.value]];
+  }
+
+  test("shows what the server says, even if that is nothing new", () => {
+    const [form, values] = fill();
+    answer(1, form, () => {});
+    expect(values()).toEqual(["x", "", true, "q"]);
+    expect(document.activeElement).toBe(form.elements[0]);
+  });
+
+  test("without success keeps what the user entered", () => {
+    const [form, values] = fill();
+    answer(1, form, () => {}, false);
+    expect(values()).toEqual(["typed", "text", false, "r"]);
+  });
+
+  test("keeps what was entered after it", () => {
+    fields.sent = 1;
+    const [form, values] = fill();
+    answer(1, form, () => {});
+    expect(values()).toEqual(["typed", "text", false, "r"]);
+  });
+});
+
+describe("of a field that the template tells", () => {
+  test("a choice that the server does not take is taken back", () => {
+    const box = show<HTMLInputElement>(`<input dj type="checkbox">`);
+    box.focus();
+    box.click();
+    answer(1, box, () => {}, true);
+    expect(box.checked).toBe(false);
+    const select = show<HTMLSelectElement>("<select><option dj selected>a<option dj>b</select>");
+    select.focus();
+    select.value = "b";
+    select.dispatchEvent(new Event("input", { bubbles: true }));
+    answer(2, select, () => {}, true);
+    expect(select.value).toBe("a");
+  });
+
+  test("text that the server does not take stays while it is typed", () => {
+    const input = show<HTMLInputElement>(`<input dj value="a">`);
+    type(input, "a1");
+    answer(1, input, () => {});
+    expect(input.value).toBe("a1");
+    input.blur();
+    expect(input.value).toBe("a");
+  });
+
+  test("and of no other one", () => {
+    const box = show<HTMLInputElement>(`<input type="checkbox">`);
+    box.click();
+    answer(1, box, () => {}, true);
+    expect(box.checked).toBe(true);
+  });
 });
 
 test("a field that was handed over follows its answer, with the focus on it", () => {

@@ -197,6 +197,29 @@ describe("loops", () => {
     page.equals(`<ul dj><hr>${li("B", "c")}</ul>`);
   });
 
+  test("that all go leave foreign elements where they are", () => {
+    const list = `<ul dj><li dj><b dj>x</b></li>\n<li dj><b dj>y</b></li>\n</ul>`;
+    const row: Entry = [
+      1,
+      [
+        [0, 1],
+        [[], ["t"]],
+      ],
+    ];
+    new Shown(list, [0, [["l1"]]], row).update([0, [0, [0, 2]]]).equals("<ul dj></ul>");
+    const shared = new Shown(list, [0, [["l1"]]], row);
+    node("ul").append(document.createElement("hr"));
+    shared
+      .update([
+        0,
+        [
+          [1, [0, "z"]],
+          [0, 2],
+        ],
+      ])
+      .equals("<ul dj><hr></ul>");
+  });
+
   test("reach any order from any other", () => {
     const random = new Random(11);
     const html = (rows: string[]) =>

@@ -10,6 +10,10 @@ if ("document" in globalThis) {
   }))
     script.setAttribute(name, value);
   document.head.append(script);
+  await import("../src/global");
+  script.remove();
   document.adoptedStyleSheets ??= [];
   CSSStyleSheet.prototype.replaceSync ??= () => {};
 }
+
+export {};

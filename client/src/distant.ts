@@ -1,0 +1,54 @@
+/**
+ * Directives for events that happen elsewhere: `dj-window-keydown.escape="close"`, `dj-click-away="close"`.
+ *
+ * The elements that have them are looked for once, and then in what the server adds, so that an event costs nothing where
+ * there are none, and is not slower for a longer page.
+ */
+import type { Bindings } from "./bindings";
+import { addedElements } from "./changes";
+
+const WINDOW = ["keydown", "keyup", "scroll", "resize", "focus", "blur"];
+const AWAY = "click-away";
+const DISTANT = /^dj-(window-|click-away)/;
+
+export class Distant {
+  private readonly _elements = new Set<Element>();
+  /** Where the mouse went down: what was dragged out of an element was not clicked outside it. */
+  private _pressed: EventTarget[] = [];
+
+  constructor(private readonly _bindings: Bindings) {
+    this._find(document.documentElement);
+    for (const name of WINDOW) addEventListener(name, (event) => this._handle(event, `window-${name}`));
+    document.addEventListener("mousedown", (event) => {
+      this._pressed = event.composedPath();
+    });
+    document.addEventListener("click", (event) => this._handleClick(event));
+  }
+
+  settle(records: readonly MutationRecord[]): void {
+    for (const element of addedElements(records)) this._find(element);
+    for (const { type, target } of records) if (type === "attributes") this._add(target as Element);
+  }
+
+  private _find(root: Element): void {
+    for (const element of [root, ...root.querySelectorAll("*")]) this._add(element);
+  }
+
+  private _add(element: Element): void {
+    if (element.getAttributeNames().some((name) => DISTANT.test(name))) this._elements.add(element);
+  }
+
+  private _handle(event: Event, kind: string, inside: EventTarget[] = []): void {
+    for (const element of this._elements) {
+      if (!element.isConnected) this._elements.delete(element);
+      else if (!inside.includes(element)) this._bindings.handleDistant(event, kind, element);
+    }
+  }
+
+  /** What cannot be seen is not clicked away. */
+  private _handleClick(event: Event): void {
+    const hidden = [...this._elements].filter((element) => element.checkVisibility?.() === false);
+    this._handle(event, AWAY, [...event.composedPath(), ...this._pressed, ...hidden]);
+    this._pressed = [];
+  }
+}

@@ -1,0 +1,50 @@
+/**
+ * What only some pages need comes in a file of its own, `djust.more.js`: hooks, directives for events elsewhere, and what is
+ * rarely needed.
+ *
+ * It is loaded when the page, or a frame, mentions one of these; from then on the changes of the page are recorded for it.
+ */
+import type { HookContext } from "../djust";
+import type { Bindings } from "./bindings";
+import type { Fields } from "./forms";
+import { djust, script } from "./global";
+
+/** What `djust.more.js` makes; the names of its members are the same in both files. */
+export interface More {
+  /** Makes a change. */
+  watch(change: () => void): void;
+  /** Everything that belongs to the last change is made. */
+  changed(): void;
+  /** Events of the fields that the user had changed. */
+  resend(): void;
+  tell(callback: "disconnected" | "reconnected"): void;
+}
+
+export type Push = HookContext["pushEvent"];
+
+const MENTIONED = /dj-(hook|update|window-|click-away)/;
+
+export class Extras {
+  _more: More | undefined;
+  private _loading: Promise<unknown> | undefined;
+
+  constructor(push: Push, bindings: Bindings, fields: Fields) {
+    djust.hooks ??= {};
+    djust.registerHook = (name, hook) => Object.assign(djust.hooks as object, { [name]: hook });
+    djust.more = (make) => {
+      this._more = make(push, bindings, fields);
+    };
+    this._look(document.documentElement.innerHTML);
+  }
+
+  /** Loads the file if `text` mentions what is in it. */
+  _look(text: string): void {
+    if (!this._loading && MENTIONED.test(text)) this._load();
+  }
+
+  _load(): Promise<unknown> {
+    const url = new URL(script?.getAttribute("data-more") ?? "djust.more.js", script?.src);
+    this._loading ??= import(url as unknown as string);
+    return this._loading;
+  }
+}

@@ -1,0 +1,26 @@
+/**
+ * The start of `djust.more.js`: hooks, directives for events elsewhere, and what is rarely needed.
+ */
+import { record } from "./changes";
+import { Distant } from "./distant";
+import { djust } from "./global";
+import { Hooks } from "./hooks";
+import { ignore } from "./ignored";
+import { resend } from "./recovery";
+
+djust.more?.((push, bindings, fields) => {
+  const distant = new Distant(bindings);
+  const records: MutationRecord[] = [];
+  const hooks = new Hooks(push);
+  return {
+    watch: (change) => record(change, records),
+    changed() {
+      const last = records.splice(0);
+      ignore(last);
+      distant.settle(last);
+      hooks.settle(last);
+    },
+    resend: () => resend(fields),
+    tell: (callback) => hooks.all(callback),
+  };
+});

@@ -1,0 +1,80 @@
+import { afterEach, expect, test, vi } from "vitest";
+import type { HookCallbacks } from "../djust";
+import { record } from "../src/changes";
+import { djust } from "../src/global";
+import { Hooks } from "../src/hooks";
+
+const log: string[] = [];
+const named = (name: string): HookCallbacks => ({
+  mounted() {
+    log.push(`${name} mounted`);
+  },
+  updated() {
+    log.push(`${name} updated`);
+  },
+  destroyed() {
+    log.push(`${name} destroyed`);
+  },
+  disconnected() {
+    log.push(`${name} disconnected`);
+  },
+  reconnected() {
+    log.push(`${name} reconnected`);
+  },
+});
+
+document.body.innerHTML = `<div dj-hook="A"><i>1</i></div><p></p>`;
+djust.hooks = { A: named("A") };
+const hooks = new Hooks(async () => null);
+
+function change(make: () => void): void {
+  const records: MutationRecord[] = [];
+  record(make, records);
+  hooks.settle(records);
+}
+
+const take = () => log.splice(0);
+
+afterEach(() => {
+  log.length = 0;
+});
+
+test("a hook lives with its element, and hears of changes in it", () => {
+  expect(take()).toEqual(["A mounted"]);
+  const text = document.querySelector("i")?.firstChild as Text;
+  change(() => {
+    text.data = "2";
+  });
+  expect(take()).toEqual(["A updated"]);
+  change(() => document.querySelector("p")?.append("x"));
+  text.data = "not the server's";
+  change(() => {});
+  expect(take()).toEqual([]);
+  change(() => document.querySelector("p")?.insertAdjacentHTML("beforeend", `<b><u dj-hook="B"></u></b>`));
+  expect(take()).toEqual([]);
+  djust.hooks = Object.assign(djust.hooks ?? {}, { B: named("B") });
+  expect(take()).toEqual(["B mounted"]);
+  change(() => document.querySelector("b")?.remove());
+  expect(take()).toEqual(["B destroyed"]);
+});
+
+test("a connection that is lost and comes back is heard of, the first one is not", () => {
+  hooks.all("reconnected");
+  hooks.all("disconnected");
+  hooks.all("reconnected");
+  expect(take()).toEqual(["A disconnected", "A reconnected"]);
+});
+
+test("another name is another hook, and one that fails harms nobody", () => {
+  const error = vi.spyOn(console, "error").mockReturnValue();
+  Object.assign(djust.hooks as object, {
+    C: {
+      mounted() {
+        throw new Error("broken");
+      },
+    },
+  });
+  change(() => document.querySelector("div")?.setAttribute("dj-hook", "C"));
+  expect(take()).toEqual(["A destroyed"]);
+  expect(error).toHaveBeenCalledOnce();
+});
