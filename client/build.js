@@ -18,7 +18,7 @@ const OURS = `
   handler hook inner isUsers kept kind known knownBranch knownLoop lead leaf leave loopAt lost namespace
   next nodes once opened params parts placeRows plain plan received register reject release replaceBranch
   resolve root route rows run seen sent settle settled settling single skeleton slot source stencil
-  suffixes timer toggled touch trail whole writeAttribute writeContent writeNewTag writeTag writer
+  suffixes toggled touch trail whole writeAttribute writeContent writeNewTag writeTag writer
 `;
 
 /** @param {string} folder */

@@ -321,7 +321,15 @@ async def test_a_resync_sends_all_values(caplog: pytest.LogCaptureFixture) -> No
         await page.send(["resync", "part 7 is missing"])
         assert await page.receive() == ["all", 2, [1], [[0, [0, [["t"]]]]], 1]
         assert (await page.event("add"))[:3] == [2, 3, [0, 2]]
-    assert any("part 7 is missing" in message for message in caplog.messages)
+        await page.send(["resync", "part 0 of fragment 0 is gone", 1])
+        name, _, values, *_, extra = await page.receive()
+        assert (name, values) == ("all", [2])
+        assert ">2<" in extra["html"]
+    title = "Counter: the browser asks for all values again, for the"
+    assert caplog.messages == [
+        f"{title} 1. time: part 7 is missing",
+        f"{title} 2. time: part 0 of fragment 0 is gone (<unknown source>)",
+    ]
 
 
 # Turns

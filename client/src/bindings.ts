@@ -38,20 +38,12 @@ const DEBOUNCE = 300;
 /** Between events of scrolling and resizing, which come with every frame. */
 const PAUSE = 100;
 const TYPED = /^(text|search|url|tel|email|password|textarea|number)$/;
-const MODIFIERS = new Set(["ctrl", "shift", "alt", "meta"]);
-const FLAGS = new Set(["prevent", "stop", "once", "self"]);
+const MODIFIER = /^(ctrl|shift|alt|meta)$/;
+const FLAG = /^(prevent|stop|once|self)$/;
 
-/** The DOM event of each attribute; the focus events are the ones that bubble. */
-const EVENTS: Record<string, string> = {
-  click: "click",
-  input: "input",
-  change: "change",
-  submit: "submit",
-  keydown: "keydown",
-  keyup: "keyup",
-  focusin: "focus",
-  focusout: "blur",
-};
+const EVENTS = "click input change submit keydown keyup focusin focusout compositionend";
+/** The directive of an event, where it is not the event's name; the focus events are the ones that bubble. */
+const KINDS: Record<string, string> = { focusin: "focus", focusout: "blur", compositionend: "input" };
 
 /** What waits for a debounce, or `cooling` down from the last event of a throttle. */
 interface Delayed {
@@ -67,8 +59,7 @@ export class Bindings {
   private _last = 0;
 
   constructor(private readonly _act: (action: Action) => void) {
-    for (const name of [...Object.keys(EVENTS), "compositionend"])
-      document.addEventListener(name, (event) => this._handle(event));
+    for (const name of EVENTS.split(" ")) document.addEventListener(name, (event) => this._handle(event));
   }
 
   /** Sends what is held back. */
@@ -85,7 +76,7 @@ export class Bindings {
   }
 
   private _handle(event: Event): void {
-    const kind = EVENTS[event.type] ?? "input";
+    const kind = KINDS[event.type] ?? event.type;
     if (kind === "blur") this.flush();
     const { target } = event;
     if (!isElement(target as Node) || (event as InputEvent).isComposing) return;
@@ -188,8 +179,8 @@ function bindingsOf(element: Element, attribute: string, event: KeyboardEvent): 
 
 /** Whether the modifier keys and one of the keys that the suffixes ask for are pressed. */
 function fits(event: KeyboardEvent, suffixes: string[]): boolean {
-  const keys = suffixes.filter((suffix) => !FLAGS.has(suffix) && !MODIFIERS.has(suffix));
-  const held = suffixes.every((s) => !MODIFIERS.has(s) || event[`${s}Key` as "ctrlKey"]);
+  const keys = suffixes.filter((s) => !FLAG.test(s) && !MODIFIER.test(s));
+  const held = suffixes.every((s) => !MODIFIER.test(s) || event[`${s}Key` as "ctrlKey"]);
   const name = keyName(`${event.key}`);
   return held && (!keys.length || keys.some((key) => key === name || `arrow-${key}` === name));
 }

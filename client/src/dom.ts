@@ -32,7 +32,6 @@ const HTML_NAMESPACE = "http://www.w3.org/1999/xhtml";
 const PREFIXES: Record<string, string> = {
   xlink: "http://www.w3.org/1999/xlink",
   xml: "http://www.w3.org/XML/1998/namespace",
-  xmlns: "http://www.w3.org/2000/xmlns/",
 };
 const WRAPPERS = ["", "svg", "math"];
 
@@ -106,18 +105,13 @@ export function addAttribute(element: Element, name: string, value: string): voi
     try {
       element.setAttribute(name, value);
     } catch {
-      setOddAttribute(element, name, value);
+      // Names like `@click` that only the parser accepts in older browsers.
+      const [attribute] = (parse(`<i ${name}></i>`).firstChild as Element).attributes;
+      const copy = (attribute as Attr).cloneNode() as Attr;
+      copy.value = value;
+      element.setAttributeNode(copy);
     }
   }
-}
-
-/** Names like `@click` that only the parser accepts in older browsers. */
-function setOddAttribute(element: Element, name: string, value: string): void {
-  const holder = parse(`<i ${name}></i>`).firstChild as Element;
-  const attribute = must(holder.attributes[0], name);
-  holder.removeAttributeNode(attribute);
-  attribute.value = value;
-  element.setAttributeNode(attribute);
 }
 
 /** Adds a class for a while; the function that takes it away leaves no empty attribute behind. */
@@ -146,13 +140,12 @@ export function content(element: Element): Span {
 export const first = ({ parent, before }: Span): Node | null =>
   before ? before.nextSibling : parent.firstChild;
 
-export const isWhole = ({ before, after }: Span): boolean => !before && !after;
-
-export function clear(span: Span): void {
-  if (isWhole(span)) span.parent.textContent = "";
-  else
-    for (let node = first(span); node && node !== span.after; node = first(span))
-      node.parentNode?.removeChild(node);
+export function clear({ parent, before, after }: Span): void {
+  const range = document.createRange();
+  range.selectNodeContents(parent);
+  if (before) range.setStartAfter(before);
+  if (after) range.setEndBefore(after);
+  range.deleteContents();
 }
 
 /** Moves connected nodes without resetting them (focus, frames, animations) where the browser can. */

@@ -17,6 +17,8 @@ export interface More {
   changed(): void;
   /** Events of the fields that the user had changed. */
   resend(): void;
+  /** Another page, or this one from the start. */
+  go(url: string): void;
   tell(callback: "disconnected" | "reconnected"): void;
 }
 
@@ -42,7 +44,11 @@ export class Extras {
     if (!this._loading && MENTIONED.test(text)) this._load();
   }
 
-  _load(): Promise<unknown> {
+  _run(act: (more: More) => void): void {
+    this._load().then(() => act(this._more as More));
+  }
+
+  private _load(): Promise<unknown> {
     const url = new URL(script?.getAttribute("data-more") ?? "djust.more.js", script?.src);
     this._loading ??= import(url as unknown as string);
     return this._loading;

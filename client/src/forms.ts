@@ -17,7 +17,7 @@
  * Radio buttons of one name are one field, and so are a select and its options.
  */
 import { setAttribute } from "./dom";
-import { isText, resetField } from "./regions";
+import { holdsText, resetField } from "./regions";
 
 type Field = Element;
 
@@ -29,7 +29,8 @@ export interface Control extends HTMLElement {
 }
 
 /** Fields of which the template seems to tell what is in them. */
-const TOLD = "[dj]:is([value],[type=checkbox],textarea:not(:empty)),select:has([dj][selected])";
+const TOLD =
+  "[dj]:is([value],[type=checkbox],textarea:not(:empty)),select:is([dj],:has([dj])):has([selected])";
 
 export class Fields {
   /** The reference of the last event sent. */
@@ -82,17 +83,24 @@ export class Fields {
   }
 
   readonly write = (element: Element, name: string, value: string | null, gently = false): void => {
-    const field = fieldOf(element);
     if (gently && this.said(element, name) === value) return;
+    const field = fieldOf(element);
+    const users = this.isUsers(field);
+    const { options = [] } = users ? (field as HTMLSelectElement) : {};
+    const chosen = [...options].map((option) => option.selected);
     if (name === "open") {
-      if (this.isUsers(field)) return;
+      if (users) return;
       if (element.hasAttribute(name) !== (value !== null)) this.toggled.add(element);
     } else {
-      if (name !== "value" && this.isUsers(field)) dirty(element, name);
       this._due.set(field, this._ref);
+      if (name === "checked" && users) dirty(element, name);
     }
     if (element.nodeName === "TEXTAREA") element.textContent = value;
     else setAttribute(element, name, value);
+    // Options do not become dirty by being set to what they are.
+    [...options].forEach((option, at) => {
+      option.selected = chosen[at] as boolean;
+    });
   };
 
   /** What the server last said. */
@@ -132,9 +140,7 @@ const fieldOf = (element: Element): Field =>
 function group(field: Field): Element[] {
   const { type, name, form } = field as Control;
   if (type !== "radio" || !name) return [field];
-  const radios = (field.getRootNode() as Document).querySelectorAll<Control>(
-    `input[type=radio][name="${CSS.escape(name)}"]`,
-  );
+  const radios = document.querySelectorAll<Control>(`input[type=radio][name="${CSS.escape(name)}"]`);
   return [...radios].filter((radio) => radio.form === form);
 }
 
@@ -147,5 +153,5 @@ function dirty(element: Element, name: string): void {
 
 /** Of half a date or number the browser shows more than its value. */
 function hold(target: Element | null): void {
-  if (isText(target) && !target.validity.badInput) dirty(target, "value");
+  if (holdsText(target) && !target.validity.badInput) dirty(target, "value");
 }

@@ -11,7 +11,7 @@
  * skeleton where the marks alone would not tell one fragment from another (`match`), and by position in what is
  * cloned from the skeleton (`follow`).
  */
-import { inside, isElement, isMark, must, parse } from "./dom";
+import { addAttribute, inside, isElement, isMark, must, parse } from "./dom";
 import { BRANCH, CLOSE, LOOP, MARK, OPEN, RAW, TAG, TEXT, WHOLE } from "./marks";
 import type { Entry, Namespace, WirePlan } from "./protocol";
 
@@ -51,6 +51,8 @@ export interface Fragment {
   skeleton: string | undefined;
   namespace: Namespace;
   stencil?: Stencil;
+  /** Of plain rows: the steps from a root over the anchors. */
+  route?: Step[];
 }
 
 /** A parsed skeleton: its top nodes, and the steps that lead over its anchors. */
@@ -121,6 +123,10 @@ export class Fragments {
   get(number: number): Fragment {
     return must(this.known[number], `fragment ${number}`);
   }
+
+  _numberOf(fragment: Fragment): number {
+    return this.known.indexOf(fragment);
+  }
 }
 
 /** Whether two fragments, perhaps of different numberings, are one; the rows of their loops are not looked at. */
@@ -138,11 +144,20 @@ export function locate(plan: Plan, node: Node | null, end: Node | null): Place {
   return place;
 }
 
-/** The place of a plain row, found by the browser many times faster than by a walk; marks of others lead to the walk. */
-export function locateRow(plan: Plan, row: Element): Place {
-  const nodes = plan.plain ? [row, ...row.querySelectorAll(`[${MARK}]`)] : [];
-  return nodes.length === plan.anchors.length ? { nodes, ends: [] } : locate(plan, row, row.nextSibling);
+/** The place of a row. The steps over the anchors of one plain row lead over those of others, if nobody changed them. */
+export function locateRow(fragment: Fragment, row: Element): Place {
+  const { plan, route } = fragment;
+  const nodes = route ? follow(route, row) : [];
+  if (route && nodes.every(isMarked)) return { nodes, ends: [] };
+  const found = locate(plan, row, row.nextSibling);
+  if (plan.plain) {
+    fragment.route = [];
+    plot(fragment.route, row, [...found.nodes]);
+  }
+  return found;
 }
+
+const isMarked = (node: Node | null): boolean => isElement(node) && node.hasAttribute(MARK);
 
 function visit(plan: Plan, from: Node | null, end: Node | null, place: Place): void {
   for (let node = from; node && node !== end; node = node.nextSibling) {
@@ -153,7 +168,7 @@ function visit(plan: Plan, from: Node | null, end: Node | null, place: Place): v
 }
 
 function visitElement(plan: Plan, element: Element, place: Place): void {
-  const marked = element.hasAttribute(MARK);
+  const marked = isMarked(element);
   const anchor = plan.anchors[place.nodes.length];
   if (marked) take(plan, place, element, null);
   // The content of a template element is not among its children, so there is nothing to enter.
@@ -195,6 +210,9 @@ function cut({ plan, skeleton, namespace }: Fragment): Stencil {
   root.append(...parse(must(skeleton, "a skeleton"), namespace).childNodes);
   const route: Step[] = [];
   const { nodes } = locate(plan, root.firstChild, null);
+  // Many classes are empty: those come with the copy.
+  for (const { kind, name, anchor } of plan.parts)
+    if (kind + name === "@class") addAttribute(nodes[anchor] as Element, name, "");
   plot(route, root.firstChild, nodes);
   return { nodes: [...root.childNodes], route };
 }
@@ -216,13 +234,12 @@ function plot(route: Step[], from: Node | null, targets: Node[]): void {
 }
 
 /** The nodes that the route takes from `start`, the first node of a clone. */
-export function follow(route: readonly Step[], start: Node): Node[] {
+export function follow(route: readonly Step[], start: Node | undefined): Node[] {
   const nodes: Node[] = [];
-  let node: Node | null = start;
+  let node: Node | null | undefined = start;
   for (const step of route) {
     if (step === TAKE) nodes.push(node as Node);
-    else if (step === NEXT) node = (node as Node).nextSibling;
-    else node = step === DOWN ? (node as Node).firstChild : (node as Node).parentNode;
+    else node = step === NEXT ? node?.nextSibling : step === DOWN ? node?.firstChild : node?.parentNode;
   }
   return nodes;
 }
@@ -276,7 +293,9 @@ function alikeAttributes(a: Element, b: Element, parts: Part[] = []): boolean {
   const free = parts.some(({ kind }) => kind === TAG);
   const written = new Set(parts.map(({ name }) => name));
   return (
-    [...a.attributes].every(({ name, value }) => b.getAttribute(name) === value || free) &&
+    [...a.attributes].every(
+      ({ name, value }) => b.getAttribute(name) === value || free || written.has(name),
+    ) &&
     (free || [...b.attributes].every(({ name }) => a.hasAttribute(name) || written.has(name)))
   );
 }

@@ -8,7 +8,7 @@
  * Example of a change of `[a, b, c, d]` by removes `[0, 1]`, moves `[2, 0]`, inserts `[1, [x]]`: the removes leave
  * `[b, c, d]`, `d` moves to 0, `x` is inserted at 1, `b` and `c` fill the other places: `[d, x, b, c]`.
  */
-import { first, isElement, isMark, isText, isWhole, move, must, type Span } from "./dom";
+import { first, isElement, isMark, isText, move, must, type Span } from "./dom";
 import { closing } from "./fragments";
 import { MARK, OPEN, ROW } from "./marks";
 
@@ -34,8 +34,9 @@ export function pairs<A, B>(flat: readonly (A | B)[] | 0 | undefined): [A, B][] 
 
 /** The roots of the rows that stand in `span`. */
 export function findRows(span: Span, { single }: RowShape): ChildNode[] {
-  const { parent } = span;
-  if (single && isWhole(span) && isElement(parent)) return [...parent.querySelectorAll(`:scope>[${MARK}]`)];
+  const { parent, before, after } = span;
+  if (single && !before && !after && isElement(parent))
+    return [...parent.querySelectorAll(`:scope>[${MARK}]`)];
   const roots: ChildNode[] = [];
   for (let node = first(span); node && node !== span.after; node = node.nextSibling) {
     if (single ? isElement(node) && node.hasAttribute(MARK) : isMark(node, ROW))
@@ -54,9 +55,9 @@ export function rowNodes(root: ChildNode, end: Node | null, { single, lead, trai
   return nodes;
 }
 
-/** Whether `span` is an element's content and all its `count` rows are; an element more is somebody's own. */
-export const isFull = (span: Span, count: number, { single }: RowShape): boolean =>
-  single && isWhole(span) && (span.parent as Element).childElementCount === count;
+/** Whether all elements beside the `count` rows in `span` are rows; an element more may be somebody's own. */
+export const isFull = ({ parent }: Span, count: number, { single }: RowShape): boolean =>
+  single && (parent as Element).childElementCount === count;
 
 /** The first node of the row with `root`, split off from the row before. */
 export const rowStart = (root: ChildNode, lead: number): ChildNode => edge(root, lead, true);

@@ -6,7 +6,7 @@ import { Distant } from "./distant";
 import { djust } from "./global";
 import { Hooks } from "./hooks";
 import { ignore } from "./ignored";
-import { resend } from "./recovery";
+import { go, resend } from "./recovery";
 
 djust.more?.((push, bindings, fields) => {
   const distant = new Distant(bindings);
@@ -21,6 +21,7 @@ djust.more?.((push, bindings, fields) => {
       hooks.settle(last);
     },
     resend: () => resend(fields),
+    go,
     tell: (callback) => hooks.all(callback),
   };
 });

@@ -37,9 +37,6 @@ import { type Receiver, Transport } from "./transport";
 
 /** An interruption shorter than this is nobody's business. */
 const GRACE = 2000;
-/** A page that cannot be brought up to date is loaded again, but not in a circle. */
-const RELOAD_PAUSE = 60_000;
-const RELOADED = "djust:reloaded";
 /** The event that a page mounted anew answers, for the fields: one before all that the user has done. */
 const ANEW = -0.5;
 const UNREACHABLE = "The server cannot be reached.";
@@ -199,7 +196,7 @@ export class Page implements Receiver {
     else if (name === JOINED) this._joined(frame as Joined);
     else if (name === ALL) this._all(frame as All);
     else if (name === ERROR) this._error(frame as Refusal);
-    else if (name === GO) go((frame as Go)[1]);
+    else if (name === GO) this._go((frame as Go)[1]);
   }
 
   private _joined([, version, lastRef = 0, extra]: Joined): void {
@@ -239,7 +236,9 @@ export class Page implements Receiver {
     const anew = joining && !lastRef;
     this._syncing = false;
     this._attach();
-    this._apply(anew ? ANEW : 0, () => this._tree.assign(values || [], fragments || [], html), reload);
+    // What the template has written once and for all comes only with the whole document.
+    const failed = html ? () => this._go(location.href) : ({ message }: Error) => this._resync(message, 1);
+    this._apply(anew ? ANEW : 0, () => this._tree.assign(values || [], fragments || [], html), failed);
     djust.version = version;
     for (const { ref } of this._pending.all()) {
       if (ref === lastRef) this._end(ref, error, detail, reply);
@@ -249,7 +248,7 @@ export class Page implements Receiver {
     this._notice(extra);
     if (joining) this._attached();
     announce("updated");
-    if (anew) this._extras._load().then(() => this._extras._more?.resend());
+    if (anew) this._extras._run((more) => more.resend());
   }
 
   private _error([, ref, text = "", detail]: Refusal): void {
@@ -264,6 +263,11 @@ export class Page implements Receiver {
       announce("push_event", { name, payload });
       announce(name, payload);
     }
+  }
+
+  /** Leaves the page, or loads it again. */
+  private _go(url: string): void {
+    this._extras._run((more) => more.go(url));
   }
 
   // Changes of the page
@@ -289,24 +293,9 @@ export class Page implements Receiver {
     more?.changed();
   }
 
-  private _resync(reason: string): void {
+  private _resync(reason: string, whole = 0): void {
     console.error(`djust: resync: ${reason}`);
     this._syncing = true;
-    this._post([RESYNC, reason]);
+    this._post([RESYNC, reason, whole]);
   }
-}
-
-function go(url: string): void {
-  if (new URL(url, location.href).href === location.href) reload();
-  else location.assign(url);
-}
-
-function reload(): void {
-  const last = Number(sessionStorage.getItem(RELOADED));
-  if (Date.now() - last < RELOAD_PAUSE) {
-    console.error("djust: the page cannot be brought up to date");
-    return;
-  }
-  sessionStorage.setItem(RELOADED, `${Date.now()}`);
-  location.reload();
 }

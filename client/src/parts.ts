@@ -124,6 +124,8 @@ export class Tree {
 
   private changePart(instance: Instance, index: number, change: Change, span: Span): void {
     const part = must(instance.fragment.plan.parts[index], "a part");
+    if (!(instance.nodes[part.anchor] ?? span.parent).isConnected)
+      throw new Error(`part ${index} of fragment ${this.fragments._numberOf(instance.fragment)} is gone`);
     if (part.kind === BRANCH) {
       this.changeBranch(instance, index, change as BranchChange, spanOf(instance, part, span));
     } else if (part.kind === LOOP) {
@@ -254,12 +256,13 @@ export class Tree {
     const { parts, whole } = fragment.plan;
     const inner: Instance["inner"] = [];
     for (let at = 0; at < parts.length; at++) {
-      const { kind, name, anchor } = parts[at] as Part;
+      const part = parts[at] as Part;
       const value = values[at] as Value;
-      const node = whole ? parent : (nodes[anchor] as Element);
-      if (kind === ATTRIBUTE) addAttribute(node as Element, name, `${value}`);
-      else if (kind === TAG) this.writeNewTag(node as Element, value as TagValue);
-      else inner[at] = this.fillContent(fragment, parts[at] as Part, node, value);
+      const node = whole ? parent : (nodes[part.anchor] as Element);
+      if (value === "" && part.kind + part.name === "@class") continue;
+      if (part.kind === ATTRIBUTE) addAttribute(node as Element, part.name, `${value}`);
+      else if (part.kind === TAG) this.writeNewTag(node as Element, value as TagValue);
+      else inner[at] = this.fillContent(fragment, part, node, value);
     }
     return inner;
   }
@@ -429,7 +432,7 @@ function bindRow(loop: Loop, at: number, span: Span): Instance {
   if (!(row instanceof Node)) return row;
   const { plan } = loop.fragment;
   const place = plan.single
-    ? locateRow(plan, row as ChildNode & Element)
+    ? locateRow(loop.fragment, row as ChildNode & Element)
     : locate(plan, row.nextSibling, endOf(loop, at, span));
   const instance = instantiate(loop.fragment, row, place);
   if (!plan.plain) loop.rows[at] = instance;
@@ -476,12 +479,12 @@ const spaces = (nodes: readonly Node[]): string =>
 /** Appends a copy of the skeleton to `parent`; returns the nodes of its anchors. */
 function clone(fragment: Fragment, parent: Node): Node[] {
   const { nodes, route } = stencil(fragment);
-  let start: Node | null = null;
+  let start: Node | undefined;
   for (const model of nodes) {
     const node = parent.appendChild(model.cloneNode(true));
     start ??= node;
   }
-  return start ? follow(route, start) : [];
+  return follow(route, start);
 }
 
 /** Puts the content of a new part into its element or behind its opening comment. */

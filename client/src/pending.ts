@@ -19,7 +19,6 @@ export interface Waiting {
   readonly given?: boolean;
   readonly resolve?: (reply: Json) => void;
   readonly reject?: (error: Error) => void;
-  timer?: number;
   /** What had the focus: an element that is disabled loses it. */
   focused?: Element | null;
 }
@@ -37,8 +36,10 @@ export class Pending {
   constructor(private readonly _expire: (ref: number) => void) {}
 
   add(event: Waiting): void {
-    event.timer = window.setTimeout(() => this._expire(event.ref), PATIENCE);
-    this._waiting.set(event.ref, event);
+    const { ref } = event;
+    // The timer is not ended with the event: it must not hold the element.
+    setTimeout(() => this._waiting.has(ref) && this._expire(ref), PATIENCE);
+    this._waiting.set(ref, event);
     event.focused = document.activeElement;
     this._mark(event.element);
   }
@@ -81,7 +82,6 @@ export class Pending {
   private _take(ref: number): Waiting | undefined {
     const event = this._waiting.get(ref);
     this._waiting.delete(ref);
-    clearTimeout(event?.timer);
     if (event?.element) this._unmark(event.element, event.focused);
     return event;
   }

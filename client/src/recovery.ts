@@ -7,6 +7,25 @@
 // Nothing but types: what is imported twice would be made twice, the policy for Trusted Types among it.
 import type { Control, Fields } from "./forms";
 
+/** A page that cannot be brought up to date is loaded again, but not in a circle. */
+const RELOAD_PAUSE = 60_000;
+const RELOADED = "djust:reloaded";
+
+export function go(url: string): void {
+  if (new URL(url, location.href).href === location.href) reload();
+  else location.assign(url);
+}
+
+function reload(): void {
+  const last = Number(sessionStorage.getItem(RELOADED));
+  if (Date.now() - last < RELOAD_PAUSE) {
+    console.error("djust: the page cannot be brought up to date");
+    return;
+  }
+  sessionStorage.setItem(RELOADED, `${Date.now()}`);
+  location.reload();
+}
+
 const CONTROLS = "input:not([type=file]),textarea,option";
 
 const fieldOf = (control: Element): Element => control.closest("select") ?? control;

@@ -40,7 +40,7 @@ export const isLive = (element: Element, name: string): boolean =>
   LIVE[name] === element.nodeName && (name !== "value" || !FIXED.test((element as HTMLInputElement).type));
 
 /** Whether the element holds text that the user can change, or what stands for text: a date, a colour. */
-export const isText = (node: Node | null): node is HTMLInputElement =>
+export const holdsText = (node: Node | null): node is HTMLInputElement =>
   !!node && (node.nodeName === "TEXTAREA" || isLive(node as Element, "value"));
 
 export function morph(span: Span, html: string, namespace: Namespace, writer: Writer): void {
@@ -138,11 +138,9 @@ const isAnother = (old: HTMLInputElement, fresh: HTMLInputElement): boolean =>
 /** Shows what the attributes say, as in a fresh page. A file that was chosen stays: nobody else can choose it. */
 export function resetField(field: Element): void {
   const { options } = field as HTMLSelectElement;
-  if (isText(field)) field.value = field.defaultValue;
+  if (holdsText(field)) field.value = field.defaultValue;
   else if (field instanceof HTMLInputElement) field.checked = field.defaultChecked;
-  else if (options)
-    for (const option of options)
-      if (option.selected !== option.defaultSelected) option.selected = option.defaultSelected;
+  else if (options) for (const option of options) option.selected = option.defaultSelected;
 }
 
 function morphAttributes(old: Element, fresh: Element, writer: Writer): void {

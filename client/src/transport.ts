@@ -28,6 +28,7 @@ export class Transport {
   private _attempt = 0;
   private _retry = 0;
   private _beat = 0;
+  private _heard = 0;
   private _stopped = false;
 
   constructor(
@@ -72,13 +73,13 @@ export class Transport {
   }
 
   private _receive(text: string): void {
-    this._rest();
+    this._heard = performance.now();
     this._receiver.received(JSON.parse(text), text);
   }
 
-  /** Asks for a sign of life after a while without one. */
-  private _rest(): void {
-    this._time(() => this._ping(), HEARTBEAT);
+  /** Asks for a sign of life after a while without one; `-past` milliseconds of it are over. */
+  private _rest(past = 0): void {
+    this._time(() => this._ping(), HEARTBEAT + past);
   }
 
   private _ping(): void {
@@ -91,9 +92,14 @@ export class Transport {
     this._time(() => this._drop(0), DEADLINE);
   }
 
+  /** Runs `run` if nothing was heard until then. A timer for each frame would cost more than the frame. */
   private _time(run: () => void, milliseconds: number): void {
+    const start = performance.now();
     clearTimeout(this._beat);
-    this._beat = window.setTimeout(run, milliseconds);
+    this._beat = window.setTimeout(
+      () => (this._heard >= start ? this._rest(this._heard - performance.now()) : run()),
+      milliseconds,
+    );
   }
 
   /** The network has come or gone, or the user is back: no waiting now. */

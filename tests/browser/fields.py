@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from collections.abc import Callable
 from typing import Any
 
@@ -91,7 +91,7 @@ class Choosing(LiveView):
     radio = state(default="a")
     single = state(default="a")
     multiple: list[str] = state(default=["b"])
-    date = state(default=datetime.date(2026, 1, 1))
+    date = state(default=dt.date(2026, 1, 1))
     range = state(default=3)
     color = state(default="#112233")
     ime = state(default="")
@@ -104,14 +104,14 @@ class Choosing(LiveView):
         """The server does not take `no`, `c`, days after the first of a month, more than 5, and red."""
         self.n += 1
         if field == "date":
-            self.date = datetime.date.fromisoformat(value).replace(day=1)
+            self.date = dt.date.fromisoformat(value).replace(day=1)
         elif field == "range":
             self.range = min(int(value), 5)
         elif field == "color":
             self.color = "#00" + value[3:]
         elif field == "multiple":
             self.multiple = [option for option in value if option != "c"]
-        elif field not in ("no",) and value != "c":
+        elif field != "no" and value != "c":
             setattr(self, field, value)
 
     @event_handler

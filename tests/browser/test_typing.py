@@ -18,11 +18,13 @@ from tests.browser.fields import TEXTS
 from tests.browser.servers import AppServer, free_port
 
 LATENCY = 300
+SHORT = 100
 INTERVAL = 20
 LENGTH = 200
 
-# Whatever the server sends, the field keeps focus, text and caret as they were after the last key.
-WATCH = """id => {
+# Types with the browser's own editing. Whatever the server sends, the field keeps focus, text and caret as they were
+# after the last character.
+TYPIST = """id => {
   const field = document.getElementById(id);
   const state = () => [document.activeElement === field, field.value, field.selectionStart, field.selectionEnd];
   window.wrong = [];
@@ -31,12 +33,25 @@ WATCH = """id => {
   const check = when => {
     const now = state();
     if (!now[0] || (last && String(now) !== String(last))) window.wrong.push([when, last, now]);
-    window.updates += when === 'updated';
+  };
+  const insert = char => {
+    check('before');
+    if (char === '\\n') document.execCommand('insertLineBreak');
+    else document.execCommand('insertText', false, char);
+    last = state();
   };
   field.addEventListener('focusout', () => window.wrong.push('focusout'));
-  document.addEventListener('keydown', () => { check('keydown'); last = undefined; }, true);
-  document.addEventListener('keyup', () => { last = state(); }, true);
-  document.addEventListener('djust:updated', () => check('updated'));
+  document.addEventListener('keydown', () => { last = undefined; }, true);
+  document.addEventListener('djust:updated', () => { check('updated'); window.updates++; });
+  window.type = (text, interval) => {
+    const characters = [...text];
+    window.typed = new Promise(resolve => {
+      const timer = setInterval(() => {
+        if (characters.length) insert(characters.shift());
+        else resolve(clearInterval(timer));
+      }, interval);
+    });
+  };
   field.focus();
 }"""
 
@@ -64,15 +79,8 @@ def edited(text: str) -> str:
     return text[: half - 3] + text[half:] + text[half - 3 : half]
 
 
-def press(page: Page, text: str, at: int) -> None:
-    if at == LENGTH // 2:
-        for _ in range(3):
-            page.keyboard.press("ArrowLeft")
-    page.keyboard.press({"\n": "Enter", " ": "Space"}.get(text[at], text[at]))
-
-
 def test_what_is_typed_is_what_stands_there_and_the_caret_stays(browser: Browser, fields: AppServer) -> None:
-    """Every kind of field in a page of its own; each gets a key, then the next one, about every 20 ms."""
+    """Every kind of field in a page of its own, all at the same time."""
     seed = random.randrange(10**6)
     rng = random.Random(seed)
     texts = {name: typed_text(name, rng) for name in TEXTS}
@@ -82,10 +90,15 @@ def test_what_is_typed_is_what_stands_there_and_the_caret_stays(browser: Browser
         for name, page in pages.items():
             visit(page, fields.url + "/typing/")
             page.evaluate(f"djust.debug.latency({LATENCY})")
-            page.evaluate(WATCH, name)
-        for at in range(LENGTH):
+            page.evaluate(TYPIST, name)
+        for half in (slice(LENGTH // 2), slice(LENGTH // 2, None)):
             for name, page in pages.items():
-                press(page, texts[name], at)
+                page.evaluate(f"text => type(text, {INTERVAL})", texts[name][half])
+            for page in pages.values():
+                page.evaluate("typed")
+                if half.start is None:
+                    for _ in range(3):
+                        page.keyboard.press("ArrowLeft")
         for name, page in pages.items():
             check_typed(page, name, edited(texts[name]), seed)
     finally:
@@ -95,7 +108,7 @@ def test_what_is_typed_is_what_stands_there_and_the_caret_stays(browser: Browser
 def check_typed(page: Page, name: str, text: str, seed: int) -> None:
     wait_until(page, f"djust.pushEvent('shown').then(texts => texts.{name} === {TEXTS[name](text)!a})")
     assert page.evaluate("window.wrong") == [], f"{name}, seed {seed}"
-    assert page.evaluate("window.updates") > 3, f"{name}, seed {seed}"
+    assert page.evaluate("window.updates") > 1, f"{name}, seed {seed}"
     field = page.locator(f"#{name}")
     assert field.input_value() == text, f"{name}, seed {seed}"
     assert page.evaluate("djust.debug.resyncs") == 0
@@ -109,7 +122,7 @@ def choosing(page: Page, fields: AppServer) -> Page:
     return page
 
 
-def slow(page: Page, milliseconds: int = LATENCY) -> None:
+def slow(page: Page, milliseconds: int = SHORT) -> None:
     page.evaluate(f"djust.debug.latency({milliseconds})")
 
 
@@ -166,7 +179,13 @@ def test_selects_show_at_once_and_then_what_the_server_makes_of_it(choosing: Pag
 def test_dates_ranges_and_colours_follow_the_rule(choosing: Page) -> None:
     slow(choosing)
     for n, (name, entered, later) in enumerate(
-        [("date", "2026-03-09", "2026-03-01"), ("range", "8", "5"), ("range", "7", "5"), ("color", "#ff0102", "#000102")], 1
+        [
+            ("date", "2026-03-09", "2026-03-01"),
+            ("range", "8", "5"),
+            ("range", "7", "5"),
+            ("color", "#ff0102", "#000102"),
+        ],
+        1,
     ):
         field = choosing.locator(f"#{name}")
         field.focus()

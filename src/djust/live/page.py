@@ -92,9 +92,10 @@ class Refused(NamedTuple):
 
 
 class Resync(NamedTuple):
-    """The browser could not apply something."""
+    """The browser could not apply something. `whole`: all values would not help, the document is not what it was."""
 
     reason: str
+    whole: bool = False
 
 
 class Joining(NamedTuple):
@@ -114,8 +115,8 @@ Message = Event | Refused | Resync | Joining
 
 def message_of(frame: list[Any]) -> Event | Resync:
     """The message in a frame that a browser may send to its page."""
-    if frame[0] == wire.RESYNC and len(frame) == 2:
-        return Resync(str(frame[1])[:200])
+    if frame[0] == wire.RESYNC and 2 <= len(frame) <= 3:
+        return Resync(str(frame[1])[:200], bool(frame[2:] and frame[2]))
     if 2 <= len(frame) <= 5:
         members: list[Any] = [*frame, *({}, [], 0)[len(frame) - 2 :]]
         ref, name, params, args, asks = members
@@ -153,6 +154,7 @@ class Page:
         "last_ref",
         "peer",
         "request",
+        "resyncs",
         "version",
         "view",
     )
@@ -163,6 +165,7 @@ class Page:
         self.request = request
         self.version = 0
         self.last_ref = 0
+        self.resyncs = 0
         # Of the visitor for whom it was made, as in its ticket.
         self.binding = ""
         self._document = ""
@@ -242,15 +245,22 @@ class Page:
 
     async def handle(self, message: Message) -> str:
         """Take one turn; the frame that answers. Whoever calls sees to it that only one runs at a time."""
-        if type(message) is Event:
+        if isinstance(message, Event):
             return await self._event(message)
-        if type(message) is Joining:
+        if isinstance(message, Joining):
             return self._join(message)
-        if type(message) is Refused:
+        if isinstance(message, Refused):
             self.last_ref = max(self.last_ref, message.ref)
             return wire.encode([wire.ERROR, message.ref, message.text])
-        logger.warning("%s: the browser asks for all values again: %s", type(self.view).__name__, message)
-        return self._all({})
+        return self._resync(message)
+
+    def _resync(self, message: Resync) -> str:
+        """What others do to a page may lead here; else it is a defect of this package."""
+        self.resyncs += 1
+        title, place = type(self.view).__name__, self._outlet.place(message.reason)
+        text = "%s: the browser asks for all values again, for the %d. time: %s%s"
+        logger.warning(text, title, self.resyncs, message.reason, place)
+        return self._all({wire.EXTRA_HTML: self.html()} if message.whole else {})
 
     def _join(self, joining: Joining) -> str:
         self.peer = joining.peer

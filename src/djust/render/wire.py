@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import re
 from typing import Any, Final
 
 from djust.exceptions import ProtocolError
@@ -114,6 +115,9 @@ def _refuse_lone_surrogates(frame: list[Any]) -> None:
         raise ProtocolError(f"Malformed frame: not Unicode text ({error}).") from error
 
 
+_named = re.compile(r"part (\d{1,9}) of fragment (\d{1,9})\b", re.ASCII)
+
+
 class Outlet:
     """What one browser page has been told: numbers of fragments, and which plans and skeletons it holds."""
 
@@ -144,6 +148,15 @@ class Outlet:
         self._last = 0
         self._root(root)
         return creation(root, values, self._mention), self._entries()
+
+    def place(self, reason: str) -> str:
+        """` (template:line)` of the part that a browser's reason for a resync names, or ""."""
+        if found := _named.match(reason):
+            part, number = map(int, found.groups())
+            for fragment, known in self._numbers.items():
+                if known == number and part < len(fragment.parts):
+                    return f" ({fragment.parts[part].line})"
+        return ""
 
     def _root(self, root: Fragment) -> None:
         self._numbers[root] = 0
