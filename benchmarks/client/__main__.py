@@ -31,7 +31,7 @@ HERE = Path(__file__).parent
 ESBUILD = HERE.parents[1] / "client" / "node_modules" / ".bin" / "esbuild"
 # Bytecode stays although garbage is collected before every operation: a page that is used keeps its own, too.
 FLAGS = ["--no-sandbox", "--disable-gpu", "--js-flags=--expose-gc --no-flush-bytecode"]
-PEERS = ["vanilla", "lit", "morphdom", "idiomorph"]
+PEERS = ["vanilla", "twin", "lit", "morphdom", "idiomorph"]
 
 NUMBER = "one number beside 1,000 rows"
 
@@ -191,10 +191,10 @@ def judge(text: str, found: float, target: float, unit: str) -> bool:
 def bundle(client: Path) -> dict[str, str]:
     """The scripts of all pages by name; `client` is what we ship."""
     with tempfile.TemporaryDirectory() as folder:
-        sources = [str(HERE / "pages" / f"{name}.js") for name in ("djust", *PEERS)]
+        sources = [str(HERE / "pages" / f"{name}.js") for name in ("djust", *PEERS) if name != "twin"]
         subprocess.run([ESBUILD, *sources, "--bundle", "--log-level=warning", f"--outdir={folder}"], check=True)
         built = {path.stem: path.read_text() for path in Path(folder).glob("*.js")}
-    return {**built, "client": client.read_text()}
+    return {**built, "twin": built["vanilla"], "client": client.read_text()}
 
 
 @contextmanager
@@ -209,9 +209,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Script time of table operations in Chromium")
     parser.add_argument("--quick", action="store_true", help="fewer repetitions")
     parser.add_argument("--client", type=Path, default=BUILT, help="the script to measure as ours")
-    parser.add_argument("--only", nargs="*", choices=PEERS[1:], default=PEERS[1:], help="peers beside vanilla")
+    parser.add_argument("--only", nargs="*", choices=PEERS[2:], default=PEERS[2:], help="peers beside those by hand")
     options = parser.parse_args()
-    peers = ["vanilla", *options.only]
+    peers = ["vanilla", "twin", *options.only]
     cycles, warm, repeats = (3, 1, 1000) if options.quick else (11, 4, 10_000)
     with serving(bundle(options.client)) as site, chromium() as browser:
         contestants = [Ours(browser, site), *(Contestant(browser, site, f"{name}/") for name in peers)]

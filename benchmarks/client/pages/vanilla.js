@@ -1,6 +1,8 @@
 /**
  * By hand: the fastest we know how to write. Rows are clones of one row, their text nodes are there already; rows are
  * found by position or number; a table that becomes another one is emptied at once and filled out of the page.
+ *
+ * As `twin` it makes the same elements as our page, with their attributes: rows that have a class and a key, links that know their row.
  */
 import { compete, main } from "./common.js";
 
@@ -13,8 +15,17 @@ holder.innerHTML =
   '<span class="glyphicon glyphicon-remove" aria-hidden="true"></span></a></td><td class="col-md-6"></td></tr>';
 const model = document.importNode(holder.content.firstChild, true);
 
+const twin = location.pathname.startsWith("/twin");
+
 let rows = [];
 let selected = null;
+
+function describe(row, cell, number) {
+  row.setAttribute("dj-key", number);
+  row.className = "";
+  cell.nextSibling.firstChild.setAttribute("data-row", number);
+  cell.nextSibling.nextSibling.firstChild.setAttribute("data-row", number);
+}
 
 function append(list) {
   const empty = rows.length === 0;
@@ -25,6 +36,7 @@ function append(list) {
     row.number = number;
     cell.firstChild.nodeValue = number;
     cell.nextSibling.firstChild.firstChild.nodeValue = label;
+    if (twin) describe(row, cell, number);
     rows.push(row);
     body.appendChild(row);
   }
