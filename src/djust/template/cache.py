@@ -25,7 +25,7 @@ from django.template.loader_tags import IncludeNode, construct_relative_path
 from django.template.loaders.cached import Loader as CachedLoader
 from django.utils.safestring import SafeString
 
-from djust.render.values import Fragment, Values
+from djust.render.values import TEXT, Fragment, Part, Values, source
 from djust.template import fragments, markup, runtime
 from djust.template.codegen import write_evaluate, write_render
 from djust.template.debug import explain
@@ -186,7 +186,7 @@ def _source(template: Any) -> tuple[Any, ...]:
 
 
 class _Compiled:
-    """One generated function."""
+    """One generated function. `root`: the outermost parent, which is what renders; None without parents."""
 
     def __init__(
         self,
@@ -194,12 +194,13 @@ class _Compiled:
         name: str,
         filename: str,
         templates: list[Template],
+        root: Template | None,
         program: Program | None = None,
         tracked: frozenset[str] = NO_NAMES,
     ) -> None:
         self.source = src.text
         self._function = src.function(name, filename)
-        self._filename, self._places, self._templates = filename, src.places, templates
+        self._filename, self._places, self._templates, self._root = filename, src.places, templates, root
         self._fragment = program.fragment if program is not None else None
         self.tracked = tracked
 
@@ -209,6 +210,16 @@ class _Compiled:
         return self._fragment
 
     def run(self, context: Context, *last: Any) -> Any:
+        if self._root is None:
+            return self._run(context, *last)
+        state, template = context.render_context, context.render_context.template
+        state.template = self._root
+        try:
+            return self._run(context, *last)
+        finally:
+            state.template = template
+
+    def _run(self, context: Context, *last: Any) -> Any:
         depth = len(context.dicts)
         try:
             return self._function(context, *last)
@@ -284,6 +295,10 @@ class _Variant:
         return str(getattr(origin, "template_name", None) or getattr(origin, "name", None) or "<template>")
 
     @property
+    def _root(self) -> Template | None:
+        return self.chain.templates[-1] if self.chain.extends else None
+
+    @property
     def _invalid(self) -> str:
         invalid: str = self._engine.string_if_invalid
         return invalid
@@ -344,13 +359,13 @@ class _Variant:
     def _render(self, items: list[Item]) -> _Compiled:
         src = Source(self._names())
         write_render(src, items, self.chain, self._invalid)
-        return _Compiled(src, "render", f"<djust render {self._name} {next(_numbers)}>", self._templates)
+        return _Compiled(src, "render", f"<djust render {self._name} {next(_numbers)}>", self._templates, self._root)
 
     def _evaluate(self, kind: str, program: Program) -> _Compiled:
         src = Source(self._names())
         tracked = write_evaluate(src, program, self.chain, self._invalid, self._items)
         filename = f"<djust {kind} {self._name} {next(_numbers)}>"
-        return _Compiled(src, "evaluate", filename, self._templates, program, tracked)
+        return _Compiled(src, "evaluate", filename, self._templates, self._root, program, tracked)
 
     @property
     def _templates(self) -> list[Template]:
@@ -361,6 +376,9 @@ class _Variant:
     def _names(self) -> dict[str, Any]:
         return {**runtime.NAMES, **_INCLUDES}
 
+
+# What stands for an include of an object that is no template of Django's but can be rendered.
+_FOREIGN = Fragment((Part(TEXT),), (0,), whole=True)
 
 # Includes and inclusion tags: generated code calls these with what it has evaluated.
 
@@ -426,7 +444,9 @@ def include_tag_html(context: Context, node: InclusionNode, data: Any) -> str:
     return template.render(inner)
 
 
-def _inner(context: Context, template: Template) -> tuple[Fragment, Values]:
+def _inner(context: Context, template: Any) -> tuple[Fragment, Values]:
+    if not hasattr(template, "nodelist"):
+        return _FOREIGN, (source(str(template.render(context))),)
     with rendering(context, template):
         return compile_template(template).inner(context)
 

@@ -173,15 +173,13 @@ class _Generator:
         result = self.src.temporary("v")
         match step.item:
             case If() as item:
-                self.scopes.comment(item)
                 self.src.line(f"{result} = None")
-                conditions = [condition for condition, _ in item.arms]
-                self.scopes.choose(names, conditions, lambda arm: self._arm(names, step.arms[arm], result))
+                self.scopes.choose(names, item, lambda arm: self._arm(names, step.arms[arm], result))
             case For() as item:
                 loop = step.arms[0].steps[0]
                 assert isinstance(loop, LoopStep)
                 sequence = self.scopes.sequence(names, item)
-                self.src.line(f"if len({sequence}):")
+                self.src.line(f"if {sequence} is not EMPTY:")
                 with self.src.indented():
                     rows = self._loop(names, loop, sequence)
                     self.src.line(f"{result} = ({self.src.constant(step.arms[0].fragment)}, ({rows},))")
@@ -189,10 +187,12 @@ class _Generator:
                 with self.src.indented(), self.scopes.empty(names, item) as inner:
                     self._arm(inner, step.arms[1], result)
             case DynamicInclude() as item:
-                self.src.line(f"{result} = include({self.output.included(names, item)})")
+                code = f"include({self.output.included(names, item)})"
+                self.src.line(f"{result} = {self.output.settled(names, item, code)}")
             case InclusionTag() as item:
                 data = self.output.called(names, item)
-                self.src.line(f"{result} = include_tag({names.context}, {self.src.constant(item.node)}, {data})")
+                code = f"include_tag({names.context}, {self.src.constant(item.node)}, {data})"
+                self.src.line(f"{result} = {self.output.settled(names, item, code)}")
         return result
 
     def _arm(self, names: Names, program: Program, result: str) -> None:
@@ -215,7 +215,7 @@ class _Generator:
                 self.src.line(f"{keys}.append({values[step.key]})")
 
         self.scopes.rounds(names, step.item, sequence, row)
-        found = f"keyed({keys}, {step.item.line!r})" if step.key is not None else f"model_keys({sequence})"
+        found = f"keyed({keys}, {step.item.line!r})" if step.key is not None else f"model_keys({sequence}, {rows})"
         self.src.line(f"{result} = ({found}, {rows})")
         return result
 

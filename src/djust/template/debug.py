@@ -8,6 +8,9 @@ the engine is in debug mode the `template_debug` that Django's error page shows.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from traceback import walk_tb
+from types import TracebackType
+from typing import Any
 
 from django.template import TemplateSyntaxError
 from django.template.base import Node, Template, Token
@@ -61,6 +64,16 @@ def _place(error: Exception, filename: str, places: Sequence[str]) -> Place | No
     while trace is not None:
         if trace.tb_frame.f_code.co_filename == filename:
             place = places[trace.tb_lineno - 1]
-            return place if isinstance(place, Place) else None
+            return _innermost(place, trace) if isinstance(place, Place) else None
         trace = trace.tb_next
     return None
+
+
+def _innermost(place: Place, trace: TracebackType) -> Place:
+    """The place of the last node that Django was rendering from `place` on, as its own error page says."""
+    for frame, _ in walk_tb(trace):
+        node: Any = frame.f_locals.get("self") if frame.f_code is Node.render_annotated.__code__ else None
+        if getattr(node, "token", None) is not None:
+            partial, place = place.partial, Place.of(node)
+            place.partial = partial
+    return place

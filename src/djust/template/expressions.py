@@ -9,7 +9,8 @@ In loops a dictionary is asked without a call. There, with `i1` a local of the g
 
     escaped(t) if type(i1) is dict and type(t := i1.get('name')) in plain else as_html(context, plain, followed(…))
 
-The name `t` holds a value within such an expression, `v` that of a filter's input; nothing is kept in them.
+The name `t` holds a value within such an expression, `v` that of a filter's input, `w` what the first of many filters
+gave; nothing is kept in them.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any, cast
 
 from django.template.base import FilterExpression, Variable
 from django.template.defaulttags import TemplateLiteral
+from django.template.smartif import TokenBase
 from django.utils.safestring import mark_safe
 
 from djust.template.scope import Names
@@ -25,6 +27,8 @@ from djust.template.source import Source
 
 # What a loop's `forloop` always has.
 _COUNTERS = frozenset({"counter", "counter0", "revcounter", "revcounter0", "first", "last"})
+# How many filters are nested calls.
+_CALLS = 20
 
 
 def is_native(expression: FilterExpression) -> bool:
@@ -52,8 +56,15 @@ def leaves(condition: Any) -> list[FilterExpression]:
     """The expressions in a condition of `{% if %}`."""
     if isinstance(condition, TemplateLiteral):
         return [cast(FilterExpression, condition.value)]
+    if not isinstance(condition, TokenBase):
+        return [condition]  # somebody's own: it is not native
     operands = [operand for operand in (condition.first, condition.second) if operand is not None]
     return [leaf for operand in operands for leaf in leaves(operand)]
+
+
+def is_direct(condition: Any) -> bool:
+    """Whether a condition of `{% if %}` is written without statements before it."""
+    return isinstance(condition, TemplateLiteral) and not leaves(condition)[0].filters
 
 
 def changed_by(node: Any) -> list[FilterExpression]:
@@ -140,7 +151,11 @@ class Expressions:
         return " and ".join(conditions), "t"
 
     def _filters(self, names: Names, expression: FilterExpression, code: str) -> str:
-        for function, args in expression.filters:
+        steps: list[str] = []
+        for count, (function, args) in enumerate(expression.filters, 1):
+            if count % _CALLS == 0:
+                steps.append(f"w := {code}")
+                code = "w"
             if getattr(function, "expects_localtime", False):
                 code = f"template_localtime({code}, {names.context}.use_tz)"
             arguments = [self._argument(names, *arg) for arg in args]
@@ -150,7 +165,7 @@ class Expressions:
             arguments.insert(0, f"v := {code}" if safe else code)
             called = f"{self.src.constant(function)}({', '.join(arguments)})"
             code = f"kept_safe({called}, v)" if safe else called
-        return code
+        return f"({', '.join([*steps, code])})[-1]" if steps else code
 
     def _argument(self, names: Names, is_variable: bool, arg: Any) -> str:
         if not is_variable:
@@ -164,7 +179,7 @@ class Expressions:
         if not isinstance(condition, TemplateLiteral):
             return self._operator(names, condition, self.src.temporary("c"))
         value = self._inline(names, condition)
-        if not leaves(condition)[0].filters:
+        if is_direct(condition):
             return value
         result = self.src.temporary("c")
         self.src.line(f"try: {result} = {value}")
@@ -206,6 +221,8 @@ class Expressions:
         """A condition that is one Python expression."""
         if not isinstance(condition, TemplateLiteral):
             first = self._inline(names, condition.first, condition.id)
+            if condition.id in ("and", "or") and getattr(condition.first, "id", "") == condition.id:
+                first = first[1:-1]  # of many, each would be in one more pair of parentheses
             return f"({self._joined(names, condition.id, first, condition.second)})"
         code = self.value(names, leaves(condition)[0], ignore_failures=True)
         # Python warns about `is` beside a literal.

@@ -38,7 +38,9 @@ from django.templatetags.tz import LocalTimeNode, TimezoneNode
 from djust.template.debug import Place
 from djust.template.expressions import changed_by, is_native, leaves, reads
 from djust.template.parts import (
+    ALL_NAMES,
     NO_NAMES,
+    RENDER_STATE,
     Block,
     Call,
     Capture,
@@ -148,7 +150,10 @@ class Lowering:
         self.nested_blocks = 0
 
     def items(self) -> list[Item]:
-        return self.nodes(self.chain.templates[-1].nodelist)
+        # What stands before `{% extends %}` is shown, too; Django's parser allows nothing but text there.
+        *children, root = self.chain.templates
+        leading = [node for template in children for node in template.nodelist if isinstance(node, TextNode)]
+        return self.nodes([*leading, *root.nodelist])
 
     def nodes(self, nodes: Sequence[Node]) -> list[Item]:
         items: list[Item] = []
@@ -158,6 +163,15 @@ class Lowering:
                     items[-1] = Static(items[-1].text + item.text)
                 else:
                     items.append(item)
+        return items
+
+    def shadowed(self, names: Iterable[str], nodes: Sequence[Node]) -> list[Item]:
+        """The items of `nodes`, in which `names` are bound; perhaps `block`, which is then not Django's."""
+        if "block" not in names:
+            return self.nodes(nodes)
+        self.blocks.append(("", 0))
+        items = self.nodes(nodes)
+        self.blocks.pop()
         return items
 
     def _node(self, node: Node) -> Iterable[Item]:
@@ -205,19 +219,23 @@ class Lowering:
     def _block(self, node: BlockNode) -> Iterator[Item]:
         name = node.name
         if not self.chain.extends:
-            self.blocks.append(("", 0))
-            yield Block(node, self.nodes(node.nodelist), Place.of(node))
-            self.blocks.pop()
+            yield self._block_of(node, ("", 0))
         elif any(active == name for active, _ in self.blocks):
             yield Opaque(node, Place.of(node))  # a block inside itself: Django's block context decides
-        else:
+        elif name in self.chain.queues:
             yield self._block_at(name, 0)
+        else:  # in a tag that hides its content from Django's search for blocks: nothing overrides it
+            yield self._block_of(node, ("", 0))
 
     def _block_at(self, name: str, position: int) -> Block:
-        node = self.chain.queues[name][position]
-        self.blocks.append((name, position))
+        return self._block_of(self.chain.queues[name][position], (name, position))
+
+    def _block_of(self, node: BlockNode, place: tuple[str, int]) -> Block:
+        self.blocks.append(place)
         block = Block(node, self.nodes(node.nodelist), Place.of(node))
         self.blocks.pop()
+        if "block" in names_read(block.body):
+            block.needs = ALL_NAMES  # `block.super` in an expression is rendered by Django's own nodes
         return block
 
     def _include(self, node: IncludeNode) -> Iterator[Item]:
@@ -226,7 +244,7 @@ class Lowering:
         if chain is None:
             yield DynamicInclude(node, line)
             return
-        yield Inclusion(chain, node.extra_context, node.isolated_context, self._inner(chain), line)
+        yield _isolated(Inclusion(chain, node.extra_context, node.isolated_context, self._inner(chain), line))
 
     def _inner(self, chain: Chain) -> list[Item]:
         """The items of a template that is inlined here."""
@@ -246,7 +264,7 @@ class Lowering:
         if not self.inlines or partial in self.partials:
             item = DynamicInclude(node, line)
         else:
-            item = Partial(partial, self._inner(Chain([partial], [], {})), line)
+            item = _isolated(Partial(partial, self._inner(Chain([partial], [], {})), line))
         for inner in all_items([item]):
             place = None if isinstance(inner, Static) else inner.line
             if isinstance(place, Place) and place.partial is None:
@@ -259,8 +277,11 @@ class Lowering:
 
     def _included(self, node: IncludeNode) -> Chain | None:
         """The chain of a literal include that can be inlined, else None."""
-        name = node.template.var
-        if not self.inlines or node.template.is_var or node.template.filters or not isinstance(name, str):
+        expression = node.template
+        if not self.inlines or not is_native(expression) or expression.is_var or expression.filters:
+            return None
+        name = expression.var
+        if not isinstance(name, str):
             return None
         if not all(is_native(value) for value in node.extra_context.values()):
             return None
@@ -274,6 +295,13 @@ class Lowering:
         except (TemplateDoesNotExist, TemplateSyntaxError):
             return None  # raised when the include is reached, as Django does
         return None if any(t.origin in self.active for t in chain.templates) else chain
+
+
+def _isolated(item: Inclusion | Partial) -> Inclusion | Partial:
+    """`item`, in a render state of its own if something in it may ask for `block.super`, which is not known there."""
+    if "block" in names_read(item.body):
+        item.needs = item.needs | {RENDER_STATE}
+    return item
 
 
 # One function per tag
@@ -293,7 +321,7 @@ def _for(lowering: Lowering, node: ForNode) -> Iterator[Item]:
     if not is_native(sequence):
         yield Opaque(node, Place.of(node))
         return
-    body = lowering.nodes(cast(NodeList, node.nodelist_loop))
+    body = lowering.shadowed(node.loopvars, cast(NodeList, node.nodelist_loop))
     empty = lowering.nodes(cast(NodeList, node.nodelist_empty)) if node.nodelist_empty else None
     item = For(list(node.loopvars), sequence, node.is_reversed, body, empty, Place.of(node))
     compares = any(isinstance(inner, IfChanged) for inner in all_items(body))  # it keeps its state in `forloop`
@@ -303,7 +331,7 @@ def _for(lowering: Lowering, node: ForNode) -> Iterator[Item]:
 
 def _with(lowering: Lowering, node: WithNode) -> Iterator[Item]:
     if all(is_native(value) for value in node.extra_context.values()):
-        yield With(dict(node.extra_context), lowering.nodes(node.nodelist), Place.of(node))
+        yield With(dict(node.extra_context), lowering.shadowed(node.extra_context, node.nodelist), Place.of(node))
     else:
         yield Opaque(node, Place.of(node))
 

@@ -46,6 +46,8 @@ from djust.template.scopes import Scopes, dictionary
 from djust.template.source import Source
 from djust.template.tags import message_of
 
+Tag = SimpleTag | InclusionTag | Capture | DynamicInclude | Call | Opaque
+
 
 class Output:
     """Writes into `src`; `scopes` writes the blocks around."""
@@ -76,13 +78,15 @@ class Output:
                     with self.scopes.scope(names, content) as inner:
                         self.write(inner, content.body, out)
                 case SimpleTag(silent=True):
-                    self._assign_name(names, content.node.target_var, self.called(names, content))
+                    called = self.settled(names, content, self.called(names, content))
+                    self._assign_name(names, content.node.target_var, called)
                 case Capture(silent=True):
-                    self._assign_name(names, content.node.target_var, self._captured(names, content))
+                    captured = self.settled(names, content, self._captured(names, content))
+                    self._assign_name(names, content.node.target_var, captured)
                 case Sentence(silent=True):
                     self._assign_name(names, content.node.asvar, f"SafeString({self._sentence(names, content)})")
                 case Call(silent=True) | Opaque(silent=True):
-                    self.src.line(f"rendered({names.context}, {self.src.constant(content.node)})")
+                    self.src.line(self._output(names, content))
                 case _:
                     self.src.append(out, self._output(names, content))
 
@@ -94,19 +98,28 @@ class Output:
             case Sentence():
                 return self._sentence(names, item)
             case Capture():
-                return self._captured(names, item)
+                return self.settled(names, item, self._captured(names, item))
             case InclusionTag():
                 data = self.called(names, item)
-                return f"include_tag_html({names.context}, {self.src.constant(item.node)}, {data})"
+                code = f"include_tag_html({names.context}, {self.src.constant(item.node)}, {data})"
+                return self.settled(names, item, code)
             case Call() if (message := message_of(item)) is not None:
                 self.scopes.comment(item)
                 return f"escaped(translated({message!r}))"
             case DynamicInclude():
-                return f"include_html({self.included(names, item)})"
+                return self.settled(names, item, f"include_html({self.included(names, item)})")
             case Call() | Opaque():
                 self.scopes.comment(item)
-                return f"rendered({names.context}, {self.src.constant(item.node)})"
+                return self.settled(names, item, f"rendered({names.context}, {self.src.constant(item.node)})")
         raise TypeError(f"{item!r} has no output of its own")
+
+    def settled(self, names: Names, item: Tag, code: str) -> str:
+        """`code`; the name of its result where `item` is given the context and may change how text is shown."""
+        if not (isinstance(item, Opaque | DynamicInclude) or getattr(item.node, "takes_context", False)):
+            return code
+        result = self.scopes.assign(code)
+        self.scopes.settings(names)
+        return result
 
     def _html(self, names: Names, item: Text) -> str:
         self.scopes.comment(item)
@@ -115,8 +128,7 @@ class Output:
     def _write_block(self, names: Names, item: If | For | IfChanged, out: str) -> None:
         match item:
             case If():
-                conditions = [condition for condition, _ in item.arms]
-                self.scopes.choose(names, conditions, lambda arm: self.write(names, item.arms[arm][1], out))
+                self.scopes.choose(names, item, lambda arm: self.write(names, item.arms[arm][1], out))
             case For():
                 self._write_for(names, item, out)
             case IfChanged():
@@ -160,9 +172,10 @@ class Output:
 
     def _string(self, names: Names, items: Sequence[Item]) -> str:
         """Write code for the output of `items` as one safe string; returns its name."""
-        out, result = self.src.temporary("o"), self.src.temporary("s")
+        out, result, place = self.src.temporary("o"), self.src.temporary("s"), self.src.place
         self.src.line(f"{out} = []")
         self.write(names, items, out)
+        self.src.comment(place)
         self.src.line(f"{result} = SafeString(''.join({out}))")
         return result
 
@@ -223,7 +236,7 @@ class Output:
         sequence = self.scopes.sequence(names, item)
         self.scopes.rounds(names, item, sequence, lambda inner: self.write(inner, item.body, out))
         if item.empty:
-            self.src.line(f"if not len({sequence}):")
+            self.src.line(f"if {sequence} is EMPTY:")
             with self.src.indented(), self.scopes.empty(names, item) as inner:
                 self.write(inner, item.empty, out)
 
@@ -246,7 +259,7 @@ class Output:
                 path = self.expressions.value(names, item.path)
                 return f"static_url({names.context}, {self.src.constant(item.node)}, {path})"
             case SimpleTag():
-                output = f"tag_output({names.context}, {self.called(names, item)})"
+                output = self.settled(names, item, f"tag_output({names.context}, {self.called(names, item)})")
                 return f"balanced({output}, {self.src.constant(item)})" if checked else output
             case Call() if (message := message_of(item)) is not None:
                 self.scopes.comment(item)

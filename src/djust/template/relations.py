@@ -43,7 +43,7 @@ from django.db.models.sql.where import ExtraWhere
 from django.template import Context
 
 from djust.template.lookups import EACH, Lookup
-from djust.template.runtime import PLAIN, backwards, sequence
+from djust.template.runtime import EMPTY, PLAIN, backwards, sequence
 
 # Databases join some sixty tables at most.
 _MOST_JOINS = 20
@@ -60,11 +60,12 @@ _MANAGER_METHODS = ("get_queryset", "all")
 
 def related(context: Context, value: Any, loop: Related, *, reverse: bool = False) -> Sequence[Any] | Rows:
     """What `{% for %}` iterates over, given `value`; relations that the loop reads are fetched early."""
-    found = sequence(value)
-    if type(found) is list and (not found or type(found[0]) in PLAIN):
+    found: Any = value if isinstance(value, QuerySet) else sequence(value)  # whose length would be a query
+    if found is EMPTY or (type(found) is list and type(found[0]) in PLAIN):
         return backwards(found) if reverse else found
     rows = _rows(found, loop) if vars(context).get("auto_related", True) and not router.routers else None
     if rows is None:
+        found = sequence(found)
         return backwards(found) if reverse else found
     if reverse:
         rows.items = backwards(found)

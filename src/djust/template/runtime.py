@@ -10,6 +10,7 @@ import datetime as dt
 import decimal
 import inspect
 import logging
+import traceback
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -40,9 +41,12 @@ from django.utils.translation import trans_real
 from djust.render.values import Html, escaped, source
 from djust.template.markup import UnbalancedError, reach
 from djust.template.parts import Capture, Chain, IfChanged, Opaque, Sentence, SimpleTag, Text
-from djust.template.scope import rendering
+from djust.template.scope import rendering, stored_by
 
 logger = logging.getLogger("djust.template")
+# Where Django says that a lookup failed; projects listen there for names that are missing.
+_lookup_logger = logging.getLogger("django.template")
+_LOOKUP_FAILED = "Exception while resolving variable '%s' in template '%s'."
 
 # Types whose instances cannot be called: the test for these is cheaper than `callable`.
 PLAIN = frozenset(
@@ -70,6 +74,7 @@ PLAIN = frozenset(
 # Instead of what is shown for a name that does not exist: to tell it from all values, to raise the error.
 MISSING, REQUIRED = object(), object()
 _NO_TEXT = ""
+EMPTY: tuple[Any, ...] = ()
 # Where Django's settings keep what they were asked for, and empty it when it changes: to look there is 5 times faster.
 _known_settings = vars(settings)
 _NO_TYPES: frozenset[type] = frozenset()
@@ -134,7 +139,7 @@ def looked_up(context: Context, bits: tuple[str, ...], missing: object = "", sil
             value = called(context, value)
         return _follow(context, value, bits[1:]) if len(bits) > 1 else value
     except Exception as error:  # noqa: BLE001 - raised again unless it stands for a value
-        return _shown_instead(error, missing, silenced)
+        return _shown_instead(context, error, missing, silenced)
 
 
 def followed(context: Context, value: Any, bits: tuple[str, ...], missing: object = "", silenced: str = "") -> Any:
@@ -142,11 +147,17 @@ def followed(context: Context, value: Any, bits: tuple[str, ...], missing: objec
     try:
         return _follow(context, called(context, value) if callable(value) else value, bits)
     except Exception as error:  # noqa: BLE001 - raised again unless it stands for a value
-        return _shown_instead(error, missing, silenced)
+        return _shown_instead(context, error, missing, silenced)
 
 
-def _shown_instead(error: Exception, missing: object, silenced: str) -> object:
-    """What a variable shows whose lookup raised `error`; any other error is raised again."""
+def _shown_instead(context: Context, error: Exception, missing: object, silenced: str) -> object:
+    """What a variable shows whose lookup raised `error`; any other error is raised again. Logged as Django does."""
+    if _lookup_logger.isEnabledFor(logging.DEBUG):
+        frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+        scopes = [frame.f_locals for frame in frames if frame.f_code.co_filename == __file__]
+        bits = [scope.get("bit") or scope["bits"][0] for scope in scopes if "bit" in scope or scope.get("bits")]
+        name = getattr(context, "template_name", None) or "unknown"
+        _lookup_logger.debug(_LOOKUP_FAILED, bits[-1] if bits else "", name, exc_info=error)
     if isinstance(error, VariableDoesNotExist) and missing is not REQUIRED:
         return missing
     if getattr(error, "silent_variable_failure", False):
@@ -318,14 +329,15 @@ def balanced(value: str, item: Text | SimpleTag | Sentence | Capture | IfChanged
 
 
 def sequence(value: Any) -> Sequence[Any]:
-    """What `{% for %}` iterates over."""
+    """What `{% for %}` iterates over; `EMPTY` if that is nothing: what has no items may not be iterable at all."""
     if value is None:
-        return []
-    return value if hasattr(value, "__len__") else list(value)
+        return EMPTY
+    items = value if hasattr(value, "__len__") else list(value)
+    return items if len(items) > 0 else EMPTY
 
 
 def backwards(value: Sequence[Any]) -> Sequence[Any]:
-    return list(reversed(value))
+    return value if value is EMPTY else list(reversed(value))
 
 
 def unpack(item: Any, count: int) -> Iterable[Any]:
@@ -372,10 +384,10 @@ def keyed(keys: list[Any], where: str) -> list[Any] | None:
     return None
 
 
-def model_keys(items: Sequence[Any]) -> list[Any] | None:
-    """Primary keys of model instances, or None for anything else."""
+def model_keys(items: Sequence[Any], rows: list[Any]) -> list[Any] | None:
+    """Primary keys of model instances, of which `rows` were made, or None for anything else."""
     keys = [item.pk if isinstance(item, Model) else None for item in items]
-    return keys if None not in keys and len(set(keys)) == len(keys) else None
+    return keys if None not in keys and len(set(keys)) == len(keys) == len(rows) else None
 
 
 # Blocks that are taken as strings
@@ -401,9 +413,11 @@ class CacheEntry:
     key: str
     seconds: int | None
     value: str | None
+    stored: list[tuple[Any, str]]
 
     def store(self, value: str) -> str:
         self.cache.set(self.key, value, self.seconds)
+        self.stored.append((self.cache, self.key))
         return value
 
 
@@ -420,7 +434,7 @@ def cache_entry(context: Context, node: CacheNode) -> CacheEntry:
             raise TemplateSyntaxError(f'"cache" tag got a non-integer timeout value: {seconds!r}') from None
     key = make_template_fragment_key(node.fragment_name, [vary.resolve(context) for vary in node.vary_on])
     cache = _fragment_cache(context, node)
-    return CacheEntry(cache, key, seconds, cache.get(key))
+    return CacheEntry(cache, key, seconds, cache.get(key), stored_by(context))
 
 
 def _fragment_cache(context: Context, node: CacheNode) -> Any:
@@ -499,8 +513,9 @@ def block(context: Context, node: BlockNode) -> Iterator[ContextDict]:
 
 
 def rendered(context: Context, node: Node) -> str:
-    """The output of an opaque node."""
-    return str(node.render_annotated(context))
+    """The output of an opaque node, which must be a string in Django, too."""
+    output: Any = node.render_annotated(context)
+    return output if isinstance(output, str) else _NO_TEXT.join([output])
 
 
 # The type stubs of Django lack this function.
@@ -545,6 +560,7 @@ NAMES: dict[str, Any] = {
         template_localtime,
     )
 } | {
+    "EMPTY": EMPTY,
     "PLAIN": PLAIN,
     "MISSING": MISSING,
     "REQUIRED": REQUIRED,

@@ -168,18 +168,30 @@ def isolated_context(context: Context, data: Any) -> Context:
     return inner
 
 
+def stored_by(context: Context) -> list[tuple[Any, str]]:
+    """The caches and keys that this rendering has filled."""
+    stored: list[tuple[Any, str]] = vars(context).setdefault("_djust_stored", [])
+    return stored
+
+
 class Checkpoint:
     """What a context held before a rendering, so that one that was broken off leaves nothing to the next attempt.
 
-    Tags set names on the innermost layer, keep state in the innermost layer of `render_context`, and change settings.
+    Tags set names on the innermost layer, keep state in the innermost layer of `render_context`, change settings, and
+    store fragments in caches.
     """
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self._layers = [(layer, dict.copy(layer)) for layer in (context.dicts[-1], context.render_context.dicts[-1])]
         self._settings = context.autoescape, context.use_l10n, context.use_tz
+        self._stored = len(stored_by(context))
 
     def restore(self) -> None:
+        stored = stored_by(self._context)
+        for cache, key in stored[self._stored :]:
+            cache.delete(key)
+        del stored[self._stored :]
         for layer, before in self._layers:
             layer.clear()
             dict.update(layer, before)

@@ -7,23 +7,22 @@ locals of the generated function.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
-from django.template.base import FilterExpression
 from django.template.defaulttags import AutoEscapeControlNode
 from django.templatetags.i18n import LanguageNode
 from django.templatetags.l10n import LocalizeNode
 from django.templatetags.tz import TimezoneNode
 
-from djust.template.expressions import Expressions
+from djust.template.expressions import Expressions, is_direct
 from djust.template.lookups import lookups_of
 from djust.template.parts import (
     NO_NAMES,
     RENDER_STATE,
     Block,
     For,
+    If,
     Inclusion,
     Item,
     Partial,
@@ -37,6 +36,9 @@ from djust.template.relations import Related
 from djust.template.scope import Names
 from djust.template.source import Source
 
+# How many conditions stand in one `if` of Python, which nests them.
+_ELIFS = 50
+
 
 class Scopes:
     """Writes into `src`; `expressions` writes the expressions in conditions, loops and bindings."""
@@ -48,12 +50,13 @@ class Scopes:
     def rounds(self, names: Names, item: For, sequence: str, write_body: Callable[[Names], None]) -> None:
         """Write the loop itself; `write_body` writes one round. Needed names go to the context, others are locals."""
         src, context = self.src, names.context
-        local = {name: src.temporary("i") for name in item.names}
+        values = [src.temporary("i") for _ in item.names]
+        local = dict(zip(item.names, values, strict=True))  # of two names that are the same, the last one counts
         loop = src.temporary("loop") if item.counts else ""
         if item.counts:
             parent = names.local.get("forloop", f"parent_loop({context})")
             src.line(f"{loop} = {{'parentloop': {parent}}}")
-        targets = ", ".join(local.values())
+        targets = ", ".join(values)
         value = targets if len(item.names) == 1 else src.temporary("item")
         over = f"{value} in counted({loop}, {sequence})" if item.counts else f"{value} in {sequence}"
         inner = names.bind(local | ({"forloop": loop} if item.counts else {})).unbind(sets_of(item)).within_loop()
@@ -97,7 +100,7 @@ class Scopes:
                 with self._setting(names, item):
                     yield names
             case With():
-                bindings = self._bindings(names, item.bindings)
+                bindings = self._bindings(names, item)
                 pushed = {name: code for name, code in bindings.items() if name in item.needs}
                 with self._layer(names.context, pushed, item.needs):
                     yield names.bind(bindings).unbind(sets_of(item))
@@ -111,12 +114,14 @@ class Scopes:
                 with self._inclusion(names, item) as inner:
                     yield inner
 
-    def _bindings(self, names: Names, bindings: dict[str, FilterExpression]) -> dict[str, str]:
-        return {name: self.assign(self.expressions.value(names, e)) for name, e in bindings.items()}
+    def _bindings(self, names: Names, item: With | Inclusion) -> dict[str, str]:
+        if item.bindings:
+            self.comment(item)
+        return {name: self.assign(self.expressions.value(names, e)) for name, e in item.bindings.items()}
 
     @contextmanager
     def _inclusion(self, names: Names, item: Inclusion) -> Iterator[Names]:
-        bindings = self._bindings(names, item.bindings)
+        bindings = self._bindings(names, item)
         if not item.needs:
             isolated = Names(self.assign(f"{names.context}.new()"), bindings, names.repeated) if item.isolated else None
             yield isolated or names.bind(bindings)
@@ -127,6 +132,8 @@ class Scopes:
         outer = {} if item.isolated else names.local
         with self.src.indented():
             yield Names(context, {**outer, **bindings}, names.repeated).unbind(sets_of(item))
+        if item.isolated:
+            self.settings(names)  # what is inside may have changed those of its own context
 
     @contextmanager
     def _block(self, names: Names, item: Block) -> Iterator[Names]:
@@ -159,10 +166,14 @@ class Scopes:
                 attribute, value = "use_tz", node.use_tz
         before = self.assign(f"{context}.{attribute}")
         self.src.line(f"{context}.{attribute} = {value!r}")
-        self.src.line(f"plain = text_types({context})")
+        self.settings(names)
         yield
         self.src.line(f"{context}.{attribute} = {before}")
-        self.src.line(f"plain = text_types({context})")
+        self.settings(names)
+
+    def settings(self, names: Names) -> None:
+        """Ask anew how text is shown, after what may have changed that."""
+        self.src.line(f"plain = text_types({names.context})")
 
     def sequence(self, names: Names, item: For) -> str:
         self.comment(item)
@@ -172,20 +183,42 @@ class Scopes:
             return self.assign(f"related({names.context}, {found}, {loop}{', reverse=True' * item.reversed})")
         return self.assign(f"backwards(sequence({found}))" if item.reversed else f"sequence({found})")
 
-    def choose(self, names: Names, conditions: Sequence[Any], write_arm: Callable[[int], None], arm: int = 0) -> None:
-        """Write the arms of an `if`, each behind its condition."""
-        if arm == len(conditions):
-            return
-        if conditions[arm] is None:
-            write_arm(arm)
-            return
-        self.src.line(f"if {self.expressions.condition(names, conditions[arm])}:")
-        with self.src.indented():
-            write_arm(arm)
-        if arm + 1 < len(conditions):
-            self.src.line("else:")
+    def choose(self, names: Names, item: If, write_arm: Callable[[int], None]) -> None:
+        """Write the arms of an `if`, each behind its condition.
+
+        A condition of several statements cannot stand in an `elif`: the first stands in an `else`; where there are
+        more, all stand one below the other, so that Python's limit for levels of indentation is not reached.
+        """
+        runs: list[list[int]] = []
+        for arm, (condition, _) in enumerate(item.arms):
+            if not runs or not (condition is None or (is_direct(condition) and len(runs[-1]) < _ELIFS)):
+                runs.append([])
+            runs[-1].append(arm)
+        taken = self.src.temporary("taken") if len(runs) > 2 else ""
+        if taken:
+            self.src.line(f"{taken} = False")
+        for number, run in enumerate(runs):
+            if number == 0:
+                self._run(names, item, run, write_arm, taken)
+                continue
+            self.src.line(f"if not {taken}:" if taken else "else:")
             with self.src.indented():
-                self.choose(names, conditions, write_arm, arm + 1)
+                self._run(names, item, run, write_arm, taken)
+
+    def _run(self, names: Names, item: If, arms: list[int], write_arm: Callable[[int], None], taken: str) -> None:
+        """Write arms as one `if` of Python; `taken` is told when one is taken."""
+        for arm in arms:
+            condition = item.arms[arm][0]
+            if condition is None:
+                self.src.line("else:")
+            else:
+                self.comment(item)
+                code = self.expressions.condition(names, condition)
+                self.src.line(f"{'if' if arm == arms[0] else 'elif'} {code}:")
+            with self.src.indented():
+                if taken:
+                    self.src.line(f"{taken} = True")
+                write_arm(arm)
 
     def assign(self, code: str) -> str:
         result = self.src.temporary()
