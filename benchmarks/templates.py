@@ -97,6 +97,7 @@ class NoRenderer(DjangoRenderer):
     def render(self, template_name: str, context: dict[str, Any], request: HttpRequest | None = None) -> str:
         return ""
 
+
 TABLE_TARGET, TARGET, COMPILE_TARGET, DIFF_TARGET = 12.0, 3.0, 10.0, 1 / 20
 SECONDS = 1.5  # for each page
 

@@ -24,7 +24,8 @@ from djust.template.scope import page_context, rendering
 from tests.test_backend import setting
 from tests.test_template import engine, without_marks
 
-pytestmark = pytest.mark.skipif(django.VERSION < (6, 0), reason="Django has partials since version 6.0")
+if django.VERSION < (6, 0):
+    pytest.skip("Django has partials since version 6.0", allow_module_level=True)
 register = Library()
 
 
