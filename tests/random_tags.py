@@ -221,8 +221,8 @@ PARTIALS = {
     "plain.html": "({{ text }}{{ x }})",
     "scoped.html": "({% with y=text|upper %}{{ y }}{{ x|default:'-' }}{% endwith %}{% cycle 'p' 'q' %}{% ifchanged %}{{ w }}{% endifchanged %})",
     "inclusion.html": "<{{ text }}|{{ other }}|{{ a }}|{% firstof text 'none' %}>",
-    "base.html": "[{% block one %}{{ text }}{% endblock %}|{% block two %}{% cycle 'a' 'b' %}{{ block.name }}{% endblock %}]",
-    "middle.html": "{% extends 'base.html' %}{% block two %}m{{ block.super }}{{ a }}{% endblock %}",
+    "base.html": "[{% block one %}{{ text }}{% endblock %}|{% block two %}{% cycle 'a' 'b' %}{{ block.name }}{% endblock %}{% box %}{% block three %}{{ a }}{% endblock %}{% endbox %}]",
+    "middle.html": "-{% extends 'base.html' %}{% block two %}m{{ block.super }}{{ a }}{% endblock %}",
 }
 ARGUMENTS = [
     "0",
@@ -242,6 +242,14 @@ ARGUMENTS = [
     "2.5",
     "','",
 ]
+SUPERS = [
+    "",
+    "{{ block.super }}",
+    "{{ block.super|upper }}",
+    "{% if block.super %}{{ block.super }}{% endif %}",
+    "{% with s=block.super %}{{ s }}{{ text|add:s }}{% endwith %}",
+    "{% for block in xs %}{{ block.super }}{% endfor %}",
+]
 FILTERS = sorted({*register.filters, *library.filters})
 OPERATORS = ["==", "!=", "<", ">", "<=", ">=", "in", "not in", "is", "is not", "and", "or"]
 
@@ -257,8 +265,9 @@ class Author:
     def template(self) -> str:
         if self.rng.random() < 0.1:
             parent = self.rng.choice(["'base.html'", "'middle.html'", "missing|default:'middle.html'"])
-            body = f"{{% block two %}}{self.content(2)}{self.rng.choice(['', '{{ block.super }}'])}{{% endblock %}}"
-            return f"{{% extends {parent} %}}{body}"
+            above, name = self.rng.choice(SUPERS), self.rng.choice(["two", "two", "three"])
+            body = f"{{% block {name} %}}{self.content(2)}{above}{{% endblock %}}"
+            return f"{self.rng.choice(['', '-'])}{{% extends {parent} %}}{body}"
         return self.content(3)
 
     def content(self, depth: int) -> str:

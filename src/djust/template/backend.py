@@ -64,7 +64,8 @@ class Template(django.template.base.Template):
 
 def _html(template: Any, context: Context) -> SafeString:
     compiled = compile_template(template)
-    instrumentation = _instrumentation()
+    # Nearly always it is Django's own method, and this is called for each include.
+    instrumentation = None if _Base._render.__module__ == "django.template.base" else _instrumentation()
     if instrumentation is None:
         return compiled.render(context)
     return compiled.render_observed(context, partial(_announce, instrumentation, context))
@@ -127,11 +128,8 @@ def _instrumentation() -> ModuleType | None:
 
     It is large and of no use outside of tests and debug toolbars, so it is not imported for this.
     """
-    current = _Base._render
-    if current.__module__ == "django.template.base":
-        return None
     utils = sys.modules.get("django.test.utils")
-    return utils if utils is not None and current is utils.instrumented_test_render else None
+    return utils if utils is not None and _Base._render is utils.instrumented_test_render else None
 
 
 def _announce(instrumentation: ModuleType, context: Context, template: django.template.base.Template) -> None:

@@ -15,11 +15,11 @@ from collections import OrderedDict
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, cast
 
 from django.template import Context, Engine, TemplateDoesNotExist, TemplateSyntaxError
-from django.template.base import Template
+from django.template.base import Node, Template, VariableDoesNotExist
 from django.template.library import InclusionNode
 from django.template.loader_tags import IncludeNode, construct_relative_path
 from django.template.loaders.cached import Loader as CachedLoader
@@ -28,10 +28,10 @@ from django.utils.safestring import SafeString
 from djust.render.values import TEXT, Fragment, Part, Values, source
 from djust.template import fragments, markup, runtime
 from djust.template.codegen import write_evaluate, write_render
-from djust.template.debug import explain
+from djust.template.debug import Place, explain, place_of
 from djust.template.lower import Lowering, binding_context, is_static_chain, resolve_chain
 from djust.template.markup import UnbalancedError
-from djust.template.parts import NO_NAMES, Chain, Inclusion, Item, Program, all_items
+from djust.template.parts import NO_NAMES, Block, Chain, Inclusion, Item, Program, all_items
 from djust.template.relations import related
 from djust.template.report import Report, report_of
 from djust.template.scope import Checkpoint, isolated_context, rendering
@@ -203,15 +203,20 @@ class _Compiled:
         self._filename, self._places, self._templates, self._root = filename, src.places, templates, root
         self._fragment = program.fragment if program is not None else None
         self.tracked = tracked
+        self.run: Callable[..., Any] = self._run if root is None else self._run_child
+        self.forgiven: set[Node] = set()  # nodes in `{{ block.super }}`, where some errors stand for a value
 
     @property
     def fragment(self) -> Fragment:
         assert self._fragment is not None, "only functions that give values have a fragment"
         return self._fragment
 
-    def run(self, context: Context, *last: Any) -> Any:
-        if self._root is None:
-            return self._run(context, *last)
+    def node_of(self, error: Exception) -> Node | None:
+        """The node whose code has raised `error`."""
+        place = place_of(error, self._filename, self._places)
+        return None if place is None else place.node
+
+    def _run_child(self, context: Context, *last: Any) -> Any:
         state, template = context.render_context, context.render_context.template
         state.template = self._root
         try:
@@ -238,11 +243,13 @@ class _Variant:
     """One chain of templates, compiled on demand.
 
     `loose` are the items whose output was found to be unbalanced, with the names of the elements that it closes; it is
-    compiled again when another one shows up.
+    compiled again when another one shows up. Unless it inlines `supers`, Django renders `{{ block.super }}`: since one
+    of them has raised an error that stands for a value.
     """
 
     chain: Chain
     loose: dict[Item, frozenset[int]] = field(default_factory=dict)
+    supers: bool = True
 
     def balanced(
         self,
@@ -268,6 +275,32 @@ class _Variant:
                     vars(self).pop("page", None)
                     vars(self).pop("included", None)
                 start.restore()
+            except Exception as error:  # noqa: BLE001 - raised again unless it stands for a value
+                self._forgive(error, code)
+                start.restore()
+
+    def _forgiving(self, kind: str, code: _Compiled, run: Callable[..., Any], context: Context) -> Any:
+        """What `run`, the function of `code`, renders; if an error is forgiven, the property `kind`, compiled anew."""
+        start = Checkpoint(context)
+        try:
+            return run(context)
+        except Exception as error:  # noqa: BLE001 - raised again unless it stands for a value
+            self._forgive(error, code)
+        start.restore()
+        return getattr(self, kind).run(context)
+
+    def _forgive(self, error: Exception, code: _Compiled) -> None:
+        """Inline no `{{ block.super }}` any more if `code` raised `error` in one; any other error is raised again.
+
+        For Django that is a variable, whose lookup may fail silently.
+        """
+        silent = isinstance(error, VariableDoesNotExist) or getattr(error, "silent_variable_failure", False)
+        if not silent or code.node_of(error) not in code.forgiven:
+            raise error
+        with _lock:
+            self.supers = False
+            for name in ("page", "included", "plain", "observed", "_items", "_items_within", "_inclusions"):
+                vars(self).pop(name, None)
 
     def is_current(self, chain: Chain) -> bool:
         """Whether this is the variant for `chain`, and its includes are what Django would include now."""
@@ -305,7 +338,7 @@ class _Variant:
 
     @cached_property
     def _items(self) -> list[Item]:
-        return Lowering(self.chain).items()
+        return Lowering(self.chain, supers=self.supers).items()
 
     @cached_property
     def _items_within(self) -> set[Item]:
@@ -335,12 +368,13 @@ class _Variant:
     @cached_property
     def plain(self) -> _Compiled:
         """The template as a function that gives HTML without marks."""
-        return self._once("plain", lambda: self._render(self._items))
+        return self._once("plain", lambda: self._render("plain", self._items))
 
     @cached_property
     def observed(self) -> _Compiled:
         """As `plain`, with every include rendered by its own template."""
-        return self._once("observed", lambda: self._render(Lowering(self.chain, inlines=False).items()))
+        lowering = Lowering(self.chain, inlines=False, supers=self.supers)
+        return self._once("observed", lambda: self._render("observed", lowering.items()))
 
     def _once(self, name: str, compiled: Callable[[], _Compiled]) -> _Compiled:
         """The property `name`: threads that ask for it at the same time get the same."""
@@ -356,16 +390,23 @@ class _Variant:
     def _included_program(self) -> Program:
         return fragments.included_program(markup.parse(self._items, ("",), self.loose), self._name)
 
-    def _render(self, items: list[Item]) -> _Compiled:
+    def _render(self, kind: str, items: list[Item]) -> _Compiled:
         src = Source(self._names())
         write_render(src, items, self.chain, self._invalid)
-        return _Compiled(src, "render", f"<djust render {self._name} {next(_numbers)}>", self._templates, self._root)
+        filename = f"<djust render {self._name} {next(_numbers)}>"
+        compiled = _Compiled(src, "render", filename, self._templates, self._root)
+        compiled.forgiven = _nodes_in_supers(items)
+        if compiled.forgiven:
+            compiled.run = partial(self._forgiving, kind, compiled, compiled.run)
+        return compiled
 
     def _evaluate(self, kind: str, program: Program) -> _Compiled:
         src = Source(self._names())
         tracked = write_evaluate(src, program, self.chain, self._invalid, self._items)
         filename = f"<djust {kind} {self._name} {next(_numbers)}>"
-        return _Compiled(src, "evaluate", filename, self._templates, self._root, program, tracked)
+        compiled = _Compiled(src, "evaluate", filename, self._templates, self._root, program, tracked)
+        compiled.forgiven = _nodes_in_supers(self._items)
+        return compiled
 
     @property
     def _templates(self) -> list[Template]:
@@ -375,6 +416,13 @@ class _Variant:
 
     def _names(self) -> dict[str, Any]:
         return {**runtime.NAMES, **_INCLUDES}
+
+
+def _nodes_in_supers(items: list[Item]) -> set[Node]:
+    """The nodes that inlined `{{ block.super }}` show."""
+    supers = [item for item in all_items(items) if isinstance(item, Block) and item.is_super]
+    lines = [getattr(inner, "line", None) for item in supers for inner in all_items([item])]
+    return {line.node for line in lines if isinstance(line, Place)}
 
 
 # What stands for an include of an object that is no template of Django's but can be rendered.

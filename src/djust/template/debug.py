@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from traceback import walk_tb
-from types import TracebackType
 from typing import Any
 
 from django.template import TemplateSyntaxError
@@ -38,7 +37,8 @@ def explain(error: Exception, filename: str, places: Sequence[str], templates: S
     `places` are those of the generated lines. An error that knows already (of an include inside) is left alone. For
     any KeyError in a partial, Django says that there is no such partial, and so do we.
     """
-    place = _place(error, filename, places)
+    place = place_of(error, filename, places)
+    place = None if place is None else _innermost(place, error)
     if isinstance(error, KeyError) and place is not None and place.partial is not None:
         place, cause = place.partial, error
         name = vars(place.node)["partial_name"]
@@ -59,19 +59,20 @@ def _note(error: Exception, place: Place | None, templates: Sequence[Template]) 
         error.template_debug = template.get_exception_info(error, token)  # type: ignore[attr-defined]
 
 
-def _place(error: Exception, filename: str, places: Sequence[str]) -> Place | None:
+def place_of(error: Exception, filename: str, places: Sequence[str]) -> Place | None:
+    """The place of the generated line that has raised `error`."""
     trace = error.__traceback__
     while trace is not None:
         if trace.tb_frame.f_code.co_filename == filename:
             place = places[trace.tb_lineno - 1]
-            return _innermost(place, trace) if isinstance(place, Place) else None
+            return place if isinstance(place, Place) else None
         trace = trace.tb_next
     return None
 
 
-def _innermost(place: Place, trace: TracebackType) -> Place:
+def _innermost(place: Place, error: Exception) -> Place:
     """The place of the last node that Django was rendering from `place` on, as its own error page says."""
-    for frame, _ in walk_tb(trace):
+    for frame, _ in walk_tb(error.__traceback__):
         node: Any = frame.f_locals.get("self") if frame.f_code is Node.render_annotated.__code__ else None
         if getattr(node, "token", None) is not None:
             partial, place = place.partial, Place.of(node)

@@ -135,14 +135,21 @@ def binding_context(template: Template) -> Context:
 class Lowering:
     """Lowers one template; `active` are the origins of the templates being lowered around it, to notice recursion.
 
-    Unless it `inlines`, every include is left to run time. `partials` are the partials we are in.
+    Unless it `inlines`, every include is left to run time; unless it inlines `supers`, Django renders what they show.
+    `partials` are the partials we are in.
     """
 
     def __init__(
-        self, chain: Chain, active: tuple[Origin, ...] = (), partials: tuple[Any, ...] = (), *, inlines: bool = True
+        self,
+        chain: Chain,
+        active: tuple[Origin, ...] = (),
+        partials: tuple[Any, ...] = (),
+        *,
+        inlines: bool = True,
+        supers: bool = True,
     ) -> None:
         self.chain = chain
-        self.inlines = inlines
+        self.inlines, self.supers = inlines, supers
         self.partials = (*partials, *chain.templates)
         self.active = (*active, *(template.origin for template in chain.templates))
         self.blocks: list[tuple[str, int]] = []  # the blocks we are in: name, position in its queue
@@ -206,7 +213,7 @@ class Lowering:
 
     def _is_super(self, expression: FilterExpression) -> bool:
         var = expression.var
-        if not (self.blocks and self.chain.extends and isinstance(var, Variable)):
+        if not (self.supers and self.blocks and self.chain.extends and isinstance(var, Variable)):
             return False
         return var.lookups == ("block", "super") and not expression.filters and self.blocks[-1][0] != ""
 
@@ -214,7 +221,9 @@ class Lowering:
         name, position = self.blocks[-1]
         queue = self.chain.queues[name]
         if position + 1 < len(queue):
-            yield self._block_at(name, position + 1)
+            block = self._block_at(name, position + 1)
+            block.is_super = True
+            yield block
 
     def _block(self, node: BlockNode) -> Iterator[Item]:
         name = node.name
@@ -232,8 +241,11 @@ class Lowering:
 
     def _block_of(self, node: BlockNode, place: tuple[str, int]) -> Block:
         self.blocks.append(place)
-        block = Block(node, self.nodes(node.nodelist), Place.of(node))
+        body = self.nodes(node.nodelist)
+        if any(_mentions_block(item) for item in all_items(body)):
+            body = self.shadowed({"block"}, node.nodelist)
         self.blocks.pop()
+        block = Block(node, body, Place.of(node))
         if "block" in names_read(block.body):
             block.needs = ALL_NAMES  # `block.super` in an expression is rendered by Django's own nodes
         return block
@@ -248,7 +260,7 @@ class Lowering:
 
     def _inner(self, chain: Chain) -> list[Item]:
         """The items of a template that is inlined here."""
-        inner = Lowering(chain, self.active, self.partials)
+        inner = Lowering(chain, self.active, self.partials, supers=self.supers)
         inner.depth, inner.nested_blocks = self.depth, self.nested_blocks
         return inner.items()
 
@@ -302,6 +314,12 @@ def _isolated(item: Inclusion | Partial) -> Inclusion | Partial:
     if "block" in names_read(item.body):
         item.needs = item.needs | {RENDER_STATE}
     return item
+
+
+def _mentions_block(item: Item) -> bool:
+    """Whether `item` is a tag that reads or sets the name `block`."""
+    needs = getattr(item, "needs", NO_NAMES)
+    return needs is not ALL_NAMES and "block" in needs
 
 
 # One function per tag

@@ -237,11 +237,12 @@ class Partial:
 
 @dataclass(slots=True, eq=False)
 class Block:
-    """`{% block %}`, resolved to the node that overrides it."""
+    """`{% block %}`, resolved to the node that overrides it; `is_super`: it stands for `{{ block.super }}`."""
 
     node: BlockNode
     body: list[Item]
     line: str
+    is_super: bool = False
     needs: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -66,7 +66,9 @@ class Scopes:
             src.line(f"for {over}:")
             with src.indented():
                 if len(item.names) > 1:
-                    src.line(f"{targets} = unpack({value}, {len(item.names)})")
+                    count = len(item.names)
+                    fits = f"type({value}) is tuple and len({value}) == {count}"
+                    src.line(f"{targets} = {value} if {fits} else unpack({value}, {count})")
                 pushed = {name: code for name, code in local.items() if name in item.needs}
                 # Several names get a layer of their own for each round, as in Django; one name is set again.
                 with self._layer(context, pushed, item.needs if len(item.names) > 1 else NO_NAMES):
