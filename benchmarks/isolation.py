@@ -14,17 +14,15 @@ import json
 import re
 import statistics
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import django
-import uvicorn
 from django.conf import settings
 from django.urls import path
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Origin
+
+from benchmarks.serving import serving
 
 BLOCKED = 20
 SECONDS = 2.0
@@ -67,24 +65,6 @@ class IsolationView(LiveView):
 
 
 urlpatterns = [path("", IsolationView.as_view())]
-
-
-@contextmanager
-def server() -> Iterator[int]:
-    """Uvicorn in a thread of this process; yields its port."""
-    config = uvicorn.Config(get_asgi_application(), port=0, log_level="error", access_log=False)
-    running = uvicorn.Server(config)
-    sock = config.bind_socket()
-    thread = threading.Thread(target=running.run, args=([sock],), daemon=True)
-    thread.start()
-    try:
-        while not running.started:
-            time.sleep(0.01)
-        yield sock.getsockname()[1]
-    finally:
-        running.should_exit = True
-        thread.join(timeout=10)
-        sock.close()
 
 
 class Page:
@@ -171,7 +151,7 @@ def report(name: str, times: list[float]) -> None:
 
 
 def main() -> int:
-    with server() as port:
+    with serving(get_asgi_application()) as port:
         worst = asyncio.run(asyncio.wait_for(measure(port), 60))
     return 0 if worst < 50 else 1
 

@@ -25,7 +25,7 @@ from typing import Any
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from benchmarks.client.rows import SHOWN, Message, Table, operate, shown
-from benchmarks.client.server import BUILT, plain, serving
+from benchmarks.client.server import BUILT, contest, plain
 
 HERE = Path(__file__).parent
 ESBUILD = HERE.parents[1] / "client" / "node_modules" / ".bin" / "esbuild"
@@ -213,7 +213,7 @@ def main() -> int:
     options = parser.parse_args()
     peers = ["vanilla", "twin", *options.only]
     cycles, warm, repeats = (3, 1, 1000) if options.quick else (11, 4, 10_000)
-    with serving(bundle(options.client)) as site, chromium() as browser:
+    with contest(bundle(options.client)) as site, chromium() as browser:
         contestants = [Ours(browser, site), *(Contestant(browser, site, f"{name}/") for name in peers)]
         times = measure(contestants, cycles, warm)
         missed = report(times)

@@ -4,20 +4,18 @@
 with the script of that name. The header lines make Chromium's clock exact to 5 µs instead of 100.
 """
 
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import django
-import uvicorn
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
 
 from benchmarks.client.rows import Row, State, Table, operate
+from benchmarks.serving import serving
 
 SCRIPTS: dict[str, str] = {}
 """Name of a contestant -> its JavaScript."""
@@ -114,22 +112,11 @@ urlpatterns: list[Any] = [
 
 
 @contextmanager
-def serving(scripts: dict[str, str]) -> Iterator[str]:
-    """Uvicorn in a thread of this process; yields the address."""
+def contest(scripts: dict[str, str]) -> Iterator[str]:
+    """Serves all contestants; yields the address."""
     SCRIPTS.update(scripts)
-    config = uvicorn.Config(get_asgi_application(), port=0, log_level="error", access_log=False)
-    running = uvicorn.Server(config)
-    sock = config.bind_socket()
-    thread = threading.Thread(target=running.run, args=([sock],), daemon=True)
-    thread.start()
-    try:
-        while not running.started:
-            time.sleep(0.01)
-        yield f"http://127.0.0.1:{sock.getsockname()[1]}"
-    finally:
-        running.should_exit = True
-        thread.join(timeout=10)
-        sock.close()
+    with serving(get_asgi_application()) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 BUILT = Path(__file__).parents[2] / "src" / "djust" / "static" / "djust" / "djust.js"

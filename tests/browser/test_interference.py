@@ -29,7 +29,7 @@ import pytest
 from playwright.sync_api import Page
 
 from djust.render.wire import answer
-from tests.browser.test_patching import WATCH, Patched, Site, site  # noqa: F401
+from tests.browser.test_patching import DIFFER, WATCH, Patched, Site, site  # noqa: F401
 from tests.random_templates import Writer, changed, random_context
 
 TEMPLATES = 18
@@ -125,17 +125,7 @@ HARNESS = """(() => {
     for (const text of empty) text.remove();
     return root;
   };
-  const differ = (a, b, path) => {
-    if (a && b && a.isEqualNode(b)) return '';
-    const show = node => node ? node.outerHTML ?? `${node.nodeName} ${JSON.stringify(node.data)}` : 'nothing';
-    const kids = a && b && a.nodeType === 1 && b.nodeType === 1 && a.cloneNode().isEqualNode(b.cloneNode());
-    if (!kids) return `${path}: shown ${show(a)}, fresh ${show(b)}`;
-    for (let i = 0; i < Math.max(a.childNodes.length, b.childNodes.length); i++) {
-      const found = differ(a.childNodes[i], b.childNodes[i], `${path}/${a.nodeName}[${i}]`);
-      if (found) return found;
-    }
-    return '';
-  };
+  DIFFER
   window.difference = html => differ(
     tidy(document.documentElement.cloneNode(true)),
     tidy(new DOMParser().parseFromString(html, 'text/html').documentElement), '');
@@ -166,7 +156,7 @@ HARNESS = """(() => {
     return '';
   };
   window.interfere = (start, names) => { seed = start; for (const name of names) acts[name](); };
-})()"""
+})()""".replace("DIFFER", DIFFER)
 
 ACTS = ["insert", "insert", "insert", "start", "script", "attribute", "class", "focus", "type"]
 

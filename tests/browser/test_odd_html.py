@@ -15,7 +15,7 @@ import pytest
 from django.utils.safestring import mark_safe
 from playwright.sync_api import Page
 
-from tests.browser.test_patching import WATCH, Patched, Site
+from tests.browser.test_patching import DIFFER, WATCH, Patched, Site
 from tests.test_template import plain
 
 # Compares as COMPARE of `test_patching`, but with a page that has no marks. Left aside: white space at the edges of the
@@ -41,19 +41,9 @@ COMPARE = """html => {
   };
   const fresh = tidy(new DOMParser().parseFromString(html, 'text/html').documentElement);
   const shown = tidy(document.documentElement.cloneNode(true));
-  const show = node => node ? node.outerHTML ?? `${node.nodeName} ${JSON.stringify(node.data)}` : 'nothing';
-  const differ = (a, b, path) => {
-    if (a && b && a.isEqualNode(b)) return '';
-    const kids = a && b && a.nodeType === 1 && b.nodeType === 1 && a.cloneNode().isEqualNode(b.cloneNode());
-    if (!kids) return `${path}: shown ${show(a)}, fresh ${show(b)}`;
-    for (let i = 0; i < Math.max(a.childNodes.length, b.childNodes.length); i++) {
-      const found = differ(a.childNodes[i], b.childNodes[i], `${path}/${a.nodeName}[${i}]`);
-      if (found) return found;
-    }
-    return '';
-  };
+  DIFFER
   return differ(shown, fresh, '');
-}"""
+}""".replace("DIFFER", DIFFER)
 
 XS = [{"id": key, "label": label} for key, label in enumerate(["a", "<b>", "", "d\ne"])]
 STEPS: list[dict[str, Any]] = [

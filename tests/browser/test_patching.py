@@ -22,15 +22,8 @@ CLIENT = Path(__file__).parents[2] / "src" / "djust" / "static" / "djust" / "dju
 SITE = "http://djust.test"
 SCRIPT = '<script src="/djust.js" data-djust="ticket" defer></script>'
 
-# Compares the document with fresh HTML; the answer is "" or where the first difference is.
-COMPARE = """html => {
-  const tidy = root => {
-    for (const ours of root.querySelectorAll('script[data-djust], .djust-banner')) ours.remove();
-    root.normalize();
-    return root;
-  };
-  const fresh = tidy(new DOMParser().parseFromString(html, 'text/html').documentElement);
-  const shown = tidy(document.documentElement.cloneNode(true));
+# The first difference between two nodes, "" if there is none.
+DIFFER = """
   const show = node => node ? node.outerHTML ?? `${node.nodeName} ${JSON.stringify(node.data)}` : 'nothing';
   const differ = (a, b, path) => {
     if (a && b && a.isEqualNode(b)) return '';
@@ -42,8 +35,20 @@ COMPARE = """html => {
     }
     return '';
   };
+"""
+
+# Compares the document with fresh HTML; the answer is "" or where the first difference is.
+COMPARE = """html => {
+  const tidy = root => {
+    for (const ours of root.querySelectorAll('script[data-djust], .djust-banner')) ours.remove();
+    root.normalize();
+    return root;
+  };
+  const fresh = tidy(new DOMParser().parseFromString(html, 'text/html').documentElement);
+  const shown = tidy(document.documentElement.cloneNode(true));
+  DIFFER
   return differ(shown, fresh, '');
-}"""
+}""".replace("DIFFER", DIFFER)
 
 
 class Site:
