@@ -21,7 +21,7 @@ LAYERS: list[dict[str, str]] = [
         "": "views events parameters decorators services navigation js streams tasks pubsub presence uploads components"
         " forms",
     },
-    {"live": "page registry visitor workers limits websocket http"},
+    {"live": "page messages failures home registry visitor joining workers limits snapshots longpoll websocket http"},
     {"": "routing asgi checks testing apps", "templatetags": "*", "management": "*"},
 ]
 

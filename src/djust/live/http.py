@@ -34,7 +34,8 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from djust.conf import Config, config
-from djust.live.page import Page, failure_on_loop, refuse_awaitable
+from djust.live.failures import failure_on_loop, refuse_awaitable
+from djust.live.page import Page
 from djust.live.registry import registry
 from djust.live.visitor import binding_of_request
 from djust.live.workers import contained, mounters

@@ -5,6 +5,7 @@
     page.html()                                     the first HTML
     page.post(Joining(connection, version=0))       connection.send('["joined",0]')
     page.post(message_of([1, "add", {}, []]))       connection.send('[1,1,[0,1]]')
+    page.post(Work("Clock.tick", view.tick))        connection.send('[0,2,[0,2]]')
 
 There is no I/O here: a driver such as `websocket` decodes frames and carries the answers. A page takes one turn at a
 time: the handler is called, the state checked, the template evaluated, the difference encoded. The turn of a `def`
@@ -16,12 +17,11 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
-import json
 import logging
 import secrets
-import traceback
+from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext
 from django.conf import settings
@@ -35,8 +35,10 @@ from django.utils.translation import get_language
 
 from djust.conf import config
 from djust.events import Handler, handlers_of, refusal
-from djust.exceptions import HandlerError, ParameterError, ProtocolError
+from djust.exceptions import HandlerError, ParameterError
+from djust.live.failures import NOT_RENDERED, WENT_WRONG, failure_on_loop, refuse_awaitable, told, unfit
 from djust.live.limits import Bucket
+from djust.live.messages import Event, Joining, Message, Peer, Refused, Resync, Work
 from djust.live.visitor import Surroundings, renew_visitor, save_session, session_to_save
 from djust.live.workers import TurnThread, contained, errands, workers
 from djust.render import wire
@@ -50,83 +52,18 @@ from djust.views import LiveView, Outbox, bind_outbox, state_of
 
 logger = logging.getLogger("djust")
 
-WENT_WRONG = "Something went wrong. What the page shows is up to date; you may try again."
-NOT_RENDERED = "Something went wrong, and the page could not be brought up to date."
-
 # Classes whose rendering needs the database: not tried on the event loop again.
 _rendered_in_threads: set[type[LiveView]] = set()
 
 
-class Peer(Protocol):
-    """Where the frames of a page go: one connection of its browser."""
+class _Turn(NamedTuple):
+    """What a turn does: `bind` gives the call, and refuses parameters that do not fit. `ref` is 0 for a push."""
 
-    async def send(self, text: str) -> None:
-        """Send one frame; whether it arrives is not the page's concern."""
-
-    def close(self, code: int, text: str = "") -> None:
-        """Close the connection, soon; its browser is told `text` before."""
-
-    def close_from_thread(self, code: int, text: str = "") -> None:
-        """As `close`, in any thread."""
-
-
-# Messages
-
-
-class Event(NamedTuple):
-    """The browser calls a handler."""
-
-    ref: int
-    name: str
-    params: dict[str, Any]
-    args: list[Any]
-    # The browser waits for what the handler returns.
+    title: str
+    bind: Callable[[], Callable[[], Any]]
+    is_async: bool
+    ref: int = 0
     asks: bool = False
-
-
-class Refused(NamedTuple):
-    """An event that is answered in its turn, without being looked at."""
-
-    ref: int
-    text: str
-
-
-class Resync(NamedTuple):
-    """The browser could not apply something. `whole`: all values would not help, the document is not what it was."""
-
-    reason: str
-    whole: bool = False
-
-
-class Joining(NamedTuple):
-    """A connection takes the page. `version` is what its browser shows; None if it shows another page's values.
-
-    `document` is the id that the browser gave its document.
-    """
-
-    peer: Peer
-    version: int | None
-    ticket: str = ""
-    document: str = ""
-
-
-Message = Event | Refused | Resync | Joining
-
-
-def message_of(frame: list[Any]) -> Event | Resync:
-    """The message in a frame that a browser may send to its page."""
-    if frame[0] == wire.RESYNC and 2 <= len(frame) <= 3:
-        return Resync(str(frame[1])[:200], bool(frame[2:] and frame[2]))
-    if 2 <= len(frame) <= 5:
-        members: list[Any] = [*frame, *({}, [], 0)[len(frame) - 2 :]]
-        ref, name, params, args, asks = members
-        valid = type(ref) is int and ref > 0 and type(name) is str and type(params) is dict and type(args) is list
-        if valid and asks in (0, 1):
-            return Event(ref, name, params, args, asks == 1)
-    raise ProtocolError(
-        'Malformed frame: expected [ref, "handler", {params}, [args], asks] or ["resync", "reason"], '
-        f"got {len(frame)} members that begin with {frame[0]!r:.40}."
-    )
 
 
 class Page:
@@ -228,7 +165,7 @@ class Page:
     async def _take_turn(self, message: Message) -> None:
         try:
             text = await self.handle(message)
-            if self.peer is not None:
+            if text and self.peer is not None:
                 await self.peer.send(text)
         except Exception:
             logger.exception("%s: a turn failed", type(self.view).__name__)
@@ -244,9 +181,11 @@ class Page:
     # Turns
 
     async def handle(self, message: Message) -> str:
-        """Take one turn; the frame that answers. Whoever calls sees to it that only one runs at a time."""
+        """Take one turn; the frame that answers, empty for none. Whoever calls sees to it that one runs at a time."""
         if isinstance(message, Event):
             return await self._event(message)
+        if isinstance(message, Work):
+            return await self._work(message)
         if isinstance(message, Joining):
             return self._join(message)
         if isinstance(message, Refused):
@@ -287,107 +226,121 @@ class Page:
         handler = self._handlers.get(event.name)
         if handler is None:
             return self._refuse(event, refusal(type(self.view), event.name))
-        task = asyncio.current_task()
+        turn = _Turn(handler.title, partial(self._bound, handler, event), handler.is_async, event.ref, event.asks)
         try:
-            if handler.is_async:
-                return await self._turn_on_loop(event, handler)
-            return await workers.run(self._turn_in_thread, event, handler)
+            return await self._turn(turn)
         except ParameterError as error:
             return self._refuse(event, error)
+
+    def _bound(self, handler: Handler, event: Event) -> Callable[[], Any]:
+        args, kwargs = handler.bind(event.args, event.params)
+        return partial(getattr(self.view, handler.name), *args, **kwargs)
+
+    async def _work(self, work: Work) -> str:
+        return await self._turn(_Turn(work.title, lambda: work.call, work.is_async))
+
+    async def _turn(self, turn: _Turn) -> str:
+        task = asyncio.current_task()
+        try:
+            if turn.is_async:
+                return await self._turn_on_loop(turn)
+            return await workers.run(self._turn_in_thread, turn)
+        except ParameterError:
+            # Of an event that does not fit: nothing was called.
+            raise
         except BaseException as error:  # noqa: BLE001 — a template or get_context_data may raise whatever it likes
             failure = failure_on_loop(error, task)
-            self._log(event, failure)
-            return wire.encode([wire.ERROR, event.ref, *_told(failure, NOT_RENDERED)])
+            _log(turn, failure)
+            return wire.encode([wire.ERROR, turn.ref, *told(failure, NOT_RENDERED)])
 
-    def _turn_in_thread(self, event: Event, handler: Handler) -> str:
+    def _turn_in_thread(self, turn: _Turn) -> str:
         if not self._surroundings.usual:
             self._surroundings.activate()
         renew_visitor(self.request)
-        args, kwargs = handler.bind(event.args, event.params)
+        call = turn.bind()
         reply, failure = None, None
         try:
             with contained:
-                reply = getattr(self.view, handler.name)(*args, **kwargs)
-                refuse_awaitable(reply, handler.title)
+                reply = call()
+                refuse_awaitable(reply, turn.title)
         except Exception as error:  # noqa: BLE001 — a handler may raise whatever it likes
             reply, failure = None, error
-            self._log(event, error)
+            _log(turn, error)
         try:
-            return self._answer(event, reply, failure)
+            return self._answer(turn, reply, failure)
         finally:
             # After the template, which may write to the session as well.
             if session := session_to_save(self.request):
                 save_session(session)
 
-    async def _turn_on_loop(self, event: Event, handler: Handler) -> str:
+    async def _turn_on_loop(self, turn: _Turn) -> str:
         if not self._surroundings.usual:
             self._surroundings.activate()
         renew_visitor(self.request)
-        args, kwargs = handler.bind(event.args, event.params)
+        call = turn.bind()
         reply, failure = None, None
         if self._lane is None:
             self._lane = _Lane()
         self._lane.enter()
         task = asyncio.current_task()
         try:
-            reply = getattr(self.view, handler.name)(*args, **kwargs)
+            reply = call()
             if inspect.isawaitable(reply):
                 # A decorator around it may have answered without it.
                 reply = await reply
         except BaseException as error:  # noqa: BLE001 — a handler may raise whatever it likes
             failure = failure_on_loop(error, task)
-            self._log(event, failure)
+            _log(turn, failure)
         finally:
             self._lane.leave()
         try:
-            return await self._answer_on_loop(event, reply, failure)
+            return await self._answer_on_loop(turn, reply, failure)
         finally:
             if session := session_to_save(self.request):
                 await errands.run(save_session, session)
 
-    async def _answer_on_loop(self, event: Event, reply: object, failure: Exception | None) -> str:
+    async def _answer_on_loop(self, turn: _Turn, reply: object, failure: Exception | None) -> str:
         if type(self.view) not in _rendered_in_threads:
             try:
-                return self._answer(event, reply, failure)
+                return self._answer(turn, reply, failure)
             except SynchronousOnlyOperation:
                 _rendered_in_threads.add(type(self.view))
-        return await workers.run(self._answer_in_thread, event, reply, failure)
+        return await workers.run(self._answer_in_thread, turn, reply, failure)
 
-    def _answer_in_thread(self, event: Event, reply: object, failure: Exception | None) -> str:
+    def _answer_in_thread(self, turn: _Turn, reply: object, failure: Exception | None) -> str:
         if not self._surroundings.usual:
             self._surroundings.activate()
-        return self._answer(event, reply, failure)
+        return self._answer(turn, reply, failure)
 
     # Answers
 
-    def _answer(self, event: Event, reply: object, failure: Exception | None) -> str:
-        """What `event` has changed. `failure` is what its handler raised: the state that it left is shown."""
-        if not event.asks or failure is not None:
+    def _answer(self, turn: _Turn, reply: object, failure: Exception | None) -> str:
+        """What `turn` has changed. `failure` is what its call raised: the state that it left is shown."""
+        if not turn.asks or failure is not None:
             reply = None
-        elif (unfit := _unfit(reply)) is not None:
-            title = self._handlers[event.name].title
-            reply, failure = None, TypeError(f"{title} returned {type(reply).__name__}, and {unfit}")
-            self._log(event, failure)
+        elif (reason := unfit(reply)) is not None:
+            reply, failure = None, TypeError(f"{turn.title} returned {type(reply).__name__}, and {reason}")
+            _log(turn, failure)
         data, state = self._data()
         offence = self._offence(state)
         before, (fragment, values) = self._last, self._evaluate(data, self._last)
         self._last = fragment, values
         if offence is not None:
-            self._log(event, offence)
+            _log(turn, offence)
         if fragment is not before[0]:
             # The template's outermost parent is another one, or it was compiled anew: another document.
             return self._all({**self._extra(reply, failure or offence), wire.EXTRA_HTML: fragment.html(values)})
         diff, fragments = self._outlet.diff(fragment, before[1], values)
         if diff:
             self.version += 1
-        return wire.answer(event.ref, self.version, diff, fragments, self._extra(reply, failure or offence))
+        extra = self._extra(reply, failure or offence)
+        if not turn.ref and not diff and not extra:
+            return ""
+        return wire.answer(turn.ref, self.version, diff, fragments, extra)
 
     def _refuse(self, event: Event, error: HandlerError) -> str:
         logger.warning("%s %s", error, error.detail)
         return wire.encode([wire.ERROR, event.ref, str(error), error.detail if settings.DEBUG else ""])
-
-    def _log(self, event: Event, error: Exception) -> None:
-        logger.error("%s.%s raised %s", type(self.view).__name__, event.name, type(error).__name__, exc_info=error)
 
     def _extra(self, reply: object = None, failure: Exception | None = None) -> dict[str, Any]:
         extra: dict[str, Any] = {}
@@ -395,7 +348,7 @@ class Page:
             extra[wire.EXTRA_PUSH] = self._outbox.copy()
             self._outbox.clear()
         if failure is not None:
-            extra[wire.EXTRA_ERROR], detail = _told(failure, WENT_WRONG)
+            extra[wire.EXTRA_ERROR], detail = told(failure, WENT_WRONG)
             if detail:
                 extra[wire.EXTRA_DETAIL] = detail
         if reply is not None:
@@ -440,6 +393,10 @@ class Page:
             raise
 
 
+def _log(turn: _Turn, error: Exception) -> None:
+    logger.error("%s raised %s", turn.title, type(error).__name__, exc_info=error)
+
+
 class _Lane:
     """Sends the thread-sensitive calls of a page's asynchronous handlers to the page's own `TurnThread`."""
 
@@ -456,49 +413,3 @@ class _Lane:
 
     def leave(self) -> None:
         self._thread.end()
-
-
-def failure_on_loop(error: BaseException, task: asyncio.Task[Any] | None) -> Exception:
-    """What user code raised in `task`, as an exception; where the task itself has to end, `error` is raised again.
-
-    A handler that awaits a cancelled task has failed, while one whose own task is cancelled ends with the server. A
-    coroutine that is thrown away gets GeneratorExit when its task does not run.
-    """
-    if isinstance(error, Exception):
-        return error
-    if task is None or asyncio._get_running_loop() is None or asyncio.current_task() is not task or task.cancelling():
-        raise error
-    try:
-        with contained:
-            raise error
-    except RuntimeError as failure:
-        return failure
-    raise AssertionError("whatever is raised is contained")
-
-
-def refuse_awaitable(reply: object, title: str) -> None:
-    """Refuse a coroutine that the synchronous call of `title` has returned, and close it."""
-    if reply is None or not inspect.isawaitable(reply):
-        return
-    if inspect.iscoroutine(reply):
-        reply.close()
-    raise TypeError(
-        f"{title} returned {type(reply).__name__}, which nobody awaits: it is an async def below a decorator whose "
-        "wrapper is a def. Make the wrapper async def, or put @event_handler innermost, next to the method."
-    )
-
-
-def _told(error: Exception, text: str) -> tuple[str, str]:
-    """What the browser is told of an exception: everything in DEBUG, else `text`."""
-    if not settings.DEBUG:
-        return text, ""
-    return f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error))
-
-
-def _unfit(reply: object) -> str | None:
-    """Why a browser cannot be sent `reply`; None if it can."""
-    try:
-        json.dumps(reply, allow_nan=False)
-    except (TypeError, ValueError, RecursionError) as error:
-        return f"the browser asked for it: {error}. Return what JSON can hold: text, numbers, lists, dictionaries."
-    return None

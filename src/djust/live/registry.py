@@ -19,7 +19,9 @@ from typing import NamedTuple
 from django.http import HttpRequest
 
 from djust.conf import config
-from djust.live.page import Page, Peer
+from djust.live.home import home
+from djust.live.messages import Peer
+from djust.live.page import Page
 
 _SWEEP_SECONDS = 5.0
 
@@ -106,6 +108,7 @@ class Registry:
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
             self._loop = loop
+            home.move(loop)
             self._tick()
 
     def stop_sweeping(self) -> None:

@@ -32,13 +32,15 @@ from django.utils.http import is_same_domain
 from djust.conf import config
 from djust.exceptions import ProtocolError, TicketError
 from djust.live.http import Adoption, Backstage, Scope, Send
+from djust.live.joining import Closing, check_visitor, join_frame
 from djust.live.limits import Bucket, is_too_big
-from djust.live.page import Event, Joining, Message, Page, message_of
+from djust.live.messages import Event, Joining, Message, message_of
+from djust.live.page import Page
 from djust.live.registry import registry
 from djust.live.visitor import ANONYMOUS, Visitor, binding_of_request, visitor_of
 from djust.live.workers import errands
 from djust.render import wire
-from djust.state.tickets import Ticket, load_ticket, make_ticket, same_visitor
+from djust.state.tickets import Ticket, make_ticket
 
 logger = logging.getLogger("djust")
 
@@ -79,15 +81,6 @@ class Sockets:
         if self._open:
             waiting = [asyncio.create_task(connection.ended.wait()) for connection in self._open]
             await asyncio.wait(waiting, timeout=_CLOSE_SECONDS)
-
-
-class _Closing(Exception):  # noqa: N818 — not an error of ours: the reason why a socket is closed
-    """Close the connection with this code; `text` is shown."""
-
-    def __init__(self, code: int, text: str) -> None:
-        super().__init__(text)
-        self.code = code
-        self.text = text
 
 
 class Connection:
@@ -146,7 +139,7 @@ class Connection:
                 raise
         except ProtocolError as error:
             self._end(wire.CLOSE_BAD_FRAME, str(error), refused=str(error))
-        except _Closing as closing:
+        except Closing as closing:
             self._end(closing.code, closing.text, refused=closing.text)
         finally:
             self._leave()
@@ -230,11 +223,9 @@ class Connection:
             async with asyncio.timeout(config().join_seconds):
                 frame = await self._next_frame()
         except TimeoutError:
-            raise _Closing(wire.CLOSE_NOT_JOINED, "The page did not join in time.") from None
+            raise Closing(wire.CLOSE_NOT_JOINED, "The page did not join in time.") from None
         if frame is None:
             return
-        if frame[0] != wire.JOIN:
-            raise _Closing(wire.CLOSE_NOT_JOINED, "The first frame must be a join.")
         self._joining = asyncio.create_task(self._join(frame))
         while (frame := await self._next_frame()) is not None:
             if self._is_closed:
@@ -254,7 +245,7 @@ class Connection:
             raise ProtocolError("Malformed frame: expected a text frame, got a binary one.")
         limit = config().max_frame
         if is_too_big(text, limit):
-            raise _Closing(wire.CLOSE_TOO_BIG, f"A frame may have at most {limit} bytes.")
+            raise Closing(wire.CLOSE_TOO_BIG, f"A frame may have at most {limit} bytes.")
         return wire.decode(text)
 
     async def _answer_ping(self) -> None:
@@ -278,13 +269,13 @@ class Connection:
 
     def _count_other(self) -> None:
         if not self._others.take():
-            raise _Closing(wire.CLOSE_TOO_MANY, "Too many frames in a short time.")
+            raise Closing(wire.CLOSE_TOO_MANY, "Too many frames in a short time.")
 
     # Joining
 
     async def _join(self, frame: list[Any]) -> None:
         try:
-            ticket, version, document = _join_members(frame)
+            ticket, version, document = join_frame(frame)
             visitor = await self._visitor(ticket)
             page, holder = registry.claim(ticket.page_id, self, document)
             if page is None:
@@ -300,7 +291,7 @@ class Connection:
                 self._stop(wire.CLOSE_REFUSED, str(error), refused=str(error))
         except ProtocolError as error:
             self._stop(wire.CLOSE_BAD_FRAME, str(error), refused=str(error))
-        except _Closing as closing:
+        except Closing as closing:
             self._stop(closing.code, closing.text, refused=closing.text)
         except Exception:
             logger.exception("A page could not be joined")
@@ -318,12 +309,8 @@ class Connection:
         visitor = ANONYMOUS
         if ticket.binding or settings.SESSION_COOKIE_NAME in self._cookies:
             visitor = await errands.run(visitor_of, self._cookies)
-        if same_visitor(ticket.binding, visitor.binding):
-            return visitor
-        if not ticket.binding and visitor.is_anonymous:
-            # The session began after the page was made, perhaps with its own response.
-            return visitor
-        raise _Closing(wire.CLOSE_REFUSED, "This page was opened in another session or by another user.")
+        check_visitor(ticket, visitor)
+        return visitor
 
     async def _mount_anew(self, ticket: Ticket, visitor: Visitor, document: str) -> None:
         adoption = Adoption()
@@ -339,7 +326,7 @@ class Connection:
             await self._go(response.headers.get("Location", ticket.url))
         else:
             code = wire.CLOSE_REFUSED if response.status_code < 500 else FAILED
-            raise _Closing(code, f"The page cannot be opened any more: {response.reason_phrase}.")
+            raise Closing(code, f"The page cannot be opened any more: {response.reason_phrase}.")
 
     async def _go(self, url: str) -> None:
         await self.send(wire.encode([wire.GO, url]))
@@ -367,14 +354,6 @@ class _Begun:
                     waiting = next(self._rest)
             except StopIteration:
                 return
-
-
-def _join_members(frame: list[Any]) -> tuple[Ticket, int, str]:
-    members: list[Any] = [*frame[1:5], *(None, None, "", "")[len(frame) - 1 :]]
-    ticket, version, _, document = members
-    if type(version) is not int or version < 0 or type(document) is not str or len(document) > 64:
-        raise ProtocolError('Malformed frame: expected ["join", "ticket", version, "url", "document"].')
-    return load_ticket(ticket, config().ticket_seconds), version, document
 
 
 def _request_scope(scope: Scope, url: str = "") -> Scope:
