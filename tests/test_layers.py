@@ -21,7 +21,7 @@ LAYERS: list[dict[str, str]] = [
         "": "views events parameters decorators services navigation js streams tasks pubsub presence uploads components"
         " forms",
     },
-    {"live": "page messages failures home registry visitor joining workers limits snapshots longpoll websocket http"},
+    {"live": "page display messages failures home registry visitor joining workers limits websocket http"},
     {"": "routing asgi checks testing apps", "templatetags": "*", "management": "*"},
 ]
 

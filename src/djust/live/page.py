@@ -27,28 +27,18 @@ from asgiref.sync import SyncToAsync, ThreadSensitiveContext
 from django.conf import settings
 from django.core.exceptions import SynchronousOnlyOperation
 from django.http import HttpRequest
-from django.middleware.csrf import get_token
-from django.template import Template
-from django.utils.functional import SimpleLazyObject
-from django.utils.timezone import get_current_timezone
-from django.utils.translation import get_language
 
 from djust.conf import config
 from djust.events import Handler, handlers_of, refusal
 from djust.exceptions import HandlerError, ParameterError
+from djust.live.display import Display
 from djust.live.failures import NOT_RENDERED, WENT_WRONG, failure_on_loop, refuse_awaitable, told, unfit
 from djust.live.limits import Bucket
 from djust.live.messages import Event, Joining, Message, Peer, Refused, Resync, Work
 from djust.live.visitor import Surroundings, renew_visitor, save_session, session_to_save
 from djust.live.workers import TurnThread, contained, errands, workers
 from djust.render import wire
-from djust.render.values import Fragment, Values
-from djust.state.codec import check_state
-from djust.state.fields import computed_getters
-from djust.state.tracking import Tracker
-from djust.template import CompiledTemplate, compile_template
-from djust.template.scope import page_context, rendering
-from djust.views import LiveView, Outbox, bind_outbox, state_of
+from djust.views import LiveView, Outbox, bind_outbox
 
 logger = logging.getLogger("djust")
 
@@ -72,20 +62,14 @@ class Page:
     __slots__ = (
         "__weakref__",
         "_bucket",
-        "_compiled",
+        "_display",
         "_document",
-        "_fixed",
         "_handlers",
         "_lane",
-        "_last",
-        "_lazy",
         "_mailbox",
         "_outbox",
-        "_outlet",
         "_surroundings",
         "_task",
-        "_template",
-        "_tracker",
         "binding",
         "id",
         "last_ref",
@@ -114,33 +98,20 @@ class Page:
         self._mailbox: list[Message] = []
         self._task: asyncio.Task[None] | None = None
         self._lane: _Lane | None = None
-        self._outlet = wire.Outlet()
-        self._tracker = Tracker()
-        self._lazy = computed_getters(view)
-        # One token for the life of the page: Django's processor masks it differently in each rendering.
-        self._fixed = {"csrf_token": SimpleLazyObject(partial(get_token, request)), "view": view}
-        # These are set by `prepare`.
+        self._display = Display(view, request)
+        # Set by `prepare`.
         self._surroundings: Surroundings
-        self._template: Template
-        self._compiled: CompiledTemplate
-        self._last: tuple[Fragment, Values]
 
     # The first rendering
 
     def prepare(self) -> None:
         """Evaluate the template for the first time, after the view was mounted."""
         self._surroundings = Surroundings.now()
-        self._template = self.view.get_template()
-        self._compiled = compile_template(self._template)
-        data, state = self._data()
-        if (offence := self._offence(state)) is not None:
-            raise offence
-        self._last = self._evaluate(data, None)
+        self._display.prepare()
 
     def html(self) -> str:
-        """The HTML of the page as it was prepared."""
-        fragment, values = self._last
-        return fragment.html(values)
+        """The HTML of what the page shows."""
+        return self._display.html()
 
     # The mailbox
 
@@ -196,7 +167,7 @@ class Page:
     def _resync(self, message: Resync) -> str:
         """What others do to a page may lead here; else it is a defect of this package."""
         self.resyncs += 1
-        title, place = type(self.view).__name__, self._outlet.place(message.reason)
+        title, place = type(self.view).__name__, self._display.place(message.reason)
         text = "%s: the browser asks for all values again, for the %d. time: %s%s"
         logger.warning(text, title, self.resyncs, message.reason, place)
         return self._all({wire.EXTRA_HTML: self.html()} if message.whole else {})
@@ -215,7 +186,7 @@ class Page:
         return self._all(extra)
 
     def _all(self, extra: dict[str, Any]) -> str:
-        values, fragments = self._outlet.all(*self._last)
+        values, fragments = self._display.all()
         self.version += 1
         return wire.encode([wire.ALL, self.version, values, fragments, self.last_ref, extra])
 
@@ -321,19 +292,14 @@ class Page:
         elif (reason := unfit(reply)) is not None:
             reply, failure = None, TypeError(f"{turn.title} returned {type(reply).__name__}, and {reason}")
             _log(turn, failure)
-        data, state = self._data()
-        offence = self._offence(state)
-        before, (fragment, values) = self._last, self._evaluate(data, self._last)
-        self._last = fragment, values
+        diff, fragments, offence, whole = self._display.renew()
         if offence is not None:
             _log(turn, offence)
-        if fragment is not before[0]:
-            # The template's outermost parent is another one, or it was compiled anew: another document.
-            return self._all({**self._extra(reply, failure or offence), wire.EXTRA_HTML: fragment.html(values)})
-        diff, fragments = self._outlet.diff(fragment, before[1], values)
+        extra = self._extra(reply, failure or offence)
+        if whole:
+            return self._all({**extra, wire.EXTRA_HTML: self.html()})
         if diff:
             self.version += 1
-        extra = self._extra(reply, failure or offence)
         if not turn.ref and not diff and not extra:
             return ""
         return wire.answer(turn.ref, self.version, diff, fragments, extra)
@@ -354,43 +320,6 @@ class Page:
         if reply is not None:
             extra[wire.EXTRA_REPLY] = reply
         return extra
-
-    # Rendering
-
-    def _data(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The names for the template, and the public state, which get_context_data may have changed."""
-        if type(self.view).get_context_data is LiveView.get_context_data:
-            # The template finds `view` among the fixed names.
-            state = state_of(self.view)
-            return state, state
-        data = self.view.get_context_data()
-        if not isinstance(data, dict):
-            raise TypeError(
-                f"{type(self.view).__name__}.get_context_data must return a dict; got {type(data).__name__}. "
-                "Does it end with `return super().get_context_data(**kwargs)`?"
-            )
-        return data, state_of(self.view)
-
-    def _offence(self, state: dict[str, Any]) -> TypeError | None:
-        """What strict serialization has against the state."""
-        try:
-            check_state(type(self.view), state, strict=config().strict_serialization)
-        except TypeError as error:
-            return error
-        return None
-
-    def _evaluate(self, data: dict[str, Any], last: tuple[Fragment, Values] | None) -> tuple[Fragment, Values]:
-        tracked = self._compiled.tracked
-        same = self._tracker.unchanged(data, tracked, (get_language(), get_current_timezone())) if tracked else tracked
-        related = self.view.auto_related
-        context = page_context(self._template, self.request, data, self._lazy, self._fixed, auto_related=related)
-        try:
-            with rendering(context, self._template):
-                return self._compiled.evaluate(context, last, same)
-        except BaseException:
-            # What was watched was not shown: the next rendering must not take it for the same.
-            self._tracker.forget()
-            raise
 
 
 def _log(turn: _Turn, error: Exception) -> None:
