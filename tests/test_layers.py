@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent / "src" / "djust"
 # Layer -> folder -> modules. An entry names a module or a package; "*" stands for any module of the folder.
 # The first layer may be imported by everybody, the last one by nobody.
 LAYERS: list[dict[str, str]] = [
-    {"": "exceptions conf signals"},
+    {"": "exceptions conf signals home"},
     {"render": "values wire diff", "state": "fields codec tracking snapshots tickets"},
     {
         "template": "parts fragments scope expressions tags html markup lower skipping lookups relations source scopes"
@@ -21,7 +21,7 @@ LAYERS: list[dict[str, str]] = [
         "": "views events parameters decorators services navigation js streams tasks pubsub presence uploads components"
         " forms",
     },
-    {"live": "page display messages failures home registry visitor joining workers limits websocket http"},
+    {"live": "page display messages failures registry visitor joining workers limits websocket http"},
     {"": "routing asgi checks testing apps", "templatetags": "*", "management": "*"},
 ]
 

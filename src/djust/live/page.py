@@ -37,6 +37,7 @@ from djust.live.limits import Bucket
 from djust.live.messages import Event, Joining, Message, Peer, Refused, Resync, Work
 from djust.live.visitor import Surroundings, renew_visitor, save_session, session_to_save
 from djust.live.workers import TurnThread, contained, errands, workers
+from djust.pubsub.subscriptions import bind_page, handle_letters, inbox_of
 from djust.render import wire
 from djust.views import LiveView, Outbox, bind_outbox
 
@@ -65,6 +66,7 @@ class Page:
         "_display",
         "_document",
         "_handlers",
+        "_is_called",
         "_lane",
         "_mailbox",
         "_outbox",
@@ -94,8 +96,11 @@ class Page:
         self._handlers = handlers_of(type(view))
         self._outbox: Outbox = []
         bind_outbox(view, self._outbox)
+        bind_page(view, self)
         self._bucket = Bucket(config().events_per_second)
         self._mailbox: list[Message] = []
+        # A turn that takes the letters of the view is on its way.
+        self._is_called = False
         self._task: asyncio.Task[None] | None = None
         self._lane: _Lane | None = None
         self._display = Display(view, request)
@@ -127,6 +132,17 @@ class Page:
         self._mailbox.append(message)
         if self._task is None:
             self._next_turn()
+
+    def wake(self) -> None:
+        """Take a turn for the letters of the view, if a browser is there to see it."""
+        if self.peer is not None and not self._is_called:
+            self._is_called = True
+            title = f"{type(self.view).__name__}.handle_info"
+            self.post(Work(title, self._take_letters, inspect.iscoroutinefunction(self.view.handle_info)))
+
+    def _take_letters(self) -> Any:
+        self._is_called = False
+        return handle_letters(self.view)
 
     def _next_turn(self) -> None:
         # A fresh context: no turn sees what an earlier one, or the connection, has activated.
@@ -174,6 +190,8 @@ class Page:
 
     def _join(self, joining: Joining) -> str:
         self.peer = joining.peer
+        if inbox_of(self.view):
+            self.wake()
         if joining.document != self._document:
             # Another document counts its events from 1.
             self._document = joining.document
