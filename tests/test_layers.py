@@ -18,10 +18,12 @@ LAYERS: list[dict[str, str]] = [
         " output codegen runtime debug report cache backend",
     },
     {
-        "": "views events parameters decorators services navigation js streams tasks pubsub presence uploads components"
+        "": "views events parameters machine decorators services navigation js streams tasks pubsub presence uploads components"
         " forms",
     },
-    {"live": "page display messages failures home registry visitor joining workers limits websocket http"},
+    {
+        "live": "page calls tasks metering display messages failures home registry visitor joining workers limits websocket http"
+    },
     {"": "routing asgi checks testing apps", "templatetags": "*", "management": "*"},
 ]
 

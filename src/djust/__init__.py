@@ -11,8 +11,9 @@ from djust import views
 from djust.events import event_handler
 from djust.live import http
 from djust.state.fields import computed, state
+from djust.tasks import AsyncResult, background
 from djust.views import LiveView
 
-__all__ = ["LiveView", "computed", "event_handler", "state"]
+__all__ = ["AsyncResult", "LiveView", "background", "computed", "event_handler", "state"]
 
 views.install_responder(http.respond)
