@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# Install the programs that the tests drive and pip cannot provide: Chromium and Redis.
+# Install the programs that the tests drive and pip cannot provide: Chromium, Redis and PostgreSQL.
 set -euo pipefail
 
 packages=()
 command -v chromium >/dev/null || packages+=(chromium)
 command -v redis-server >/dev/null || packages+=(redis-server)
+# Debian keeps the server's programs out of the path.
+command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || packages+=(postgresql)
 [ ${#packages[@]} -eq 0 ] && exit 0
 
 as_root=()

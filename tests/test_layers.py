@@ -11,18 +11,19 @@ ROOT = Path(__file__).parent.parent / "src" / "djust"
 # Layer -> folder -> modules. An entry names a module or a package; "*" stands for any module of the folder.
 # The first layer may be imported by everybody, the last one by nobody.
 LAYERS: list[dict[str, str]] = [
-    {"": "exceptions conf signals"},
+    {"": "exceptions conf signals machine home"},
     {"render": "values wire diff", "state": "fields codec tracking snapshots tickets"},
     {
         "template": "parts fragments scope expressions tags html markup lower skipping lookups relations source scopes"
         " output codegen runtime debug report cache backend",
     },
     {
-        "": "views events parameters machine decorators services navigation js streams tasks pubsub presence uploads components"
+        "": "views events parameters decorators services navigation js streams tasks pubsub presence uploads components"
         " forms",
     },
     {
-        "live": "page calls tasks metering display messages failures home registry visitor joining workers limits websocket http"
+        "live": "page calls tasks metering display messages failures registry visitor joining workers limits websocket"
+        " http",
     },
     {"": "routing asgi checks testing apps", "templatetags": "*", "management": "*"},
 ]

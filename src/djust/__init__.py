@@ -10,10 +10,23 @@ from __future__ import annotations
 from djust import views
 from djust.events import event_handler
 from djust.live import http
+from djust.pubsub import apublish, apush_event, model_changes, publish, push_event
 from djust.state.fields import computed, state
 from djust.tasks import AsyncResult, background
 from djust.views import LiveView
 
-__all__ = ["AsyncResult", "LiveView", "background", "computed", "event_handler", "state"]
+__all__ = [
+    "AsyncResult",
+    "LiveView",
+    "apublish",
+    "apush_event",
+    "background",
+    "computed",
+    "event_handler",
+    "model_changes",
+    "publish",
+    "push_event",
+    "state",
+]
 
 views.install_responder(http.respond)

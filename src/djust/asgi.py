@@ -23,6 +23,7 @@ from djust.live.http import Backstage, Scope, Send, path_below_prefix
 from djust.live.registry import registry
 from djust.live.websocket import Receive, Sockets
 from djust.live.workers import stop_threads
+from djust.pubsub.hub import hub
 
 __all__ = ["Application", "get_asgi_application"]
 
@@ -70,5 +71,6 @@ class Application:
         await self._sockets.close()
         registry.stop_sweeping()
         registry.clear()
+        await hub.close()
         await asyncio.to_thread(stop_threads)
         await send({"type": "lifespan.shutdown.complete"})

@@ -38,6 +38,11 @@ class Config:
     """Frames that one page lets wait while a handler runs."""
     events_per_second: float = 100.0
     """Events of one page over a longer time; a burst may hold twice as many."""
+    pubsub: str = "memory"
+    """What carries messages between processes: "memory" (nothing does), "postgres", or the address of a service such as
+    "redis://localhost:6379/0" or "postgresql://user:password@host/name"."""
+    max_messages: int = 1_000
+    """Published messages that wait for one page; beyond it the newest of each topic is kept."""
     park_seconds: float = 30.0
     """How long a page that was sent waits for its browser to join."""
     detach_seconds: float = 60.0

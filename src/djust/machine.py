@@ -62,6 +62,9 @@ class Machine(Protocol):
     def tasks(self) -> Runner:
         """The slow work of the page."""
 
+    def wake(self) -> None:
+        """Take a turn, because there are letters for the view. On the event loop."""
+
 
 # By identity: a view may be a dataclass, which compares its fields and has no hash.
 _machines: WeakValueDictionary[int, Machine] = WeakValueDictionary()
@@ -75,3 +78,8 @@ def bind_machine(view: object, machine: Machine) -> None:
 def machine_of(view: object) -> Machine | None:
     """The machine of `view`, if it has one."""
     return _machines.get(id(view))
+
+
+def machine_by_id(view_id: int) -> Machine | None:
+    """The same, for who must not hold the view."""
+    return _machines.get(view_id)

@@ -33,6 +33,7 @@ from django.utils.functional import classproperty
 from django.views.generic import View
 
 from djust.machine import machine_of
+from djust.pubsub import subscriptions
 from djust.state.fields import per_class, public_state
 from djust.tasks import SlowWork, running_task
 
@@ -101,6 +102,21 @@ class LiveView(SlowWork, View):
         _outboxes[id(self)].append((name, copied))
         if running_task.get() is not None and (machine := machine_of(self)) is not None:
             machine.tasks.flush(self)
+
+    def subscribe(self, topic: str) -> None:
+        """Let `handle_info` have what is published to `topic` from now on."""
+        subscriptions.subscribe(self, topic)
+
+    async def asubscribe(self, topic: str) -> None:
+        """As `subscribe`, for coroutines: returns when nothing that is published from now on can be missed."""
+        await subscriptions.asubscribe(self, topic)
+
+    def unsubscribe(self, *topics: str) -> None:
+        """Have nothing more of `topics`, or of all if none is given."""
+        subscriptions.unsubscribe(self, *topics)
+
+    def handle_info(self, message: Any) -> Any:
+        """What was published to a topic of this view: `def` or `async def`. `Resubscribed` asks to load anew."""
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Answer:
         """Mount the page and answer with its HTML."""

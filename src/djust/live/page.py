@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import inspect
 import logging
 import secrets
 import threading
@@ -41,6 +42,7 @@ from djust.live.tasks import Tasks
 from djust.live.visitor import Surroundings, renew_visitor, save_session, session_to_save
 from djust.live.workers import Lane, errands, workers
 from djust.machine import bind_machine
+from djust.pubsub.subscriptions import handle_letters, inbox_of
 from djust.render import wire
 from djust.signals import event_finished
 from djust.tasks import task_of
@@ -64,6 +66,7 @@ class Page:
         "_display",
         "_document",
         "_handlers",
+        "_is_called",
         "_lane",
         "_loop",
         "_mailbox",
@@ -105,6 +108,8 @@ class Page:
         self._mailbox: list[tuple[Message, float]] = []
         # When the message of this turn came; nobody asks where nothing is measured.
         self._posted = 0.0
+        # A turn that takes the letters of the view is on its way.
+        self._is_called = False
         self._task: asyncio.Task[None] | None = None
         self._lane: Lane | None = None
         self._display = Display(view, request)
@@ -163,6 +168,17 @@ class Page:
         if self._task is None:
             self._next_turn()
 
+    def wake(self) -> None:
+        """Take a turn for the letters of the view, if a browser is there to see it."""
+        if self.peer is not None and not self._is_called:
+            self._is_called = True
+            title = f"{type(self.view).__name__}.handle_info"
+            self.post(Work(title, self._take_letters, inspect.iscoroutinefunction(self.view.handle_info)))
+
+    def _take_letters(self) -> Any:
+        self._is_called = False
+        return handle_letters(self.view)
+
     def _next_turn(self) -> None:
         # A fresh context: no turn sees what an earlier one, or the connection, has activated.
         message, self._posted = self._mailbox.pop(0)
@@ -211,6 +227,8 @@ class Page:
     def _join(self, joining: Joining) -> str:
         self.peer = joining.peer
         self._taken_up()
+        if inbox_of(self.view):
+            self.wake()
         if joining.document != self._document:
             # Another document counts its events from 1.
             self._document = joining.document
@@ -235,19 +253,12 @@ class Page:
         handler = self._handlers.get(event.name)
         if handler is None:
             return _refused(event, refusal(type(self.view), event.name))
-        bind = partial(self._bound, handler, event)
+        bind = partial(_bound, self, handler, event)
         timeout = None if handler.background else handler.timeout
         try:
             return await self._turn(Turn(handler.title, bind, handler.is_async, event.ref, event.asks, timeout))
         except ParameterError as error:
             return _refused(event, error)
-
-    def _bound(self, handler: Handler, event: Event) -> Callable[[], Any]:
-        args, kwargs = handler.bind(event.args, event.params)
-        call = partial(getattr(self.view, handler.name), *args, **kwargs)
-        if not handler.background:
-            return call
-        return partial(self.tasks.start, task_of(self.view, handler.name, call, handler.timeout))
 
     async def _turn(self, turn: Turn) -> str:
         if not event_finished.receivers:
@@ -351,6 +362,14 @@ class Page:
         if reply is not None:
             extra[wire.EXTRA_REPLY] = reply
         return extra
+
+
+def _bound(page: Page, handler: Handler, event: Event) -> Callable[[], Any]:
+    args, kwargs = handler.bind(event.args, event.params)
+    call = partial(getattr(page.view, handler.name), *args, **kwargs)
+    if not handler.background:
+        return call
+    return partial(page.tasks.start, task_of(page.view, handler.name, call, handler.timeout))
 
 
 def _refused(event: Event, error: HandlerError) -> str:

@@ -19,7 +19,7 @@ from typing import NamedTuple
 from django.http import HttpRequest
 
 from djust.conf import config
-from djust.live.home import home
+from djust.home import home
 from djust.live.messages import Peer
 from djust.live.page import Page
 

@@ -1,0 +1,246 @@
+"""Who in this process listens to which topic, and the one back end that carries messages between processes.
+
+    publish("orders", {"id": 7})
+      └─ back end ─▶ every process that listens ─▶ hub ─▶ inbox of every view that listens ─▶ handle_info
+
+A message is encoded as the state of a view is, so it arrives equal and of the same type; every view of a process gets
+the same object and must not change it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
+from django.core.signals import setting_changed
+from django.db import connections
+from django.utils.module_loading import import_string
+
+from djust.conf import SETTING, config
+from djust.home import home
+from djust.pubsub.backend import Backend
+from djust.pubsub.encoding import decode_value, encode_value
+from djust.pubsub.inbox import Inbox, Letter
+
+logger = logging.getLogger("djust")
+
+# How long `subscribe` waits for the service, so that nothing that is loaded afterwards can miss a message.
+SUBSCRIBE_SECONDS = 1.0
+_BACKENDS = {
+    "memory": "djust.pubsub.memory.MemoryBackend",
+    "redis": "djust.pubsub.redis.RedisBackend",
+    "postgres": "djust.pubsub.postgres.PostgresBackend",
+}
+
+
+class Hub:
+    """The topics of this process."""
+
+    def __init__(self) -> None:
+        self._reset()
+
+    def _reset(self) -> None:
+        self._lock = threading.Lock()
+        self._backend: Backend | None = None
+        self._inboxes: dict[str, set[Inbox]] = {}
+        # By topic: done when the service has confirmed.
+        self._subscribed: dict[str, Future[None]] = {}
+
+    # Listening
+
+    def subscribe(self, inbox: Inbox, topic: str) -> Future[None]:
+        """Let `inbox` have the messages of `topic`; done when those published from now on will arrive."""
+        _checked(topic)
+        with self._lock:
+            inbox.topics.add(topic)
+            self._inboxes.setdefault(topic, set()).add(inbox)
+            subscribed = self._subscribed.get(topic)
+            if subscribed is None:
+                coroutine = self._its_backend().subscribe(topic)
+                subscribed = self._subscribed[topic] = asyncio.run_coroutine_threadsafe(coroutine, home.loop)
+            return subscribed
+
+    def unsubscribe(self, inbox: Inbox, topics: Iterable[str]) -> None:
+        """Let `inbox` have no more messages of `topics`."""
+        with self._lock:
+            for topic in topics:
+                inbox.topics.discard(topic)
+                listening = self._inboxes.get(topic)
+                if listening is not None:
+                    listening.discard(inbox)
+                    self._end_if_nobody_listens(topic)
+
+    def _end_if_nobody_listens(self, topic: str) -> None:
+        if not self._inboxes[topic]:
+            del self._inboxes[topic]
+            self._subscribed.pop(topic).cancel()
+            asyncio.run_coroutine_threadsafe(self._its_backend().unsubscribe(topic), home.loop)
+
+    def _deliver(self, topic: str, text: str) -> None:
+        listening = self._listening(topic)
+        if not listening:
+            return
+        try:
+            event, message = json.loads(text)
+            message = message if event else decode_value(message)
+        except Exception:
+            logger.exception('A message of the topic "%s" cannot be read; it is left out.', topic)
+            return
+        letter = Letter(topic, message, event)
+        for inbox in listening:
+            inbox.put(letter)
+
+    def _listening(self, topic: str) -> list[Inbox]:
+        with self._lock:
+            return list(self._inboxes.get(topic, ()))
+
+    def _lost(self, topics: Iterable[str]) -> None:
+        for inbox in {inbox for topic in topics for inbox in self._listening(topic)}:
+            inbox.miss(topics, "connection")
+
+    # Sending
+
+    def backend(self) -> Backend:
+        """The back end that the settings name."""
+        with self._lock:
+            return self._its_backend()
+
+    def _its_backend(self) -> Backend:
+        if self._backend is None:
+            kind, address = _kind_and_address(config().pubsub)
+            try:
+                backend: Callable[..., Backend] = import_string(_BACKENDS[kind])
+            except ImportError as error:
+                raise ImproperlyConfigured(
+                    f'{SETTING}["pubsub"] is "{kind}", and its client library is missing ({error}). '
+                    f"Install it: pip install 'djust[{kind}]'"
+                ) from error
+            self._backend = backend(address, self._deliver, self._lost)
+        return self._backend
+
+    async def close(self) -> None:
+        """End the connection to the service; the next subscription or message makes a new one."""
+        with self._lock:
+            backend = self._backend
+            self._reset_connection()
+        if backend is not None:
+            await backend.close()
+
+    def _reset_connection(self) -> None:
+        self._backend = None
+        self._inboxes.clear()
+        self._subscribed.clear()
+
+
+hub = Hub()
+# Connections do not survive a fork.
+os.register_at_fork(after_in_child=hub._reset)
+
+
+def _kind_and_address(setting: str) -> tuple[str, str]:
+    scheme = setting.partition("://")[0]
+    if setting == "memory":
+        return "memory", ""
+    if scheme in ("redis", "rediss", "unix"):
+        return "redis", setting
+    if scheme in ("postgres", "postgresql"):
+        return "postgres", _address_of_database() if scheme == setting else setting
+    raise ImproperlyConfigured(
+        f'{SETTING}["pubsub"] is {setting!r}; expected "memory", "postgres" (the default database), or an address such '
+        'as "redis://localhost:6379/0" or "postgresql://user:password@host/name".'
+    )
+
+
+def _address_of_database() -> str:
+    connection: Any = connections["default"]
+    if connection.vendor != "postgresql":
+        raise ImproperlyConfigured(
+            f'{SETTING}["pubsub"] is "postgres", and the default database is {connection.vendor}. '
+            'Give an address: "postgresql://user:password@host/name".'
+        )
+    known = connection.get_connection_params()
+    names = {"dbname", "user", "password", "host", "port", "service", "sslmode", "sslrootcert", "sslcert", "sslkey"}
+    quoted = {name: str(value).replace("\\", r"\\").replace("'", r"\'") for name, value in known.items() if value}
+    return " ".join(f"{name}='{value}'" for name, value in quoted.items() if name in names)
+
+
+def _close_when_settings_change(*, setting: str, **_: object) -> None:
+    if setting == SETTING and hub._backend is not None:
+        backend = hub._backend
+        hub._reset_connection()
+        asyncio.run_coroutine_threadsafe(backend.close(), home.loop).result(5)
+
+
+setting_changed.connect(_close_when_settings_change)
+
+
+# What users call
+
+
+def publish(topic: str, message: Any) -> None:
+    """Send `message` to the `handle_info` of every view, in every process, that has subscribed to `topic`.
+
+    `message` is anything that state may hold, models excepted: send their keys. Returns when the service has it and
+    raises what its client raises when it cannot be reached; nobody waits for the pages. In coroutines use `apublish`.
+    """
+    _refuse_loop("publish")
+    hub.backend().publish(topic, _envelope(topic, message))
+
+
+async def apublish(topic: str, message: Any) -> None:
+    """As `publish`, for coroutines."""
+    await _send_on_home(topic, _envelope(topic, message))
+
+
+def push_event(topic: str, name: str, payload: Any = None) -> None:
+    """Send an event to the browsers of all pages that have subscribed to `topic`, as `LiveView.push_event` to one."""
+    _refuse_loop("push_event")
+    hub.backend().publish(topic, _push_envelope(topic, name, payload))
+
+
+async def apush_event(topic: str, name: str, payload: Any = None) -> None:
+    """As `push_event`, for coroutines."""
+    await _send_on_home(topic, _push_envelope(topic, name, payload))
+
+
+def _envelope(topic: str, message: Any) -> str:
+    return json.dumps(["", encode_value(message, f'the message for topic "{_checked(topic)}"')])
+
+
+def _push_envelope(topic: str, name: str, payload: Any) -> str:
+    try:
+        return json.dumps([name, payload], allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f'push_event("{_checked(topic)}", "{name}"): the payload must be what JSON can hold ({error}). '
+            "Convert dates, numbers of other kinds and models to text or dictionaries."
+        ) from error
+
+
+def _checked(topic: object) -> str:
+    if not isinstance(topic, str) or not topic or len(topic) > 500:
+        raise TypeError(f"A topic is a text of 1 to 500 characters; got {topic!r:.100}.")
+    return topic
+
+
+def _refuse_loop(name: str) -> None:
+    if asyncio._get_running_loop() is not None:
+        raise SynchronousOnlyOperation(
+            f"You cannot call djust.{name} from an async context: it would make all others wait. "
+            f"Use `await djust.a{name}(…)`."
+        )
+
+
+async def _send_on_home(topic: str, text: str) -> None:
+    backend = hub.backend()
+    if asyncio.get_running_loop() is home.loop:
+        await backend.apublish(topic, text)
+    else:
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(backend.apublish(topic, text), home.loop))

@@ -1,0 +1,148 @@
+"""Which topics a view has subscribed to, and how what was published becomes a call of its `handle_info`.
+
+A view without a browser takes no turns: while its page is parked or detached, letters wait in its inbox, and one turn
+takes them all when the browser comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import weakref
+from collections.abc import Awaitable, Iterator
+from concurrent.futures import Future
+from functools import partial
+from typing import Any, Protocol
+
+from djust.home import home
+from djust.machine import machine_by_id
+from djust.pubsub.hub import SUBSCRIBE_SECONDS, hub
+from djust.pubsub.inbox import Inbox, Letter
+
+logger = logging.getLogger("djust")
+
+
+class Listener(Protocol):
+    """A view, as far as this module knows it."""
+
+    def handle_info(self, message: Any) -> Any:
+        """A message came."""
+
+    def push_event(self, name: str, payload: Any = None) -> None:
+        """Send an event to the browser."""
+
+
+# By identity of the view: a view may be a dataclass, which compares its fields and has no hash.
+_inboxes: dict[int, Inbox] = {}
+
+
+def inbox_of(view: Listener) -> Inbox | None:
+    """The inbox of a view that has subscribed to something."""
+    return _inboxes.get(id(view))
+
+
+def subscribe(view: Listener, topic: str) -> None:
+    """Subscribe; outside of coroutines returns when the service has confirmed, or soon if it does not."""
+    subscribed = _subscribe(view, topic)
+    if asyncio._get_running_loop() is None:
+        try:
+            subscribed.result(SUBSCRIBE_SECONDS)
+        except TimeoutError:
+            logger.warning('The subscription to "%s" takes long; the view is told when messages come.', topic)
+        else:
+            return
+    _tell_when_late(view, topic, subscribed)
+
+
+async def asubscribe(view: Listener, topic: str) -> None:
+    """Subscribe; returns when the service has confirmed, or soon if it does not."""
+    subscribed = _subscribe(view, topic)
+    done, _ = await asyncio.wait([asyncio.wrap_future(subscribed)], timeout=SUBSCRIBE_SECONDS)
+    if not done:
+        _tell_when_late(view, topic, subscribed)
+
+
+def unsubscribe(view: Listener, *topics: str) -> None:
+    """End subscriptions; without topics all of them."""
+    if (inbox := inbox_of(view)) is not None:
+        hub.unsubscribe(inbox, topics or tuple(inbox.topics))
+
+
+def _subscribe(view: Listener, topic: str) -> Future[None]:
+    inbox = inbox_of(view)
+    if inbox is None:
+        inbox = _inboxes[id(view)] = Inbox(partial(_wake, id(view)))
+        weakref.finalize(view, _forget, id(view)).atexit = False
+    return hub.subscribe(inbox, topic)
+
+
+def _forget(view_id: int) -> None:
+    inbox = _inboxes.pop(view_id)
+    # Garbage may be collected in any thread, one that holds the hub's lock included.
+    home.call(hub.unsubscribe, inbox, tuple(inbox.topics))
+
+
+def _wake(view_id: int) -> None:
+    machine = machine_by_id(view_id)
+    if machine is not None:
+        machine.wake()
+
+
+def _tell_when_late(view: Listener, topic: str, subscribed: Future[None]) -> None:
+    if subscribed.done():
+        return
+    inbox = weakref.ref(_inboxes[id(view)])
+
+    def tell(_: Future[None]) -> None:
+        listening = inbox()
+        if listening is not None:
+            home.call(listening.miss, [topic], "late")
+
+    subscribed.add_done_callback(tell)
+
+
+# The turn of a page
+
+
+def handle_letters(view: Listener) -> Any:
+    """Call `handle_info` for everything that waits; an awaitable if it is `async def`."""
+    inbox = inbox_of(view)
+    letters = iter(inbox.take() if inbox is not None else [])
+    if inspect.iscoroutinefunction(view.handle_info):
+        return _handle_on_loop(view, letters)
+    errors: list[Exception] = []
+    for letter in letters:
+        try:
+            _handle(view, letter)
+        except Exception as error:  # noqa: BLE001 — a message that fails does not cost the next one
+            errors.append(error)
+    _raise(view, errors)
+    return None
+
+
+async def _handle_on_loop(view: Listener, letters: Iterator[Letter]) -> None:
+    errors: list[Exception] = []
+    for letter in letters:
+        try:
+            handled = _handle(view, letter)
+            if handled is not None:
+                await handled
+        except Exception as error:  # noqa: BLE001 — as above
+            errors.append(error)
+    _raise(view, errors)
+
+
+def _handle(view: Listener, letter: Letter) -> Awaitable[None] | None:
+    if letter.event:
+        view.push_event(letter.event, letter.message)
+        return None
+    handled: Awaitable[None] | None = view.handle_info(letter.message)
+    return handled
+
+
+def _raise(view: Listener, errors: list[Exception]) -> None:
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise ExceptionGroup(f"{type(view).__name__}.handle_info failed for {len(errors)} messages", errors)

@@ -1,0 +1,295 @@
+"""Publish and subscribe, over every back end: what is published arrives, once and in order, whatever fails meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
+from django.http import HttpRequest
+from django.test import override_settings
+from django.urls import path
+
+from djust import LiveView, apublish, apush_event, event_handler, publish, push_event, state
+from djust.live.registry import registry
+from djust.pubsub import Resubscribed
+from djust.pubsub.hub import hub
+from djust.pubsub.inbox import Inbox, Letter
+from djust.pubsub.postgres import PostgresBackend
+from djust.pubsub.redis import RedisBackend
+from tests.asgi_client import Browser, Socket
+from tests.engines import PostgresServer, RedisServer, Server
+
+pytestmark = pytest.mark.urls(__name__)
+
+SECONDS = 10
+
+
+class Room(LiveView):
+    template = "<body><p>{{ lines|join:' ' }}</p></body>"
+    lines: list[str] = state(default=[])
+
+    def mount(self, request: HttpRequest, topic: str = "room") -> None:
+        self.subscribe(topic)
+
+    def handle_info(self, message: Any) -> None:
+        if isinstance(message, Resubscribed):
+            message = f"missed:{','.join(message.topics)}:{message.reason}"
+        if message == "broken":
+            raise ValueError("a broken message")
+        self.lines.append(str(message))
+
+    @event_handler
+    def say(self, text: str) -> None:
+        publish("room", text)
+
+    @event_handler
+    def nothing(self) -> None: ...
+
+    @event_handler
+    def leave(self) -> None:
+        self.unsubscribe()
+
+    @event_handler
+    def follow(self, topic: str) -> None:
+        self.subscribe(topic)
+
+
+class AsyncRoom(Room):
+    async def mount(self, request: HttpRequest) -> None:
+        await self.asubscribe("room")
+
+    async def handle_info(self, message: Any) -> None:
+        await asyncio.sleep(0)
+        super().handle_info(message)
+
+
+urlpatterns = [
+    path("room/<topic>/", Room.as_view()),
+    path("room/", Room.as_view()),
+    path("async/", AsyncRoom.as_view()),
+]
+
+
+@pytest.fixture(scope="module")
+def redis_server() -> Iterator[RedisServer]:
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def postgres_server() -> Iterator[PostgresServer]:
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture(params=["memory", "redis", "postgres"])
+def engine(request: pytest.FixtureRequest) -> Iterator[Server | None]:
+    server: Server | None = None if request.param == "memory" else request.getfixturevalue(f"{request.param}_server")
+    with override_settings(LIVEVIEW_CONFIG={"pubsub": server.address if server else "memory"}):
+        yield server
+
+
+@pytest.fixture(params=["redis", "postgres"])
+def server(request: pytest.FixtureRequest) -> Server:
+    found: Server = request.getfixturevalue(f"{request.param}_server")
+    return found
+
+
+async def lines_of(page: Socket, last: str) -> list[str]:
+    """The lines that the page shows when `last` is the last one. Frames of the page are pushes of its only part."""
+    async with asyncio.timeout(SECONDS):
+        while True:
+            frame = await page.receive()
+            if frame[0] == 0 and isinstance(frame[2], list):
+                lines: list[str] = frame[2][1].split()
+                if lines[-1] == last:
+                    return lines
+
+
+async def test_what_is_published_comes_to_every_page_that_has_subscribed(engine: Server | None) -> None:
+    async with Browser() as browser:
+        one, two = await browser.open("/room/"), await browser.another().open("/async/")
+        other = await browser.another().open("/room/elsewhere/")
+        answer = await one.event("say", {"text": "hello"})
+        assert answer == [1, 0]
+        assert (await one.receive())[:3] == [0, 1, [0, "hello"]]
+        assert (await two.receive())[:3] == [0, 1, [0, "hello"]]
+        await apublish("elsewhere", "you")
+        assert (await other.receive())[:3] == [0, 1, [0, "you"]]
+
+
+async def test_messages_come_once_and_in_the_order_of_their_publisher(engine: Server | None) -> None:
+    numbers = [str(number) for number in range(500)]
+    async with Browser() as browser:
+        page = await browser.open("/room/")
+
+        def send() -> None:
+            for number in numbers:
+                publish("room", number)
+
+        await asyncio.gather(asyncio.to_thread(send), asyncio.to_thread(publish, "room", "aside"))
+        received = await lines_of(page, "499")
+        assert [line for line in received if line != "aside"] == numbers
+
+
+async def test_messages_have_no_limit_of_size(engine: Server | None) -> None:
+    async with Browser() as browser:
+        page = await browser.open("/room/")
+        for text in ("x" * 50_000, "\N{SNOWMAN}" * 20_000):
+            await apublish("room", text)
+            assert (await page.receive())[2][1].endswith(text)
+
+
+async def test_a_page_that_has_unsubscribed_hears_nothing(engine: Server | None) -> None:
+    async with Browser() as browser:
+        page, witness = await browser.open("/room/"), await browser.another().open("/room/")
+        await page.event("leave")
+        await page.event("follow", {"topic": "other"})
+        await apublish("room", "gone")
+        await lines_of(witness, "gone")
+        await apublish("other", "here")
+        assert (await page.receive())[:3] == [0, 1, [0, "here"]]
+
+
+async def test_events_are_pushed_to_the_browsers_of_a_topic(engine: Server | None) -> None:
+    async with Browser() as browser:
+        one, two = await browser.open("/room/"), await browser.another().open("/async/")
+        await apush_event("room", "ping", {"n": 1})
+        await asyncio.to_thread(push_event, "room", "pong")
+        for page in (one, two):
+            pushed = (await page.receive())[4]["push"]
+            pushed += [] if len(pushed) == 2 else (await page.receive())[4]["push"]
+            assert pushed == [["ping", {"n": 1}], ["pong", None]]
+
+
+async def test_a_message_that_fails_costs_neither_the_next_one_nor_the_page(
+    engine: Server | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Browser() as browser:
+        page = await browser.open("/room/")
+        await apublish("room", "broken")
+        await apublish("room", "whole")
+        assert await lines_of(page, "whole") == ["whole"]
+    assert "Room.handle_info raised ValueError" in caplog.text
+
+
+async def test_what_is_published_before_the_browser_joins_is_shown_when_it_does() -> None:
+    async with Browser() as browser:
+        response = await browser.get("/room/")
+        await apublish("room", "early")
+        await apublish("room", "bird")
+        socket, joined = await browser.join(response.ticket)
+        assert joined[:2] == ["joined", 0]
+        assert (await socket.receive())[:3] == [0, 1, [0, "early bird"]]
+
+
+async def test_many_messages_share_a_rendering() -> None:
+    async with Browser() as browser:
+        response = await browser.get("/room/")
+        for number in range(300):
+            await apublish("room", str(number))
+        socket, _ = await browser.join(response.ticket)
+        frame = await socket.receive()
+        assert (frame[:2], len(frame[2][1].split())) == ([0, 1], 300)
+
+
+# Servers that fail
+
+
+async def test_a_server_that_failed_is_subscribed_to_again_and_the_pages_are_told(server: Server) -> None:
+    with override_settings(LIVEVIEW_CONFIG={"pubsub": server.address}):
+        async with Browser() as browser:
+            page = await browser.open("/room/")
+            await apublish("room", "before")
+            assert await lines_of(page, "before") == ["before"]
+            await asyncio.to_thread(server.kill)
+            with pytest.raises((*RedisBackend.failures, *PostgresBackend.failures)):
+                await apublish("room", "lost")
+            # Clicks do without the server.
+            assert await page.event("nothing") == [1, 1]
+            await asyncio.to_thread(server.start)
+            lines = await lines_of(page, "missed:room:connection")
+            await asyncio.to_thread(publish, "room", "after")
+            assert await lines_of(page, "after") == [*lines, "after"] == ["before", "missed:room:connection", "after"]
+
+
+async def test_a_page_opens_while_the_server_is_away_and_is_told_when_it_is_back(server: Server) -> None:
+    with override_settings(LIVEVIEW_CONFIG={"pubsub": server.address}):
+        async with Browser() as browser:
+            await asyncio.to_thread(server.kill)
+            try:
+                page = await browser.open("/room/")
+            finally:
+                await asyncio.to_thread(server.start)
+            await lines_of(page, "missed:room:late")
+            await apublish("room", "after")
+            assert (await lines_of(page, "after"))[-1] == "after"
+
+
+# Inboxes
+
+
+def test_an_inbox_that_overflows_keeps_the_newest_of_each_topic_and_tells() -> None:
+    with override_settings(LIVEVIEW_CONFIG={"max_messages": 10}):
+        woken: list[int] = []
+        inbox = Inbox(lambda: woken.append(1))
+        for number in range(11):
+            inbox.put(Letter("a" if number % 2 else "b", number))
+        assert [letter.message for letter in inbox.take()] == [10, 9, Resubscribed(("a", "b"), "overflow")]
+        assert (len(woken), bool(inbox), inbox.take()) == (11, False, [])
+
+
+def test_views_that_are_gone_are_forgotten() -> None:
+    async def life() -> None:
+        async with Browser() as browser:
+            await browser.get("/room/gone/")
+            assert "gone" in hub._inboxes
+            gc.collect()
+            registry.clear()
+            gc.collect()
+            await asyncio.sleep(0)
+            async with asyncio.timeout(SECONDS):
+                while "gone" in hub._inboxes:
+                    await asyncio.sleep(0.01)
+
+    asyncio.run(life())
+
+
+# Bad input
+
+
+@pytest.mark.parametrize("topic", ["", 7, None, "x" * 501])
+def test_a_topic_must_be_a_text(topic: Any) -> None:
+    with pytest.raises(TypeError, match="A topic is a text of 1 to 500 characters"):
+        publish(topic, "hello")
+    with pytest.raises(TypeError, match="A topic is a text of 1 to 500 characters"):
+        Room().subscribe(topic)
+
+
+def test_what_cannot_be_serialized_is_not_published() -> None:
+    with pytest.raises(TypeError, match="non-serializable value: lock"):
+        publish("room", threading.Lock())
+    with pytest.raises(TypeError, match="the payload must be what JSON can hold"):
+        push_event("room", "ping", object())
+
+
+async def test_publish_does_not_make_the_event_loop_wait() -> None:
+    with pytest.raises(SynchronousOnlyOperation, match="await djust.apublish"):
+        publish("room", "hello")
+
+
+def test_an_unknown_back_end_is_refused() -> None:
+    with override_settings(LIVEVIEW_CONFIG={"pubsub": "kafka://localhost"}):
+        with pytest.raises(ImproperlyConfigured, match=r'LIVEVIEW_CONFIG\["pubsub"\] is \'kafka://localhost\'; expected'):
+            publish("room", "hello")
+
+
+def test_postgres_as_a_word_needs_it_as_the_default_database() -> None:
+    with override_settings(LIVEVIEW_CONFIG={"pubsub": "postgres"}):
+        with pytest.raises(ImproperlyConfigured, match="the default database is sqlite"):
+            publish("room", "hello")
