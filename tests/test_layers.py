@@ -25,7 +25,7 @@ LAYERS: list[dict[str, str]] = [
         "live": "page calls tasks metering display messages failures registry visitor joining workers limits websocket"
         " http",
     },
-    {"": "routing asgi checks testing apps", "templatetags": "*", "management": "*"},
+    {"": "routing asgi checks testing apps otel", "templatetags": "*", "management": "*"},
 ]
 
 MODULES = sorted(ROOT.rglob("*.py"))
