@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent / "src" / "djust"
 # Layer -> folder -> modules. An entry names a module or a package; "*" stands for any module of the folder.
 # The first layer may be imported by everybody, the last one by nobody.
 LAYERS: list[dict[str, str]] = [
-    {"": "exceptions conf signals home"},
+    {"": "exceptions conf signals machine home"},
     {"render": "values wire diff", "state": "fields kinds writing reading codec validation tracking snapshots tickets"},
     {
         "template": "parts fragments scope expressions tags html markup lower skipping lookups relations source scopes"
@@ -21,8 +21,11 @@ LAYERS: list[dict[str, str]] = [
         "": "views events parameters decorators services navigation js streams tasks pubsub presence uploads components"
         " forms",
     },
-    {"live": "page display messages failures registry visitor joining workers limits websocket http"},
-    {"": "routing asgi checks testing apps", "templatetags": "*", "management": "*"},
+    {
+        "live": "page calls tasks metering display messages failures registry visitor joining workers limits websocket"
+        " http",
+    },
+    {"": "routing asgi checks testing apps otel", "templatetags": "*", "management": "*"},
 ]
 
 MODULES = sorted(ROOT.rglob("*.py"))

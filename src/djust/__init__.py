@@ -12,12 +12,15 @@ from djust.events import event_handler
 from djust.live import http
 from djust.pubsub import apublish, apush_event, model_changes, publish, push_event
 from djust.state.fields import computed, state
+from djust.tasks import AsyncResult, background
 from djust.views import LiveView
 
 __all__ = [
+    "AsyncResult",
     "LiveView",
     "apublish",
     "apush_event",
+    "background",
     "computed",
     "event_handler",
     "model_changes",

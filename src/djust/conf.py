@@ -25,6 +25,10 @@ class Config:
     """Public state that cannot be serialized raises `TypeError` instead of a warning."""
     threads: int = 32
     """So many `def` handlers run at the same time in one process, and as many mounts beside them."""
+    tasks: int = 32
+    """So many slow `def` functions run at the same time in one process, and 32 times as many coroutines beside them."""
+    tasks_per_page: int = 4
+    """So many tasks of one page run at the same time; the others wait."""
     socket_path: str = "/djust/socket/"
     max_frame: int = 65_536
     """Bytes of one frame from the browser."""

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from djust.events import event_handler
+from djust.tasks import background
 
-__all__ = ["event_handler"]
+__all__ = ["background", "event_handler"]

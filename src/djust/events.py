@@ -16,6 +16,7 @@ import inspect
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, TypeVar, get_type_hints, overload
 
@@ -25,6 +26,7 @@ from django.conf import settings
 from djust.exceptions import HandlerError, ParameterError
 from djust.parameters import Converter, Refused, Unsupported, converter
 from djust.state.fields import per_class
+from djust.tasks import BACKGROUND_MARK
 
 logger = logging.getLogger("djust")
 
@@ -40,13 +42,17 @@ _reported: set[tuple[str, str]] = set()
 @overload
 def event_handler(function: F) -> F: ...
 @overload
-def event_handler() -> Callable[[F], F]: ...
-def event_handler(function: F | None = None) -> F | Callable[[F], F]:
-    """Let the browser call this method: `@event_handler` or `@event_handler()`, on `def` and `async def`."""
-    return _mark if function is None else _mark(function)
+def event_handler(*, timeout: float | None = None) -> Callable[[F], F]: ...
+def event_handler(function: F | None = None, *, timeout: float | None = None) -> F | Callable[[F], F]:
+    """Let the browser call this method: `@event_handler` or `@event_handler()`, on `def` and `async def`.
+
+    After `timeout` seconds the event is answered with an error. An `async def` is cancelled then; a `def` cannot be
+    stopped, and what it returns later is dropped.
+    """
+    return partial(_mark, timeout=timeout) if function is None else _mark(function, timeout)
 
 
-def _mark(function: F) -> F:
+def _mark(function: F, timeout: float | None) -> F:
     if not inspect.isroutine(function):
         raise TypeError(f"@event_handler decorates methods; got {function!r}.")
     if function.__name__.startswith("_"):
@@ -54,7 +60,7 @@ def _mark(function: F) -> F:
             f"{function.__qualname__} cannot be an event handler: names that begin with an underscore are private. "
             f'Call it "{function.__name__.strip("_")}".'
         )
-    setattr(function, _MARK, True)
+    setattr(function, _MARK, timeout)
     if iscoroutinefunction(function):
         # Recognised through decorators that copy the attributes of what they wrap.
         markcoroutinefunction(function)
@@ -85,6 +91,8 @@ class Handler:
     receiver: str
     more_args: Parameter | None
     more_names: Parameter | None
+    timeout: float | None
+    background: bool
 
     def bind(self, args: list[Any], params: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
         """The arguments of the call: `args` fill parameters by position and win over `params`, which fill by name."""
@@ -190,6 +198,8 @@ def _handler(view_class: type, name: str, function: Callable[..., Any]) -> Handl
         receiver=receiver.name,
         more_args=rest.get(inspect.Parameter.VAR_POSITIONAL),
         more_names=rest.get(inspect.Parameter.VAR_KEYWORD),
+        timeout=vars(function)[_MARK],
+        background=BACKGROUND_MARK in vars(function),
     )
 
 

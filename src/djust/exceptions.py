@@ -5,7 +5,15 @@ Their messages say which thing, what is wrong, what was expected and what came, 
 
 from __future__ import annotations
 
-__all__ = ["DjustError", "HandlerError", "ParameterError", "ProtocolError", "StateError", "TicketError"]
+__all__ = [
+    "DjustError",
+    "HandlerError",
+    "HandlerTimeoutError",
+    "ParameterError",
+    "ProtocolError",
+    "StateError",
+    "TicketError",
+]
 
 
 class DjustError(Exception):
@@ -43,3 +51,10 @@ class HandlerError(DjustError):
 
 class ParameterError(HandlerError):
     """What the browser sent does not fit the parameters of a handler."""
+
+
+class HandlerTimeoutError(DjustError, TimeoutError):
+    """A handler has taken longer than its `@event_handler(timeout=…)` allows."""
+
+    def __init__(self, title: str, seconds: float) -> None:
+        super().__init__(f"{title} has taken longer than its timeout of {seconds:g} s, and was given up.")

@@ -32,15 +32,17 @@ from django.utils.decorators import classonlymethod
 from django.utils.functional import classproperty
 from django.views.generic import View
 
+from djust.machine import machine_of
 from djust.pubsub import subscriptions
 from djust.state.fields import Computed, State, per_class, public_state
+from djust.tasks import SlowWork, running_task
 
 Answer: TypeAlias = HttpResponseBase | Coroutine[Any, Any, HttpResponseBase]
 Responder: TypeAlias = "Callable[[LiveView, HttpRequest], Answer]"
 Outbox: TypeAlias = list[tuple[str, Any]]
 
 
-class LiveView(View):
+class LiveView(SlowWork, View):
     """A reactive view: its public attributes are its state, its `@event_handler` methods are what a browser may call.
 
     `mount` runs once per page, with the keyword arguments of the URL and what `live_session` provides. A template comes
@@ -91,8 +93,19 @@ class LiveView(View):
             )
         return template
 
+    def handle_error(self, event: str, error: Exception) -> Any:
+        """Take care of an exception that a handler or a task has raised; `event` is its name.
+
+        By default it is raised on: logged with its traceback, and the user is told that something went wrong. If an
+        override returns, neither happens. In any case the page shows the state as it is now.
+        """
+        raise error
+
     def push_event(self, name: str, payload: Any = None) -> None:
-        """Send an event to the browser, after the changes of this turn: to client hooks, and as a DOM event."""
+        """Send an event to the browser, after the changes of this turn: to client hooks, and as a DOM event.
+
+        From inside a task it is sent at once.
+        """
         try:
             copied = json.loads(json.dumps(payload, allow_nan=False))
         except (TypeError, ValueError) as error:
@@ -103,6 +116,8 @@ class LiveView(View):
         if id(self) not in _outboxes:
             bind_outbox(self, [])
         _outboxes[id(self)].append((name, copied))
+        if running_task.get() is not None and (machine := machine_of(self)) is not None:
+            machine.tasks.flush(self)
 
     def subscribe(self, topic: str) -> None:
         """Let `handle_info` have what is published to `topic` from now on."""
@@ -130,8 +145,8 @@ class LiveView(View):
 
     @classproperty
     def view_is_async(cls) -> bool:  # noqa: N805 — a class property of Django's
-        """A view with `async def mount` is an asynchronous one for Django."""
-        return iscoroutinefunction(cls.mount)
+        """A view with `async def mount` or `get_context_data` is an asynchronous one for Django."""
+        return iscoroutinefunction(cls.mount) or iscoroutinefunction(cls.get_context_data)
 
     @classonlymethod
     def as_view(cls, **initkwargs: Any) -> Callable[..., Any]:  # noqa: N805 — a class method of Django's
@@ -165,6 +180,20 @@ _OWN_NAMES = frozenset(dir(LiveView)) | {"request", "args", "kwargs"}
 def state_of(view: LiveView) -> dict[str, Any]:
     """The public state of `view`, without what Django and this class put into it."""
     return public_state(view, _OWN_NAMES)
+
+
+@per_class
+def awaits_context(view_class: type[Any]) -> bool:
+    """Whether `get_context_data` of a view class is an `async def`."""
+    return iscoroutinefunction(view_class.get_context_data)
+
+
+async def context_of(view: LiveView) -> object:
+    """What `get_context_data` gives where it is an `async def`, else None: rendering calls an ordinary one itself."""
+    if not awaits_context(type(view)):
+        return None
+    given: Any = view.get_context_data()
+    return await given
 
 
 # Templates

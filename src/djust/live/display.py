@@ -1,6 +1,7 @@
 """What a page shows: its template, the values that its parts have now, and what the browser has been told.
 
 display.prepare()                       the template is evaluated for the first time
+display.prepare(data)                   the same, where get_context_data was awaited, as in renew(data)
 display.html()                          the first HTML
 display.renew()  ->  Change             evaluated again: what the browser has to be told
 display.all()    ->  (values, plans)    everything, for a browser that starts over
@@ -57,11 +58,11 @@ class Display:
         self._compiled: CompiledTemplate
         self._last: tuple[Fragment, Values]
 
-    def prepare(self) -> None:
+    def prepare(self, given: object = None) -> None:
         """Evaluate the template for the first time, after the view was mounted."""
         self._template = self._view.get_template()
         self._compiled = compile_template(self._template)
-        data, state = self._data()
+        data, state = self._data(given)
         if (offence := self._offence(state)) is not None:
             raise offence
         self._last = self._evaluate(data, None)
@@ -71,9 +72,9 @@ class Display:
         fragment, values = self._last
         return fragment.html(values)
 
-    def renew(self) -> Change:
+    def renew(self, given: object = None) -> Change:
         """Evaluate the template again."""
-        data, state = self._data()
+        data, state = self._data(given)
         offence = self._offence(state)
         before, (fragment, values) = self._last, self._evaluate(data, self._last)
         self._last = fragment, values
@@ -89,13 +90,13 @@ class Display:
         """Where in the template the browser met `reason`, if it says so."""
         return self._outlet.place(reason)
 
-    def _data(self) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _data(self, given: object) -> tuple[dict[str, Any], dict[str, Any]]:
         """The names for the template, and the public state, which get_context_data may have changed."""
         if type(self._view).get_context_data is LiveView.get_context_data:
             # The template finds `view` among the fixed names.
             state = state_of(self._view)
             return state, state
-        data = self._view.get_context_data()
+        data: object = self._view.get_context_data() if given is None else given
         if not isinstance(data, dict):
             raise TypeError(
                 f"{type(self._view).__name__}.get_context_data must return a dict; got {type(data).__name__}. "

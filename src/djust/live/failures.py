@@ -10,9 +10,11 @@ from typing import Any
 
 from django.conf import settings
 
+from djust.exceptions import HandlerTimeoutError
 from djust.live.workers import contained
 
 WENT_WRONG = "Something went wrong. What the page shows is up to date; you may try again."
+TOO_SLOW = "That took too long and was given up. You may try again."
 NOT_RENDERED = "Something went wrong, and the page could not be brought up to date."
 
 
@@ -49,7 +51,7 @@ def refuse_awaitable(reply: object, title: str) -> None:
 def told(error: Exception, text: str) -> tuple[str, str]:
     """What the browser is told of an exception: everything in DEBUG, else `text`."""
     if not settings.DEBUG:
-        return text, ""
+        return TOO_SLOW if isinstance(error, HandlerTimeoutError) else text, ""
     return f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error))
 
 

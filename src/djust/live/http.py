@@ -10,6 +10,7 @@ uses it to mount a page anew whose old one is gone.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -40,7 +41,7 @@ from djust.live.registry import registry
 from djust.live.visitor import binding_of_request
 from djust.live.workers import contained, mounters
 from djust.state.tickets import Ticket, make_ticket
-from djust.views import Answer, LiveView, mount_view
+from djust.views import Answer, LiveView, context_of, mount_view
 
 logger = logging.getLogger("djust")
 
@@ -65,22 +66,24 @@ _adoption: ContextVar[Adoption | None] = ContextVar("djust_adoption", default=No
 def respond(view: LiveView, request: HttpRequest) -> Answer:
     """The answer to a GET: mounts the view, and renders the page unless `mount` returned a response."""
     page = Page(view, request)
-    if type(view).view_is_async:
-        return _respond_on_loop(page, mount_view(view, request))
     with contained:
         mounted = mount_view(view, request)
+        if type(view).view_is_async:
+            return _respond_on_loop(page, mounted)
         refuse_awaitable(mounted, f"{type(view).__name__}.mount")
         return _respond(page, mounted)
 
 
-async def _respond_on_loop(page: Page, mounting: Any) -> HttpResponseBase:
+async def _respond_on_loop(page: Page, mounted: Any) -> HttpResponseBase:
     task = asyncio.current_task()
     try:
-        mounted = await mounting
+        if inspect.isawaitable(mounted):
+            mounted = await mounted
+        data = None if isinstance(mounted, HttpResponseBase) else await context_of(page.view)
         try:
-            return _respond(page, mounted)
+            return _respond(page, mounted, data)
         except SynchronousOnlyOperation:
-            return await sync_to_async(_respond, thread_sensitive=True)(page, mounted)
+            return await sync_to_async(_respond, thread_sensitive=True)(page, mounted, data)
     except BaseException as error:
         failure = failure_on_loop(error, task)
         if failure is error:
@@ -88,10 +91,10 @@ async def _respond_on_loop(page: Page, mounting: Any) -> HttpResponseBase:
         raise failure  # noqa: B904 — its cause is set
 
 
-def _respond(page: Page, mounted: Any) -> HttpResponseBase:
+def _respond(page: Page, mounted: Any, data: object = None) -> HttpResponseBase:
     if isinstance(mounted, HttpResponseBase):
         return mounted
-    page.prepare()
+    page.prepare(data)
     adoption = _adoption.get()
     if adoption is not None:
         adoption.page = page

@@ -19,11 +19,12 @@ import contextvars
 import inspect
 import logging
 import secrets
+import threading
+import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
-from asgiref.sync import SyncToAsync, ThreadSensitiveContext
 from django.conf import settings
 from django.core.exceptions import SynchronousOnlyOperation
 from django.http import HttpRequest
@@ -31,30 +32,28 @@ from django.http import HttpRequest
 from djust.conf import config
 from djust.events import Handler, handlers_of, refusal
 from djust.exceptions import HandlerError, ParameterError
+from djust.live.calls import Turn, outcome_here, outcome_on_loop
 from djust.live.display import Display
-from djust.live.failures import NOT_RENDERED, WENT_WRONG, failure_on_loop, refuse_awaitable, told, unfit
+from djust.live.failures import NOT_RENDERED, WENT_WRONG, failure_on_loop, told, unfit
 from djust.live.limits import Bucket
 from djust.live.messages import Event, Joining, Message, Peer, Refused, Resync, Work
+from djust.live.metering import Meter
+from djust.live.tasks import Tasks
 from djust.live.visitor import Surroundings, renew_visitor, save_session, session_to_save
-from djust.live.workers import TurnThread, contained, errands, workers
-from djust.pubsub.subscriptions import bind_page, handle_letters, inbox_of
+from djust.live.workers import Lane, errands, workers
+from djust.machine import bind_machine
+from djust.pubsub.subscriptions import handle_letters, inbox_of
 from djust.render import wire
-from djust.views import LiveView, Outbox, bind_outbox
+from djust.signals import event_finished
+from djust.tasks import task_of
+from djust.views import LiveView, Outbox, awaits_context, bind_outbox, context_of
 
 logger = logging.getLogger("djust")
 
 # Classes whose rendering needs the database: not tried on the event loop again.
 _rendered_in_threads: set[type[LiveView]] = set()
 
-
-class _Turn(NamedTuple):
-    """What a turn does: `bind` gives the call, and refuses parameters that do not fit. `ref` is 0 for a push."""
-
-    title: str
-    bind: Callable[[], Callable[[], Any]]
-    is_async: bool
-    ref: int = 0
-    asks: bool = False
+_making_tasks = threading.Lock()
 
 
 class Page:
@@ -62,16 +61,20 @@ class Page:
 
     __slots__ = (
         "__weakref__",
+        "_awaits_context",
         "_bucket",
         "_display",
         "_document",
         "_handlers",
         "_is_called",
         "_lane",
+        "_loop",
         "_mailbox",
         "_outbox",
+        "_posted",
         "_surroundings",
         "_task",
+        "_tasks",
         "binding",
         "id",
         "last_ref",
@@ -96,27 +99,59 @@ class Page:
         self._handlers = handlers_of(type(view))
         self._outbox: Outbox = []
         bind_outbox(view, self._outbox)
-        bind_page(view, self)
+        bind_machine(view, self)
+        self._tasks: Tasks | None = None
+        # Where it lives, as soon as a browser has it.
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._awaits_context = awaits_context(type(view))
         self._bucket = Bucket(config().events_per_second)
-        self._mailbox: list[Message] = []
+        self._mailbox: list[tuple[Message, float]] = []
+        # When the message of this turn came; nobody asks where nothing is measured.
+        self._posted = 0.0
         # A turn that takes the letters of the view is on its way.
         self._is_called = False
         self._task: asyncio.Task[None] | None = None
-        self._lane: _Lane | None = None
+        self._lane: Lane | None = None
         self._display = Display(view, request)
         # Set by `prepare`.
         self._surroundings: Surroundings
 
     # The first rendering
 
-    def prepare(self) -> None:
-        """Evaluate the template for the first time, after the view was mounted."""
+    def prepare(self, data: object = None) -> None:
+        """Evaluate the template for the first time, after the view was mounted. `data` is from `context_of`."""
         self._surroundings = Surroundings.now()
-        self._display.prepare()
+        self._display.prepare(data)
 
     def html(self) -> str:
         """The HTML of what the page shows."""
         return self._display.html()
+
+    # Slow work
+
+    @property
+    def tasks(self) -> Tasks:
+        """What runs beside this page."""
+        if self._tasks is None:
+            with _making_tasks:
+                if self._tasks is None:
+                    tasks = Tasks(self.post)
+                    if self._loop is not None:
+                        tasks.release(self._loop, self._surroundings)
+                    self._tasks = tasks
+        return self._tasks
+
+    def _taken_up(self) -> None:
+        """A browser has the page."""
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+            if self._tasks is not None:
+                self._tasks.release(self._loop, self._surroundings)
+
+    def end(self) -> None:
+        """The page is gone: nothing runs for it any more. In any thread."""
+        if self._tasks is not None:
+            self._tasks.end()
 
     # The mailbox
 
@@ -129,7 +164,7 @@ class Page:
         """Take a message; its answer goes to `peer` when its turn has come."""
         if type(message) is Event and not self._bucket.take():
             message = Refused(message.ref, "Too many events in a short time; this one was left out.")
-        self._mailbox.append(message)
+        self._mailbox.append((message, time.perf_counter() if event_finished.receivers else 0.0))
         if self._task is None:
             self._next_turn()
 
@@ -146,7 +181,8 @@ class Page:
 
     def _next_turn(self) -> None:
         # A fresh context: no turn sees what an earlier one, or the connection, has activated.
-        turn = self._take_turn(self._mailbox.pop(0))
+        message, self._posted = self._mailbox.pop(0)
+        turn = self._take_turn(message)
         self._task = asyncio.get_running_loop().create_task(turn, context=contextvars.Context())
 
     async def _take_turn(self, message: Message) -> None:
@@ -172,7 +208,7 @@ class Page:
         if isinstance(message, Event):
             return await self._event(message)
         if isinstance(message, Work):
-            return await self._work(message)
+            return await self._turn(Turn(message.title, lambda: message.call, message.is_async))
         if isinstance(message, Joining):
             return self._join(message)
         if isinstance(message, Refused):
@@ -190,6 +226,7 @@ class Page:
 
     def _join(self, joining: Joining) -> str:
         self.peer = joining.peer
+        self._taken_up()
         if inbox_of(self.view):
             self.wake()
         if joining.document != self._document:
@@ -212,49 +249,42 @@ class Page:
         if event.ref <= self.last_ref:
             return wire.encode([wire.ERROR, event.ref, "This event was answered already and is not executed again."])
         self.last_ref = event.ref
+        self._taken_up()
         handler = self._handlers.get(event.name)
         if handler is None:
-            return self._refuse(event, refusal(type(self.view), event.name))
-        turn = _Turn(handler.title, partial(self._bound, handler, event), handler.is_async, event.ref, event.asks)
+            return _refused(event, refusal(type(self.view), event.name))
+        bind = partial(_bound, self, handler, event)
+        timeout = None if handler.background else handler.timeout
         try:
-            return await self._turn(turn)
+            return await self._turn(Turn(handler.title, bind, handler.is_async, event.ref, event.asks, timeout))
         except ParameterError as error:
-            return self._refuse(event, error)
+            return _refused(event, error)
 
-    def _bound(self, handler: Handler, event: Event) -> Callable[[], Any]:
-        args, kwargs = handler.bind(event.args, event.params)
-        return partial(getattr(self.view, handler.name), *args, **kwargs)
+    async def _turn(self, turn: Turn) -> str:
+        if not event_finished.receivers:
+            return await self._taken(turn)
+        meter = Meter(self._posted)
+        text = await self._taken(turn._replace(meter=meter))
+        meter.report(type(self.view), turn.event, text, pushed=not turn.ref, queue=len(self._mailbox))
+        return text
 
-    async def _work(self, work: Work) -> str:
-        return await self._turn(_Turn(work.title, lambda: work.call, work.is_async))
-
-    async def _turn(self, turn: _Turn) -> str:
+    async def _taken(self, turn: Turn) -> str:
         task = asyncio.current_task()
         try:
-            if turn.is_async:
+            if turn.is_async or turn.timeout is not None or self._awaits_context:
                 return await self._turn_on_loop(turn)
             return await workers.run(self._turn_in_thread, turn)
         except ParameterError:
             # Of an event that does not fit: nothing was called.
             raise
         except BaseException as error:  # noqa: BLE001 — a template or get_context_data may raise whatever it likes
-            failure = failure_on_loop(error, task)
-            _log(turn, failure)
+            failure = turn.logged(failure_on_loop(error, task))
             return wire.encode([wire.ERROR, turn.ref, *told(failure, NOT_RENDERED)])
 
-    def _turn_in_thread(self, turn: _Turn) -> str:
-        if not self._surroundings.usual:
-            self._surroundings.activate()
+    def _turn_in_thread(self, turn: Turn) -> str:
+        self._enter(turn)
         renew_visitor(self.request)
-        call = turn.bind()
-        reply, failure = None, None
-        try:
-            with contained:
-                reply = call()
-                refuse_awaitable(reply, turn.title)
-        except Exception as error:  # noqa: BLE001 — a handler may raise whatever it likes
-            reply, failure = None, error
-            _log(turn, error)
+        reply, failure = outcome_here(self.view, turn, turn.bind())
         try:
             return self._answer(turn, reply, failure)
         finally:
@@ -262,57 +292,55 @@ class Page:
             if session := session_to_save(self.request):
                 save_session(session)
 
-    async def _turn_on_loop(self, turn: _Turn) -> str:
-        if not self._surroundings.usual:
-            self._surroundings.activate()
+    async def _turn_on_loop(self, turn: Turn) -> str:
+        self._enter(turn)
         renew_visitor(self.request)
         call = turn.bind()
-        reply, failure = None, None
         if self._lane is None:
-            self._lane = _Lane()
+            self._lane = Lane()
         self._lane.enter()
-        task = asyncio.current_task()
         try:
-            reply = call()
-            if inspect.isawaitable(reply):
-                # A decorator around it may have answered without it.
-                reply = await reply
-        except BaseException as error:  # noqa: BLE001 — a handler may raise whatever it likes
-            failure = failure_on_loop(error, task)
-            _log(turn, failure)
-        finally:
-            self._lane.leave()
-        try:
-            return await self._answer_on_loop(turn, reply, failure)
+            try:
+                reply, failure = await outcome_on_loop(self.view, turn, call, partial(self._enter, turn))
+                data = await context_of(self.view)
+            finally:
+                self._lane.leave()
+            return await self._answer_on_loop(turn, reply, failure, data)
         finally:
             if session := session_to_save(self.request):
                 await errands.run(save_session, session)
 
-    async def _answer_on_loop(self, turn: _Turn, reply: object, failure: Exception | None) -> str:
-        if type(self.view) not in _rendered_in_threads:
+    async def _answer_on_loop(self, turn: Turn, reply: object, failure: Exception | None, data: object) -> str:
+        if (turn.is_async or self._awaits_context) and type(self.view) not in _rendered_in_threads:
             try:
-                return self._answer(turn, reply, failure)
+                return self._answer(turn, reply, failure, data)
             except SynchronousOnlyOperation:
                 _rendered_in_threads.add(type(self.view))
-        return await workers.run(self._answer_in_thread, turn, reply, failure)
 
-    def _answer_in_thread(self, turn: _Turn, reply: object, failure: Exception | None) -> str:
+        def in_thread() -> str:
+            self._enter(turn)
+            return self._answer(turn, reply, failure, data)
+
+        return await workers.run(in_thread)
+
+    def _enter(self, turn: Turn) -> None:
+        """A part of the turn begins in this thread or task."""
         if not self._surroundings.usual:
             self._surroundings.activate()
-        return self._answer(turn, reply, failure)
+        if turn.meter is not None:
+            turn.meter.enter()
 
     # Answers
 
-    def _answer(self, turn: _Turn, reply: object, failure: Exception | None) -> str:
+    def _answer(self, turn: Turn, reply: object, failure: Exception | None, data: object = None) -> str:
         """What `turn` has changed. `failure` is what its call raised: the state that it left is shown."""
         if not turn.asks or failure is not None:
             reply = None
         elif (reason := unfit(reply)) is not None:
-            reply, failure = None, TypeError(f"{turn.title} returned {type(reply).__name__}, and {reason}")
-            _log(turn, failure)
-        diff, fragments, offence, whole = self._display.renew()
+            reply, failure = None, turn.logged(TypeError(f"{turn.title} returned {type(reply).__name__}, and {reason}"))
+        diff, fragments, offence, whole = self._display.renew(data)
         if offence is not None:
-            _log(turn, offence)
+            turn.logged(offence)
         extra = self._extra(reply, failure or offence)
         if whole:
             return self._all({**extra, wire.EXTRA_HTML: self.html()})
@@ -322,15 +350,11 @@ class Page:
             return ""
         return wire.answer(turn.ref, self.version, diff, fragments, extra)
 
-    def _refuse(self, event: Event, error: HandlerError) -> str:
-        logger.warning("%s %s", error, error.detail)
-        return wire.encode([wire.ERROR, event.ref, str(error), error.detail if settings.DEBUG else ""])
-
     def _extra(self, reply: object = None, failure: Exception | None = None) -> dict[str, Any]:
         extra: dict[str, Any] = {}
         if self._outbox:
-            extra[wire.EXTRA_PUSH] = self._outbox.copy()
-            self._outbox.clear()
+            # A task may push one just now.
+            extra[wire.EXTRA_PUSH] = [self._outbox.pop(0) for _ in range(len(self._outbox))]
         if failure is not None:
             extra[wire.EXTRA_ERROR], detail = told(failure, WENT_WRONG)
             if detail:
@@ -340,23 +364,14 @@ class Page:
         return extra
 
 
-def _log(turn: _Turn, error: Exception) -> None:
-    logger.error("%s raised %s", turn.title, type(error).__name__, exc_info=error)
+def _bound(page: Page, handler: Handler, event: Event) -> Callable[[], Any]:
+    args, kwargs = handler.bind(event.args, event.params)
+    call = partial(getattr(page.view, handler.name), *args, **kwargs)
+    if not handler.background:
+        return call
+    return partial(page.tasks.start, task_of(page.view, handler.name, call, handler.timeout))
 
 
-class _Lane:
-    """Sends the thread-sensitive calls of a page's asynchronous handlers to the page's own `TurnThread`."""
-
-    __slots__ = ("_context", "_thread")
-
-    def __init__(self) -> None:
-        self._context = ThreadSensitiveContext()
-        self._thread = TurnThread()
-        SyncToAsync.context_to_thread_executor[self._context] = self._thread
-
-    def enter(self) -> None:
-        SyncToAsync.thread_sensitive_context.set(self._context)
-        self._thread.begin()
-
-    def leave(self) -> None:
-        self._thread.end()
+def _refused(event: Event, error: HandlerError) -> str:
+    logger.warning("%s %s", error, error.detail)
+    return wire.encode([wire.ERROR, event.ref, str(error), error.detail if settings.DEBUG else ""])

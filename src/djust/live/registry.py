@@ -4,8 +4,8 @@
     attached   a connection holds it
     detached   the connection was lost                           `detach_seconds`
 
-A page that waits too long is forgotten, and when there are more than `max_pages` waiting ones, the oldest is. GETs run
-in threads, so every method holds the lock.
+A page that waits too long is forgotten, and when there are more than `max_pages` waiting ones, the oldest is. What is
+forgotten ends: its tasks are cancelled. GETs run in threads, so every method holds the lock.
 """
 
 from __future__ import annotations
@@ -71,6 +71,8 @@ class Registry:
             if waiting is not None and waiting.end > time.monotonic():
                 self._attached[page_id] = _Attached(waiting.page, peer, document)
                 return waiting.page, None
+            if waiting is not None:
+                waiting.page.end()
             attached = self._attached.get(page_id)
             if attached is None or not document or attached.document != document:
                 return None, None
@@ -90,17 +92,21 @@ class Registry:
         """Forget the pages of a visitor, without that of the request `spared`; the connections that held them."""
         with self._lock:
             for waiting in [waiting for waiting in self._waiting.values() if waiting.page.binding == binding]:
-                del self._waiting[waiting.page.id]
+                self._end_waiting(waiting.page.id)
             held = [one for one in self._attached.values() if one.page.binding == binding]
             held = [one for one in held if one.page.request is not spared]
             for one in held:
                 del self._attached[one.page.id]
+                one.page.end()
             return [one.peer for one in held]
 
     def clear(self) -> None:
         """Forget all pages."""
         with self._lock:
-            self._waiting.clear()
+            for page_id in [*self._waiting]:
+                self._end_waiting(page_id)
+            for attached in self._attached.values():
+                attached.page.end()
             self._attached.clear()
 
     def keep_sweeping(self) -> None:
@@ -122,7 +128,10 @@ class Registry:
         now = time.monotonic()
         with self._lock:
             for page_id in [page_id for page_id, waiting in self._waiting.items() if waiting.end <= now]:
-                del self._waiting[page_id]
+                self._end_waiting(page_id)
+
+    def _end_waiting(self, page_id: str) -> None:
+        self._waiting.pop(page_id).page.end()
 
     def _keep(self, page: Page, seconds: float) -> None:
         now = time.monotonic()
@@ -131,7 +140,7 @@ class Registry:
             limit = config().max_pages
             # The first is the oldest. Where no event loop runs, as under WSGI, this is all the sweeping there is.
             while self._waiting and (len(self._waiting) > limit or next(iter(self._waiting.values())).end <= now):
-                del self._waiting[next(iter(self._waiting))]
+                self._end_waiting(next(iter(self._waiting)))
 
     def _tick(self) -> None:
         self.sweep()

@@ -5,7 +5,9 @@ Each kind of work has a pool of its own, so that none waits for another one:
     workers    turns of pages             at most LIVEVIEW_CONFIG["threads"] threads
     mounters   GETs                       as many
     lanes      asynchronous handlers      four times as many, because one that waits for a service keeps its thread
+    slow       tasks beside pages         LIVEVIEW_CONFIG["tasks"]
     errands    our own short jobs         a few
+    reporters  receivers of our signals   one, so that they see events in order
 
 Threads are started when they are needed. A thread keeps its database connections from one job to the next, as a thread
 of a WSGI server does, and they get the care that Django gives them around a request.
@@ -29,6 +31,7 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
+from asgiref.sync import SyncToAsync, ThreadSensitiveContext
 from django.conf import settings
 from django.core.cache import InvalidCacheBackendError, caches
 from django.db import connections
@@ -88,6 +91,11 @@ class Workers:
                 thread.start()
                 self._threads.append(thread)
         self._jobs.put(job)
+
+    @property
+    def waiting(self) -> int:
+        """Jobs that wait for a thread."""
+        return self._jobs.qsize()
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The result of the call, made in a thread."""
@@ -171,8 +179,10 @@ def _join(threads: list[threading.Thread]) -> None:
 workers = Workers()
 mounters = Workers("get")
 lanes = Workers("async", lambda: config().threads * 4)
+slow = Workers("task", lambda: config().tasks)
 errands = Workers("errand", lambda: _ERRAND_THREADS)
-_pools = (workers, mounters, lanes, errands)
+reporters = Workers("signal", lambda: 1)
+_pools = (workers, mounters, lanes, slow, errands, reporters)
 
 
 def stop_threads() -> None:
@@ -226,6 +236,30 @@ class TurnThread(Executor):
         if not self._in_turn:
             queue.put(None)
         return future
+
+
+class Lane:
+    """Sends the thread-sensitive calls of a page's asynchronous handlers to a `TurnThread` of its own."""
+
+    __slots__ = ("_context", "_thread")
+
+    def __init__(self) -> None:
+        self._context = ThreadSensitiveContext()
+        self._thread = TurnThread()
+        SyncToAsync.context_to_thread_executor[self._context] = self._thread
+
+    def enter(self) -> None:
+        """A turn begins in this context."""
+        self.enter_without_turn()
+        self._thread.begin()
+
+    def enter_without_turn(self) -> None:
+        """From here on each call has a thread for itself: a task may last, and must not keep one."""
+        SyncToAsync.thread_sensitive_context.set(self._context)
+
+    def leave(self) -> None:
+        """The turn is over."""
+        self._thread.end()
 
 
 def _serve(queue: SimpleQueue[Job | None]) -> None:

@@ -14,9 +14,9 @@ from collections.abc import Awaitable, Iterator
 from concurrent.futures import Future
 from functools import partial
 from typing import Any, Protocol
-from weakref import WeakValueDictionary
 
 from djust.home import home
+from djust.machine import machine_by_id
 from djust.pubsub.hub import SUBSCRIBE_SECONDS, hub
 from djust.pubsub.inbox import Inbox, Letter
 
@@ -33,21 +33,8 @@ class Listener(Protocol):
         """Send an event to the browser."""
 
 
-class Sleeper(Protocol):
-    """A page: takes a turn when its view has letters."""
-
-    def wake(self) -> None:
-        """Called on the loop."""
-
-
 # By identity of the view: a view may be a dataclass, which compares its fields and has no hash.
 _inboxes: dict[int, Inbox] = {}
-_pages: WeakValueDictionary[int, Sleeper] = WeakValueDictionary()
-
-
-def bind_page(view: Listener, page: Sleeper) -> None:
-    """Let `page` be woken when there are letters for `view`."""
-    _pages[id(view)] = page
 
 
 def inbox_of(view: Listener) -> Inbox | None:
@@ -97,9 +84,9 @@ def _forget(view_id: int) -> None:
 
 
 def _wake(view_id: int) -> None:
-    page = _pages.get(view_id)
-    if page is not None:
-        page.wake()
+    machine = machine_by_id(view_id)
+    if machine is not None:
+        machine.wake()
 
 
 def _tell_when_late(view: Listener, topic: str, subscribed: Future[None]) -> None:

@@ -174,4 +174,5 @@ def public_state(view: object, reserved: frozenset[str] = frozenset()) -> dict[s
     for name in declared_names(type(view)):
         if name not in values:
             getattr(view, name)  # The first access puts the default into the instance.
-    return {name: value for name, value in values.items() if name[0] != "_" and name not in reserved}
+    # A copy: a task beside the page may set an attribute just now.
+    return {name: value for name, value in values.copy().items() if name[0] != "_" and name not in reserved}

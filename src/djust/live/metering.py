@@ -1,0 +1,108 @@
+"""Measures turns, for `djust.signals.event_finished`; where nobody receives that, nothing is made of this.
+
+meter = Meter(posted)       the message came at `posted`
+meter.enter()               in each thread or task that does a part of the turn: queries are counted there
+meter.begins()              the handler is called
+meter.called()              it has returned
+meter.report(…)             the answer is there
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from contextvars import ContextVar
+from functools import partial
+from typing import Any
+
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
+
+from djust.live.workers import reporters, workers
+from djust.signals import event_finished
+
+logger = logging.getLogger("djust")
+
+# Reports that wait for slow receivers; beyond that they are left out.
+_MAX_REPORTS = 10_000
+
+
+class Meter:
+    """One turn."""
+
+    __slots__ = ("_began", "_called", "_posted", "error", "queries")
+
+    def __init__(self, posted: float) -> None:
+        self._posted = posted or time.perf_counter()
+        self._began = self._called = 0.0
+        self.queries = 0
+        self.error: Exception | None = None
+
+    def enter(self) -> None:
+        """Count the queries that are made from here on in this context."""
+        _meter.set(self)
+        for connection in connections.all(initialized_only=True):
+            _watch(connection)
+
+    def begins(self) -> None:
+        """The handler is called now."""
+        self._began = time.perf_counter()
+
+    def called(self) -> None:
+        """The handler has returned; one that came too late is not looked at again."""
+        self._called = self._called or time.perf_counter()
+
+    def report(self, sender: type, event: str, text: str, *, pushed: bool, queue: int) -> None:
+        """Send the signal, in the thread that does so."""
+        now = time.perf_counter()
+        called = self._called or now
+        began = self._began or called
+        if reporters.waiting > _MAX_REPORTS:
+            logger.warning("Receivers of event_finished are too slow: %s.%s was not reported.", sender.__name__, event)
+            return
+        seconds = {
+            "waiting": began - self._posted,
+            "handler": called - began,
+            "render": now - called,
+            "total": now - self._posted,
+        }
+        reporters.submit(
+            partial(
+                _send,
+                sender=sender,
+                event=event,
+                pushed=pushed,
+                seconds=seconds,
+                queries=self.queries,
+                bytes=len(text.encode()),
+                queue=queue,
+                backlog=workers.waiting,
+                error=self.error,
+                ended=time.time(),
+            )
+        )
+
+
+def _send(**report: Any) -> None:
+    event_finished.send_robust(**report)
+
+
+_meter: ContextVar[Meter | None] = ContextVar("djust_meter", default=None)
+
+
+def _count(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
+    meter = _meter.get()
+    if meter is not None:
+        meter.queries += 1
+    return execute(sql, params, many, context)
+
+
+def _watch(connection: BaseDatabaseWrapper, **kwargs: Any) -> None:
+    if event_finished.receivers and _count not in connection.execute_wrappers:
+        connection.execute_wrappers.append(_count)
+
+
+# Connections that a turn opens, in the threads of its asynchronous calls, too.
+connection_created.connect(_watch, dispatch_uid="djust")

@@ -1,0 +1,266 @@
+"""The slow work of one page: a `Runner` of `djust/tasks.py`.
+
+    tasks = Tasks(page.post)
+    tasks.start(task)               waits: nobody may ever open this page
+    tasks.release(loop, …)          a browser has it: runs
+    tasks.end()                     the page is gone
+
+At most `tasks_per_page` tasks of a page run at the same time, the others wait in order. A `def` is a job of the pool
+`slow`, so that no handler waits behind slow work; an `async def` runs on the event loop of the pages. A result becomes
+`Work` in the mailbox, and is merged there if its task is still the newest of its name.
+
+Tasks hold the view, through the functions they call, but never the page: it goes although they run, and they end then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import threading
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any, ParamSpec
+from weakref import WeakKeyDictionary, WeakMethod, ref
+
+from djust.conf import config
+from djust.exceptions import HandlerTimeoutError
+from djust.live.failures import failure_on_loop
+from djust.live.messages import Message, Work
+from djust.live.visitor import Surroundings
+from djust.live.workers import Lane, contained, slow
+from djust.machine import Task
+from djust.tasks import running_task, set_all
+
+P = ParamSpec("P")
+
+# Coroutines of one process, for each thread that slow `def` functions may have.
+_COROUTINES_PER_THREAD = 32
+
+
+class Tasks:
+    """Runs the tasks of one page. What begins and ends them happens on the event loop of the page."""
+
+    __slots__ = (
+        "__weakref__",
+        "_flushes",
+        "_is_over",
+        "_later",
+        "_latest",
+        "_lock",
+        "_loop",
+        "_post",
+        "_queue",
+        "_running",
+        "_surroundings",
+    )
+
+    def __init__(self, post: Callable[[Message], None]) -> None:
+        self._post = WeakMethod(post, partial(_end, ref(self)))
+        # Python may collect the page, and so call `end`, in the middle of any of these methods.
+        self._lock = threading.RLock()
+        self._latest: dict[str, Task] = {}
+        self._queue: deque[Task] = deque()
+        self._running: set[Task] = set()
+        self._later: dict[str, tuple[Task | None, Any]] = {}
+        self._flushes = False
+        self._is_over = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        # Set by `release`.
+        self._surroundings: Surroundings
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of the tasks that have not ended."""
+        return frozenset(self._latest.copy())
+
+    def start(self, task: Task) -> None:
+        """Run a task, as soon as a browser has the page; an older one of the same name is dropped."""
+        with self._lock:
+            if self._is_over:
+                return
+            self._drop(self._latest.get(task.name))
+            self._latest[task.name] = task
+            self._queue.append(task)
+            self._on_loop(self._advance)
+
+    def cancel(self, name: str) -> Task | None:
+        """Drop the task of this name; gives it."""
+        with self._lock:
+            task = self._latest.pop(name, None)
+            self._drop(task)
+            return task
+
+    def release(self, loop: asyncio.AbstractEventLoop, surroundings: Surroundings) -> None:
+        """A browser has the page, which lives on `loop`: what waits for that begins."""
+        with self._lock:
+            self._loop = loop
+            self._surroundings = surroundings
+            self._on_loop(self._advance)
+
+    def end(self) -> None:
+        """Drop everything: the page is gone."""
+        with self._lock:
+            self._is_over = True
+            for task in self._latest.values():
+                self._drop(task)
+            self._latest.clear()
+            self._queue.clear()
+            self._later.clear()
+
+    def _on_loop(self, function: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> None:
+        if self._loop is not None:
+            try:
+                self._loop.call_soon_threadsafe(partial(function, *args, **kwargs))
+            except RuntimeError:
+                # The server has ended, and the page with it.
+                pass
+
+    def _drop(self, task: Task | None) -> None:
+        if task is not None:
+            task.dropped = True
+            self._on_loop(_stop, task)
+
+    # Running. All of this on the event loop, except `_work`.
+
+    def _advance(self) -> None:
+        while self._queue and len(self._running) < config().tasks_per_page:
+            task = self._queue.popleft()
+            if not task.dropped:
+                self._begin(task)
+
+    def _begin(self, task: Task) -> None:
+        self._running.add(task)
+        if task.timeout is not None:
+            assert self._loop is not None, "tasks begin on a loop"
+            task.clock = self._loop.call_later(
+                task.timeout, self._give_up, task, HandlerTimeoutError(task.title, task.timeout)
+            )
+        if task.is_async:
+            self._begin_awaiting(task, task.call)
+        else:
+            slow.submit(partial(self._work, task))
+
+    def _begin_awaiting(self, task: Task, call: Callable[[], Awaitable[Any]]) -> None:
+        assert self._loop is not None, "tasks begin on a loop"
+        task.awaiting = self._loop.create_task(self._await(task, call), context=contextvars.Context())
+        task.awaiting.add_done_callback(lambda _: self._leave(task))
+        if task.dropped:
+            task.awaiting.cancel()
+
+    def _work(self, task: Task) -> None:
+        """The task as a job of a thread."""
+        value, error = None, None
+        try:
+            with contained:
+                if not task.dropped:
+                    self._enter(task)
+                    value = task.call()
+        except Exception as raised:  # noqa: BLE001 — a task may raise whatever it likes
+            error = raised
+        if inspect.isawaitable(value):
+            # Such as that of `lambda: client.get(url)`.
+            awaitable = value
+            self._on_loop(self._begin_awaiting, task, lambda: awaitable)
+        else:
+            self._on_loop(self._leave, task, value, error, ended=True)
+
+    async def _await(self, task: Task, call: Callable[[], Awaitable[Any]]) -> None:
+        value, error = None, None
+        me = asyncio.current_task()
+        self._enter(task)
+        Lane().enter_without_turn()
+        try:
+            async with _room():
+                value = await call()
+        except BaseException as raised:  # noqa: BLE001 — a task may raise whatever it likes
+            error = failure_on_loop(raised, me)
+        self._settle(task, value, error)
+
+    def _enter(self, task: Task) -> None:
+        running_task.set(task)
+        if not self._surroundings.usual:
+            self._surroundings.activate()
+
+    def _leave(self, task: Task, value: Any = None, error: Exception | None = None, *, ended: bool = False) -> None:
+        self._running.discard(task)
+        if ended:
+            self._settle(task, value, error)
+        self._advance()
+
+    def _give_up(self, task: Task, error: Exception) -> None:
+        self._settle(task, None, error)
+        _stop(task)
+
+    # What comes out
+
+    def _settle(self, task: Task, value: Any, error: Exception | None) -> None:
+        if task.clock is not None:
+            task.clock.cancel()
+        post = self._post()
+        if not task.dropped and not task.settled and post is not None:
+            task.settled = True
+            post(Work(task.title, partial(self._merge, task, value, error), task.merges_on_loop))
+
+    def _merge(self, task: Task, value: Any, error: Exception | None) -> Any:
+        """The turn of a result; an earlier message of the mailbox may have started a newer task."""
+        with self._lock:
+            if self._latest.get(task.name) is not task:
+                return None
+            del self._latest[task.name]
+        return task.merge(value, error)
+
+    def assign(self, view: object, values: Mapping[str, Any]) -> None:
+        """Set attributes of the view in a turn of the page; before a browser has it, at once."""
+        task = running_task.get()
+        with self._lock:
+            if self._loop is None:
+                set_all(view, values)
+                return
+            self._later.update((name, (task, value)) for name, value in values.items())
+            self.flush(view)
+
+    def flush(self, view: object) -> None:
+        """Take a turn, to show and send what there is."""
+        task = running_task.get()
+        with self._lock:
+            if not self._flushes and not self._is_over:
+                self._flushes = True
+                title = task.title if task is not None else f"{type(view).__name__}.assign_later"
+                on_loop = task is not None and task.is_async
+                self._on_loop(self._post_flush, Work(title, partial(self._flush, view), on_loop))
+
+    def _post_flush(self, work: Work) -> None:
+        if (post := self._post()) is not None:
+            post(work)
+
+    def _flush(self, view: object) -> None:
+        with self._lock:
+            self._flushes = False
+            later = {name: value for name, (task, value) in self._later.items() if task is None or not task.dropped}
+            self._later.clear()
+        set_all(view, later)
+
+
+def _end(tasks: ref[Tasks], _: object) -> None:
+    if (gone := tasks()) is not None:
+        gone.end()
+
+
+def _stop(task: Task) -> None:
+    if task.clock is not None:
+        task.clock.cancel()
+    if task.awaiting is not None:
+        task.awaiting.cancel()
+
+
+_rooms: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
+
+
+def _room() -> asyncio.Semaphore:
+    """What bounds the coroutines of all pages of a process."""
+    loop = asyncio.get_running_loop()
+    if loop not in _rooms:
+        _rooms[loop] = asyncio.Semaphore(config().tasks * _COROUTINES_PER_THREAD)
+    return _rooms[loop]

@@ -1,0 +1,32 @@
+"""Signals of this package.
+
+    @receiver(event_finished)
+    def slow(sender, event, seconds, **kwargs):
+        if seconds["total"] > 1:
+            logger.warning("%s.%s took %.1f s", sender.__name__, event, seconds["total"])
+
+Receivers of `event_finished` run in a thread of their own, one event after the other, and delay nobody. Without a
+receiver nothing is measured.
+"""
+
+from __future__ import annotations
+
+from django.dispatch import Signal
+
+__all__ = ["event_finished"]
+
+event_finished = Signal()
+"""A turn of a page is over. Sent with
+
+    sender    the view's class
+    event     the name of the handler, of the task or of another turn that the server took by itself
+    pushed    whether it was the server that began it, and not an event of the browser
+    seconds   a dict: "waiting" for earlier events of the page and for a thread, "handler", "render" (the state is
+              checked, the template evaluated and compared), and "total"
+    queries   database queries
+    bytes     the size of the answer
+    queue     messages that wait behind it in the mailbox of the page
+    backlog   turns of all pages that wait for a thread
+    error     the exception that was left of it, or None
+    ended     when it was over, as `time.time()` has it
+"""

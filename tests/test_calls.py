@@ -1,0 +1,230 @@
+"""How user code is called: the time it may take, and what becomes of its exceptions."""
+
+import asyncio
+import threading
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.urls import path
+
+from djust import LiveView, event_handler, state
+from djust.exceptions import HandlerTimeoutError
+from tests.asgi_client import Browser
+
+pytestmark = pytest.mark.urls(__name__)
+
+door = threading.Event()
+ended = threading.Event()
+cancelled: list[str] = []
+SECONDS = 0.05
+TOO_SLOW = "That took too long and was given up. You may try again."
+WENT_WRONG = "Something went wrong. What the page shows is up to date; you may try again."
+
+
+class Slow(LiveView):
+    template = "<p>{{ count }}</p>"
+    count = state(0)
+
+    @event_handler(timeout=SECONDS)
+    def wait(self) -> str:
+        self.count += 1
+        assert door.wait(10)
+        self.count += 10
+        ended.set()
+        return "late"
+
+    @event_handler(timeout=SECONDS)
+    def fail_late(self) -> None:
+        assert door.wait(10)
+        try:
+            raise ValueError("too late")
+        finally:
+            ended.set()
+
+    @event_handler(timeout=SECONDS)
+    async def wait_async(self) -> None:
+        self.count += 1
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.append("wait_async")
+            raise
+
+    @event_handler(timeout=SECONDS)
+    async def other_timeout(self) -> None:
+        raise TimeoutError("of the service")
+
+    @event_handler(timeout=10)
+    def quick(self) -> str:
+        self.count += 1
+        return threading.current_thread().name.split("-")[1]
+
+    @event_handler(timeout=10)
+    async def quick_async(self) -> int:
+        self.count += 1
+        return self.count
+
+    @event_handler(timeout=10)
+    def fail(self) -> None:
+        raise ValueError("no such bucket")
+
+    @event_handler
+    def nothing(self) -> None: ...
+
+    @event_handler
+    def hold(self) -> None:
+        assert door.wait(10)
+
+
+class Careful(LiveView):
+    template = "<p>{{ text }}</p>"
+    text = state("")
+
+    @event_handler
+    def fail(self, text: str) -> str:
+        raise ValueError(text)
+
+    @event_handler
+    async def fail_async(self, text: str) -> None:
+        raise ValueError(text)
+
+    @event_handler(timeout=SECONDS)
+    def wait(self) -> None:
+        assert door.wait(10)
+
+    def handle_error(self, event: str, error: Exception) -> None:
+        if str(error) == "unexpected":
+            super().handle_error(event, error)
+        if str(error) == "worse":
+            raise LookupError("in handle_error")
+        self.text = f"{event}: {error}"
+
+
+class CarefulAsync(LiveView):
+    template = "<p>{{ text }}</p>"
+    text = state("")
+
+    @event_handler
+    async def fail(self) -> None:
+        raise ValueError("no such bucket")
+
+    @event_handler
+    async def fail_worse(self) -> None:
+        raise LookupError("no such bucket")
+
+    @event_handler
+    def fail_in_thread(self) -> None:
+        raise ValueError("no such bucket")
+
+    async def handle_error(self, event: str, error: Exception) -> None:
+        if isinstance(error, LookupError):
+            raise error
+        self.text = f"{event}: {error} {await User.objects.acount()}"
+
+
+urlpatterns = [
+    path("slow/", Slow.as_view()),
+    path("careful/", Careful.as_view()),
+    path("careful/async/", CarefulAsync.as_view()),
+]
+
+
+@pytest.fixture(autouse=True)
+def fresh() -> Any:
+    door.clear()
+    ended.clear()
+    cancelled.clear()
+    yield
+    door.set()
+
+
+# Time
+
+
+async def test_an_asynchronous_handler_is_cancelled_when_its_time_is_up(caplog: pytest.LogCaptureFixture) -> None:
+    async with Browser() as browser:
+        page = await browser.open("/slow/")
+        assert await page.event("wait_async") == [1, 1, [0, 1], [[0, [0, [["t"]]]]], {"error": TOO_SLOW}]
+        assert cancelled == ["wait_async"]
+        assert caplog.messages == ["Slow.wait_async raised HandlerTimeoutError"]
+        error = caplog.records[0].exc_info[1]  # type: ignore[index]
+        assert isinstance(error, HandlerTimeoutError)
+        assert str(error) == "Slow.wait_async has taken longer than its timeout of 0.05 s, and was given up."
+        assert await page.event("quick_async") == [2, 2, [0, 2], 0, {"reply": 2}]
+
+
+async def test_a_handler_in_a_thread_is_answered_for_when_its_time_is_up_and_its_result_is_dropped() -> None:
+    async with Browser() as browser:
+        page = await browser.open("/slow/")
+        assert await page.event("wait") == [1, 1, [0, 1], [[0, [0, [["t"]]]]], {"error": TOO_SLOW}]
+        # The page lives on, although the thread is not through.
+        assert await page.event("quick") == [2, 2, [0, 2], 0, {"reply": "turn"}]
+        door.set()
+        assert await asyncio.to_thread(ended.wait, 5)
+        assert await page.event("nothing") == [3, 3, [0, 12]]
+
+
+async def test_a_failure_that_comes_too_late_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    async with Browser() as browser:
+        page = await browser.open("/slow/")
+        assert (await page.event("fail_late"))[4] == {"error": TOO_SLOW}
+        door.set()
+        assert await asyncio.to_thread(ended.wait, 5)
+    assert caplog.messages == ["Slow.fail_late raised HandlerTimeoutError", "Slow.fail_late raised ValueError"]
+
+
+async def test_a_handler_that_got_no_thread_in_time_is_not_called(settings: Any) -> None:
+    settings.LIVEVIEW_CONFIG = {"threads": 1}
+    async with Browser() as browser:
+        page, other = await browser.open("/slow/"), await browser.open("/slow/")
+        await other.post("hold")
+        await page.post("fail_late")
+        await asyncio.sleep(SECONDS * 2)
+        door.set()
+        assert (await page.receive())[4] == {"error": TOO_SLOW}
+    assert not ended.is_set()
+
+
+async def test_a_timeout_of_the_handler_itself_is_an_ordinary_exception(caplog: pytest.LogCaptureFixture) -> None:
+    async with Browser() as browser:
+        page = await browser.open("/slow/")
+        assert (await page.event("other_timeout"))[4] == {"error": WENT_WRONG}
+        assert (await page.event("fail"))[4] == {"error": WENT_WRONG}
+    assert caplog.messages == ["Slow.other_timeout raised TimeoutError", "Slow.fail raised ValueError"]
+
+
+# Exceptions
+
+
+@pytest.mark.parametrize("handler", ["fail", "fail_async"])
+async def test_a_view_may_take_care_of_exceptions(handler: str, caplog: pytest.LogCaptureFixture) -> None:
+    async with Browser() as browser:
+        page = await browser.open("/careful/")
+        answer = await page.event(handler, {"text": "no such bucket"})
+        assert answer == [1, 1, [0, f"{handler}: no such bucket"], [[0, [0, [["t"]]]]]]
+        assert caplog.messages == []
+        assert await page.event(handler, {"text": "unexpected"}) == [2, 1, 0, 0, {"error": WENT_WRONG}]
+        assert await page.event(handler, {"text": "worse"}) == [3, 1, 0, 0, {"error": WENT_WRONG}]
+        assert caplog.messages == [f"Careful.{handler} raised ValueError", f"Careful.{handler} raised LookupError"]
+
+
+async def test_a_view_may_take_care_of_timeouts() -> None:
+    async with Browser() as browser:
+        page = await browser.open("/careful/")
+        answer = await page.event("wait")
+        door.set()
+        assert answer[2] == [0, "wait: Careful.wait has taken longer than its timeout of 0.05 s, and was given up."]
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_exceptions_of_coroutines_may_be_taken_care_of_by_a_coroutine(caplog: pytest.LogCaptureFixture) -> None:
+    async with Browser() as browser:
+        page = await browser.open("/careful/async/")
+        assert (await page.event("fail"))[2] == [0, "fail: no such bucket 0"]
+        assert (await page.event("fail_worse"))[4] == {"error": WENT_WRONG}
+        assert caplog.messages == ["CarefulAsync.fail_worse raised LookupError"]
+        assert (await page.event("fail_in_thread"))[4] == {"error": WENT_WRONG}
+        assert str(caplog.records[1].exc_info[1]).startswith(  # type: ignore[index]
+            "CarefulAsync.handle_error returned coroutine, which nobody awaits"
+        )

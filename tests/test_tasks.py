@@ -1,0 +1,631 @@
+"""Slow work beside a page, as a browser sees it."""
+
+import asyncio
+import gc
+import threading
+import weakref
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.contrib.auth.models import User
+from django.http import HttpRequest
+from django.test import RequestFactory
+from django.urls import path
+from django.utils import translation
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from djust import LiveView, background, event_handler, state
+from djust.decorators import background as exported_background
+from djust.live.page import Page
+from djust.live.registry import registry
+from djust.live.workers import slow
+from djust.tasks import running_task
+from tests.asgi_client import Browser, Socket
+
+pytestmark = pytest.mark.urls(__name__)
+
+
+class Gate:
+    """A place where tasks wait until the test lets them go; it says who has come."""
+
+    def __init__(self) -> None:
+        self.came: asyncio.Queue[Any] = asyncio.Queue()
+        self.loop = asyncio.get_running_loop()
+        self.is_open = False
+        self.doors: dict[Any, tuple[threading.Event, asyncio.Event]] = {}
+
+    def door(self, who: Any) -> tuple[threading.Event, asyncio.Event]:
+        doors = self.doors.setdefault(who, (threading.Event(), asyncio.Event()))
+        if self.is_open:
+            doors[0].set()
+        return doors
+
+    def pass_through(self, who: Any) -> Any:
+        door, _ = self.door(who)
+        self.loop.call_soon_threadsafe(self.came.put_nowait, who)
+        assert door.wait(10)
+        return who
+
+    async def apass_through(self, who: Any) -> Any:
+        self.came.put_nowait(who)
+        await self.door(who)[1].wait()
+        return who
+
+    async def next(self) -> Any:
+        async with asyncio.timeout(10):
+            return await self.came.get()
+
+    def open(self, who: Any) -> None:
+        for door in self.door(who):
+            door.set()
+
+    def open_all(self) -> None:
+        self.is_open = True
+        for who in [*self.doors]:
+            self.open(who)
+
+
+gate: Gate
+
+
+@pytest.fixture(autouse=True)
+async def fresh_gate() -> None:
+    global gate
+    gate = Gate()
+
+
+class Dashboard(LiveView):
+    template = (
+        "<p>{% if metrics.loading %}…{% endif %}{% if metrics.ok %}{{ metrics.result }}{% endif %}"
+        "{% if metrics.failed %}!{{ metrics.error }}{% endif %}</p>"
+    )
+
+    def mount(self, request: HttpRequest) -> None:
+        self.assign_async("metrics", gate.pass_through, "mount")
+
+    @event_handler
+    def load(self, who: str) -> None:
+        self.assign_async("metrics", gate.pass_through, who)
+
+    @event_handler
+    async def load_async(self, who: str) -> None:
+        self.assign_async("metrics", gate.apass_through, who)
+
+    @event_handler
+    def load_lambda(self) -> None:
+        self.assign_async("metrics", lambda: gate.apass_through("lambda"))
+
+    @event_handler
+    def fail(self) -> None:
+        self.assign_async("metrics", int, "seven")
+
+    @event_handler
+    def fail_quietly(self) -> None:
+        def load() -> None:
+            raise TimeoutError
+
+        self.assign_async("metrics", load)
+
+    @event_handler
+    def cancel(self) -> None:
+        self.cancel_async("metrics")
+
+    @event_handler
+    def tell(self) -> list[Any]:
+        result = self.metrics
+        return [result.loading, result.ok, result.failed, result.result, result.error]
+
+
+class Worker(LiveView):
+    template = "<p>{{ percent }}</p><i>{{ file }}</i><b>{{ view.running_tasks|join:',' }}</b>{{ errors|join:',' }}"
+    percent = state(0)
+    file = state("")
+    errors: list[str] = state(default=[])
+    names: list[str] = state(default=[])
+
+    def mount(self, request: HttpRequest) -> None:
+        translation.activate(request.GET.get("language", "en"))
+
+    @event_handler
+    @background
+    def export(self, year: int) -> str:
+        for percent in (10, 20):
+            self.assign_later(percent=percent)
+            gate.pass_through(percent)
+        return f"{year}.csv"
+
+    @background
+    @event_handler
+    async def export_async(self, year: int) -> str:
+        self.push_event("begun", year)
+        await gate.apass_through("async")
+        return f"{year}.csv"
+
+    @event_handler
+    @exported_background
+    def explode(self) -> None:
+        raise ValueError("no such year")
+
+    @event_handler(timeout=0.05)
+    @background
+    async def hang(self) -> None:
+        await asyncio.Event().wait()
+
+    @event_handler(timeout=0.05)
+    @background
+    def hang_in_thread(self) -> str:
+        return str(gate.pass_through("late"))
+
+    @event_handler
+    def start(self, who: str, name: str = "one") -> None:
+        self.start_async(gate.pass_through, who, name=name)
+
+    @event_handler
+    def start_lambda(self) -> None:
+        self.start_async(lambda: 1)
+
+    @event_handler
+    def cancel(self, name: str) -> None:
+        self.cancel_async(name)
+
+    @event_handler
+    def assign_directly(self) -> None:
+        self.start_async(self._assign_directly)
+
+    def _assign_directly(self) -> None:
+        for n in range(200):
+            setattr(self, f"extra_{n}", n)
+        self.percent = 99
+
+    @event_handler
+    def look_around(self) -> None:
+        self.start_async(self._look_around)
+
+    @event_handler
+    def look_around_async(self) -> None:
+        self.start_async(self._alook_around, name="_look_around")
+
+    def _look_around(self) -> str:
+        return f"{translation.gettext('Yes')} {User.objects.count()} {threading.current_thread().name.split('-')[1]}"
+
+    async def _alook_around(self) -> str:
+        one, other = [await sync_to_async(threading.current_thread)() for _ in range(2)]
+        assert {one.name.split("-")[1], other.name.split("-")[1]} == {"async"}
+        return f"{translation.gettext('Yes')} {await User.objects.acount()} loop"
+
+    def handle_async(self, name: str, result: Any) -> None:
+        self.file = result
+        self.names.append(name)
+
+    def handle_error(self, event: str, error: Exception) -> None:
+        self.errors.append(f"{event}: {error}")
+
+
+class AsyncWorker(LiveView):
+    template = "<p>{{ text }}</p>"
+    text = state("")
+
+    @event_handler
+    def start(self) -> None:
+        self.start_async(User.objects.count, name="count")
+
+    @event_handler
+    def start_failing(self) -> None:
+        self.start_async(partial(int, "x"), name="count")
+
+    async def handle_async(self, name: str, result: int) -> None:
+        self.text = f"{result} {await User.objects.acount()}"
+
+
+urlpatterns = [
+    path("dashboard/", Dashboard.as_view()),
+    path("worker/", Worker.as_view()),
+    path("async/", AsyncWorker.as_view()),
+]
+
+
+async def open_dashboard(browser: Browser) -> Socket:
+    """A dashboard whose first call has ended."""
+    page = await browser.open("/dashboard/")
+    assert await gate.next() == "mount"
+    gate.open("mount")
+    assert (await page.receive())[:3] == [0, 1, [0, "mount"]]
+    return page
+
+
+@asynccontextmanager
+async def visit() -> AsyncIterator[Browser]:
+    """A browser; before its server ends nobody waits any more."""
+    async with Browser() as browser:
+        try:
+            yield browser
+        finally:
+            gate.open_all()
+
+
+async def settled(page: Page) -> None:
+    """Wait until no task runs, and no message waits."""
+    async with asyncio.timeout(10):
+        while page.tasks.names or page._task is not None:  # noqa: ASYNC110 — a page tells nobody that it is idle
+            await asyncio.sleep(0.001)
+
+
+# assign_async
+
+
+async def test_a_page_is_sent_while_its_data_is_loaded_when_the_browser_has_it() -> None:
+    async with visit() as browser:
+        response = await browser.get("/dashboard/")
+        assert "<p>…</p>" in response.visible
+        assert gate.came.empty(), "nobody may ever open this page"
+        page, _ = await browser.join(response.ticket)
+        assert await gate.next() == "mount"
+        gate.open("mount")
+        assert (await page.receive())[:3] == [0, 1, [0, "mount"]]
+        assert (await page.event("tell"))[4] == {"reply": [False, True, False, "mount", ""]}
+
+
+async def test_what_was_loaded_stays_while_it_is_loaded_again() -> None:
+    async with visit() as browser:
+        page = await open_dashboard(browser)
+        assert (await page.event("load", {"who": "two"}))[:3] == [1, 2, [0, "…mount"]]
+        assert (await page.event("tell"))[4] == {"reply": [True, True, False, "mount", ""]}
+        gate.open("two")
+        assert (await page.receive())[:3] == [0, 3, [0, "two"]]
+
+
+async def test_a_coroutine_loads_on_the_event_loop() -> None:
+    async with visit() as browser:
+        page = await open_dashboard(browser)
+        for handler, who in (("load_async", "one"), ("load_lambda", "lambda")):
+            await page.event(handler, {"who": who})
+            assert await gate.next() == who
+            gate.open(who)
+            assert (await page.receive())[2] == [0, who]
+
+
+async def test_a_loader_that_fails_is_a_result(caplog: pytest.LogCaptureFixture) -> None:
+    async with visit() as browser:
+        page = await open_dashboard(browser)
+        await page.event("fail")
+        text = "invalid literal for int() with base 10: 'seven'"
+        assert (await page.receive())[2] == [0, f"!{text}"]
+        assert (await page.event("tell"))[4] == {"reply": [False, False, True, "mount", text]}
+        assert caplog.messages == ["Dashboard.metrics: its loader raised ValueError"]
+        assert caplog.records[0].exc_info
+        await page.event("fail_quietly")
+        assert (await page.receive())[2] == [0, "!TimeoutError"]
+
+
+async def test_the_newer_call_wins() -> None:
+    async with visit() as browser:
+        page = await open_dashboard(browser)
+        for who in ("older", "newer"):
+            await page.event("load", {"who": who})
+            assert await gate.next() == who
+        gate.open("newer")
+        assert (await page.receive())[2] == [0, "newer"]
+        gate.open("older")
+        await page.event("load", {"who": "last"})
+        gate.open("last")
+        assert (await page.receive())[2] == [0, "last"]
+
+
+async def test_an_older_coroutine_is_cancelled() -> None:
+    async with visit() as browser:
+        page = await open_dashboard(browser)
+        await page.event("load_async", {"who": "older"})
+        assert await gate.next() == "older"
+        older = next(task for task in asyncio.all_tasks() if "Tasks._await" in repr(task.get_coro()))
+        await page.event("load_async", {"who": "newer"})
+        with pytest.raises(asyncio.CancelledError):
+            await older
+        gate.open("newer")
+        assert (await page.receive())[2] == [0, "newer"]
+
+
+async def test_a_cancelled_call_leaves_what_was_there() -> None:
+    async with visit() as browser:
+        page = await open_dashboard(browser)
+        await page.event("load", {"who": "two"})
+        assert (await page.event("cancel"))[2] == [0, "mount"]
+        assert (await page.event("tell"))[4] == {"reply": [False, True, False, "mount", ""]}
+        assert (await page.event("cancel"))[1] == 3
+        gate.open("two")
+
+
+# start_async and background
+
+
+async def test_a_background_handler_is_answered_at_once_and_shows_its_progress() -> None:
+    async with visit() as browser:
+        page = await browser.open("/worker/")
+        assert (await page.event("export", {"year": "2030"}))[:3] == [1, 1, [2, "export"]]
+        assert (await page.receive())[:3] == [0, 2, [0, 10]]
+        assert await gate.next() == 10
+        # Other events are served meanwhile.
+        assert (await page.event("cancel", {"name": "other"}))[:2] == [2, 2]
+        gate.open(10)
+        assert (await page.receive())[:3] == [0, 3, [0, 20]]
+        gate.open(20)
+        assert (await page.receive())[:3] == [0, 4, [1, "2030.csv", 2, ""]]
+
+
+async def test_what_a_coroutine_pushes_is_sent_at_once() -> None:
+    async with visit() as browser:
+        page = await browser.open("/worker/")
+        assert (await page.event("export_async", {"year": "2030"}))[:3] == [1, 1, [2, "export_async"]]
+        assert await page.receive() == [0, 1, 0, 0, {"push": [["begun", 2030]]}]
+        gate.open("async")
+        assert (await page.receive())[:3] == [0, 2, [1, "2030.csv", 2, ""]]
+
+
+async def test_parameters_of_a_background_handler_are_checked() -> None:
+    async with visit() as browser:
+        page = await browser.open("/worker/")
+        assert await page.event("export", {"year": "next"}) == [
+            "error",
+            1,
+            'Worker.export: parameter "year" must be int.',
+        ]
+
+
+async def test_exceptions_of_tasks_go_to_handle_error() -> None:
+    async with visit() as browser:
+        page = await browser.open("/worker/")
+        await page.event("explode")
+        assert (await page.receive())[2] == [2, "", 3, "explode: no such year"]
+
+
+async def test_an_exception_that_nobody_handles_is_logged_and_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with visit() as browser:
+        page = await browser.open("/async/")
+        await page.event("start_failing")
+        told = "Something went wrong. What the page shows is up to date; you may try again."
+        assert await page.receive() == [0, 0, 0, 0, {"error": told}]
+        assert caplog.messages == ["AsyncWorker.count raised ValueError"]
+
+
+async def test_a_background_handler_may_have_a_timeout() -> None:
+    async with visit() as browser:
+        page = await browser.open("/worker/")
+        for handler in ("hang", "hang_in_thread"):
+            await page.event(handler)
+            changed = await page.receive()
+            assert f"{handler}: Worker.{handler} has taken longer than its timeout of 0.05 s" in changed[2][-1]
+        gate.open("late")
+        await page.event("look_around")
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_the_result_may_be_taken_by_a_coroutine() -> None:
+    async with visit() as browser:
+        page = await browser.open("/async/")
+        await page.event("start")
+        assert (await page.receive())[2] == [0, "0 0"]
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_tasks_have_the_language_of_the_page_and_threads_of_their_own() -> None:
+    async with visit() as browser:
+        page = await browser.open("/worker/?language=de")
+        await page.event("look_around")
+        assert (await page.receive())[2][:2] == [1, "Ja 0 task"]
+        await page.event("look_around_async")
+        assert (await page.receive())[2][:2] == [1, "Ja 0 loop"]
+
+
+async def test_a_function_without_a_name_needs_one(caplog: pytest.LogCaptureFixture) -> None:
+    async with visit() as browser:
+        page = await browser.open("/worker/")
+        answer = await page.event("start_lambda")
+        assert "a task is known by its name, and this function has none of its own" in answer[2][-1]
+
+
+async def test_a_cancelled_task_ends_at_its_next_progress(settings: Any) -> None:
+    settings.LIVEVIEW_CONFIG = {"tasks": 1}
+    async with visit() as browser:
+        page = await browser.open("/worker/")
+        await page.event("export", {"year": "2030"})
+        assert (await page.receive())[2] == [0, 10]
+        assert await gate.next() == 10
+        assert (await page.event("cancel", {"name": "export"}))[2] == [2, ""]
+        gate.open(10)
+        # It does not come to 20, and leaves its thread.
+        assert await slow.run(int) == 0
+        assert gate.came.empty()
+        assert (await page.event("cancel", {"name": "export"})) == [3, 3]
+
+
+async def test_direct_assignments_are_shown_when_the_task_ends() -> None:
+    async with visit() as browser:
+        page = await browser.open("/worker/")
+        await page.event("assign_directly")
+        while not (changed := await page.receive())[2] or 99 not in changed[2]:
+            pass
+        assert changed[2][:2] == [0, 99]
+
+
+# Bounds
+
+
+async def test_a_page_runs_so_many_tasks_at_the_same_time(settings: Any) -> None:
+    settings.LIVEVIEW_CONFIG = {"tasks_per_page": 2}
+    async with visit() as browser:
+        page = await browser.open("/worker/")
+        for who in "abcd":
+            await page.event("start", {"who": who, "name": who})
+        assert {await gate.next(), await gate.next()} == {"a", "b"}
+        assert gate.came.empty()
+        gate.open("b")
+        assert await gate.next() == "c"
+        gate.open("a")
+        assert await gate.next() == "d"
+
+
+async def test_a_task_that_was_dropped_while_it_waited_never_runs(settings: Any) -> None:
+    settings.LIVEVIEW_CONFIG = {"tasks_per_page": 1}
+    async with visit() as browser:
+        page = await browser.open("/worker/")
+        await page.event("start", {"who": "first", "name": "other"})
+        for who in "abc":
+            await page.event("start", {"who": who})
+        assert await gate.next() == "first"
+        gate.open("first")
+        assert await gate.next() == "c"
+
+
+async def test_slow_tasks_do_not_delay_handlers(settings: Any) -> None:
+    settings.LIVEVIEW_CONFIG = {"threads": 1, "tasks": 2}
+    async with visit() as browser:
+        page = await browser.open("/worker/")
+        for who in "abc":
+            await page.event("start", {"who": who, "name": who})
+        assert {await gate.next(), await gate.next()} == {"a", "b"}
+        assert gate.came.empty()
+        assert (await page.event("cancel", {"name": "none"}))[0] == 4
+
+
+# The end of a page
+
+
+async def test_a_detached_page_keeps_its_tasks_and_shows_their_results_to_the_browser_that_comes_back() -> None:
+    async with visit() as browser:
+        page = await browser.open("/worker/")
+        await page.event("start", {"who": "a"})
+        assert await gate.next() == "a"
+        await page.close()
+        gate.open("a")
+        (held,) = [waiting.page for waiting in registry._waiting.values()]
+        await settled(held)
+        _, joined = await browser.join(page.response.ticket, 1)
+        assert joined[0] == "all"
+        assert "a" in joined[2]
+
+
+async def test_tasks_end_when_the_page_goes() -> None:
+    async with visit() as browser:
+        page = await browser.open("/worker/")
+        await page.event("export_async", {"year": "1"})
+        assert await gate.next() == "async"
+        running = next(task for task in asyncio.all_tasks() if "Tasks._await" in repr(task.get_coro()))
+        await page.close()
+        (waiting,) = registry._waiting.values()
+        waiting.end = 0
+        registry.sweep()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+
+class Unfinished(LiveView):
+    template = "<p></p>"
+
+    async def forever(self) -> None:
+        await asyncio.Event().wait()
+
+
+async def test_tasks_never_keep_a_page_alive_and_end_with_it(rf: RequestFactory) -> None:
+    page = Page(Unfinished(), rf.get("/"))
+    page.prepare()
+    page.view.start_async(page.view.forever)
+    page._taken_up()
+    await asyncio.sleep(0)
+    running = next(task for task in asyncio.all_tasks() if "Tasks._await" in repr(task.get_coro()))
+    await asyncio.sleep(0)
+    gone = weakref.ref(page)
+    del page
+    gc.collect()
+    assert gone() is None
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
+async def test_a_page_that_was_never_opened_runs_nothing(rf: RequestFactory) -> None:
+    page = Page(Unfinished(), rf.get("/"))
+    page.view.start_async(gate.pass_through, "never")
+    page.end()
+    page.view.start_async(gate.pass_through, "never")
+    page.prepare()
+    page._taken_up()
+    await asyncio.sleep(0)
+    assert gate.came.empty()
+    assert page.tasks.names == frozenset()
+
+
+async def test_a_task_that_outlives_its_page_is_told_so(rf: RequestFactory) -> None:
+    page = Page(Unfinished(), rf.get("/"))
+    page.prepare()
+    view, ended = page.view, asyncio.Event()
+
+    def work() -> None:
+        gate.pass_through("work")
+        with pytest.raises(asyncio.CancelledError, match=r"^Unfinished.work is not wanted any more.$"):
+            view.assign_later(n=1)
+        gate.loop.call_soon_threadsafe(ended.set)
+
+    view.start_async(work)
+    page._taken_up()
+    await gate.next()
+    del page
+    gc.collect()
+    gate.open("work")
+    async with asyncio.timeout(5):
+        await ended.wait()
+
+
+def test_a_view_without_page_can_start_nothing_but_assign() -> None:
+    view = Unfinished()
+    with pytest.raises(RuntimeError, match=r"^Unfinished has no page, so nothing can run beside it"):
+        view.start_async(view.forever)
+    view.assign_later(n=1)
+    assert vars(view)["n"] == 1
+    assert view.running_tasks == frozenset()
+    assert running_task.get() is None
+
+
+# What the newest call has said is what is shown in the end, in whatever order calls end.
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.booleans()), min_size=1, max_size=8), st.randoms())
+def test_whatever_ends_first_the_newest_result_of_each_name_is_taken(
+    calls: list[tuple[str, bool]], random: Any
+) -> None:
+    taken: dict[str, list[int]] = {"a": [], "b": []}
+
+    class View(LiveView):
+        template = "<p></p>"
+
+        def handle_async(self, name: str, result: int) -> None:
+            taken[name].append(result)
+
+    async def run() -> None:
+        page = Page(View(), RequestFactory().get("/"))
+        page.prepare()
+        page._taken_up()
+        ends: list[Callable[[], Any]] = []
+        for number, (name, is_async) in enumerate(calls):
+            if is_async:
+                future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+                page.view.start_async(lambda future=future: future, name=name)
+                ends.append(partial(future.set_result, number))
+            else:
+                door = threading.Event()
+                page.view.start_async(lambda door=door, number=number: door.wait(5) and number, name=name)
+                ends.append(door.set)
+        random.shuffle(ends)
+        for end in ends:
+            end()
+            await asyncio.sleep(0)
+        await settled(page)
+
+    asyncio.run(run())
+    newest = {name: number for number, (name, _) in enumerate(calls)}
+    assert taken == {name: [newest[name]] if name in newest else [] for name in "ab"}
