@@ -1,5 +1,6 @@
 """What belongs to the state of a view."""
 
+import re
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ from django.test import RequestFactory
 from django.views import View
 
 from djust import LiveView, computed, state
-from djust.state.fields import State, computed_getters, public_state
+from djust.state.fields import State, check_types, computed_getters, fields_version, public_state
 from djust.views import state_of
 
 
@@ -106,3 +107,54 @@ def test_an_overridden_name_counts_once() -> None:
         total = 5  # type: ignore[assignment]
 
     assert computed_getters(Plain()) == {}
+
+
+class Typed(LiveView):
+    count = state(default=0, type=int)
+    name = state(type=str | None)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("count", "7", "Typed.count must be int; got str: '7'"),
+        ("count", True, "Typed.count must be int; got bool: True"),
+        ("name", 7, "Typed.name must be str | None; got int: 7"),
+    ],
+)
+def test_a_value_of_another_type_is_refused(name: str, value: Any, expected: str) -> None:
+    view = Typed()
+    check_types(view)
+    setattr(view, name, value)
+    with pytest.raises(TypeError, match=re.escape(expected)):
+        check_types(view)
+
+
+def test_a_type_must_be_one_that_values_can_be_asked_for() -> None:
+    with pytest.raises(
+        TypeError, match=re.escape("state(type=…) must be a class or a union of classes; got list[int]")
+    ):
+        state(default=[], type=list[int])
+
+
+@pytest.mark.parametrize("name", ["request", "mount", "template", "push_event"])
+def test_names_of_liveview_itself_are_refused_as_fields(name: str) -> None:
+    with pytest.raises(TypeError, match=f"^Clash.{name} is declared as a field, and LiveView has"):
+        type("Clash", (LiveView,), {name: state(default=1)})
+
+
+def test_another_version_of_the_fields_has_another_digest() -> None:
+    def version(**members: Any) -> str:
+        return fields_version(type("Basket", (LiveView,), members))
+
+    same = version(count=state(default=0))
+    assert version(count=state(default=5)) == same
+    others = [
+        version(count=state(default="")),
+        version(count=state(default=0, type=int)),
+        version(total=state(default=0)),
+        version(count=state(default=0), more=state()),
+        version(count=state(default=0), __annotations__={"count": "int"}),
+    ]
+    assert same not in others
+    assert len(set(others)) == len(others)

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent / "src" / "djust"
 # The first layer may be imported by everybody, the last one by nobody.
 LAYERS: list[dict[str, str]] = [
     {"": "exceptions conf signals machine home"},
-    {"render": "values wire diff", "state": "fields codec tracking snapshots tickets"},
+    {"render": "values wire diff", "state": "fields kinds writing reading codec validation tracking snapshots tickets"},
     {
         "template": "parts fragments scope expressions tags html markup lower skipping lookups relations source scopes"
         " output codegen runtime debug report cache backend",

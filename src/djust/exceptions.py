@@ -5,7 +5,15 @@ Their messages say which thing, what is wrong, what was expected and what came, 
 
 from __future__ import annotations
 
-__all__ = ["DjustError", "HandlerError", "HandlerTimeoutError", "ParameterError", "ProtocolError", "TicketError"]
+__all__ = [
+    "DjustError",
+    "HandlerError",
+    "HandlerTimeoutError",
+    "ParameterError",
+    "ProtocolError",
+    "StateError",
+    "TicketError",
+]
 
 
 class DjustError(Exception):
@@ -14,6 +22,10 @@ class DjustError(Exception):
 
 class ProtocolError(DjustError):
     """The browser sent something that is not a frame of `docs/protocol.md`."""
+
+
+class StateError(DjustError):
+    """A saved state cannot be read, or not in full: a row that it refers to is gone."""
 
 
 class TicketError(DjustError):

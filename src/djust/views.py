@@ -34,7 +34,7 @@ from django.views.generic import View
 
 from djust.machine import machine_of
 from djust.pubsub import subscriptions
-from djust.state.fields import per_class, public_state
+from djust.state.fields import Computed, State, per_class, public_state
 from djust.tasks import SlowWork, running_task
 
 Answer: TypeAlias = HttpResponseBase | Coroutine[Any, Any, HttpResponseBase]
@@ -56,6 +56,22 @@ class LiveView(SlowWork, View):
 
     def mount(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         """Prepare the page: `def` or `async def`. A response that it returns, such as a redirect, is the answer."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name, member in vars(cls).items():
+            if isinstance(member, (State, Computed)) and name in _OWN_NAMES:
+                raise TypeError(
+                    f"{cls.__name__}.{name} is declared as a field, and LiveView has a member of this name itself. "
+                    "Choose another name."
+                )
+
+    def missing_state(self, name: str, error: Exception) -> None:
+        """A saved attribute cannot be restored, because a row that it held is gone.
+
+        Assign something else to it, and the page goes on; by default it is mounted anew.
+        """
+        raise error
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         """The names that the template sees: all public state, `view`, and `kwargs`."""

@@ -22,16 +22,16 @@ from django.utils.translation import get_language
 from djust.conf import config
 from djust.render import wire
 from djust.render.values import Fragment, Values
-from djust.state.codec import check_state
-from djust.state.fields import computed_getters
+from djust.state.fields import check_types, computed_getters
 from djust.state.tracking import Tracker
+from djust.state.validation import check_state
 from djust.template import CompiledTemplate, compile_template
 from djust.template.scope import page_context, rendering
 from djust.views import LiveView, state_of
 
 
 class Change(NamedTuple):
-    """What an evaluation has changed. `offence` is what strict serialization has against the state."""
+    """What an evaluation has changed. `offence` is what is wrong with the state."""
 
     diff: list[Any]
     fragments: list[Any]
@@ -105,8 +105,9 @@ class Display:
         return data, state_of(self._view)
 
     def _offence(self, state: dict[str, Any]) -> TypeError | None:
-        """What strict serialization has against the state."""
+        """What the declared types, or strict serialization, have against the state."""
         try:
+            check_types(self._view)
             check_state(type(self._view), state, strict=config().strict_serialization)
         except TypeError as error:
             return error

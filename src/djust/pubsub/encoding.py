@@ -1,14 +1,58 @@
-"""How a message becomes text and is read again: as the state of a view does, typed."""
+"""How a message becomes text: as the state of a view does, so that it arrives equal and of the same type.
+
+Rows of models are refused: each process would have to fetch them, on the loop that everybody shares.
+"""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
+from djust.state.codec import decode, encode
+from djust.state.validation import check_state
 
-def encode_value(value: Any, where: str) -> Any:
-    return json.loads(json.dumps(value))
+
+class Message:
+    """What errors call a message that cannot be published."""
 
 
-def decode_value(value: Any) -> Any:
-    return value
+def encode_message(topic: str, message: Any) -> str:
+    """A message for `handle_info`."""
+    check_state(Message, {"message": message}, strict=True)
+    text = encode(message)
+    if '"model",' in text or '"row",' in text or '"queryset",' in text:
+        refuse_models(topic, json.loads(text))
+    return f'["",{text}]'
+
+
+def encode_event(topic: str, name: str, payload: Any) -> str:
+    """An event for browsers."""
+    try:
+        return json.dumps([name, payload], allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f'push_event("{topic}", "{name}"): the payload must be what JSON can hold ({error}). '
+            "Convert dates, numbers of other kinds and models to text or dictionaries."
+        ) from error
+
+
+def decode_message(text: str) -> tuple[str, Any]:
+    """The name of an event and its payload, or "" and a message."""
+    event, message = json.loads(text)
+    return (event, message) if event else ("", decode(json.dumps(message)))
+
+
+def refuse_models(topic: str, written: Any) -> None:
+    """Raise for a row or a QuerySet inside."""
+    if isinstance(written, list):
+        for member in written:
+            refuse_models(topic, member)
+    elif isinstance(written, dict):
+        match written.get("$"):
+            case ["model" | "row" | "queryset", label, *_]:
+                raise TypeError(
+                    f'publish("{topic}"): the message holds rows of {label}. Publish their keys; whoever is interested '
+                    "fetches them."
+                )
+        for member in written.values():
+            refuse_models(topic, member)

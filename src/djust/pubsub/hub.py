@@ -10,7 +10,6 @@ the same object and must not change it.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
 import threading
@@ -26,7 +25,7 @@ from django.utils.module_loading import import_string
 from djust.conf import SETTING, config
 from djust.home import home
 from djust.pubsub.backend import Backend
-from djust.pubsub.encoding import decode_value, encode_value
+from djust.pubsub.encoding import decode_message, encode_event, encode_message
 from djust.pubsub.inbox import Inbox, Letter
 
 logger = logging.getLogger("djust")
@@ -88,8 +87,7 @@ class Hub:
         if not listening:
             return
         try:
-            event, message = json.loads(text)
-            message = message if event else decode_value(message)
+            event, message = decode_message(text)
         except Exception:
             logger.exception('A message of the topic "%s" cannot be read; it is left out.', topic)
             return
@@ -191,37 +189,23 @@ def publish(topic: str, message: Any) -> None:
     raises what its client raises when it cannot be reached; nobody waits for the pages. In coroutines use `apublish`.
     """
     _refuse_loop("publish")
-    hub.backend().publish(topic, _envelope(topic, message))
+    hub.backend().publish(topic, encode_message(_checked(topic), message))
 
 
 async def apublish(topic: str, message: Any) -> None:
     """As `publish`, for coroutines."""
-    await _send_on_home(topic, _envelope(topic, message))
+    await _send_on_home(topic, encode_message(_checked(topic), message))
 
 
 def push_event(topic: str, name: str, payload: Any = None) -> None:
     """Send an event to the browsers of all pages that have subscribed to `topic`, as `LiveView.push_event` to one."""
     _refuse_loop("push_event")
-    hub.backend().publish(topic, _push_envelope(topic, name, payload))
+    hub.backend().publish(topic, encode_event(_checked(topic), name, payload))
 
 
 async def apush_event(topic: str, name: str, payload: Any = None) -> None:
     """As `push_event`, for coroutines."""
-    await _send_on_home(topic, _push_envelope(topic, name, payload))
-
-
-def _envelope(topic: str, message: Any) -> str:
-    return json.dumps(["", encode_value(message, f'the message for topic "{_checked(topic)}"')])
-
-
-def _push_envelope(topic: str, name: str, payload: Any) -> str:
-    try:
-        return json.dumps([name, payload], allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise TypeError(
-            f'push_event("{_checked(topic)}", "{name}"): the payload must be what JSON can hold ({error}). '
-            "Convert dates, numbers of other kinds and models to text or dictionaries."
-        ) from error
+    await _send_on_home(topic, encode_event(_checked(topic), name, payload))
 
 
 def _checked(topic: object) -> str:

@@ -123,12 +123,14 @@ class PostgresBackend(ListeningBackend[AsyncConnection[Any]]):
         with self._lock:
             sender = self._sender
             if sender is None or _is_stale(sender):
+                if sender is not None:
+                    sender.close()
                 sender = self._sender = Connection.connect(self._address, autocommit=True, **_KEEP_ALIVE)
             try:
                 sender.execute(_NOTIFY, [channel_of(topic), list(_parts(text))])
             except psycopg.Error:
                 # Not sent again: it may have arrived.
-                self._sender = None
+                sender.close()
                 raise
 
     async def apublish(self, topic: str, text: str) -> None:

@@ -14,6 +14,7 @@ Values live in the `__dict__` of the instance, under their own names, and nowher
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Callable, Iterator
 from functools import cache, partial
 from typing import Any, Generic, TypeVar, cast, overload
@@ -29,11 +30,12 @@ class State:
     Python without a call.
     """
 
-    __slots__ = ("default", "default_factory", "name")
+    __slots__ = ("default", "default_factory", "name", "type")
 
-    def __init__(self, default: Any, default_factory: Callable[[], Any] | None) -> None:
+    def __init__(self, default: Any, default_factory: Callable[[], Any] | None, type_: Any) -> None:
         self.default = default
         self.default_factory = default_factory
+        self.type = type_
         self.name = ""
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -48,22 +50,32 @@ class State:
 
 
 @overload
-def state() -> Any: ...
+def state(*, type: type[T]) -> T: ...
 @overload
-def state(default: T) -> T: ...
+def state(*, type: Any = ...) -> Any: ...
 @overload
-def state(*, default_factory: Callable[[], T]) -> T: ...
-def state(default: Any = _MISSING, *, default_factory: Callable[[], Any] | None = None) -> Any:
+def state(default: T, *, type: Any = ...) -> T: ...
+@overload
+def state(*, default_factory: Callable[[], T], type: Any = ...) -> T: ...
+def state(default: Any = _MISSING, *, default_factory: Callable[[], Any] | None = None, type: Any = None) -> Any:  # noqa: A002 — the word for it
     """Declare a field of a view's state.
 
     Each instance gets a copy of `default`, or what `default_factory()` returns. For type checkers it has the type
     of its default; where that says too little, annotate: `buckets: list[str] = state(default=[])`.
+
+    With `type`, a class or a union of classes, every event and mount ends with a check of the value: another one is a
+    `TypeError`. An annotation is for type checkers alone.
     """
     if default is not _MISSING and default_factory is not None:
         raise TypeError("state() takes either default or default_factory; both were given.")
     if default_factory is not None and not callable(default_factory):
         raise TypeError(f"state(default_factory=…) must be callable; got {default_factory!r}. Use state(default=…).")
-    return State(None if default is _MISSING else default, default_factory)
+    if type is not None:
+        try:
+            isinstance(None, type)
+        except TypeError:
+            raise TypeError(f"state(type=…) must be a class or a union of classes; got {type!r}.") from None
+    return State(None if default is _MISSING else default, default_factory, type)
 
 
 class Computed(Generic[T]):
@@ -113,6 +125,38 @@ def declared_names(view_class: type) -> tuple[str, ...]:
 def computed_names(view_class: type) -> frozenset[str]:
     """The public names of `computed` methods, own and inherited."""
     return frozenset(name for name, _ in _members(view_class, Computed) if not name.startswith("_"))
+
+
+@per_class
+def typed_fields(view_class: type) -> tuple[State, ...]:
+    """The fields that have a `type`."""
+    return tuple(field for _, field in _members(view_class, State) if field.type is not None)
+
+
+def check_types(view: object) -> None:
+    """Raise `TypeError` for a field whose value is not of its `type`."""
+    for field in typed_fields(type(view)):
+        value = getattr(view, field.name)
+        # True is an int for Python, and never what a counter is to hold.
+        fits = isinstance(value, field.type) and not (type(value) is bool and field.type in (int, float))
+        if not fits:
+            name = f"{type(view).__name__}.{field.name}"
+            expected = getattr(field.type, "__name__", field.type)
+            raise TypeError(
+                f"{name} must be {expected}; got {type(value).__name__}: {value!r:.80}. Assign another value, or "
+                "declare another type in state(type=…)."
+            )
+
+
+@per_class
+def fields_version(view_class: type) -> str:
+    """A digest of the fields that a view declares: a snapshot of another version does not fit."""
+    told = [f"{view_class.__module__}.{view_class.__qualname__}"]
+    for name, field in sorted(_members(view_class, State), key=lambda member: member[0]):
+        owners = [parent for parent in view_class.__mro__ if name in vars(parent)]
+        annotation = vars(owners[0]).get("__annotations__", {}).get(name, "")
+        told.append(f"{name}: {annotation} = {type(field.default).__name__} {field.type}")
+    return hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
 
 
 def _members(view_class: type, kind: type[T]) -> Iterator[tuple[str, T]]:
