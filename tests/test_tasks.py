@@ -24,7 +24,9 @@ from djust.decorators import background as exported_background
 from djust.live.page import Page
 from djust.live.registry import registry
 from djust.live.workers import slow
-from djust.tasks import running_task
+from djust.state.codec import decode, encode
+from djust.state.validation import check_state
+from djust.tasks import AsyncResult, running_task
 from tests.asgi_client import Browser, Socket
 
 pytestmark = pytest.mark.urls(__name__)
@@ -337,6 +339,14 @@ async def test_a_cancelled_call_leaves_what_was_there() -> None:
         assert (await page.event("tell"))[4] == {"reply": [False, True, False, "mount", ""]}
         assert (await page.event("cancel"))[1] == 3
         gate.open("two")
+
+
+@pytest.mark.parametrize(
+    "result", [AsyncResult(loading=True), AsyncResult(ok=True, result={"a": [1]}), AsyncResult(failed=True, error="no")]
+)
+def test_a_result_is_serializable(result: AsyncResult) -> None:
+    check_state(Dashboard, {"metrics": result}, strict=True)
+    assert decode(encode(result)) == result
 
 
 # start_async and background
