@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 from django.test import RequestFactory
+from django.urls import path
 
 from djust.conf import Config
+from djust.signals import event_finished
+from tests.asgi_client import Browser
 
 DOCS = Path(__file__).parent.parent / "docs"
 GUIDE = (DOCS / "guide.md").read_text()
@@ -30,6 +34,30 @@ def test_the_views_of_the_guide_show_their_pages(rf: RequestFactory) -> None:
     assert "1 in the basket" in re.sub("<!--.*?-->", "", basket)
     status = names["urlpatterns"][0].callback(rf.get("/status/")).content.decode()
     assert "<p dj>0</p>" in status
+
+
+async def test_the_views_of_the_page_on_slow_work_do_what_it_says(settings: Any) -> None:
+    names = run((DOCS / "async.md").read_text())
+    urls = ModuleType("docs_async")
+    views = {"sales": names["SalesView"], "export": names["ExportView"], "quote": names["QuoteView"]}
+    vars(urls)["urlpatterns"] = [path(f"{name}/", view.as_view()) for name, view in views.items()]
+    settings.ROOT_URLCONF = urls
+    try:
+        async with Browser() as browser:
+            sales = await browser.open("/sales/")
+            assert "One moment…" in sales.response.visible
+            assert "2030: 125000" in (await sales.receive_text())
+            export = await browser.open("/export/")
+            await export.event("export", {}, 2030)
+            while "/exports/2030.csv" not in (frame := await export.receive_text()):
+                assert "percent" not in frame
+            await export.event("export", {}, 1999)
+            assert "export failed: there are no figures" in await export.receive_text()
+            quote = await browser.open("/quote/")
+            told = {"error": "That took too long and was given up. You may try again."}
+            assert (await quote.event("ask"))[2:5:2] == [[0, "asking"], told]
+    finally:
+        event_finished.disconnect(names["remember_slow_turns"])
 
 
 def test_the_guide_lists_every_setting() -> None:

@@ -146,8 +146,15 @@ class Tasks:
         assert self._loop is not None, "tasks begin on a loop"
         task.awaiting = self._loop.create_task(self._await(task, call), context=contextvars.Context())
         task.awaiting.add_done_callback(lambda _: self._leave(task))
-        if task.dropped:
-            task.awaiting.cancel()
+
+    def _go_on(self, task: Task, awaitable: Awaitable[Any]) -> None:
+        """A `def` has returned something to be awaited."""
+        if not task.dropped and not task.settled:
+            self._begin_awaiting(task, lambda: awaitable)
+            return
+        if inspect.iscoroutine(awaitable):
+            awaitable.close()
+        self._leave(task)
 
     def _work(self, task: Task) -> None:
         """The task as a job of a thread."""
@@ -161,8 +168,7 @@ class Tasks:
             error = raised
         if inspect.isawaitable(value):
             # Such as that of `lambda: client.get(url)`.
-            awaitable = value
-            self._on_loop(self._begin_awaiting, task, lambda: awaitable)
+            self._on_loop(self._go_on, task, value)
         else:
             self._on_loop(self._leave, task, value, error, ended=True)
 
