@@ -20,7 +20,7 @@ djust.more?.((push, bindings, fields) => {
       distant.settle(last);
       hooks.settle(last);
     },
-    resend: () => resend(fields),
+    resend: (...events) => resend(fields, bindings, ...events),
     go,
     tell: (callback) => hooks.all(callback),
   };
