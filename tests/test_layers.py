@@ -22,8 +22,8 @@ LAYERS: list[dict[str, str]] = [
         " forms",
     },
     {
-        "live": "page calls tasks metering display messages failures registry visitor joining workers limits websocket"
-        " http",
+        "live": "page keeping calls tasks metering display messages failures registry visitor joining workers limits"
+        " websocket http",
     },
     {"": "routing asgi checks testing apps otel", "templatetags": "*", "management": "*"},
 ]

@@ -20,10 +20,14 @@ from django.core.handlers.asgi import ASGIHandler
 
 from djust.conf import config
 from djust.live.http import Backstage, Scope, Send, path_below_prefix
+from djust.live.keeping import save_all
 from djust.live.registry import registry
 from djust.live.websocket import Receive, Sockets
 from djust.live.workers import stop_threads
 from djust.pubsub.hub import hub
+
+# How long the end of the server waits for a cache to take snapshots.
+_SAVE_SECONDS = 5.0
 
 __all__ = ["Application", "get_asgi_application"]
 
@@ -70,6 +74,7 @@ class Application:
         await receive()
         await self._sockets.close()
         registry.stop_sweeping()
+        await save_all(registry.pages(), _SAVE_SECONDS)
         registry.clear()
         await hub.close()
         await asyncio.to_thread(stop_threads)

@@ -38,6 +38,16 @@ class Config:
     """Frames that one page lets wait while a handler runs."""
     events_per_second: float = 100.0
     """Events of one page over a longer time; a burst may hold twice as many."""
+    state_cache: str = "default"
+    """The entry of CACHES that keeps snapshots of pages; with Redis, say, they outlive the process."""
+    state_ttl: int = 3_600
+    """Seconds for which a snapshot is kept."""
+    state_max_bytes: int = 1_000_000
+    """A snapshot that is larger is not written."""
+    max_page_bytes: int = 268_435_456
+    """Bytes that pages without a browser may hold in one process, roughly; the oldest go first."""
+    pages_per_session: int = 100
+    """Pages without a browser that one process keeps of one visitor; the oldest go first."""
     pubsub: str = "memory"
     """What carries messages between processes: "memory" (nothing does), "postgres", or the address of a service such as
     "redis://localhost:6379/0" or "postgresql://user:password@host/name"."""

@@ -73,6 +73,13 @@ class LiveView(SlowWork, View):
         """
         raise error
 
+    def restore(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """Prepare a page whose process is gone, with the arguments of `mount`, which is what this calls by default.
+
+        Afterwards the saved state is laid over what this has assigned: it is the place for private attributes.
+        """
+        return self.mount(request, *args, **_taken(kwargs, mount_names(type(self))))
+
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         """The names that the template sees: all public state, `view`, and `kwargs`."""
         return {"view": self, **state_of(self), **kwargs}
@@ -146,7 +153,7 @@ class LiveView(SlowWork, View):
     @classproperty
     def view_is_async(cls) -> bool:  # noqa: N805 — a class property of Django's
         """A view with `async def mount` or `get_context_data` is an asynchronous one for Django."""
-        return iscoroutinefunction(cls.mount) or iscoroutinefunction(cls.get_context_data)
+        return any(map(iscoroutinefunction, (cls.mount, cls.restore, cls.get_context_data)))
 
     @classonlymethod
     def as_view(cls, **initkwargs: Any) -> Callable[..., Any]:  # noqa: N805 — a class method of Django's
@@ -175,6 +182,11 @@ def _awaited(view: Callable[..., Answer]) -> Callable[..., Any]:
 # State
 
 _OWN_NAMES = frozenset(dir(LiveView)) | {"request", "args", "kwargs"}
+
+
+def is_own_name(name: str) -> bool:
+    """Whether this is the name of something that Django or this class put into a view."""
+    return name in _OWN_NAMES
 
 
 def state_of(view: LiveView) -> dict[str, Any]:
@@ -243,8 +255,10 @@ def provide(request: HttpRequest, provided: Mapping[str, Callable[[], Any]]) -> 
     _provided[request] = provided
 
 
-def mount_view(view: LiveView, request: HttpRequest) -> Any | Awaitable[Any]:
-    """Call `mount` with the keyword arguments it takes; what it returns, which for `async def` is to be awaited."""
+def mount_view(view: LiveView, request: HttpRequest, *, again: bool = False) -> Any | Awaitable[Any]:
+    """Call `mount`, or `restore` if it happens `again`, with the keyword arguments it takes; gives what it returns,
+    which for `async def` is to be awaited.
+    """
     kwargs = dict(view.kwargs)
     provided = _provided.get(request, {})
     if clash := provided.keys() & kwargs.keys():
@@ -253,21 +267,35 @@ def mount_view(view: LiveView, request: HttpRequest) -> Any | Awaitable[Any]:
             "Rename one of them."
         )
     kwargs.update((name, factory()) for name, factory in provided.items())
-    taken = mount_names(type(view))
-    if taken is not None:
-        kwargs = {name: value for name, value in kwargs.items() if name in taken}
-    return view.mount(request, **kwargs)
+    if again:
+        return view.restore(request, **_taken(kwargs, restore_names(type(view))))
+    return view.mount(request, **_taken(kwargs, mount_names(type(view))))
+
+
+def _taken(kwargs: dict[str, Any], names: frozenset[str] | None) -> dict[str, Any]:
+    return kwargs if names is None else {name: value for name, value in kwargs.items() if name in names}
 
 
 @per_class
 def mount_names(view_class: type[Any]) -> frozenset[str] | None:
     """The keyword arguments that `mount` names, or None if it takes all."""
-    parameters = list(inspect.signature(view_class.mount).parameters.values())
+    return _keyword_names(view_class, "mount")
+
+
+@per_class
+def restore_names(view_class: type[Any]) -> frozenset[str] | None:
+    """The keyword arguments that `restore` names, or None if it takes all."""
+    return _keyword_names(view_class, "restore")
+
+
+def _keyword_names(view_class: type[Any], method: str) -> frozenset[str] | None:
+    signature = inspect.signature(getattr(view_class, method))
+    parameters = list(signature.parameters.values())
     kinds = [parameter.kind for parameter in parameters]
     if inspect.Parameter.VAR_POSITIONAL not in kinds[:2] and sum(kind in _BY_POSITION for kind in kinds) < 2:
         raise TypeError(
-            f"{view_class.__name__}.mount{inspect.signature(view_class.mount)} does not take the request. "
-            "Write def mount(self, request, …)."
+            f"{view_class.__name__}.{method}{signature} does not take the request. "
+            f"Write def {method}(self, request, …)."
         )
     if inspect.Parameter.VAR_KEYWORD in kinds:
         return None

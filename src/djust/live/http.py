@@ -36,11 +36,13 @@ from django.utils.safestring import SafeString
 
 from djust.conf import Config, config
 from djust.live.failures import failure_on_loop, refuse_awaitable
+from djust.live.keeping import fits, lay_over
 from djust.live.page import Page
 from djust.live.registry import registry
 from djust.live.visitor import binding_of_request
 from djust.live.workers import contained, mounters
-from djust.state.tickets import Ticket, make_ticket
+from djust.state.snapshots import Snapshot
+from djust.state.tickets import Ticket, digest_of, make_ticket
 from djust.views import Answer, LiveView, context_of, mount_view
 
 logger = logging.getLogger("djust")
@@ -55,9 +57,13 @@ TICKET_PLACEHOLDER = f"ticket-{secrets.token_hex(8)}"
 
 @dataclass(slots=True)
 class Adoption:
-    """Set while a GET is made for a socket: the page goes here instead of into HTML."""
+    """Set while a GET is made for a browser that is there already: the page goes here instead of into HTML."""
 
     page: Page | None = None
+    # State to be restored; taken out where the class has changed since.
+    snapshot: Snapshot | None = None
+    # The snapshot could not be laid over the view, which is of no use any more.
+    is_spoilt: bool = False
 
 
 _adoption: ContextVar[Adoption | None] = ContextVar("djust_adoption", default=None)
@@ -67,10 +73,12 @@ def respond(view: LiveView, request: HttpRequest) -> Answer:
     """The answer to a GET: mounts the view, and renders the page unless `mount` returned a response."""
     page = Page(view, request)
     with contained:
-        mounted = mount_view(view, request)
+        mounted = mount_view(view, request, again=_snapshot_for(view) is not None)
         if type(view).view_is_async:
             return _respond_on_loop(page, mounted)
         refuse_awaitable(mounted, f"{type(view).__name__}.mount")
+        if not isinstance(mounted, HttpResponseBase):
+            _lay_over(page)
         return _respond(page, mounted)
 
 
@@ -79,7 +87,11 @@ async def _respond_on_loop(page: Page, mounted: Any) -> HttpResponseBase:
     try:
         if inspect.isawaitable(mounted):
             mounted = await mounted
-        data = None if isinstance(mounted, HttpResponseBase) else await context_of(page.view)
+        data = None
+        if not isinstance(mounted, HttpResponseBase):
+            if _snapshot_for(page.view) is not None:
+                await sync_to_async(_lay_over, thread_sensitive=True)(page)
+            data = await context_of(page.view)
         try:
             return _respond(page, mounted, data)
         except SynchronousOnlyOperation:
@@ -91,11 +103,43 @@ async def _respond_on_loop(page: Page, mounted: Any) -> HttpResponseBase:
         raise failure  # noqa: B904 — its cause is set
 
 
+def _snapshot_for(view: LiveView) -> Snapshot | None:
+    adoption = _adoption.get()
+    if adoption is None or adoption.snapshot is None:
+        return None
+    if not fits(view, adoption.snapshot):
+        adoption.snapshot = None
+    return adoption.snapshot
+
+
+def _lay_over(page: Page) -> None:
+    adoption, snapshot = _adoption.get(), _snapshot_for(page.view)
+    if adoption is None or snapshot is None:
+        return
+    try:
+        lay_over(page.view, snapshot)
+    except Exception as error:  # noqa: BLE001 — missing_state may raise whatever it likes
+        adoption.is_spoilt = True
+        logger.warning("%s is mounted anew, its state cannot be restored: %s", type(page.view).__name__, error)
+    else:
+        page.version, page.last_ref, page.document = snapshot.page_version, snapshot.last_ref, snapshot.document
+
+
+def known_version(page: Page, adoption: Adoption, ticket: Ticket, shown: int) -> int | None:
+    """The version of a page that was brought back, if its browser, at version `shown`, shows it: when nobody had joined
+    yet, and the page shows what was sent with the ticket. None: the browser has to be sent all values.
+    """
+    never_joined = adoption.snapshot is not None and not page.document and page.version == shown == 0
+    return 0 if never_joined and digest_of(page.html()) == ticket.digest else None
+
+
 def _respond(page: Page, mounted: Any, data: object = None) -> HttpResponseBase:
     if isinstance(mounted, HttpResponseBase):
         return mounted
-    page.prepare(data)
     adoption = _adoption.get()
+    if adoption is not None and adoption.is_spoilt:
+        return HttpResponse()
+    page.prepare(data)
     if adoption is not None:
         adoption.page = page
         return HttpResponse()
@@ -103,8 +147,9 @@ def _respond(page: Page, mounted: Any, data: object = None) -> HttpResponseBase:
         return _uncached(HttpResponse())
     html = page.html()
     page.binding = binding_of_request(page.request)
-    ticket = make_ticket(Ticket(page.id, page.request.get_full_path(), page.binding))
+    ticket = make_ticket(Ticket(page.id, page.request.get_full_path(), page.binding, digest_of(html)))
     if isinstance(page.request, ASGIRequest):
+        page.keeper.save_first(page, len(html))
         registry.park(page)
     else:
         _warn_of_wsgi()

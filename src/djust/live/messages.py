@@ -76,7 +76,11 @@ class Work(NamedTuple):
     is_async: bool = False
 
 
-Message = Event | Refused | Resync | Joining | Work
+class Save(NamedTuple):
+    """A snapshot is to be taken, between two turns."""
+
+
+Message = Save | Event | Refused | Resync | Joining | Work
 
 
 def message_of(frame: list[Any]) -> Event | Resync:

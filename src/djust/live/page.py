@@ -35,8 +35,9 @@ from djust.exceptions import HandlerError, ParameterError
 from djust.live.calls import Turn, outcome_here, outcome_on_loop
 from djust.live.display import Display
 from djust.live.failures import NOT_RENDERED, WENT_WRONG, failure_on_loop, told, unfit
+from djust.live.keeping import Keeper
 from djust.live.limits import Bucket
-from djust.live.messages import Event, Joining, Message, Peer, Refused, Resync, Work
+from djust.live.messages import Event, Joining, Message, Peer, Refused, Resync, Save, Work
 from djust.live.metering import Meter
 from djust.live.tasks import Tasks
 from djust.live.visitor import Surroundings, renew_visitor, save_session, session_to_save
@@ -64,7 +65,6 @@ class Page:
         "_awaits_context",
         "_bucket",
         "_display",
-        "_document",
         "_handlers",
         "_is_called",
         "_lane",
@@ -76,7 +76,9 @@ class Page:
         "_task",
         "_tasks",
         "binding",
+        "document",
         "id",
+        "keeper",
         "last_ref",
         "peer",
         "request",
@@ -94,9 +96,10 @@ class Page:
         self.resyncs = 0
         # Of the visitor for whom it was made, as in its ticket.
         self.binding = ""
-        self._document = ""
+        self.document = ""
         self.peer: Peer | None = None
         self._handlers = handlers_of(type(view))
+        self.keeper = Keeper()
         self._outbox: Outbox = []
         bind_outbox(view, self._outbox)
         bind_machine(view, self)
@@ -148,10 +151,15 @@ class Page:
             if self._tasks is not None:
                 self._tasks.release(self._loop, self._surroundings)
 
-    def end(self) -> None:
-        """The page is gone: nothing runs for it any more. In any thread."""
+    def end(self, *, for_good: bool = False) -> None:
+        """The page is gone: nothing runs for it any more. Its state is kept, or nobody is to have it. In any thread."""
         if self._tasks is not None:
             self._tasks.end()
+        if for_good:
+            self.keeper.forget(self)
+        elif self._task is None:
+            # A turn that still runs keeps the state itself when it ends.
+            self.keeper.save_last(self)
 
     # The mailbox
 
@@ -200,6 +208,7 @@ class Page:
             self._next_turn()
         else:
             self._task = None
+            self.keeper.quiet(self)
 
     # Turns
 
@@ -208,7 +217,12 @@ class Page:
         if isinstance(message, Event):
             return await self._event(message)
         if isinstance(message, Work):
+            self.keeper.changed()
             return await self._turn(Turn(message.title, lambda: message.call, message.is_async))
+        if isinstance(message, Save):
+            await self.keeper.save(self)
+            return ""
+        self.keeper.changed()
         if isinstance(message, Joining):
             return self._join(message)
         if isinstance(message, Refused):
@@ -229,9 +243,9 @@ class Page:
         self._taken_up()
         if inbox_of(self.view):
             self.wake()
-        if joining.document != self._document:
+        if joining.document != self.document:
             # Another document counts its events from 1.
-            self._document = joining.document
+            self.document = joining.document
             self.last_ref = 0
         extra = self._extra()
         if joining.ticket:
@@ -249,6 +263,7 @@ class Page:
         if event.ref <= self.last_ref:
             return wire.encode([wire.ERROR, event.ref, "This event was answered already and is not executed again."])
         self.last_ref = event.ref
+        self.keeper.changed()
         self._taken_up()
         handler = self._handlers.get(event.name)
         if handler is None:

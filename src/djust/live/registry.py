@@ -4,8 +4,9 @@
     attached   a connection holds it
     detached   the connection was lost                           `detach_seconds`
 
-A page that waits too long is forgotten, and when there are more than `max_pages` waiting ones, the oldest is. What is
-forgotten ends: its tasks are cancelled. GETs run in threads, so every method holds the lock.
+A page that waits too long is forgotten, and when too many wait, or hold too many bytes, or one visitor has too many,
+the oldest is. What is forgotten ends: its tasks are cancelled, its state is kept (`keeping`). GETs run in threads, so
+every method holds the lock.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -24,12 +26,15 @@ from djust.live.messages import Peer
 from djust.live.page import Page
 
 _SWEEP_SECONDS = 5.0
+# What a page holds beside its HTML and its state.
+_PAGE_BYTES = 10_000
 
 
 @dataclass(slots=True)
 class _Waiting:
     page: Page
     end: float
+    size: int
 
 
 class _Attached(NamedTuple):
@@ -45,6 +50,9 @@ class Registry:
         self._lock = threading.Lock()
         self._waiting: dict[str, _Waiting] = {}
         self._attached: dict[str, _Attached] = {}
+        # Of the waiting pages.
+        self._bytes = 0
+        self._visitors: Counter[str] = Counter()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -67,7 +75,7 @@ class Registry:
         yet found to be. A second tab made from the same HTML is another document, and gets a page of its own.
         """
         with self._lock:
-            waiting = self._waiting.pop(page_id, None)
+            waiting = self._take_out(page_id)
             if waiting is not None and waiting.end > time.monotonic():
                 self._attached[page_id] = _Attached(waiting.page, peer, document)
                 return waiting.page, None
@@ -92,13 +100,19 @@ class Registry:
         """Forget the pages of a visitor, without that of the request `spared`; the connections that held them."""
         with self._lock:
             for waiting in [waiting for waiting in self._waiting.values() if waiting.page.binding == binding]:
-                self._end_waiting(waiting.page.id)
+                self._end_waiting(waiting.page.id, for_good=True)
             held = [one for one in self._attached.values() if one.page.binding == binding]
             held = [one for one in held if one.page.request is not spared]
             for one in held:
                 del self._attached[one.page.id]
-                one.page.end()
+                one.page.end(for_good=True)
             return [one.peer for one in held]
+
+    def pages(self) -> list[Page]:
+        """All pages of this process."""
+        with self._lock:
+            waiting = [one.page for one in self._waiting.values()]
+            return waiting + [one.page for one in self._attached.values()]
 
     def clear(self) -> None:
         """Forget all pages."""
@@ -130,17 +144,37 @@ class Registry:
             for page_id in [page_id for page_id, waiting in self._waiting.items() if waiting.end <= now]:
                 self._end_waiting(page_id)
 
-    def _end_waiting(self, page_id: str) -> None:
-        self._waiting.pop(page_id).page.end()
+    def _take_out(self, page_id: str) -> _Waiting | None:
+        waiting = self._waiting.pop(page_id, None)
+        if waiting is not None:
+            self._bytes -= waiting.size
+            self._visitors[waiting.page.binding] -= 1
+            if not self._visitors[waiting.page.binding]:
+                del self._visitors[waiting.page.binding]
+        return waiting
+
+    def _end_waiting(self, page_id: str, *, for_good: bool = False) -> None:
+        waiting = self._take_out(page_id)
+        assert waiting is not None, "only pages that wait are ended here"
+        waiting.page.end(for_good=for_good)
 
     def _keep(self, page: Page, seconds: float) -> None:
         now = time.monotonic()
         with self._lock:
-            self._waiting[page.id] = _Waiting(page, now + seconds)
-            limit = config().max_pages
+            self._take_out(page.id)
+            size = page.keeper.size + _PAGE_BYTES
+            self._waiting[page.id] = _Waiting(page, now + seconds, size)
+            self._bytes += size
+            self._visitors[page.binding] += 1
+            if page.binding and self._visitors[page.binding] > config().pages_per_session:
+                same = (page_id for page_id, waiting in self._waiting.items() if waiting.page.binding == page.binding)
+                self._end_waiting(next(same))
             # The first is the oldest. Where no event loop runs, as under WSGI, this is all the sweeping there is.
-            while self._waiting and (len(self._waiting) > limit or next(iter(self._waiting.values())).end <= now):
+            while self._waiting and (self._is_too_much() or next(iter(self._waiting.values())).end <= now):
                 self._end_waiting(next(iter(self._waiting)))
+
+    def _is_too_much(self) -> bool:
+        return len(self._waiting) > config().max_pages or self._bytes > config().max_page_bytes
 
     def _tick(self) -> None:
         self.sweep()

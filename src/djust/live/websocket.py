@@ -5,7 +5,8 @@ A plain ASGI application for scopes of type "websocket". Its connection joins on
     connect   the origin is checked
     join      the ticket is checked, and that the visitor is the one it was made for; then the page is
               here: attached to this connection, or
-              gone: mounted anew by a GET of the ticket's URL, made with this socket's cookies and headers
+              gone: a GET of the ticket's URL, made with this socket's cookies and headers, restores it from its
+              snapshot, or mounts it anew
     events    go into the page's mailbox; the page sends its answers through `Connection.send`
     close     the page is kept for a while
 
@@ -31,8 +32,9 @@ from django.utils.http import is_same_domain
 
 from djust.conf import config
 from djust.exceptions import ProtocolError, TicketError
-from djust.live.http import Adoption, Backstage, Scope, Send
+from djust.live.http import Adoption, Backstage, Scope, Send, known_version
 from djust.live.joining import Closing, check_visitor, join_frame
+from djust.live.keeping import keep_as, snapshot_of
 from djust.live.limits import Bucket, is_too_big
 from djust.live.messages import Event, Joining, Message, message_of
 from djust.live.page import Page
@@ -215,6 +217,7 @@ class Connection:
             if self._page.peer is self:
                 self._page.peer = None
             registry.release(self._page, self)
+            self._page.keeper.hasten(self._page)
 
     # Frames
 
@@ -279,7 +282,7 @@ class Connection:
             visitor = await self._visitor(ticket)
             page, holder = registry.claim(ticket.page_id, self, document)
             if page is None:
-                await self._mount_anew(ticket, visitor, document)
+                await self._bring_back(ticket, visitor, version, document)
             else:
                 self._take(page, Joining(self, version, document=document))
             if holder is not None:
@@ -312,15 +315,24 @@ class Connection:
         check_visitor(ticket, visitor)
         return visitor
 
-    async def _mount_anew(self, ticket: Ticket, visitor: Visitor, document: str) -> None:
-        adoption = Adoption()
-        response = await self._backstage.adopt(_request_scope(self._scope, ticket.url), adoption)
+    async def _bring_back(self, ticket: Ticket, visitor: Visitor, version: int, document: str) -> None:
+        """The page is not here: restore it from its snapshot, or mount it anew."""
+        scope = _request_scope(self._scope, ticket.url)
+        adoption = Adoption(snapshot=await snapshot_of(ticket.page_id, ticket.binding, document))
+        response = await self._backstage.adopt(scope, adoption)
+        if adoption.is_spoilt:
+            adoption = Adoption()
+            response = await self._backstage.adopt(scope, adoption)
         page = adoption.page
         if page is not None:
             page.binding = visitor.binding
+            if adoption.snapshot is not None:
+                # Before the browser forgets the ticket that leads to it.
+                await keep_as(page, adoption.snapshot)
             registry.attach(page, self, document)
             new = make_ticket(Ticket(page.id, ticket.url, visitor.binding))
-            self._take(page, Joining(self, None, new, document))
+            known = known_version(page, adoption, ticket, version)
+            self._take(page, Joining(self, known, new, document))
         elif response.status_code < 400:
             # A redirect, to a login page perhaps, or a view that is not live any more.
             await self._go(response.headers.get("Location", ticket.url))

@@ -7,6 +7,7 @@ Each kind of work has a pool of its own, so that none waits for another one:
     lanes      asynchronous handlers      four times as many, because one that waits for a service keeps its thread
     slow       tasks beside pages         LIVEVIEW_CONFIG["tasks"]
     errands    our own short jobs         a few
+    keepers    snapshots                  a few
     reporters  receivers of our signals   one, so that they see events in order
 
 Threads are started when they are needed. A thread keeps its database connections from one job to the next, as a thread
@@ -182,7 +183,8 @@ lanes = Workers("async", lambda: config().threads * 4)
 slow = Workers("task", lambda: config().tasks)
 errands = Workers("errand", lambda: _ERRAND_THREADS)
 reporters = Workers("signal", lambda: 1)
-_pools = (workers, mounters, lanes, slow, errands, reporters)
+keepers = Workers("keep", lambda: _ERRAND_THREADS)
+_pools = (keepers, workers, mounters, lanes, slow, errands, reporters)
 
 
 def stop_threads() -> None:

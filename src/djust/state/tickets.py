@@ -1,7 +1,7 @@
 """The ticket: the signed text in the first HTML that lets a socket adopt the page.
 
-It holds the page's id, its URL with the query, and a *binding* to the visitor it was made for; the signature adds the
-time. Nothing else that a browser says decides which view is mounted.
+It holds the page's id, its URL with the query, a *binding* to the visitor it was made for and a digest of what was
+shown; the signature adds the time. Nothing else that a browser says decides which view is mounted.
 
     make_ticket(Ticket("6fa1…", "/shop/?page=2", binding("k3y", "7")))  ->  "WyI2ZmEx…:1tX…:sVh…"
 
@@ -11,6 +11,7 @@ It can be read by whoever sees the page, so the binding is a keyed digest: it te
 from __future__ import annotations
 
 from datetime import timedelta
+from hashlib import blake2b
 from typing import NamedTuple
 
 from django.core import signing
@@ -27,6 +28,8 @@ class Ticket(NamedTuple):
     page_id: str
     url: str
     binding: str
+    digest: str = ""
+    """Of the HTML that was sent with it."""
 
 
 def binding(session_key: str, user_id: str) -> str:
@@ -34,6 +37,11 @@ def binding(session_key: str, user_id: str) -> str:
     if not session_key and not user_id:
         return ""
     return salted_hmac(SALT, f"{session_key}\n{user_id}", algorithm="sha256").hexdigest()[:32]
+
+
+def digest_of(html: str) -> str:
+    """A digest that tells whether a page shows what its browser was sent."""
+    return blake2b(html.encode("utf-8", "surrogatepass"), digest_size=9).hexdigest()
 
 
 def same_visitor(one: str, other: str) -> bool:

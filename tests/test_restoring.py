@@ -1,0 +1,465 @@
+"""Pages survive their process: what was executed is not executed again, and what is shown is the state.
+
+The model knows every event that was executed. A page that comes back shows the state after one of them, at least the
+last one whose snapshot was written, and says which.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.cache import caches
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.test import override_settings
+from django.urls import path
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from djust import LiveView, event_handler, state
+from djust.live.registry import registry
+from djust.state.snapshots import Snapshot, keep, kept
+from tests.asgi_client import Browser, Socket
+from tests.myapp.models import Product
+
+FILE_CACHE = "django.core.cache.backends.filebased.FileBasedCache"
+pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db(transaction=True)]
+
+# What handlers have done in the world: each event has a number of its own.
+deeds: list[int] = []
+mounts: list[str] = []
+
+
+class Ledger(LiveView):
+    template = "<body><p>{{ entries|join:' ' }}</p><b>{{ tags|length }}</b><i>{{ opened }}</i></body>"
+    entries: list[int] = state(default=[])
+    tags: set[int] = state(default=set())
+
+    def mount(self, request: HttpRequest, name: str = "") -> Any:
+        mounts.append("mount")
+        self._client = object()
+        self.opened = name
+        if request.GET.get("away") == "1" and len(mounts) > 1:
+            return HttpResponseRedirect("/elsewhere/")
+        return None
+
+    @event_handler
+    def enter(self, number: int) -> int:
+        assert self._client is not None
+        deeds.append(number)
+        self.entries.append(number)
+        self.tags |= {number}
+        return len(self.entries)
+
+    @event_handler
+    def fail(self, number: int) -> None:
+        deeds.append(number)
+        self.entries.append(number)
+        raise ValueError("after the deed")
+
+
+class Restoring(Ledger):
+    def restore(self, request: HttpRequest, name: str) -> None:
+        mounts.append("restore")
+        self._client = object()
+        self.opened = name
+
+
+class AsyncLedger(Ledger):
+    async def mount(self, request: HttpRequest, name: str = "") -> None:
+        super().mount(request, name)
+
+
+class Shop(LiveView):
+    template = "<body><p>{{ product.name }}</p></body>"
+    product: Any = state()
+
+    def mount(self, request: HttpRequest) -> None:
+        self.product = Product.objects.first()
+
+
+class LenientShop(Shop):
+    def missing_state(self, name: str, error: Exception) -> None:
+        mounts.append(str(error))
+        setattr(self, name, {"name": "sold"})
+
+
+def form(request: HttpRequest) -> HttpResponse:
+    return HttpResponse("no live page")
+
+
+urlpatterns = [
+    path("ledger/", Ledger.as_view()),
+    path("ledger/<name>/", Ledger.as_view()),
+    path("restoring/<name>/", Restoring.as_view()),
+    path("async/<name>/", AsyncLedger.as_view()),
+    path("shop/", Shop.as_view()),
+    path("lenient/", LenientShop.as_view()),
+    path("form/", form),
+]
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path: Any) -> Any:
+    """A cache that survives the process, as far as the machine knows."""
+    files = {"BACKEND": FILE_CACHE, "LOCATION": str(tmp_path)}
+    sessions = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+    with override_settings(CACHES={"default": sessions, "states": files}, LIVEVIEW_CONFIG={"state_cache": "states"}):
+        yield
+    deeds.clear()
+    mounts.clear()
+
+
+async def written(page_id: str, fits: Callable[[Snapshot], bool]) -> Snapshot:
+    """The snapshot of a page, when it says what it should."""
+    async with asyncio.timeout(10):
+        while True:
+            snapshot = await asyncio.to_thread(kept, page_id)
+            if snapshot is not None and fits(snapshot):
+                return snapshot
+            await asyncio.sleep(0.01)
+
+
+def crash() -> None:
+    """The process forgets its pages without a word."""
+    with registry._lock:
+        registry._waiting.clear()
+        registry._attached.clear()
+        registry._bytes = 0
+        registry._visitors.clear()
+
+
+def only_page() -> str:
+    (page,) = registry.pages()
+    return page.id
+
+
+async def come_back(browser: Browser, page: Socket, version: int) -> tuple[Socket, list[Any]]:
+    return await browser.join(page.response.ticket, version)
+
+
+@pytest.mark.parametrize("url", ["/ledger/x/", "/async/x/"])
+async def test_a_page_whose_process_is_gone_is_restored(url: str) -> None:
+    async with Browser() as browser:
+        page = await browser.open(url)
+        await page.event("enter", {"number": 7})
+        await page.event("enter", {"number": 8})
+        await written(only_page(), lambda snapshot: snapshot.last_ref == 2)
+        crash()
+        again, frame = await come_back(browser, page, 2)
+        assert (frame[0], frame[2][:3], frame[4]) == ("all", ["7 8", 2, "x"], 2)
+        assert mounts == ["mount", "mount"]
+        again.ref = 2
+        assert (await again.event("enter", {"number": 9}))[4] == {"reply": 3}
+        assert deeds == [7, 8, 9]
+
+
+async def test_restore_is_called_in_place_of_mount() -> None:
+    async with Browser() as browser:
+        page = await browser.open("/restoring/x/")
+        await page.event("enter", {"number": 7})
+        await written(only_page(), lambda snapshot: snapshot.last_ref == 1)
+        crash()
+        _, frame = await come_back(browser, page, 1)
+        assert (frame[2][:3], mounts) == (["7", 1, "x"], ["mount", "restore"])
+
+
+async def test_a_page_that_another_worker_has_sent_is_restored_with_a_few_bytes() -> None:
+    async with Browser() as browser:
+        response = await browser.get("/ledger/x/")
+        await written(only_page(), lambda snapshot: True)
+        crash()
+        _, frame = await browser.join(response.ticket)
+        assert frame[:3] == ["joined", 0, 0]
+        assert len(str(frame)) < 250, "the new ticket"
+
+
+async def test_an_event_that_the_snapshot_holds_is_not_executed_again() -> None:
+    async with Browser() as browser:
+        page = await browser.open("/ledger/")
+        await page.event("enter", {"number": 7})
+        await written(only_page(), lambda snapshot: snapshot.last_ref == 1)
+        crash()
+        again, _ = await come_back(browser, page, 0)
+        await again.send([1, "enter", {"number": 7}])
+        assert (await again.receive())[:2] == ["error", 1]
+        assert deeds == [7]
+
+
+async def test_another_document_gets_a_page_of_its_own() -> None:
+    async with Browser() as browser:
+        page = await browser.open("/ledger/")
+        await page.event("enter", {"number": 7})
+        await written(only_page(), lambda snapshot: snapshot.last_ref == 1)
+        crash()
+        _, frame = await browser.join(page.response.ticket, 0, document="a second tab")
+        assert (frame[0], frame[2][:2]) == ("all", ["", 0])
+
+
+async def test_another_version_of_the_class_is_mounted_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with Browser() as browser:
+        page = await browser.open("/ledger/")
+        await page.event("enter", {"number": 7})
+        snapshot = await written(only_page(), lambda snapshot: snapshot.last_ref == 1)
+        keep(only_page(), snapshot._replace(version="older"), "Ledger")
+        crash()
+        _, frame = await come_back(browser, page, 1)
+        assert (frame[0], frame[2][:2]) == ("all", ["", 0])
+
+
+@pytest.mark.parametrize("text", ["{}", '{"_client":1}', '{"request":1}', "[", '{"entries":{"$":["call"]}}'])
+async def test_a_state_that_cannot_be_read_is_no_state(text: str, caplog: pytest.LogCaptureFixture) -> None:
+    async with Browser() as browser:
+        page = await browser.open("/ledger/")
+        await page.event("enter", {"number": 7})
+        snapshot = await written(only_page(), lambda snapshot: snapshot.last_ref == 1)
+        keep(only_page(), snapshot._replace(state=text), "Ledger")
+        crash()
+        _, frame = await come_back(browser, page, 1)
+        assert (frame[0], frame[2][:2]) == ("all", ["", 0])
+        assert ("Ledger is mounted anew" in caplog.text) == (text != "{}")
+
+
+async def test_somebody_elses_state_is_not_restored() -> None:
+    user = await User.objects.acreate(username="u")
+    async with Browser() as browser:
+        await browser.log_in(user)
+        page = await browser.open("/ledger/")
+        await page.event("enter", {"number": 7})
+        snapshot = await written(only_page(), lambda snapshot: snapshot.last_ref == 1)
+        keep(only_page(), snapshot._replace(binding="another"), "Ledger")
+        crash()
+        _, frame = await come_back(browser, page, 1)
+        assert frame[2][:2] == ["", 0]
+
+
+async def test_logging_out_forgets_the_state() -> None:
+    user = await User.objects.acreate(username="u")
+    async with Browser() as browser:
+        await browser.log_in(user)
+        page = await browser.open("/ledger/")
+        await page.event("enter", {"number": 7})
+        page_id = only_page()
+        await written(page_id, lambda snapshot: snapshot.last_ref == 1)
+        (held,) = registry.pages()
+        registry.drop(held.binding, HttpRequest())
+        async with asyncio.timeout(10):
+            while await asyncio.to_thread(kept, page_id) is not None:  # noqa: ASYNC110 — written by a thread
+                await asyncio.sleep(0.01)
+
+
+async def test_a_redirect_of_restore_leads_away() -> None:
+    async with Browser() as browser:
+        page = await browser.open("/ledger/?away=1")
+        await page.event("enter", {"number": 7})
+        await written(only_page(), lambda snapshot: snapshot.last_ref == 1)
+        crash()
+        _, frame = await come_back(browser, page, 1)
+        assert frame == ["go", "/elsewhere/"]
+
+
+async def test_a_row_that_is_gone_is_the_views_business() -> None:
+    first = await Product.objects.acreate(name="pear")
+    await Product.objects.acreate(name="plum")
+    async with Browser() as browser:
+        strict, lenient = await browser.get("/shop/"), await browser.get("/lenient/")
+        ids = [page.id for page in registry.pages()]
+        for page_id in ids:
+            await written(page_id, lambda snapshot: True)
+        crash()
+        key = first.pk
+        await first.adelete()
+        _, frame = await browser.join(strict.ticket)
+        assert frame[2] == ["plum"]
+        _, frame = await browser.join(lenient.ticket)
+        assert (frame[2], mounts) == (["sold"], [f"LenientShop.product: Product {key} no longer exists"])
+
+
+async def test_snapshots_are_written_when_the_server_ends() -> None:
+    async with Browser() as browser:
+        page = await browser.open("/ledger/")
+        await page.event("enter", {"number": 7})
+        page_id = only_page()
+    snapshot = kept(page_id)
+    assert snapshot is not None
+    assert (snapshot.last_ref, snapshot.state) == (1, '{"opened":"","entries":[7],"tags":{"$":["set",[7]]}}')
+    async with Browser() as browser:
+        _, frame = await come_back(browser, page, 1)
+        assert (frame[0], frame[2][:2]) == ("all", ["7", 1])
+
+
+async def test_a_page_is_written_at_most_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    writes: list[int] = []
+    real = caches["states"].set
+    monkeypatch.setattr(
+        caches["states"].__class__, "set", lambda *args, **kwargs: (writes.append(1), real(*args[1:], **kwargs))
+    )
+    async with Browser() as browser:
+        page = await browser.open("/ledger/")
+        end = asyncio.get_running_loop().time() + 1.4
+        number = 0
+        while asyncio.get_running_loop().time() < end:
+            number += 1
+            await page.event("enter", {"number": number})
+            await asyncio.sleep(0.01)
+        assert number > 50
+        assert len(writes) <= 3, "when it was sent, soon after the first event, and a second later"
+
+
+async def test_a_large_state_is_not_written_and_said_so_once(caplog: pytest.LogCaptureFixture) -> None:
+    with override_settings(LIVEVIEW_CONFIG={"state_cache": "states", "state_max_bytes": 300}):
+        async with Browser() as browser:
+            pages = [await browser.open("/ledger/" + "x" * 500 + "/") for _ in range(2)]
+            assert len(pages) == 2
+    assert [message.partition(":")[0] for message in caplog.messages if "as text" in message] == ["Ledger"]
+
+
+class BrokenCache:
+    def __init__(self, *_: Any) -> None: ...
+
+    def close(self) -> None: ...
+
+    def get(self, key: str) -> None:
+        raise ConnectionError("the cache is gone")
+
+    def set(self, key: str, value: str, timeout: float) -> None:
+        raise ConnectionError("the cache is gone")
+
+
+async def test_a_cache_that_fails_costs_snapshots_and_no_page(caplog: pytest.LogCaptureFixture) -> None:
+    broken = {"BACKEND": f"{__name__}.BrokenCache"}
+    with override_settings(CACHES={"default": caches.settings["default"], "states": broken}):
+        async with Browser() as browser:
+            page = await browser.open("/ledger/")
+            await page.event("enter", {"number": 7})
+            crash()
+            _, frame = await come_back(browser, page, 1)
+            assert frame[0] == "all"
+    said = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert len([text for text in said if "the cache is gone" in text]) == 1
+
+
+# Whatever happens, in any order
+
+
+STEPS = st.lists(
+    st.sampled_from(["enter", "fail", "drop", "crash", "flush", "evict", "clear", "deploy", "second tab"]), max_size=14
+)
+
+
+class Model:
+    """A person at a page, and what they may see."""
+
+    def __init__(self, browser: Browser) -> None:
+        self.browser = browser
+        self.sent = 0
+        self.version = 0
+        # The entries after each event of this page, by its reference; what a snapshot holds for certain.
+        self.history: dict[int, list[int]] = {0: []}
+        self.flushed = 0
+
+    async def open(self) -> None:
+        response = await self.browser.get("/ledger/")
+        self.ticket, self.document = response.ticket, f"document {len(deeds)}"
+        self.socket, frame = await self.browser.join(self.ticket, 0, self.document)
+        assert frame[0] == "joined"
+
+    async def event(self, name: str) -> None:
+        self.sent += 1
+        self.socket.ref += 1
+        await self.socket.send([self.socket.ref, name, {"number": self.sent}])
+        answer = await self.socket.receive()
+        self.version = answer[1]
+        self.history[self.socket.ref] = [*self.history[max(self.history)], self.sent]
+        assert answer[2][1].split() == [str(entry) for entry in self.history[self.socket.ref]]
+
+    async def flush(self) -> None:
+        newest = max(self.history)
+        if newest:
+            await written(self.page_id(), lambda snapshot: snapshot.last_ref >= newest)
+        self.flushed = newest
+
+    def page_id(self) -> str:
+        return next(page.id for page in registry.pages() if page.document == self.document)
+
+    async def rejoin(self, *, may_forget: bool, must_keep: bool) -> None:
+        """Come back. What is shown is a state that there was, and the last one if the page was not lost."""
+        await self.socket.close()
+        ref = self.socket.ref
+        self.socket, frame = await self.browser.join(self.ticket, self.version, self.document)
+        # ["joined", version, last, extra], ["all", version, values, fragments, last, extra]; empty ends are left out.
+        members = [*frame, *[0] * 6][2:4] if frame[0] == "joined" else [*frame, *[0] * 6][4:6]
+        last, extra = members[0], members[1] or {}
+        if frame[0] == "joined":
+            assert frame[1] == self.version
+            shown = self.history[max(self.history)]
+        else:
+            self.version = frame[1]
+            shown = [int(entry) for entry in frame[2][0].split()]
+        if must_keep:
+            assert last == ref
+        elif not may_forget:
+            assert last >= self.flushed
+        assert shown == self.history[last if last in self.history else 0]
+        # Another page, which counts on from there.
+        self.history = {reference: entries for reference, entries in self.history.items() if reference <= last}
+        self.flushed = min(self.flushed, last)
+        self.socket.ref = last
+        self.ticket = extra.get("ticket", self.ticket)
+        if not last:
+            self.history = {0: shown}
+
+
+@given(STEPS)
+@settings(max_examples=100, deadline=None)
+def test_no_event_is_executed_twice_and_no_state_is_wrong(steps: list[str]) -> None:
+    deeds.clear()
+    mounts.clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("djust.live.keeping._PAUSE_SECONDS", 0.05)
+        asyncio.run(_live(steps))
+    assert len(deeds) == len(set(deeds))
+
+
+async def _live(steps: list[str]) -> None:
+    async with Browser() as browser:
+        model = Model(browser)
+        await model.open()
+        for step in steps:
+            await _step(model, step)
+
+
+async def _step(model: Model, step: str) -> None:
+    if step in ("enter", "fail"):
+        await model.event(step)
+    elif step == "flush":
+        await model.flush()
+    elif step == "drop":
+        adopted = len(mounts)
+        await model.rejoin(may_forget=False, must_keep=True)
+        assert len(mounts) == adopted, "a page that is there is not mounted again"
+    elif step == "crash":
+        crash()
+        await model.rejoin(may_forget=False, must_keep=False)
+    elif step == "evict":
+        await model.socket.close()
+        registry.clear()
+        await model.rejoin(may_forget=True, must_keep=False)
+    elif step in ("clear", "deploy"):
+        page_id = model.page_id()
+        await model.flush()
+        crash()
+        if step == "clear":
+            caches["states"].clear()
+        elif (snapshot := kept(page_id)) is not None:
+            keep(page_id, snapshot._replace(version="older"), "Ledger")
+        await model.rejoin(may_forget=True, must_keep=False)
+    else:
+        other, frame = await model.browser.join(model.ticket, 0, f"tab {model.sent} {len(mounts)}")
+        # A page of its own, as it was when it was sent.
+        assert frame[:2] == ["joined", 0] or frame[2][:2] == ["", 0]
+        await other.close()
