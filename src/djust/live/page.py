@@ -147,9 +147,10 @@ class Page:
     def _taken_up(self) -> None:
         """A browser has the page."""
         if self._loop is None:
-            self._loop = asyncio.get_running_loop()
-            if self._tasks is not None:
-                self._tasks.release(self._loop, self._surroundings)
+            with _making_tasks:
+                self._loop = asyncio.get_running_loop()
+                if self._tasks is not None:
+                    self._tasks.release(self._loop, self._surroundings)
 
     def end(self, *, for_good: bool = False) -> None:
         """The page is gone: nothing runs for it any more. Its state is kept, or nobody is to have it. In any thread."""
