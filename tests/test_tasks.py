@@ -579,6 +579,9 @@ class Unfinished(LiveView):
     async def forever(self) -> None:
         await asyncio.Event().wait()
 
+    async def sleep(self) -> None:
+        await asyncio.sleep(1_000)
+
 
 async def test_tasks_never_keep_a_page_alive_and_end_with_it(rf: RequestFactory) -> None:
     page = Page(Unfinished(), rf.get("/"))
@@ -594,6 +597,23 @@ async def test_tasks_never_keep_a_page_alive_and_end_with_it(rf: RequestFactory)
     assert gone() is None
     with pytest.raises(asyncio.CancelledError):
         await running
+
+
+async def test_a_timer_that_a_cancelled_task_has_set_does_not_keep_its_view(rf: RequestFactory) -> None:
+    page = Page(Unfinished(), rf.get("/"))
+    page.prepare()
+    page.view.start_async(page.view.sleep)
+    page._taken_up()
+    # The loop forgets cancelled timers at once when none comes before them.
+    earlier = asyncio.get_running_loop().call_later(900, print)
+    await asyncio.sleep(0.01)
+    gone = weakref.ref(page.view)
+    page.end()
+    del page
+    await asyncio.sleep(0.01)
+    gc.collect()
+    assert gone() is None
+    earlier.cancel()
 
 
 async def test_a_page_that_was_never_opened_runs_nothing(rf: RequestFactory) -> None:

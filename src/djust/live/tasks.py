@@ -191,8 +191,12 @@ class Tasks:
 
     def _leave(self, task: Task, value: Any = None, error: Exception | None = None, *, ended: bool = False) -> None:
         self._running.discard(task)
+        # Timers of the event loop keep the context of a task that was cancelled, and so this task, but not its view.
+        task.call, task.awaiting = _nothing, None
         if ended:
             self._settle(task, value, error)
+        if task.dropped:
+            task.merge = _nothing
         self._advance()
 
     def _give_up(self, task: Task, error: Exception) -> None:
@@ -211,11 +215,12 @@ class Tasks:
 
     def _merge(self, task: Task, value: Any, error: Exception | None) -> Any:
         """The turn of a result; an earlier message of the mailbox may have started a newer task."""
+        merge, task.merge = task.merge, _nothing
         with self._lock:
             if self._latest.get(task.name) is not task:
                 return None
             del self._latest[task.name]
-        return task.merge(value, error)
+        return merge(value, error)
 
     def assign(self, view: object, values: Mapping[str, Any]) -> None:
         """Set attributes of the view in a turn of the page; before a browser has it, at once."""
@@ -247,6 +252,9 @@ class Tasks:
             later = {name: value for name, (task, value) in self._later.items() if task is None or not task.dropped}
             self._later.clear()
         set_all(view, later)
+
+
+def _nothing(*_: object) -> None: ...
 
 
 def _end(tasks: ref[Tasks], _: object) -> None:
