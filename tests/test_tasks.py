@@ -478,9 +478,9 @@ async def test_a_cancelled_task_ends_at_its_next_progress(settings: Any) -> None
 async def test_direct_assignments_are_shown_when_the_task_ends() -> None:
     async with visit() as browser:
         page = await browser.open("/worker/")
-        await page.event("assign_directly")
-        while not (changed := await page.receive())[2] or 99 not in changed[2]:
-            pass
+        changed = await page.event("assign_directly")
+        while 99 not in (changed[2] or []):
+            changed = await page.receive()
         assert changed[2][:2] == [0, 99]
 
 
