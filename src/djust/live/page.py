@@ -41,7 +41,7 @@ from djust.live.messages import Event, Joining, Message, Peer, Refused, Resync, 
 from djust.live.metering import Meter
 from djust.live.tasks import Tasks
 from djust.live.visitor import Surroundings, renew_visitor, save_session, session_to_save
-from djust.live.workers import Lane, errands, workers
+from djust.live.workers import Lane, errands, lanes, workers
 from djust.machine import bind_machine
 from djust.pubsub.subscriptions import handle_letters, inbox_of
 from djust.render import wire
@@ -337,7 +337,8 @@ class Page:
             self._enter(turn)
             return self._answer(turn, reply, failure, data)
 
-        return await workers.run(in_thread)
+        # Not in the pool of handlers, which may all be blocked.
+        return await lanes.run(in_thread)
 
     def _enter(self, turn: Turn) -> None:
         """A part of the turn begins in this thread or task."""

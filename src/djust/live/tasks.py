@@ -42,20 +42,6 @@ _COROUTINES_PER_THREAD = 32
 class Tasks:
     """Runs the tasks of one page. What begins and ends them happens on the event loop of the page."""
 
-    __slots__ = (
-        "__weakref__",
-        "_flushes",
-        "_is_over",
-        "_later",
-        "_latest",
-        "_lock",
-        "_loop",
-        "_post",
-        "_queue",
-        "_running",
-        "_surroundings",
-    )
-
     def __init__(self, post: Callable[[Message], None]) -> None:
         self._post = WeakMethod(post, partial(_end, ref(self)))
         # Python may collect the page, and so call `end`, in the middle of any of these methods.
@@ -85,12 +71,10 @@ class Tasks:
             self._queue.append(task)
             self._on_loop(self._advance)
 
-    def cancel(self, name: str) -> Task | None:
-        """Drop the task of this name; gives it."""
+    def cancel(self, name: str) -> None:
+        """Drop the task of this name."""
         with self._lock:
-            task = self._latest.pop(name, None)
-            self._drop(task)
-            return task
+            self._drop(self._latest.pop(name, None))
 
     def release(self, loop: asyncio.AbstractEventLoop, surroundings: Surroundings) -> None:
         """A browser has the page, which lives on `loop`: what waits for that begins."""
