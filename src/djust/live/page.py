@@ -41,7 +41,7 @@ from djust.live.messages import Event, Joining, Message, Peer, Refused, Resync, 
 from djust.live.metering import Meter
 from djust.live.tasks import Tasks
 from djust.live.visitor import Surroundings, renew_visitor, save_session, session_to_save
-from djust.live.workers import Lane, errands, workers
+from djust.live.workers import Lane, errands, lanes, workers
 from djust.machine import bind_machine
 from djust.pubsub.subscriptions import handle_letters, inbox_of
 from djust.render import wire
@@ -147,9 +147,10 @@ class Page:
     def _taken_up(self) -> None:
         """A browser has the page."""
         if self._loop is None:
-            self._loop = asyncio.get_running_loop()
-            if self._tasks is not None:
-                self._tasks.release(self._loop, self._surroundings)
+            with _making_tasks:
+                self._loop = asyncio.get_running_loop()
+                if self._tasks is not None:
+                    self._tasks.release(self._loop, self._surroundings)
 
     def end(self, *, for_good: bool = False) -> None:
         """The page is gone: nothing runs for it any more. Its state is kept, or nobody is to have it. In any thread."""
@@ -340,7 +341,8 @@ class Page:
             self._enter(turn)
             return self._answer(turn, reply, failure, data)
 
-        return await workers.run(in_thread)
+        # Not in the pool of handlers, which may all be blocked.
+        return await lanes.run(in_thread)
 
     def _enter(self, turn: Turn) -> None:
         """A part of the turn begins in this thread or task."""
