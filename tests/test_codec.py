@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from django.contrib.auth.models import AnonymousUser, Group, User
+from django.db.models import QuerySet
 from django.utils.functional import SimpleLazyObject
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy, override
@@ -66,10 +67,27 @@ class Frozen:
     value: Any
 
 
+@dataclass(frozen=True)
+class Angry:
+    value: int
+
+    def __hash__(self) -> int:
+        raise RuntimeError("no hash today")
+
+
 class SomeView: ...
 
 
-ZONES = st.sampled_from([None, UTC, timezone(timedelta(hours=5, minutes=30)), ZoneInfo("Europe/Berlin")])
+ZONES = st.sampled_from(
+    [
+        None,
+        UTC,
+        timezone(timedelta(hours=5, minutes=30)),
+        timezone(timedelta(hours=-1, seconds=7), "ours"),
+        ZoneInfo("Europe/Berlin"),
+        ZoneInfo("UTC"),
+    ]
+)
 HASHABLE = st.recursive(
     st.none()
     | st.booleans()
@@ -82,7 +100,7 @@ HASHABLE = st.recursive(
     | st.dates()
     | st.datetimes(timezones=ZONES, allow_imaginary=True)
     | st.datetimes().map(lambda moment: moment.replace(fold=1))
-    | st.times(timezones=st.sampled_from([None, UTC]))
+    | st.times(timezones=ZONES)
     | st.timedeltas()
     | st.uuids()
     | st.decimals(allow_nan=False)
@@ -102,7 +120,9 @@ def containers(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         st.lists(inner, max_size=4)
         | st.tuples(inner)
         | st.sets(HASHABLE, max_size=3)
-        | st.dictionaries(st.text(max_size=3) | st.just("$"), inner, max_size=4)
+        | st.dictionaries(
+            st.text(max_size=3) | st.sampled_from(["$", "\ud83d\ude00", SafeString("k")]), inner, max_size=4
+        )
         | st.dictionaries(HASHABLE, inner, max_size=3)
         | st.dictionaries(st.text(max_size=3), inner, max_size=3).map(OrderedDict)
         | st.dictionaries(st.text(max_size=3), inner, max_size=3).map(lambda known: defaultdict(list, known))
@@ -127,7 +147,7 @@ def shape(value: Any) -> Any:
         names = [name for name in ("name", "parts", "cached", "value") if hasattr(value, name)]
         return kind, [shape(getattr(value, name)) for name in names]
     if isinstance(value, (datetime, time)):
-        return kind, repr(value), value.fold
+        return kind, repr(value), value.fold, type(value.tzinfo)
     return kind, repr(value)
 
 
@@ -173,6 +193,11 @@ def test_a_text_that_was_tampered_with_gives_a_value_or_an_error_of_ours(value: 
         ('{"$":[[],1]}', "not what was written"),
         ('{"$":["set",[[1]]]}', "not what was written"),
         ('{"$":["defaultdict","exec",[]]}', "not what was written"),
+        ('{"$":["datetime","2030-01-01T00:00:00",0,"../../etc/passwd"]}', "which is not known here"),
+        ('{"$":["datetime","2030-01-01T00:00:00",0,"this"]}', "which is not known here"),
+        ('{"$":["queryset","auth.group","default",[],"tests.test_codec:Row"]}', "is not a QuerySet"),
+        ('{"$":["dataclass","tests.test_codec:Row",[["name","x"]]]}', r"has fields that were not written: \['parts'\]"),
+        ('{"$":["set",[{"$":["dataclass","tests.test_codec:Angry",[["value",1]]]}]]}', "no hash today"),
     ],
 )
 def test_hostile_texts_are_refused(written: str, text: str) -> None:
@@ -209,6 +234,15 @@ def test_what_cannot_be_written_becomes_its_text() -> None:
     assert values == {"a": ["<Unwritable>"], "b": {"x": "b'y'"}, "c": [1, "[1, [...]]"], "d": "<class 'object'>"}
 
 
+def test_a_lazy_object_that_fails_is_its_type() -> None:
+    assert decode(encode([SimpleLazyObject(lambda: 1 // 0)])) == ["<SimpleLazyObject>"]
+
+
+def test_keys_are_of_the_type_they_were_also_beside_equal_ones() -> None:
+    rows = [{"a": 1}, {SafeString("a"): 1}]
+    assert shape(decode_state(SomeView, encode_state(SomeView, {"rows": rows})).values["rows"]) == shape(rows)
+
+
 def test_lazy_texts_are_those_of_the_language_in_which_they_were_written() -> None:
     with override("de"):
         text = encode(gettext_lazy("Yes"))
@@ -234,6 +268,28 @@ def test_saved_rows_are_fetched_again_with_one_query_per_model(django_assert_num
         values, missing = decode_state(SomeView, text)
     assert (values, missing) == (state, {})
     assert (values["user"].username, type(values["lazy"])) == ("renamed", Group)
+
+
+@pytest.mark.django_db
+def test_a_row_is_found_by_the_key_that_its_instance_had() -> None:
+    product = Product.objects.create(name="a")
+    product.pk = str(product.pk)  # type: ignore[assignment] # as from a URL
+    product.save()
+    state = {"one": product, "more": Product.objects.all()}
+    values, missing = decode_state(SomeView, encode_state(SomeView, state))
+    assert (values["one"].name, [row.name for row in values["more"]], missing) == ("a", ["a"], {})
+
+
+class Loud(QuerySet[Product]):
+    def loud(self) -> list[str]:
+        return [product.name.upper() for product in self]
+
+
+@pytest.mark.django_db
+def test_querysets_of_other_classes_are_of_their_class() -> None:
+    Product.objects.create(name="a")
+    values, _ = decode_state(SomeView, encode_state(SomeView, {"loud": Loud(model=Product).all()}))
+    assert (type(values["loud"]), values["loud"].loud()) == (Loud, ["A"])
 
 
 @pytest.mark.django_db
