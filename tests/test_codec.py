@@ -5,10 +5,12 @@ from __future__ import annotations
 import enum
 import json
 import random
-from collections import Counter, OrderedDict, defaultdict
+import sys
+from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -24,7 +26,9 @@ from hypothesis import strategies as st
 
 from djust.exceptions import StateError
 from djust.state.codec import decode, decode_state, encode, encode_state
+from djust.state.reading import _READERS
 from djust.state.validation import check_state
+from djust.state.writing import TAG
 from tests.myapp.models import Customer, Order, Product
 
 
@@ -173,6 +177,98 @@ def test_a_text_that_was_tampered_with_gives_a_value_or_an_error_of_ours(value: 
         decode(text)
 
 
+class OtherNumber(int): ...
+
+
+@dataclass
+class RowList(list):  # type: ignore[type-arg]
+    name: str = "x"
+
+
+class Zone(tzinfo):
+    def utcoffset(self, moment: datetime | None) -> timedelta:
+        return timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Local:
+    value: Any
+    # Nobody finds it under this name.
+    __qualname__ = "elsewhere.Local"
+
+
+ODD = st.sampled_from(
+    [b"x", range(3), 1j, OtherNumber(1), object(), len, Local, Local(1), time(1, tzinfo=Zone()), Zone]
+) | st.builds(lambda: [RowList(), deque([1]), defaultdict(Zone), bytearray(b"x"), iter(())])
+
+
+@given(st.recursive(HASHABLE | ODD, containers, max_leaves=8))
+@settings(max_examples=400, deadline=None)
+def test_what_the_check_accepts_comes_back_and_what_it_refuses_does_not(value: Any) -> None:
+    try:
+        check_state(SomeView, {"value": value}, strict=True)
+        accepted = True
+    except TypeError:
+        accepted = False
+    values, missing = decode_state(SomeView, encode_state(SomeView, {"value": value}))
+    assert (shape(values["value"]) == shape(value), missing) == (accepted, {})
+
+
+def places(written: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The ways to everything inside."""
+    members = enumerate(written) if isinstance(written, list) else written.items() if isinstance(written, dict) else ()
+    for key, member in members:
+        yield (*place, key)
+        yield from places(member, (*place, key))
+
+
+SPARE: list[Any] = [
+    None,
+    True,
+    7,
+    1.5,
+    "x",
+    "model",
+    "row",
+    "queryset",
+    "myapp.product",
+    "auth.user",
+    "default",
+    [],
+    {},
+]
+SPARE += [10**30, "tests.test_codec:Row", "builtins:type", "this:x", "Europe/Berlin", ["a", "b"], {TAG: 1}, {TAG: []}]
+
+
+@pytest.mark.django_db
+def test_a_structure_that_was_tampered_with_gives_a_value_or_an_error_of_ours() -> None:
+    product = Product.objects.create(name="a")
+    state = {"one": product, "all": Product.objects.all(), "new": Product(name="b"), "order": Order(number=7)}
+    state["more"] = [
+        Row("x"),
+        Point(1, 2),
+        Rights.READ | Rights.WRITE,
+        {1, (2,)},
+        datetime.now(ZoneInfo("Europe/Rome")),
+    ]
+    text = encode_state(SomeView, state)
+    known, chance, refused = set(sys.modules), random.Random(7), 0
+    for _ in range(1500):
+        written = json.loads(text)
+        *way, last = chance.choice(list(places(written)))
+        target = written
+        for key in way:
+            target = target[key]
+        spare = json.loads(json.dumps(chance.choice(SPARE)))
+        target[last] = {TAG: [chance.choice(list(_READERS)), spare, target[last]]} if chance.random() < 0.3 else spare
+        try:
+            decode_state(SomeView, json.dumps(written))
+        except StateError:
+            refused += 1
+    assert refused > 500
+    assert set(sys.modules) == known
+
+
 @pytest.mark.parametrize(
     ("written", "text"),
     [
@@ -206,8 +302,6 @@ def test_hostile_texts_are_refused(written: str, text: str) -> None:
 
 
 def test_nothing_is_imported_for_a_text() -> None:
-    import sys
-
     with pytest.raises(StateError):
         decode('{"$":["enum","this:x","y"]}')
     assert "this" not in sys.modules
