@@ -23,6 +23,8 @@ export interface More {
   resend(posted: Waiting[], lost: Waiting[], end: (ref: number, error?: string) => void): void;
   /** Another page, or this one from the start. */
   go(url: string): void;
+  /** Does without a socket from the next attempt on. */
+  post(): void;
   tell(callback: "disconnected" | "reconnected"): void;
 }
 

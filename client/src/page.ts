@@ -72,7 +72,7 @@ export class Page implements Receiver {
   ) {
     Object.assign(djust, { version: 0, connected: false, pushEvent: this._push });
     this._transport = new Transport(url, this);
-    this._startGrace();
+    this._startGrace(true);
     this._transport.connect();
     this._extras = new Extras(this._push, this._bindings, this._fields);
   }
@@ -130,8 +130,8 @@ export class Page implements Receiver {
   /** The event `ref` waits no longer; 0 stands for the connection. */
   private _end(ref: number, error?: string, detail?: string, reply?: Json): void {
     this._unsent.delete(ref);
-    if (error === undefined) this._pending.end(ref, reply);
-    else this._pending.fail(ref, error, detail);
+    if (error) this._pending.fail(ref, error, detail);
+    else this._pending.end(ref, reply);
     for (const [key, slot] of this._slots) {
       if (slot.ref !== ref) continue;
       this._slots.delete(key);
@@ -160,11 +160,14 @@ export class Page implements Receiver {
     this._extras._more?.tell("disconnected");
   }
 
-  private _startGrace(): void {
+  /** `first`: there was no connection yet, and perhaps no socket can be had at all. */
+  private _startGrace(first?: boolean): void {
     this._grace ??= window.setTimeout(() => {
       this._grace = null;
+      if (first) this._extras._run((more) => more.post());
       showBanner(true);
-      for (const ref of this._unsent) if (!this._pending.get(ref)?.entry) this._end(ref, UNREACHABLE);
+      for (const { ref, entry } of this._pending.all())
+        if (!entry && this._unsent.has(ref)) this._end(ref, UNREACHABLE);
     }, GRACE);
   }
 
@@ -232,9 +235,11 @@ export class Page implements Receiver {
     const assign = () => this._tree.assign(values || [], fragments || [], html);
     this._apply(lastRef || NONE, assign, failed, error);
     djust.version = version;
-    this._end(lastRef, error, detail, reply);
     if (joining) this._goOn(lastRef, extra);
-    else this._notice(extra);
+    else {
+      this._end(lastRef, error, detail, reply);
+      this._notice(extra);
+    }
     announce("updated");
   }
 
@@ -248,7 +253,7 @@ export class Page implements Receiver {
     const lost = waiting.filter(
       (event) => (event.lost ||= !!ticket && event.ref > lastRef && !this._unsent.has(event.ref)),
     );
-    const posted = waiting.filter(({ ref, lost }) => ref > lastRef && !lost);
+    const posted = waiting.filter((event) => !event.lost && event.ref > lastRef);
     for (const { frame } of posted) this._post(frame);
     this._unsent.clear();
     for (const { ref } of waiting) if (ref <= lastRef) this._end(ref);

@@ -265,6 +265,34 @@ describe("when the connection comes back", () => {
     },
   );
 
+  test("events are sent in their order, also what waited for the answer that was lost", () => {
+    document.body.innerHTML += `<input dj-input="typed" dj-debounce="0">`;
+    const input = document.querySelector("input") as HTMLInputElement;
+    const type = (value: string) => {
+      input.value = value;
+      input.dispatchEvent(new Event("input", { bubbles: true }));
+    };
+    type("a");
+    const executed = ++ref;
+    socket().lose();
+    const unsent = click();
+    type("ab");
+    vi.advanceTimersByTime(500);
+    socket().open();
+    socket().take();
+    socket().receive(...all("further", executed));
+    expect(
+      socket()
+        .take()
+        .map(([number, handler]) => [number, handler]),
+    ).toEqual([
+      [unsent, "go"],
+      [++ref, "typed"],
+    ]);
+    socket().receive(unsent);
+    socket().receive(ref);
+  });
+
   test("an event that the old page was sent is not sent to the new one, however often the connection is lost", async () => {
     click();
     reconnect(...all("new", 0, { ticket: "NEXT" }));

@@ -10,7 +10,7 @@
 
 An instance holds what its author assigned, and what Django's own `View` puts there. Everything the machine needs to
 know about it stands in the page that owns it (`live/page.py`); until then a view is an ordinary class-based view.
-`get` hands over to a *responder*, which `live/http.py` installs.
+`get` and `post` hand over to *responders* of `live/posts.py` and `live/http.py`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from django.views.generic import View
 
 from djust.machine import machine_of
 from djust.pubsub import subscriptions
-from djust.state.fields import Computed, State, per_class, public_state
+from djust.state.fields import per_class, prepare_fields, public_state
 from djust.tasks import SlowWork, running_task
 
 Answer: TypeAlias = HttpResponseBase | Coroutine[Any, Any, HttpResponseBase]
@@ -59,12 +59,7 @@ class LiveView(SlowWork, View):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        for name, member in vars(cls).items():
-            if isinstance(member, (State, Computed)) and name in _OWN_NAMES:
-                raise TypeError(
-                    f"{cls.__name__}.{name} is declared as a field, and LiveView has a member of this name itself. "
-                    "Choose another name."
-                )
+        prepare_fields(cls, _OWN_NAMES)
 
     def missing_state(self, name: str, error: Exception) -> None:
         """A saved attribute cannot be restored, because a row that it held is gone.
@@ -145,6 +140,11 @@ class LiveView(SlowWork, View):
         """Mount the page and answer with its HTML."""
         assert _responder is not None, "importing djust installs one"
         return _responder(self, request)
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Answer:
+        """Answer events of a browser without a socket, or a `dj-submit` form of one without JavaScript."""
+        assert _poster is not None, "importing djust installs one"
+        return _poster(self, request)
 
     def head(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Answer:
         """As `get`; the server leaves the content out."""
@@ -237,12 +237,13 @@ def bind_outbox(view: LiveView, outbox: Outbox) -> None:
 # The seam to the machine
 
 _responder: Responder | None = None
+_poster: Responder | None = None
 
 
-def install_responder(responder: Responder) -> None:
-    """Let `responder(view, request)` answer the GETs of all LiveViews."""
-    global _responder
-    _responder = responder
+def install_responders(responder: Responder, poster: Responder) -> None:
+    """Let `responder(view, request)` answer the GETs of all LiveViews, and `poster(view, request)` the POSTs."""
+    global _responder, _poster
+    _responder, _poster = responder, poster
 
 
 # Mounting
