@@ -10,7 +10,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev node-packages system-packages demo test check format client bench bench-templates bench-client bench-state isolation clean
+.PHONY: help install install-dev node-packages system-packages demo test check format client bench bench-templates bench-client bench-state isolation capacity clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 24
@@ -75,8 +75,11 @@ bench-client: system-packages node-packages benchmarks/client/node_modules/.inst
 bench-state: install-dev ## what it costs to check, write and read the state of a view (ARGS=states to measure)
 	@$(BIN)/python -m benchmarks.state $(ARGS)
 
-isolation: install-dev ## how long a click waits while twenty pages sit in a blocking handler
+isolation: install-dev ## how long clicks wait while other pages sit in blocking handlers
 	@$(BIN)/python -m benchmarks.isolation
+
+capacity: install-dev ## pages, memory and events per second of one worker (ARGS="--pages 5000")
+	@$(BIN)/python -m benchmarks.capacity $(ARGS)
 
 clean: ## remove everything that was built or installed
 	rm -rf $(VENV) .bench build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov .coverage client/node_modules benchmarks/client/node_modules

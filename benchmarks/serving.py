@@ -1,10 +1,12 @@
-"""Uvicorn in a thread of this process, for benchmarks that look at both sides."""
+"""Uvicorn for benchmarks: in a thread of this process, or in a process of its own."""
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import uvicorn
 
@@ -24,3 +26,30 @@ def serving(application: Any) -> Iterator[int]:
         running.should_exit = True
         thread.join(timeout=10)
         sock.close()
+
+
+class Apart(NamedTuple):
+    """A server process."""
+
+    port: int
+    pid: int
+
+
+@contextmanager
+def serving_apart(module: str) -> Iterator[Apart]:
+    """While it is entered, a process runs `python -m module serve`, which calls `serve`."""
+    command = [sys.executable, "-m", module, "serve"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield Apart(int(process.stdout.readline()), process.pid)
+        finally:
+            # Its end is that of its standard input.
+            process.communicate("", timeout=60)
+
+
+def serve(application: Any) -> None:
+    """Serve until standard input ends; prints the port."""
+    with serving(application) as port:
+        print(port, flush=True)
+        sys.stdin.read()

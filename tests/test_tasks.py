@@ -172,6 +172,14 @@ class Worker(LiveView):
         self.start_async(lambda: 1)
 
     @event_handler
+    def start_coroutine_late(self) -> None:
+        def late() -> Any:
+            gate.pass_through("late")
+            return gate.apass_through("never")
+
+        self.start_async(late)
+
+    @event_handler
     def cancel(self, name: str) -> None:
         self.cancel_async(name)
 
@@ -224,7 +232,20 @@ class AsyncWorker(LiveView):
         self.text = f"{result} {await User.objects.acount()}"
 
 
+class Mounting(LiveView):
+    template = "<p>{{ n }}</p>"
+    n = state(0)
+
+    async def mount(self, request: HttpRequest) -> None:
+        self.assign_later(n=1)
+        self.start_async(self.count)
+
+    async def count(self) -> None:
+        self.assign_later(n=2)
+
+
 urlpatterns = [
+    path("mounting/", Mounting.as_view()),
     path("dashboard/", Dashboard.as_view()),
     path("worker/", Worker.as_view()),
     path("async/", AsyncWorker.as_view()),
@@ -457,10 +478,28 @@ async def test_a_cancelled_task_ends_at_its_next_progress(settings: Any) -> None
 async def test_direct_assignments_are_shown_when_the_task_ends() -> None:
     async with visit() as browser:
         page = await browser.open("/worker/")
-        await page.event("assign_directly")
-        while not (changed := await page.receive())[2] or 99 not in changed[2]:
-            pass
+        changed = await page.event("assign_directly")
+        while 99 not in (changed[2] or []):
+            changed = await page.receive()
         assert changed[2][:2] == [0, 99]
+
+
+async def test_a_coroutine_that_a_dropped_function_returns_is_thrown_away() -> None:
+    async with visit() as browser:
+        page = await browser.open("/worker/")
+        await page.event("start_coroutine_late")
+        assert await gate.next() == "late"
+        await page.event("cancel", {"name": "late"})
+        gate.open("late")
+        assert (await page.event("start", {"who": "next"}))[0] == 3
+        assert await gate.next() == "next"
+
+
+async def test_what_mount_assigns_later_is_assigned_at_once() -> None:
+    async with visit() as browser:
+        page = await browser.open("/mounting/")
+        assert "<p>1</p>" in page.response.visible
+        assert await page.receive() == [0, 1, [0, 2], [[0, [0, [["t"]]]]]]
 
 
 # Bounds
@@ -540,6 +579,9 @@ class Unfinished(LiveView):
     async def forever(self) -> None:
         await asyncio.Event().wait()
 
+    async def sleep(self) -> None:
+        await asyncio.sleep(1_000)
+
 
 async def test_tasks_never_keep_a_page_alive_and_end_with_it(rf: RequestFactory) -> None:
     page = Page(Unfinished(), rf.get("/"))
@@ -555,6 +597,23 @@ async def test_tasks_never_keep_a_page_alive_and_end_with_it(rf: RequestFactory)
     assert gone() is None
     with pytest.raises(asyncio.CancelledError):
         await running
+
+
+async def test_a_timer_that_a_cancelled_task_has_set_does_not_keep_its_view(rf: RequestFactory) -> None:
+    page = Page(Unfinished(), rf.get("/"))
+    page.prepare()
+    page.view.start_async(page.view.sleep)
+    page._taken_up()
+    # The loop forgets cancelled timers at once when none comes before them.
+    earlier = asyncio.get_running_loop().call_later(900, print)
+    await asyncio.sleep(0.01)
+    gone = weakref.ref(page.view)
+    page.end()
+    del page
+    await asyncio.sleep(0.01)
+    gc.collect()
+    assert gone() is None
+    earlier.cancel()
 
 
 async def test_a_page_that_was_never_opened_runs_nothing(rf: RequestFactory) -> None:

@@ -45,8 +45,8 @@ class Runner(Protocol):
     def start(self, task: Task) -> None:
         """Run a task, as soon as a browser has the page; an older one of the same name is dropped."""
 
-    def cancel(self, name: str) -> Task | None:
-        """Drop the task of this name; gives it."""
+    def cancel(self, name: str) -> None:
+        """Drop the task of this name."""
 
     def assign(self, view: object, values: Mapping[str, Any]) -> None:
         """Set attributes of the view in a turn of the page."""

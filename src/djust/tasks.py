@@ -1,7 +1,7 @@
 """Slow work beside a page: it waits for a service while the page goes on answering.
 
     class Dashboard(LiveView):
-        template = "{% if metrics.loading %}…{% endif %}{{ metrics.result }} {{ metrics.error }} {{ percent }} %"
+        template = "{% if metrics.loading %}…{% endif %}{% if metrics.ok %}{{ metrics.result }}{% endif %}{{ percent }}"
 
         def mount(self, request):
             self.assign_async("metrics", fetch_metrics)         # self.metrics is an AsyncResult from here on

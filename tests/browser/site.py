@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -32,7 +33,7 @@ if __name__ == "tests.browser.site" and "DJANGO_SETTINGS_MODULE" not in os.envir
 
 from django.contrib.staticfiles.views import serve
 
-from djust import LiveView, event_handler, state
+from djust import LiveView, background, event_handler, state
 from djust.asgi import get_asgi_application
 
 POLICY = "default-src 'self'; require-trusted-types-for 'script'; trusted-types djust"
@@ -182,6 +183,56 @@ for (const name of ['djust:push_event', 'djust:counted', 'djust:second'])
 """
 
 
+door = threading.Event()
+
+
+class Beside(Recording):
+    """Slow work beside the page, which goes on when the door is opened."""
+
+    template = """<!DOCTYPE html><html><head><title>b</title></head><body>
+      <p id="figures">{% if figures.loading %}loading {% endif %}{{ figures.result|default_if_none:"" }}</p>
+      <button id="load" dj-click="load">load</button>
+      <button id="export" dj-click="export" dj-disable-with="…">export</button>
+      <progress id="bar" max="100" value="{{ percent }}"></progress>
+      <p id="running">{{ view.running_tasks|join:"," }}</p><p id="file">{{ file }}</p>
+      <button id="n" dj-click="count">{{ n }}</button><button id="open" dj-click="open">open</button>
+      <script src="/hooks.js"></script></body></html>"""
+    percent, file, n = 0, "", 0
+
+    def mount(self, request: HttpRequest, **kwargs: Any) -> None:
+        self.percent, self.file, self.n = 0, "", 0
+        self.load()
+
+    @event_handler
+    def load(self) -> None:
+        door.clear()
+        self.assign_async("figures", self._figures, self.n)
+
+    def _figures(self, n: int) -> int:
+        door.wait(10)
+        return 100 + n
+
+    @event_handler
+    @background
+    def export(self) -> str:
+        door.clear()
+        self.assign_later(percent=40)
+        self.push_event("counted", 40)
+        door.wait(10)
+        return "export.csv"
+
+    def handle_async(self, name: str, result: str) -> None:
+        self.file = result
+
+    @event_handler
+    async def count(self) -> None:
+        self.n += 1
+
+    @event_handler
+    async def open(self) -> None:
+        door.set()
+
+
 class Form(Recording):
     template = f"""<!DOCTYPE html><html><head><title>f</title></head><body>
       <input id="a" name="a" value="{{{{ a }}}}" dj-input="set_a" dj-debounce="0"><p id="pa">{{{{ a }}}}</p>
@@ -241,6 +292,7 @@ def hooks_script(request: HttpRequest) -> HttpResponse:
 urlpatterns = [
     path("directives/", Directives.as_view()),
     path("hooks/", Hooked.as_view()),
+    path("beside/", Beside.as_view()),
     path("form/", Form.as_view()),
     path("raw/", Raw.as_view()),
     path("hooks.js", hooks_script),

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, TypeAlias
 from djust.exceptions import HandlerTimeoutError
 from djust.live.failures import failure_on_loop, refuse_awaitable
 from djust.live.metering import Meter
-from djust.live.workers import contained, workers
+from djust.live.workers import contained, lanes, workers
 from djust.views import LiveView
 
 logger = logging.getLogger("djust")
@@ -121,7 +121,8 @@ async def _outcome_of_thread(view: LiveView, turn: Turn, call: Call, enter: Call
         return await (outcome if turn.timeout is None else _in_time(outcome, turn, turn.timeout)), None
     except Exception as error:  # noqa: BLE001 — a handler may raise whatever it likes
         given_up.set()
-        return None, await workers.run(_left_in_thread, view, turn, error, enter)
+        # Not in the pool of handlers: when it is exhausted, nobody would be told that time is up.
+        return None, await lanes.run(_left_in_thread, view, turn, error, enter)
 
 
 async def _in_time(awaitable: Any, turn: Turn, seconds: float) -> Any:

@@ -42,20 +42,6 @@ _COROUTINES_PER_THREAD = 32
 class Tasks:
     """Runs the tasks of one page. What begins and ends them happens on the event loop of the page."""
 
-    __slots__ = (
-        "__weakref__",
-        "_flushes",
-        "_is_over",
-        "_later",
-        "_latest",
-        "_lock",
-        "_loop",
-        "_post",
-        "_queue",
-        "_running",
-        "_surroundings",
-    )
-
     def __init__(self, post: Callable[[Message], None]) -> None:
         self._post = WeakMethod(post, partial(_end, ref(self)))
         # Python may collect the page, and so call `end`, in the middle of any of these methods.
@@ -85,12 +71,10 @@ class Tasks:
             self._queue.append(task)
             self._on_loop(self._advance)
 
-    def cancel(self, name: str) -> Task | None:
-        """Drop the task of this name; gives it."""
+    def cancel(self, name: str) -> None:
+        """Drop the task of this name."""
         with self._lock:
-            task = self._latest.pop(name, None)
-            self._drop(task)
-            return task
+            self._drop(self._latest.pop(name, None))
 
     def release(self, loop: asyncio.AbstractEventLoop, surroundings: Surroundings) -> None:
         """A browser has the page, which lives on `loop`: what waits for that begins."""
@@ -191,8 +175,12 @@ class Tasks:
 
     def _leave(self, task: Task, value: Any = None, error: Exception | None = None, *, ended: bool = False) -> None:
         self._running.discard(task)
+        # Timers of the event loop keep the context of a task that was cancelled, and so this task, but not its view.
+        task.call, task.awaiting = _nothing, None
         if ended:
             self._settle(task, value, error)
+        if task.dropped:
+            task.merge = _nothing
         self._advance()
 
     def _give_up(self, task: Task, error: Exception) -> None:
@@ -211,11 +199,12 @@ class Tasks:
 
     def _merge(self, task: Task, value: Any, error: Exception | None) -> Any:
         """The turn of a result; an earlier message of the mailbox may have started a newer task."""
+        merge, task.merge = task.merge, _nothing
         with self._lock:
             if self._latest.get(task.name) is not task:
                 return None
             del self._latest[task.name]
-        return task.merge(value, error)
+        return merge(value, error)
 
     def assign(self, view: object, values: Mapping[str, Any]) -> None:
         """Set attributes of the view in a turn of the page; before a browser has it, at once."""
@@ -247,6 +236,9 @@ class Tasks:
             later = {name: value for name, (task, value) in self._later.items() if task is None or not task.dropped}
             self._later.clear()
         set_all(view, later)
+
+
+def _nothing(*_: object) -> None: ...
 
 
 def _end(tasks: ref[Tasks], _: object) -> None:

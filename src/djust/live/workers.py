@@ -4,7 +4,8 @@ Each kind of work has a pool of its own, so that none waits for another one:
 
     workers    turns of pages             at most LIVEVIEW_CONFIG["threads"] threads
     mounters   GETs                       as many
-    lanes      asynchronous handlers      four times as many, because one that waits for a service keeps its thread
+    lanes      asynchronous handlers      four times as many, because one that waits for a service keeps its thread;
+                                          and rendering after these, and after handlers that were given up
     slow       tasks beside pages         LIVEVIEW_CONFIG["tasks"]
     errands    our own short jobs         a few
     keepers    snapshots                  a few
