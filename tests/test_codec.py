@@ -7,7 +7,7 @@ import json
 import random
 import sys
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
@@ -27,6 +27,7 @@ from hypothesis import strategies as st
 
 from djust.exceptions import StateError
 from djust.state.codec import decode, decode_state, encode, encode_state
+from djust.state.kinds import DEPTH
 from djust.state.reading import _READERS
 from djust.state.validation import check_state
 from djust.state.writing import TAG
@@ -327,6 +328,18 @@ def test_what_cannot_be_written_becomes_its_text() -> None:
     state = {"a": [Unwritable()], "b": {"x": b"y"}, "c": circle, "d": object}
     values, _ = decode_state(SomeView, encode_state(SomeView, state))
     assert values == {"a": ["<Unwritable>"], "b": {"x": "b'y'"}, "c": [1, "[1, [...]]"], "d": "<class 'object'>"}
+
+
+@pytest.mark.parametrize("around", [lambda v: [v], lambda v: {1: v}, lambda v: Row("x", v), lambda v: Product(name=v)])
+def test_a_hundred_levels_are_written_whatever_they_are(around: Callable[[Any], Any]) -> None:
+    value: Any = 7
+    for _ in range(DEPTH):
+        value = around(value)
+    check_state(SomeView, {"deep": value}, strict=True)
+    text = encode_state(SomeView, {"deep": value})
+    assert encode_state(SomeView, decode_state(SomeView, text).values) == text
+    with pytest.raises(TypeError, match="non-serializable value"):
+        check_state(SomeView, {"deep": around(around(value))}, strict=True)
 
 
 def test_a_lazy_object_that_fails_is_its_type() -> None:
