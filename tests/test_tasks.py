@@ -172,6 +172,12 @@ class Worker(LiveView):
         self.start_async(lambda: 1)
 
     @event_handler
+    @background
+    def hurry(self) -> None:
+        for percent in range(1, 1_000):
+            self.assign_later(percent=percent)
+
+    @event_handler
     def start_coroutine_late(self) -> None:
         def late() -> Any:
             gate.pass_through("late")
@@ -223,6 +229,10 @@ class AsyncWorker(LiveView):
     @event_handler
     def start(self) -> None:
         self.start_async(User.objects.count, name="count")
+
+    @event_handler
+    def wait(self, name: str) -> None:
+        self.start_async(gate.pass_through, name, name=name)
 
     @event_handler
     def start_failing(self) -> None:
@@ -531,6 +541,39 @@ async def test_a_task_that_was_dropped_while_it_waited_never_runs(settings: Any)
         assert await gate.next() == "c"
 
 
+async def test_so_many_tasks_of_a_page_may_wait(settings: Any, caplog: pytest.LogCaptureFixture) -> None:
+    settings.LIVEVIEW_CONFIG = {"tasks_per_page": 1, "max_waiting": 2}
+    async with visit() as browser:
+        page = await browser.open("/async/")
+        await page.event("wait", {"name": "running"})
+        assert await gate.next() == "running"
+        for name in ("a", "b", "b", "b"):
+            assert "error" not in str(await page.event("wait", {"name": name}))
+        assert "error" in str(await page.event("wait", {"name": "c"}))
+        error = caplog.records[0].exc_info[1]  # type: ignore[index]
+        assert str(error) == (
+            "AsyncWorker.c cannot be started: 2 tasks of its page wait already, as many as "
+            'LIVEVIEW_CONFIG["max_waiting"] allows.'
+        )
+        assert "error" in str(await page.event("wait", {"name": "running"})), "what runs is not given up for it"
+        for name in ("running", "a"):
+            gate.open(name)
+        assert [await gate.next(), await gate.next()] == ["a", "b"]
+        gate.open("b")
+        await page.receive()
+
+
+async def test_of_values_that_come_faster_than_pages_are_shown_the_newest_counts() -> None:
+    async with visit() as browser:
+        page = await browser.open("/worker/")
+        await page.event("hurry")
+        seen: list[int] = []
+        while not seen or seen[-1] < 999:
+            changed = (await page.receive())[2]
+            seen.append(changed[1])
+        assert seen == sorted(set(seen))
+
+
 async def test_slow_tasks_do_not_delay_handlers(settings: Any) -> None:
     settings.LIVEVIEW_CONFIG = {"threads": 1, "tasks": 2}
     async with visit() as browser:
@@ -653,6 +696,9 @@ def test_a_view_without_page_can_start_nothing_but_assign() -> None:
     view = Unfinished()
     with pytest.raises(RuntimeError, match=r"^Unfinished has no page, so nothing can run beside it"):
         view.start_async(view.forever)
+    with pytest.raises(RuntimeError, match=r"^Unfinished has no page"):
+        view.assign_async("figures", view.forever)
+    assert vars(view)["figures"] == AsyncResult()
     view.assign_later(n=1)
     assert vars(view)["n"] == 1
     assert view.running_tasks == frozenset()

@@ -75,13 +75,17 @@ class SlowWork:
 
         A newer call for the same attribute wins. An exception is logged, and is the result's `error`.
         """
+        merge, call = partial(_assign_result, self, name), partial(loader, *args, **kwargs)
+        is_async = _is_async(loader)
+        task = Task(name, f"{type(self).__name__}.{name}", call, is_async, merge, is_async)
         before = getattr(self, name, None)
         before = before if isinstance(before, AsyncResult) else AsyncResult()
         setattr(self, name, replace(before, loading=True, failed=False, error=""))
-        call = partial(loader, *args, **kwargs)
-        merge = partial(_assign_result, self, name)
-        is_async = _is_async(loader)
-        runner_of(self).start(Task(name, f"{type(self).__name__}.{name}", call, is_async, merge, is_async))
+        try:
+            runner_of(self).start(task)
+        except RuntimeError:
+            setattr(self, name, before)
+            raise
 
     def cancel_async(self, name: str) -> None:
         """Drop the task of this name, if there is one: its result is not wanted any more.

@@ -24,7 +24,7 @@ from functools import partial
 from typing import Any, ParamSpec
 from weakref import WeakKeyDictionary, WeakMethod, ref
 
-from djust.conf import config
+from djust.conf import SETTING, config
 from djust.exceptions import HandlerTimeoutError
 from djust.live.failures import failure_on_loop
 from djust.live.messages import Message, Work
@@ -66,7 +66,13 @@ class Tasks:
         with self._lock:
             if self._is_over:
                 return
-            self._drop(self._latest.get(task.name))
+            older = self._latest.get(task.name)
+            if len(self._queue) - (older in self._queue) >= config().max_waiting:
+                raise RuntimeError(
+                    f"{task.title} cannot be started: {len(self._queue)} tasks of its page wait already, as many as "
+                    f'{SETTING}["max_waiting"] allows.'
+                )
+            self._drop(older)
             self._latest[task.name] = task
             self._queue.append(task)
             self._on_loop(self._advance)
@@ -104,15 +110,16 @@ class Tasks:
     def _drop(self, task: Task | None) -> None:
         if task is not None:
             task.dropped = True
+            if task in self._queue:
+                self._queue.remove(task)
             self._on_loop(_stop, task)
 
     # Running. All of this on the event loop, except `_work`.
 
     def _advance(self) -> None:
-        while self._queue and len(self._running) < config().tasks_per_page:
-            task = self._queue.popleft()
-            if not task.dropped:
-                self._begin(task)
+        with self._lock:
+            while self._queue and len(self._running) < config().tasks_per_page:
+                self._begin(self._queue.popleft())
 
     def _begin(self, task: Task) -> None:
         self._running.add(task)
