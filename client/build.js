@@ -1,7 +1,7 @@
 /**
  * Builds the files that ship: node build.js. The same sources give the same bytes.
  *
- * `djust.js` is the client; it loads `djust.more.js` for pages that need it. `djust.debug.js` comes with it in DEBUG, and
+ * `djust.js` is the client; it loads `djust.more.js` for pages that need it, and `djust.post.js` where no socket can be had. `djust.debug.js` comes with it in DEBUG, and
  * `djust.d.ts` is for authors of hooks.
  */
 import { copyFileSync } from "node:fs";
@@ -23,7 +23,12 @@ const OURS = `
 
 /** @param {string} folder */
 export const options = (folder) => ({
-  entryPoints: { djust: "src/index.ts", "djust.more": "src/more.ts", "djust.debug": "src/debug.ts" },
+  entryPoints: {
+    djust: "src/index.ts",
+    "djust.more": "src/more.ts",
+    "djust.debug": "src/debug.ts",
+    "djust.post": "src/post.ts",
+  },
   outdir: folder,
   absWorkingDir: import.meta.dirname,
   bundle: true,

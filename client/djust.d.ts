@@ -50,7 +50,6 @@ export interface Debug {
   /** How often the page could not apply a frame; each one is a defect. */
   readonly resyncs: number;
   /** For the client itself. */
-  readonly Socket: typeof WebSocket;
   failed(failure: Failure): void;
 }
 

@@ -107,7 +107,7 @@ class Browser:
         if self.cookies:
             headers["cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         headers |= extra
-        return [(name.encode(), value.encode()) for name, value in headers.items() if value]
+        return [(name.encode(), value.encode()) for name, value in headers.items() if value or name == "x-djust"]
 
     def _scope(self, url: str, headers: Mapping[str, str]) -> dict[str, Any]:
         parts = urlsplit(url)
@@ -121,10 +121,10 @@ class Browser:
             "server": ("127.0.0.1", 80),
         }
 
-    async def get(self, url: str, method: str = "GET", **headers: str) -> Response:
+    async def get(self, url: str, method: str = "GET", body: bytes = b"", **headers: str) -> Response:
         incoming: asyncio.Queue[Any] = asyncio.Queue()
         outgoing: asyncio.Queue[Any] = asyncio.Queue()
-        await incoming.put({"type": "http.request"})
+        await incoming.put({"type": "http.request", "body": body})
         scope = {"type": "http", "method": method, "scheme": "http", **self._scope(url, headers)}
         async with asyncio.timeout(SECONDS):
             await self.application(scope, incoming.get, outgoing.put)

@@ -23,7 +23,7 @@ LAYERS: list[dict[str, str]] = [
     },
     {
         "live": "page keeping calls tasks metering display messages failures registry visitor joining workers limits"
-        " websocket http",
+        " websocket http posts forms",
     },
     {"": "routing asgi checks testing apps otel", "templatetags": "*", "management": "*"},
 ]

@@ -69,6 +69,7 @@ function failed({ text, detail }: Failure): void {
   document.body.append(overlay);
 }
 
+djust.Socket = SlowSocket as typeof WebSocket;
 djust.debug = {
   latency(milliseconds) {
     delay = milliseconds;
@@ -77,6 +78,5 @@ djust.debug = {
   get resyncs() {
     return resyncs;
   },
-  Socket: SlowSocket as typeof WebSocket,
   failed,
 };

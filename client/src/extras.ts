@@ -19,6 +19,8 @@ export interface More {
   resend(): void;
   /** Another page, or this one from the start. */
   go(url: string): void;
+  /** Does without a socket from the next attempt on. */
+  post(): void;
   tell(callback: "disconnected" | "reconnected"): void;
 }
 

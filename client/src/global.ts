@@ -11,6 +11,8 @@ type Global = Partial<Omit<Djust, "version" | "connected" | "debug">> & {
   version: number;
   connected: boolean;
   debug?: Debug;
+  /** What makes a connection, in place of `WebSocket`. */
+  Socket?: typeof WebSocket | undefined;
   /** `djust.more.js` hands itself over. */
   more?: (make: (push: Push, bindings: Bindings, fields: Fields) => More) => void;
   /** Elements whose content is the page's scripts', and what the server changes instead. */

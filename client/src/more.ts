@@ -3,7 +3,7 @@
  */
 import { record } from "./changes";
 import { Distant } from "./distant";
-import { djust } from "./global";
+import { djust, script } from "./global";
 import { Hooks } from "./hooks";
 import { ignore } from "./ignored";
 import { go, resend } from "./recovery";
@@ -22,6 +22,9 @@ djust.more?.((push, bindings, fields) => {
     },
     resend: () => resend(fields),
     go,
+    post() {
+      import(new URL(script?.getAttribute("data-post") ?? "djust.post.js", script?.src) as unknown as string);
+    },
     tell: (callback) => hooks.all(callback),
   };
 });

@@ -70,7 +70,7 @@ export class Page implements Receiver {
   ) {
     Object.assign(djust, { version: 0, connected: false, pushEvent: this._push });
     this._transport = new Transport(url, this);
-    this._startGrace();
+    this._startGrace(true);
     this._transport.connect();
     this._extras = new Extras(this._push, this._bindings, this._fields);
   }
@@ -158,9 +158,11 @@ export class Page implements Receiver {
     this._extras._more?.tell("disconnected");
   }
 
-  private _startGrace(): void {
+  /** `first`: there was no connection yet, and perhaps no socket can be had at all. */
+  private _startGrace(first?: boolean): void {
     this._grace ??= window.setTimeout(() => {
       this._grace = null;
+      if (first) this._extras._run((more) => more.post());
       showBanner(true);
       for (const ref of this._unsent) this._end(ref, UNREACHABLE);
     }, GRACE);

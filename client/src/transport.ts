@@ -44,7 +44,7 @@ export class Transport {
   connect(): void {
     this._stopped = false;
     clearTimeout(this._retry);
-    const socket = new (djust.debug?.Socket ?? WebSocket)(this._url);
+    const socket = new (djust.Socket ?? WebSocket)(this._url);
     this._socket = socket;
     const live = (deliver: () => void) => () => {
       if (socket === this._socket) deliver();

@@ -22,7 +22,8 @@ beforeAll(async () => {
 
 beforeEach(() => {
   vi.useFakeTimers();
-  socket = new debug.Socket("ws://x/") as unknown as typeof socket;
+  const made = (window.djust as unknown as { Socket: typeof WebSocket }).Socket;
+  socket = new made("ws://x/") as unknown as typeof socket;
   socket.onmessage = ({ data }) => heard.push(data);
 });
 

@@ -1,5 +1,7 @@
 """Settings of the demo: no database, sessions and snapshots in memory."""
 
+import os
+
 SECRET_KEY = "the demo has no secrets"
 DEBUG = True
 ALLOWED_HOSTS = ["127.0.0.1", "localhost"]
@@ -35,4 +37,5 @@ TEMPLATES = [
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 SESSION_ENGINE = "django.contrib.sessions.backends.cache"
 
-LIVEVIEW_CONFIG = {"strict_serialization": True}
+# DEMO_WITHOUT_SOCKETS shows how pages do where no socket can be had.
+LIVEVIEW_CONFIG = {"strict_serialization": True, "use_websocket": not os.environ.get("DEMO_WITHOUT_SOCKETS")}

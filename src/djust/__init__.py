@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from djust import views
 from djust.events import event_handler
-from djust.live import http
+from djust.live import posts
 from djust.pubsub import apublish, apush_event, model_changes, publish, push_event
 from djust.state.fields import computed, state
 from djust.tasks import AsyncResult, background
@@ -29,4 +29,4 @@ __all__ = [
     "state",
 ]
 
-views.install_responder(http.respond)
+views.install_responders(posts.respond_to_get, posts.respond_to_post)

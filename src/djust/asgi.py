@@ -21,6 +21,7 @@ from django.core.handlers.asgi import ASGIHandler
 from djust.conf import config
 from djust.live.http import Backstage, Scope, Send, path_below_prefix
 from djust.live.keeping import save_all
+from djust.live.posts import STREAM as STREAM_PARAMETER
 from djust.live.registry import registry
 from djust.live.websocket import Receive, Sockets
 from djust.live.workers import stop_threads
@@ -28,6 +29,8 @@ from djust.pubsub.hub import hub
 
 # How long the end of the server waits for a cache to take snapshots.
 _SAVE_SECONDS = 5.0
+
+STREAM = STREAM_PARAMETER.encode()
 
 __all__ = ["Application", "get_asgi_application"]
 
@@ -51,7 +54,9 @@ class Application:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
         if scope["type"] == "http":
-            if scope["method"] in ("GET", "HEAD") and self._backstage.serves(scope):
+            # A stream lasts, and Django's own handler notices when its browser goes away.
+            is_page = scope["method"] in ("GET", "HEAD") and STREAM not in scope["query_string"]
+            if is_page and self._backstage.serves(scope):
                 await self._backstage.answer(scope, send)
             else:
                 await self._http(scope, receive, send)

@@ -29,6 +29,8 @@ class Config:
     """So many slow `def` functions run at the same time in one process, and 32 times as many coroutines beside them."""
     tasks_per_page: int = 4
     """So many tasks of one page run at the same time; the others wait."""
+    use_websocket: bool = True
+    """With False, browsers post their events and do not try to open a socket."""
     socket_path: str = "/djust/socket/"
     max_frame: int = 65_536
     """Bytes of one frame from the browser."""

@@ -10,7 +10,7 @@
 
 An instance holds what its author assigned, and what Django's own `View` puts there. Everything the machine needs to
 know about it stands in the page that owns it (`live/page.py`); until then a view is an ordinary class-based view.
-`get` hands over to a *responder*, which `live/http.py` installs.
+`get` and `post` hand over to *responders* of `live/posts.py` and `live/http.py`.
 """
 
 from __future__ import annotations
@@ -146,6 +146,11 @@ class LiveView(SlowWork, View):
         assert _responder is not None, "importing djust installs one"
         return _responder(self, request)
 
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Answer:
+        """Answer events of a browser without a socket, or a `dj-submit` form of one without JavaScript."""
+        assert _poster is not None, "importing djust installs one"
+        return _poster(self, request)
+
     def head(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Answer:
         """As `get`; the server leaves the content out."""
         return self.get(request, *args, **kwargs)
@@ -237,12 +242,13 @@ def bind_outbox(view: LiveView, outbox: Outbox) -> None:
 # The seam to the machine
 
 _responder: Responder | None = None
+_poster: Responder | None = None
 
 
-def install_responder(responder: Responder) -> None:
-    """Let `responder(view, request)` answer the GETs of all LiveViews."""
-    global _responder
-    _responder = responder
+def install_responders(responder: Responder, poster: Responder) -> None:
+    """Let `responder(view, request)` answer the GETs of all LiveViews, and `poster(view, request)` the POSTs."""
+    global _responder, _poster
+    _responder, _poster = responder, poster
 
 
 # Mounting

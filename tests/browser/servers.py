@@ -25,6 +25,8 @@ class AppServer:
 
     application: str
     port: int
+    # In place of uvicorn: `manage.py runserver` with these settings.
+    runserver: str = ""
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     @property
@@ -42,9 +44,14 @@ class AppServer:
             "--log-level",
             "warning",
         ]
+        if self.runserver:
+            settings = ["--settings", self.runserver, "--noreload"]
+            command = [sys.executable, "-m", "django", "runserver", f"127.0.0.1:{self.port}", *settings]
         # The application has settings of its own.
         environment = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
-        self.process = subprocess.Popen([*command, "--timeout-graceful-shutdown", "1"], cwd=ROOT, env=environment)
+        if not self.runserver:
+            command += ["--timeout-graceful-shutdown", "1"]
+        self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
             try:
@@ -69,6 +76,8 @@ class Demo:
     server: AppServer
     s3: backing.S3
     rest: backing.Rest
+    # Browsers may read event streams.
+    streams: bool = True
 
 
 def free_port() -> int:
@@ -79,15 +88,18 @@ def free_port() -> int:
 
 
 @contextmanager
-def running_demo() -> Iterator[Demo]:
-    """The services and the pages of `examples/services`."""
+def running_demo(transport: str = "socket") -> Iterator[Demo]:
+    """The services and the pages of `examples/services`, with sockets, without them, or on `manage.py runserver`."""
     with ExitStack() as stack:
         s3 = stack.enter_context(backing.s3())
         stack.enter_context(backing.environment(s3.environment))
         rest = stack.enter_context(backing.rest(delay=0.05))
         stack.enter_context(backing.environment({"DEMO_API_URL": rest.url}))
         stack.enter_context(backing.leaderboard(play=False))
-        server = AppServer("examples.services.asgi:application", free_port())
+        if transport != "socket":
+            stack.enter_context(backing.environment({"DEMO_WITHOUT_SOCKETS": "1"}))
+        settings = "examples.services.settings" if transport == "runserver" else ""
+        server = AppServer("examples.services.asgi:application", free_port(), settings)
         stack.callback(server.stop)
         server.start()
         yield Demo(server, s3, rest)

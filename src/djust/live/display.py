@@ -86,6 +86,10 @@ class Display:
         """All values; the browser starts over."""
         return self._outlet.all(*self._last)
 
+    def begin_again(self) -> None:
+        """The browser has been told nothing."""
+        self._outlet = wire.Outlet()
+
     def place(self, reason: str) -> str:
         """Where in the template the browser met `reason`, if it says so."""
         return self._outlet.place(reason)

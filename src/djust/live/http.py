@@ -13,7 +13,7 @@ import asyncio
 import inspect
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -28,6 +28,7 @@ from django.core.handlers.base import BaseHandler
 from django.core.signals import request_started
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.middleware.csrf import get_token
 from django.templatetags.static import static
 from django.urls import get_script_prefix as current_script_prefix
 from django.urls import resolve, set_script_prefix
@@ -35,12 +36,13 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from djust.conf import Config, config
+from djust.home import home
 from djust.live.failures import failure_on_loop, refuse_awaitable
 from djust.live.keeping import fits, lay_over
 from djust.live.page import Page
 from djust.live.registry import registry
 from djust.live.visitor import binding_of_request
-from djust.live.workers import contained, mounters
+from djust.live.workers import Lane, contained, mounters
 from djust.state.snapshots import Snapshot
 from djust.state.tickets import Ticket, digest_of, make_ticket
 from djust.views import Answer, LiveView, context_of, mount_view
@@ -103,6 +105,25 @@ async def _respond_on_loop(page: Page, mounted: Any) -> HttpResponseBase:
         raise failure  # noqa: B904 — its cause is set
 
 
+def adopt_here(view: LiveView, request: HttpRequest, adoption: Adoption) -> HttpResponseBase:
+    """Mount or restore a view within a request for it, in its thread; if there is a page, it is `adoption.page`."""
+    with _adopting(adoption):
+        answer = respond(view, request)
+        if isinstance(answer, HttpResponseBase):
+            return answer
+        return asyncio.run_coroutine_threadsafe(_in_lane(answer), home.loop).result()
+
+
+async def _in_lane(answer: Coroutine[Any, Any, HttpResponseBase]) -> HttpResponseBase:
+    """The thread of the request waits: what is thread-sensitive in `answer` needs another one."""
+    lane = Lane()
+    lane.enter()
+    try:
+        return await answer
+    finally:
+        lane.leave()
+
+
 def _snapshot_for(view: LiveView) -> Snapshot | None:
     adoption = _adoption.get()
     if adoption is None or adoption.snapshot is None:
@@ -145,28 +166,19 @@ def _respond(page: Page, mounted: Any, data: object = None) -> HttpResponseBase:
         return HttpResponse()
     if page.request.method == "HEAD":
         return _uncached(HttpResponse())
+    return send_page(page)
+
+
+def send_page(page: Page, *, status: int = 200, notice: str = "") -> HttpResponse:
+    """The HTML of a page, which waits for its browser from now on."""
     html = page.html()
     page.binding = binding_of_request(page.request)
     ticket = make_ticket(Ticket(page.id, page.request.get_full_path(), page.binding, digest_of(html)))
-    if isinstance(page.request, ASGIRequest):
-        page.keeper.save_first(page, len(html))
-        registry.park(page)
-    else:
-        _warn_of_wsgi()
-    return _uncached(HttpResponse(_with_script(html, page.request, ticket)))
-
-
-_warned: set[str] = set()
-
-
-def _warn_of_wsgi() -> None:
-    if "wsgi" not in _warned:
-        _warned.add("wsgi")
-        logger.warning(
-            "A live page was served through WSGI (manage.py runserver, or a WSGI server), and WSGI has no sockets: "
-            "nothing answers its clicks. Serve the application of djust.asgi.get_asgi_application with an ASGI server, "
-            "for example: uvicorn project.asgi:application"
-        )
+    page.keeper.save_first(page, len(html))
+    registry.park(page)
+    if notice:
+        html = _at_the_end(html, format_html('<p class="djust-notice" role="alert">{}</p>', notice))
+    return _uncached(HttpResponse(_with_script(html, page.request, ticket), status=status))
 
 
 def _uncached(response: HttpResponse) -> HttpResponse:
@@ -185,13 +197,16 @@ def script_tag(request: HttpRequest, ticket: str) -> SafeString:
     socket_path = current_script_prefix().rstrip("/") + config().socket_path
     if socket_path != Config().socket_path:
         attributes += format_html(' data-socket="{}"', socket_path)
-    source, more = static("djust/djust.js"), static("djust/djust.more.js")
+    source, more, post = static("djust/djust.js"), static("djust/djust.more.js"), static("djust/djust.post.js")
     if more.rpartition("/")[2] != "djust.more.js":
         # Not found beside the client: a storage that puts digests into names.
-        attributes += format_html(' data-more="{}"', more)
+        attributes += format_html(' data-more="{}" data-post="{}"', more, post)
     # django-csp and Django's own middleware; the nonce is made when it is first used.
     nonce = getattr(request, "csp_nonce", None) or getattr(request, "_csp_nonce", None)
     scripts = [(source, attributes)]
+    if not (config().use_websocket and isinstance(request, ASGIRequest)):
+        # No socket can be had: what is posted instead comes first.
+        scripts.insert(0, (post, format_html('data-csrf="{}"', get_token(request))))
     if settings.DEBUG:
         scripts.insert(0, (static("djust/djust.debug.js"), SafeString()))
     nonced = SafeString() if nonce is None else format_html(' nonce="{}"', nonce)
@@ -202,12 +217,17 @@ def _with_script(html: str, request: HttpRequest, ticket: str) -> str:
     """`html` with the ticket where {% djust_scripts %} stands, else with the script tag at the end of the body."""
     if TICKET_PLACEHOLDER in html:
         return html.replace(TICKET_PLACEHOLDER, ticket, 1)
+    return _at_the_end(html, script_tag(request, ticket))
+
+
+def _at_the_end(html: str, more: str) -> str:
+    """`html` with `more` at the end of the body."""
     end = html.rfind("</body>")
     if end < 0:
         end = html.lower().rfind("</body>")
     if end < 0:
         end = len(html)
-    return f"{html[:end]}{script_tag(request, ticket)}{html[end:]}"
+    return f"{html[:end]}{more}{html[end:]}"
 
 
 # Django's handler

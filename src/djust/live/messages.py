@@ -8,6 +8,7 @@ wants to do to a view: the result of a task, a message of a topic.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
@@ -80,7 +81,13 @@ class Save(NamedTuple):
     """A snapshot is to be taken, between two turns."""
 
 
-Message = Save | Event | Refused | Resync | Joining | Work
+class Settled(NamedTuple):
+    """`event` is set when everything before it in the mailbox is dealt with."""
+
+    event: asyncio.Event
+
+
+Message = Settled | Save | Event | Refused | Resync | Joining | Work
 
 
 def message_of(frame: list[Any]) -> Event | Resync:

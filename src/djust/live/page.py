@@ -37,7 +37,7 @@ from djust.live.display import Display
 from djust.live.failures import NOT_RENDERED, WENT_WRONG, failure_on_loop, told, unfit
 from djust.live.keeping import Keeper
 from djust.live.limits import Bucket
-from djust.live.messages import Event, Joining, Message, Peer, Refused, Resync, Save, Work
+from djust.live.messages import Event, Joining, Message, Peer, Refused, Resync, Save, Settled, Work
 from djust.live.metering import Meter
 from djust.live.tasks import Tasks
 from djust.live.visitor import Surroundings, renew_visitor, save_session, session_to_save
@@ -64,7 +64,6 @@ class Page:
         "__weakref__",
         "_awaits_context",
         "_bucket",
-        "_display",
         "_handlers",
         "_is_called",
         "_lane",
@@ -76,6 +75,7 @@ class Page:
         "_task",
         "_tasks",
         "binding",
+        "display",
         "document",
         "id",
         "keeper",
@@ -115,7 +115,7 @@ class Page:
         self._is_called = False
         self._task: asyncio.Task[None] | None = None
         self._lane: Lane | None = None
-        self._display = Display(view, request)
+        self.display = Display(view, request)
         # Set by `prepare`.
         self._surroundings: Surroundings
 
@@ -124,11 +124,11 @@ class Page:
     def prepare(self, data: object = None) -> None:
         """Evaluate the template for the first time, after the view was mounted. `data` is from `context_of`."""
         self._surroundings = Surroundings.now()
-        self._display.prepare(data)
+        self.display.prepare(data)
 
     def html(self) -> str:
         """The HTML of what the page shows."""
-        return self._display.html()
+        return self.display.html()
 
     # Slow work
 
@@ -169,6 +169,11 @@ class Page:
         """Whether as many messages wait as may."""
         return len(self._mailbox) >= config().max_waiting
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a turn is being taken."""
+        return self._task is not None
+
     def post(self, message: Message) -> None:
         """Take a message; its answer goes to `peer` when its turn has come."""
         if type(message) is Event and not self._bucket.take():
@@ -182,11 +187,7 @@ class Page:
         if self.peer is not None and not self._is_called:
             self._is_called = True
             title = f"{type(self.view).__name__}.handle_info"
-            self.post(Work(title, self._take_letters, inspect.iscoroutinefunction(self.view.handle_info)))
-
-    def _take_letters(self) -> Any:
-        self._is_called = False
-        return handle_letters(self.view)
+            self.post(Work(title, partial(_take_letters, self), inspect.iscoroutinefunction(self.view.handle_info)))
 
     def _next_turn(self) -> None:
         # A fresh context: no turn sees what an earlier one, or the connection, has activated.
@@ -223,6 +224,9 @@ class Page:
         if isinstance(message, Save):
             await self.keeper.save(self)
             return ""
+        if isinstance(message, Settled):
+            message.event.set()
+            return ""
         self.keeper.changed()
         if isinstance(message, Joining):
             return self._join(message)
@@ -234,7 +238,7 @@ class Page:
     def _resync(self, message: Resync) -> str:
         """What others do to a page may lead here; else it is a defect of this package."""
         self.resyncs += 1
-        title, place = type(self.view).__name__, self._display.place(message.reason)
+        title, place = type(self.view).__name__, self.display.place(message.reason)
         text = "%s: the browser asks for all values again, for the %d. time: %s%s"
         logger.warning(text, title, self.resyncs, message.reason, place)
         return self._all({wire.EXTRA_HTML: self.html()} if message.whole else {})
@@ -256,7 +260,7 @@ class Page:
         return self._all(extra)
 
     def _all(self, extra: dict[str, Any]) -> str:
-        values, fragments = self._display.all()
+        values, fragments = self.display.all()
         self.version += 1
         return wire.encode([wire.ALL, self.version, values, fragments, self.last_ref, extra])
 
@@ -355,7 +359,7 @@ class Page:
             reply = None
         elif (reason := unfit(reply)) is not None:
             reply, failure = None, turn.logged(TypeError(f"{turn.title} returned {type(reply).__name__}, and {reason}"))
-        diff, fragments, offence, whole = self._display.renew(data)
+        diff, fragments, offence, whole = self.display.renew(data)
         if offence is not None:
             turn.logged(offence)
         extra = self._extra(reply, failure or offence)
@@ -379,6 +383,11 @@ class Page:
         if reply is not None:
             extra[wire.EXTRA_REPLY] = reply
         return extra
+
+
+def _take_letters(page: Page) -> Any:
+    page._is_called = False
+    return handle_letters(page.view)
 
 
 def _bound(page: Page, handler: Handler, event: Event) -> Callable[[], Any]:

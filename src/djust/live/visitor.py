@@ -131,6 +131,12 @@ class Visitor(NamedTuple):
 ANONYMOUS = Visitor("", is_anonymous=True)
 
 
+def visitor_of_request(request: HttpRequest) -> Visitor:
+    """For whom this request is answered, as its middleware has found."""
+    user = vars(request).get("user")
+    return Visitor(binding_of_request(request), is_anonymous=user is None or not user.is_authenticated)
+
+
 def visitor_of(cookies: Mapping[str, str]) -> Visitor:
     """Session and user as Django's own middleware would find them; reads the session store."""
     key = cookies.get(settings.SESSION_COOKIE_NAME)

@@ -1,0 +1,373 @@
+"""The way without a socket: a browser POSTs frames to the page's own URL, and the answer holds the frames of the page.
+
+    POST /s3/   X-Djust: (empty)   ["join","WyI2…",0,"/s3/","0.73"]   ->   X-Djust: 9f3c…    ["joined",0]
+    POST /s3/   X-Djust: 9f3c…     [1,"select_bucket",{"n":7}]        ->                     [1,1,[0,"photos"]]
+
+Each frame stands on a line of its own. The request goes through all of Django's middleware, its CSRF check and the
+view's own mixins; what happens then is what happens to the same frames of a socket: they go into the page's mailbox. An
+answer comes when the events it was asked for are answered, or after a while with the header `X-Djust-More`.
+
+A browser may read pushes from an event stream, `GET /s3/?djust-stream=9f3c…`, where the server is an ASGI server. When
+it says that it does (header `X-Djust-Stream`), and has said so before, everything goes there: frames of one page never
+take two ways at a time, or they would change their order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any, NamedTuple, TypeVar
+
+from django.core.handlers.asgi import ASGIRequest
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.middleware.csrf import get_token
+
+from djust.conf import config
+from djust.exceptions import ProtocolError, TicketError
+from djust.home import home
+from djust.live.forms import answer_form
+from djust.live.http import Adoption, adopt_here, known_version, respond
+from djust.live.joining import Closing, JoinFrame, check_visitor, join_frame
+from djust.live.keeping import keep_as, snapshot_of
+from djust.live.limits import Bucket, is_too_big
+from djust.live.messages import Event, Joining, Settled, message_of
+from djust.live.page import Page
+from djust.live.registry import registry
+from djust.live.visitor import visitor_of_request
+from djust.render import wire
+from djust.state.tickets import Ticket, make_ticket
+from djust.views import Answer, LiveView
+
+logger = logging.getLogger("djust")
+
+T = TypeVar("T")
+
+HEADER = "X-Djust"
+HEADER_MORE = "X-Djust-More"
+HEADER_CLOSE = "X-Djust-Close"
+HEADER_STREAM = "X-Djust-Stream"
+STREAM = "djust-stream"
+
+NORMAL = 1000
+GONE = 1012
+
+# Shorter than the time-outs of proxies.
+_ANSWER_SECONDS = 20.0
+# A browser asks every 25 seconds, if only for a sign of life.
+_IDLE_SECONDS = 60.0
+# A stream says something so often that proxies keep it open.
+_BEAT_SECONDS = 15.0
+# Frames that nobody fetches.
+_MOST_CHARACTERS = 4_000_000
+
+_PONG = wire.encode([wire.PONG])
+
+
+class Answered(NamedTuple):
+    """What a browser is answered: frames, whether there will be more, and the code if the connection has ended."""
+
+    frames: list[str]
+    more: bool = False
+    code: int = 0
+
+
+class Connection:
+    """What takes the place of a socket: the peer of a page between requests. Everything happens on the home loop."""
+
+    def __init__(self) -> None:
+        self.id = secrets.token_urlsafe(18)
+        self.page: Page | None = None
+        self._frames: list[str] = []
+        self._size = 0
+        self._farewell: tuple[int, str] | None = None
+        # Frames go into the stream; the browser has said once that it reads it.
+        self._streams = False
+        self._was_told = False
+        self._news = asyncio.Event()
+        self._others = Bucket(config().events_per_second)
+        self._idle: asyncio.TimerHandle | None = None
+        self._stay()
+
+    # The peer of the page
+
+    async def send(self, text: str) -> None:
+        """Keep a frame until it is fetched."""
+        if self._farewell is not None:
+            return
+        self._frames.append(text)
+        self._size += len(text)
+        if self._size > _MOST_CHARACTERS:
+            self.close(GONE)
+        self._news.set()
+
+    def close(self, code: int, text: str = "") -> None:
+        """End the connection: the browser is told with the next answer."""
+        if self._farewell is None:
+            self._farewell = code, text
+            if text:
+                self._frames.append(wire.encode([wire.ERROR, 0, text]))
+            self._news.set()
+            self._leave()
+
+    def close_from_thread(self, code: int, text: str = "") -> None:
+        """As `close`, in any thread."""
+        home.call(self.close, code, text)
+
+    # Requests
+
+    async def exchange(self, frames: list[list[Any]], *, reads_stream: bool) -> Answered:
+        """Put frames into the mailbox; what there is to tell when they are dealt with."""
+        self._stay()
+        self._streams, self._was_told = reads_stream and self._was_told, reads_stream
+        try:
+            posted = [frame for frame in frames if self._take(frame)]
+        except Closing as closing:
+            self.close(closing.code, closing.text)
+            posted = []
+        if not posted and self._frames and self.page is not None and self.page.is_busy:
+            # A sign of life: it does not wait for a handler.
+            return Answered(self._taken(), more=True)
+        is_through = await self._settled()
+        if self._streams and self._farewell is None:
+            return Answered([], not is_through)
+        return Answered(self._taken(), not is_through, self._farewell[0] if self._farewell else 0)
+
+    def _take(self, frame: list[Any]) -> bool:
+        """Deal with a frame; whether the page has to."""
+        page = self.page
+        if page is None or self._farewell is not None:
+            return False
+        if frame[0] == wire.PING:
+            self._count_other()
+            self._frames.append(_PONG)
+            return False
+        message = message_of(frame)
+        if type(message) is not Event:
+            self._count_other()
+        elif page.is_full:
+            text = "Too many events wait for their turn; this one was left out."
+            self._frames.append(wire.encode([wire.ERROR, message.ref, text]))
+            return False
+        page.post(message)
+        return True
+
+    def _count_other(self) -> None:
+        if not self._others.take():
+            raise Closing(wire.CLOSE_TOO_MANY, "Too many frames in a short time.")
+
+    async def _settled(self) -> bool:
+        """Wait until the page has dealt with what it was sent; whether it has."""
+        if self.page is None or self._farewell is not None:
+            return True
+        done = asyncio.Event()
+        self.page.post(Settled(done))
+        try:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                await done.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _taken(self) -> list[str]:
+        frames, self._frames, self._size = self._frames, [], 0
+        self._news.clear()
+        return frames
+
+    async def stream(self) -> AsyncIterator[str]:
+        """The frames, as events of a stream."""
+        yield "retry: 1000\n: here\n\ndata: \n\n"
+        while self._farewell is None:
+            if self._streams and self._frames:
+                for frame in self._taken():
+                    yield f"data: {frame}\n\n"
+                continue
+            self._news.clear()
+            try:
+                async with asyncio.timeout(_BEAT_SECONDS):
+                    await self._news.wait()
+            except TimeoutError:
+                yield ": still here\n\n"
+            if not self._streams and self._frames:
+                # They wait for a request; so do we, a moment.
+                await asyncio.sleep(0.05)
+
+    # Its end
+
+    def _stay(self) -> None:
+        if self._idle is not None:
+            self._idle.cancel()
+        self._idle = asyncio.get_running_loop().call_later(_IDLE_SECONDS, self.close, GONE)
+
+    def _leave(self) -> None:
+        if self._idle is not None:
+            self._idle.cancel()
+        # A browser that asks once more is told why it has ended; after a while, that there is no such connection.
+        asyncio.get_running_loop().call_later(_IDLE_SECONDS, _connections.pop, self.id, None)
+        if self.page is not None:
+            if self.page.peer is self:
+                self.page.peer = None
+            registry.release(self.page, self)
+            self.page.keeper.hasten(self.page)
+
+
+_connections: dict[str, Connection] = {}
+
+
+# Requests
+
+
+def respond_to_get(view: LiveView, request: HttpRequest) -> Answer:
+    """The answer to a GET: the page, a stream of an open one, or the token that POSTs of it need."""
+    if STREAM in request.GET:
+        return answer_stream(request)
+    if HEADER in request.headers:
+        return HttpResponse(get_token(request), content_type="text/plain", headers={"Cache-Control": "no-store"})
+    return respond(view, request)
+
+
+def respond_to_post(view: LiveView, request: HttpRequest) -> HttpResponseBase:
+    """The answer to a POST: to frames, or to a form of a browser without JavaScript."""
+    return answer_post(view, request) if HEADER in request.headers else answer_form(view, request)
+
+
+def answer_post(view: LiveView, request: HttpRequest) -> HttpResponseBase:
+    """The answer to frames, in the thread of the request."""
+    try:
+        frames = _frames_of(request)
+        connection_id = request.headers[HEADER]
+        if connection_id:
+            connection = _connections.get(connection_id)
+            if connection is None or connection.page is None:
+                return _response(Answered([], code=GONE), request)
+            check_visitor(Ticket("", "", connection.page.binding), visitor_of_request(request))
+        else:
+            connection = _join(view, request, join_frame(frames.pop(0)))
+        reads_stream = HEADER_STREAM in request.headers
+        return _response(_at_home(connection.exchange(frames, reads_stream=reads_stream)), request, connection.id)
+    except _Elsewhere as elsewhere:
+        return _response(Answered([wire.encode([wire.GO, elsewhere.url])], code=NORMAL), request)
+    except TicketError as error:
+        if error.expired:
+            return _response(Answered([wire.encode([wire.GO, error.url])], code=NORMAL), request)
+        return _refusal(wire.CLOSE_REFUSED, str(error), request)
+    except ProtocolError as error:
+        return _refusal(wire.CLOSE_BAD_FRAME, str(error), request)
+    except Closing as closing:
+        return _refusal(closing.code, closing.text, request)
+
+
+def _frames_of(request: HttpRequest) -> list[list[Any]]:
+    limit = config().max_frame
+    text = request.body.decode("utf-8", "replace")
+    frames = []
+    for line in text.splitlines():
+        if is_too_big(line, limit):
+            raise Closing(wire.CLOSE_TOO_BIG, f"A frame may have at most {limit} bytes.")
+        frames.append(wire.decode(line))
+    if not frames and not request.headers[HEADER]:
+        raise ProtocolError("Malformed frame: expected a join, got nothing.")
+    return frames
+
+
+def _join(view: LiveView, request: HttpRequest, joining: JoinFrame) -> Connection:
+    """Let a new connection have the page: the one that is here, or one that is brought back by this very request."""
+    ticket, version, document = joining
+    if ticket.url != request.get_full_path():
+        raise Closing(wire.CLOSE_REFUSED, "The ticket belongs to another page.")
+    visitor = visitor_of_request(request)
+    check_visitor(ticket, visitor)
+    home.call(registry.keep_sweeping)
+    connection = _at_home(_connection())
+    page, holder = registry.claim(ticket.page_id, connection, document)
+    message = Joining(connection, version, document=document)
+    if page is None:
+        page, known = _bring_back(view, request, joining)
+        page.binding = visitor.binding
+        registry.attach(page, connection, document)
+        message = Joining(connection, known, make_ticket(Ticket(page.id, ticket.url, visitor.binding)), document)
+    if holder is not None:
+        holder.close_from_thread(NORMAL)
+    connection.page = page
+    home.call(page.post, message)
+    return connection
+
+
+async def _connection() -> Connection:
+    connection = Connection()
+    _connections[connection.id] = connection
+    return connection
+
+
+def _bring_back(view: LiveView, request: HttpRequest, joining: JoinFrame) -> tuple[Page, int | None]:
+    ticket, version, document = joining
+    snapshot = _at_home(snapshot_of(ticket.page_id, ticket.binding, document))
+    adoption = Adoption(snapshot=snapshot)
+    # What the view sees is the GET that it would have been.
+    request.method = "GET"
+    response = adopt_here(view, request, adoption)
+    if adoption.is_spoilt:
+        view = type(view)()
+        view.setup(request, *view_args(request)[0], **view_args(request)[1])
+        response = adopt_here(view, request, adoption := Adoption())
+    page = adoption.page
+    if page is None:
+        raise _Elsewhere(response.headers.get("Location", ticket.url))
+    if adoption.snapshot is not None:
+        _at_home(keep_as(page, adoption.snapshot))
+    return page, known_version(page, adoption, ticket, version)
+
+
+def view_args(request: HttpRequest) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """What the URL gives to the view."""
+    match = request.resolver_match
+    return (match.args, match.kwargs) if match is not None else ((), {})
+
+
+class _Elsewhere(Exception):  # noqa: N818 — not an error: where the browser has to go
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.url = url
+
+
+def _at_home(coroutine: Coroutine[Any, Any, T]) -> T:
+    """The result of a coroutine that runs on the home loop, for this thread."""
+    return asyncio.run_coroutine_threadsafe(coroutine, home.loop).result()
+
+
+def _refusal(code: int, text: str, request: HttpRequest) -> HttpResponse:
+    logger.warning("A browser that posts was refused with code %d at %r: %s", code, request.path, text)
+    return _response(Answered([wire.encode([wire.ERROR, 0, text])], code=code), request)
+
+
+def _response(answered: Answered, request: HttpRequest, connection_id: str = "") -> HttpResponse:
+    response = HttpResponse("\n".join(answered.frames), content_type="text/plain; charset=utf-8")
+    response.headers["Cache-Control"] = "no-store"
+    response.headers[HEADER] = connection_id
+    if answered.more:
+        response.headers[HEADER_MORE] = "1"
+    if answered.code:
+        response.headers[HEADER_CLOSE] = str(answered.code)
+    if isinstance(request, ASGIRequest):
+        response.headers[HEADER_STREAM] = "1"
+    return response
+
+
+def answer_stream(request: HttpRequest) -> HttpResponseBase:
+    """The stream of a connection."""
+    connection = _connections.get(request.GET[STREAM])
+    page = None if connection is None else connection.page
+    if connection is None or page is None or not isinstance(request, ASGIRequest):
+        # 204 is what keeps an EventSource from asking again.
+        return HttpResponse(status=204)
+    try:
+        check_visitor(Ticket("", "", page.binding), visitor_of_request(request))
+    except Closing:
+        return HttpResponse(status=204)
+    response = StreamingHttpResponse(connection.stream(), content_type="text/event-stream")
+    response.headers["Cache-Control"] = "no-store"
+    # nginx would keep it back.
+    response.headers["X-Accel-Buffering"] = "no"
+    return response

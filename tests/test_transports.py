@@ -1,0 +1,420 @@
+"""The same scenarios over every transport: a socket, and POSTs, with their answers or an event stream."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from typing import Any
+
+import pytest
+from django.contrib.auth.decorators import login_required
+from django.contrib.auth.models import User
+from django.http import HttpRequest
+from django.test import Client, override_settings
+from django.urls import path
+
+from djust import LiveView, apublish, event_handler, state
+from djust.live.posts import _connections
+from djust.live.registry import registry
+from tests.asgi_client import Browser, Response
+
+pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db(transaction=True)]
+
+gate = threading.Event()
+
+
+class Counter(LiveView):
+    template = (
+        "<body><p>{{ count }}</p><form method='post' dj-submit='add'>{% csrf_token %}<input name='by'></form></body>"
+    )
+    count = state(0)
+
+    def mount(self, request: HttpRequest, start: int = 0) -> None:
+        assert request.method == "GET"
+        self.count = start
+        self.subscribe("counters")
+
+    @event_handler
+    def add(self, by: int = 1) -> int:
+        self.count += by
+        return self.count
+
+    @event_handler
+    def fail(self) -> None:
+        self.count = 99
+        raise ValueError("no such bucket")
+
+    @event_handler
+    def wait(self) -> None:
+        assert gate.wait(10)
+        self.count += 1
+
+    @event_handler
+    def push(self) -> None:
+        self.push_event("saved", {"n": self.count})
+
+    def handle_info(self, message: int) -> None:
+        self.count = message
+
+
+class AsyncCounter(Counter):
+    async def mount(self, request: HttpRequest, start: int = 0) -> None:
+        self.count = start + await User.objects.acount()
+        await self.asubscribe("counters")
+
+    @event_handler
+    async def add(self, by: int = 1) -> int:
+        await asyncio.sleep(0)
+        self.count += by
+        return self.count
+
+
+class TwoForms(Counter):
+    template = (
+        "<body><p>{{ count }}</p><form method='post' dj-submit='add'></form>"
+        "<form dj-submit='fail' method='post'></form><button dj-click='wait'></button></body>"
+    )
+
+
+urlpatterns = [
+    path("counter/<int:start>/", Counter.as_view()),
+    path("async/<int:start>/", AsyncCounter.as_view()),
+    path("two/", TwoForms.as_view()),
+    path("private/", login_required(Counter.as_view())),
+]
+
+
+class Wire:
+    """One page over one transport: frames go in, the next frame comes out."""
+
+    def __init__(self, browser: Browser, url: str) -> None:
+        self.browser, self.url, self.ref = browser, url, 0
+
+    async def event(self, name: str, params: dict[str, Any] | None = None) -> list[Any]:
+        self.ref += 1
+        await self.send([self.ref, name, params or {}, [], 1])
+        return await self.receive()
+
+    async def send(self, frame: list[Any]) -> None:
+        raise NotImplementedError
+
+    async def receive(self) -> list[Any]:
+        raise NotImplementedError
+
+    async def join(self, ticket: str, version: int = 0) -> list[Any]:
+        raise NotImplementedError
+
+    async def open(self) -> list[Any]:
+        self.response = await self.browser.get(self.url)
+        return await self.join(self.response.ticket)
+
+
+class SocketWire(Wire):
+    async def join(self, ticket: str, version: int = 0) -> list[Any]:
+        self.socket, frame = await self.browser.join(ticket, version)
+        return frame
+
+    async def send(self, frame: list[Any]) -> None:
+        await self.socket.send(frame)
+
+    async def receive(self) -> list[Any]:
+        frame: list[Any] = await self.socket.receive()
+        return frame
+
+    async def closing(self) -> int:
+        return await self.socket.closing()
+
+
+class PostWire(Wire):
+    streams = False
+
+    async def join(self, ticket: str, version: int = 0) -> list[Any]:
+        self.id, self.frames, self.code = "", [], 0
+        self.token = (await self.browser.get(self.url, **{"x-djust": ""})).text
+        await self.send(["join", ticket, version, "/", "one"])
+        return await self.receive()
+
+    async def send(self, *frames: list[Any]) -> None:
+        headers = {"x-djust": self.id, "x-csrftoken": self.token, "content-type": "text/plain"}
+        if self.streams:
+            headers["x-djust-stream"] = "1"
+        body = "\n".join(json.dumps(frame) for frame in frames)
+        response = await self.browser.get(self.url, "POST", body=body.encode(), **headers)
+        assert response.status == 200, response
+        self.id = self.id or response.headers["x-djust"]
+        self.code = int(response.headers.get("x-djust-close", 0))
+        self.more = "x-djust-more" in response.headers
+        self.frames += [json.loads(line) for line in response.text.splitlines()]
+
+    async def receive(self) -> list[Any]:
+        async with asyncio.timeout(10):
+            while not self.frames:
+                assert not self.code
+                await self.send()
+                await asyncio.sleep(0.01)
+        frame: list[Any] = self.frames.pop(0)
+        return frame
+
+    async def closing(self) -> int:
+        await self.send()
+        return self.code
+
+
+class StreamWire(PostWire):
+    """What the client does with an EventSource: the first event says that it works, two posts say so to the server."""
+
+    async def join(self, ticket: str, version: int = 0) -> list[Any]:
+        self.streams = False
+        frame = await super().join(ticket, version)
+        if self.code:
+            return frame
+        connection = _connections[self.id]
+        self.events = connection.stream()
+        assert (await anext(self.events)).endswith("data: \n\n")
+        self.streams = True
+        await self.send()
+        await self.send()
+        return frame
+
+    async def receive(self) -> list[Any]:
+        if self.frames:
+            return await super().receive()
+        async with asyncio.timeout(10):
+            text = await anext(self.events)
+        frame: list[Any] = json.loads(text.removeprefix("data: "))
+        return frame
+
+
+@pytest.fixture(params=[SocketWire, PostWire, StreamWire])
+def wire(request: pytest.FixtureRequest) -> type[Wire]:
+    kind: type[Wire] = request.param
+    return kind
+
+
+@pytest.fixture(autouse=True)
+def _fresh() -> Any:
+    yield
+    gate.clear()
+    _connections.clear()
+
+
+@pytest.mark.parametrize("url", ["/counter/5/", "/async/5/"])
+async def test_a_page_is_adopted_and_its_events_are_answered(wire: type[Wire], url: str) -> None:
+    async with Browser() as browser:
+        page = wire(browser, url)
+        assert (await page.open())[:2] == ["joined", 0]
+        assert (await page.event("add"))[:3] == [1, 1, [0, 6]]
+        assert (await page.event("add", {"by": 4}))[:3] == [2, 2, [0, 10]]
+
+
+async def test_errors_come_with_their_reference(wire: type[Wire]) -> None:
+    async with Browser() as browser:
+        page = wire(browser, "/counter/5/")
+        await page.open()
+        assert (await page.event("nothing"))[:2] == ["error", 1]
+        assert (await page.event("add", {"by": "x"}))[:2] == ["error", 2]
+        failed = await page.event("fail")
+        assert (failed[:3], "error" in failed[4]) == ([3, 1, [0, 99]], True)
+
+
+async def test_events_are_pushed(wire: type[Wire]) -> None:
+    async with Browser() as browser:
+        page = wire(browser, "/counter/5/")
+        await page.open()
+        assert (await page.event("push"))[4]["push"] == [["saved", {"n": 5}]]
+
+
+async def test_what_is_published_arrives(wire: type[Wire]) -> None:
+    async with Browser() as browser:
+        page = wire(browser, "/counter/5/")
+        await page.open()
+        await apublish("counters", 77)
+        assert (await page.receive())[:3] == [0, 1, [0, 77]]
+
+
+async def test_a_page_is_resumed_and_nothing_is_executed_twice(wire: type[Wire]) -> None:
+    async with Browser() as browser:
+        page = wire(browser, "/counter/5/")
+        await page.open()
+        await page.event("add")
+        assert await page.join(page.response.ticket, 1) == ["joined", 1, 1]
+        await page.send([1, "add", {}])
+        assert (await page.receive())[:2] == ["error", 1]
+
+
+async def test_a_page_that_is_gone_is_mounted_anew(wire: type[Wire]) -> None:
+    async with Browser() as browser:
+        page = wire(browser, "/async/5/")
+        await page.open()
+        await page.event("add")
+        registry._attached.clear()  # as a crash does
+        frame = await page.join(page.response.ticket, 1)
+        assert (frame[0], frame[2][0]) == ("all", 5)
+        assert "ticket" in frame[-1]
+        page.ref = 0
+        assert (await page.event("add"))[2] == [0, 6]
+
+
+async def test_a_resync_gives_all_values(wire: type[Wire]) -> None:
+    async with Browser() as browser:
+        page = wire(browser, "/counter/5/")
+        await page.open()
+        await page.send(["resync", "for a test"])
+        assert (await page.receive())[0] == "all"
+
+
+async def test_a_ping_is_answered_while_a_handler_runs(wire: type[Wire]) -> None:
+    async with Browser() as browser:
+        page = wire(browser, "/counter/5/")
+        await page.open()
+        waiting = asyncio.create_task(page.send([1, "wait", {}]))
+        if isinstance(page, SocketWire):
+            await page.send(["ping"])
+            assert await page.receive() == ["pong"]
+        gate.set()
+        await waiting
+        assert (await page.receive())[:3] == [1, 1, [0, 6]]
+
+
+@pytest.mark.parametrize(
+    ("frame", "code"), [(["nonsense"], 4400), ([1, 2, 3], 4400), ([-1, "add", {}], 4400), (["x" * 70_000], 1009)]
+)
+async def test_frames_that_are_none_end_the_connection(wire: type[Wire], frame: list[Any], code: int) -> None:
+    async with Browser() as browser:
+        page = wire(browser, "/counter/5/")
+        await page.open()
+        await page.send(frame)
+        assert (page.code if isinstance(page, PostWire) and page.code else await page.closing()) == code  # type: ignore[attr-defined]
+
+
+async def test_somebody_else_does_not_get_the_page(wire: type[Wire]) -> None:
+    user = await User.objects.acreate(username="u")
+    async with Browser() as browser:
+        await browser.log_in(user)
+        page = wire(browser, "/counter/5/")
+        await page.open()
+        thief = wire(browser.another(), "/counter/5/")
+        refused = await thief.join(page.response.ticket)
+        assert refused == ["error", 0, "This page was opened in another session or by another user."]
+        assert (thief.code if isinstance(thief, PostWire) else await thief.closing()) == 4403  # type: ignore[attr-defined]
+
+
+async def test_logging_out_ends_the_connection(wire: type[Wire]) -> None:
+    user = await User.objects.acreate(username="u")
+    async with Browser() as browser:
+        await browser.log_in(user)
+        page = wire(browser, "/private/")
+        await page.open()
+        (held,) = registry.pages()
+        for peer in registry.drop(held.binding, HttpRequest()):
+            peer.close_from_thread(4403, "You have logged out.")
+        await asyncio.sleep(0)
+        assert (await page.closing()) == 4403  # type: ignore[attr-defined]
+
+
+# What only posts have
+
+
+async def test_a_post_needs_the_token_of_djangos_csrf_check() -> None:
+    browser = Browser()
+    response = await browser.get("/counter/1/")
+    body = json.dumps(["join", response.ticket, 0, "/", "one"]).encode()
+    refused = await browser.get("/counter/1/", "POST", body=body, **{"x-djust": "", "content-type": "text/plain"})
+    assert (refused.status, "x-djust" in refused.headers) == (403, False)
+
+
+async def test_an_unknown_connection_is_told_to_join_again() -> None:
+    async with Browser() as browser:
+        page = PostWire(browser, "/counter/1/")
+        await page.open()
+        page.id = "unknown"
+        await page.send([1, "add", {}])
+        assert page.code == 1012
+
+
+async def test_a_ticket_of_another_page_is_refused() -> None:
+    async with Browser() as browser:
+        page = PostWire(browser, "/counter/1/")
+        other = await browser.get("/counter/2/")
+        assert await page.join(other.ticket) == ["error", 0, "The ticket belongs to another page."]
+        assert page.code == 4403
+
+
+async def test_a_connection_of_another_visitor_is_of_no_use() -> None:
+    user = await User.objects.acreate(username="u")
+    async with Browser() as browser:
+        await browser.log_in(user)
+        page = PostWire(browser, "/counter/1/")
+        await page.open()
+        thief = PostWire(browser.another(), "/counter/1/")
+        thief.frames, thief.id = [], page.id
+        thief.token = (await thief.browser.get(thief.url, **{"x-djust": ""})).text
+        await thief.send([1, "add", {}])
+        assert (thief.code, thief.frames[0][0]) == (4403, "error")
+
+
+async def test_many_frames_go_in_one_post() -> None:
+    async with Browser() as browser:
+        page = PostWire(browser, "/counter/1/")
+        await page.open()
+        await page.send([1, "add", {}], ["ping"], [2, "add", {}])
+        assert [frame[0] for frame in page.frames] == ["pong", 1, 2]
+
+
+def post(browser: Client, url: str, frame: list[Any], connection: str = "") -> Any:
+    return browser.post(url, json.dumps(frame), "text/plain", headers={"x-djust": connection})
+
+
+def test_under_wsgi_pages_live_as_well() -> None:
+    browser = Client()
+    page = browser.get("/counter/3/")
+    content = page.content.decode()
+    assert "djust.post.js" in content
+    ticket = Response(200, {}, page.content).ticket
+    first = post(browser, "/counter/3/", ["join", ticket, 0, "/", "d"])
+    assert first.content == b'["joined",0]'
+    assert "x-djust-stream" not in first.headers
+    second = post(browser, "/counter/3/", [1, "add", {"by": 2}], first.headers["x-djust"])
+    assert json.loads(second.content)[:3] == [1, 1, [0, 5]]
+
+
+@override_settings(LIVEVIEW_CONFIG={"use_websocket": False})
+async def test_without_sockets_the_script_comes_with_the_token() -> None:
+    async with Browser() as browser:
+        text = (await browser.get("/counter/3/")).text
+        assert text.index("djust.post.js") < text.index("djust/djust.js")
+        assert 'data-csrf="' in text
+
+
+# Without JavaScript
+
+
+@pytest.mark.parametrize("url", ["/counter/3/", "/async/3/"])
+def test_a_form_without_javascript_gets_the_page_after_its_handler(url: str) -> None:
+    browser = Client()
+    answer = browser.post(url, {"by": "4"})
+    text = answer.content.decode()
+    assert answer.status_code == 200
+    assert "<p dj>7</p>" in text
+    joined = post(browser, url, ["join", Response(200, {}, answer.content).ticket, 0, "/", "d"])
+    assert joined.content == b'["joined",0]'
+
+
+def test_a_value_that_does_not_fit_is_said() -> None:
+    answer = Client().post("/counter/3/", {"by": "many"})
+    text = answer.content.decode()
+    assert answer.status_code == 400
+    assert '<p class="djust-notice" role="alert">Counter.add: parameter &quot;by&quot; must be int.</p>' in text
+    assert "<p dj>3</p>" in text
+
+
+def test_a_page_of_several_forms_has_to_say_which() -> None:
+    browser = Client()
+    refused = browser.post("/two/", {})
+    assert (refused.status_code, "it does not say for which handler" in refused.content.decode()) == (400, True)
+    assert "<p dj>1</p>" in browser.post("/two/", {"dj-submit": "add"}).content.decode()
+    failed = browser.post("/two/", {"dj-submit": "fail"})
+    assert (failed.status_code, "<p dj>99</p>" in failed.content.decode()) == (500, True)
+    for name in ("wait", "mount", "__init__"):
+        assert browser.post("/two/", {"dj-submit": name}).status_code == 400
