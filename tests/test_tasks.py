@@ -160,8 +160,13 @@ class Worker(LiveView):
 
     @event_handler(timeout=0.05)
     @background
-    def hang_in_thread(self) -> str:
-        return str(gate.pass_through("late"))
+    def hang_in_thread(self) -> None:
+        gate.pass_through("late")
+        try:
+            self.assign_later(percent=77)
+        except asyncio.CancelledError as error:
+            gate.loop.call_soon_threadsafe(gate.came.put_nowait, str(error))
+            raise
 
     @event_handler
     def start(self, who: str, name: str = "one") -> None:
@@ -441,8 +446,9 @@ async def test_a_background_handler_may_have_a_timeout() -> None:
             await page.event(handler)
             changed = await page.receive()
             assert f"{handler}: Worker.{handler} has taken longer than its timeout of 0.05 s" in changed[2][-1]
+        assert await gate.next() == "late"
         gate.open("late")
-        await page.event("look_around")
+        assert await gate.next() == "Worker.hang_in_thread is not wanted any more."
 
 
 @pytest.mark.django_db(transaction=True)
@@ -678,8 +684,9 @@ async def test_a_task_that_outlives_its_page_is_told_so(rf: RequestFactory) -> N
 
     def work() -> None:
         gate.pass_through("work")
-        with pytest.raises(asyncio.CancelledError, match=r"^Unfinished.work is not wanted any more.$"):
-            view.assign_later(n=1)
+        for call in (partial(view.assign_later, n=1), partial(view.push_event, "late")):
+            with pytest.raises(asyncio.CancelledError, match=r"^Unfinished.work is not wanted any more.$"):
+                call()
         gate.loop.call_soon_threadsafe(ended.set)
 
     view.start_async(work)

@@ -32,7 +32,7 @@ from typing import Any, TypeVar
 
 from asgiref.sync import iscoroutinefunction
 
-from djust.machine import Runner, Task, machine_of
+from djust.machine import Machine, Runner, Task, machine_of
 
 logger = logging.getLogger("djust")
 
@@ -104,9 +104,7 @@ class SlowWork:
         Of values that come faster than the page can show them the newest is taken. In a task that was dropped this
         raises `asyncio.CancelledError`, which ends it.
         """
-        task, machine = running_task.get(), machine_of(self)
-        if task is not None and (task.dropped or machine is None):
-            raise asyncio.CancelledError(f"{task.title} is not wanted any more.")
+        machine = machine_now(self)
         if machine is not None:
             machine.tasks.assign(self, values)
         else:
@@ -139,6 +137,14 @@ def task_of(view: SlowWork, name: str, call: partial[Any], timeout: float | None
         merges_on_loop = iscoroutinefunction(view.handle_async)
     title = f"{type(view).__name__}.{name}"
     return Task(name, title, call, is_async, partial(_deliver, view, name), merges_on_loop, timeout)
+
+
+def machine_now(view: object) -> Machine | None:
+    """The machine of `view`; raises `asyncio.CancelledError` in a task that nobody wants any more."""
+    task, machine = running_task.get(), machine_of(view)
+    if task is not None and (task.dropped or machine is None):
+        raise asyncio.CancelledError(f"{task.title} is not wanted any more.")
+    return machine
 
 
 def runner_of(view: SlowWork) -> Runner:
