@@ -5,16 +5,19 @@ from __future__ import annotations
 import enum
 import json
 import random
-from collections import Counter, OrderedDict, defaultdict
+import sys
+from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import pytest
 from django.contrib.auth.models import AnonymousUser, Group, User
+from django.db.models import QuerySet
 from django.utils.functional import SimpleLazyObject
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy, override
@@ -23,7 +26,9 @@ from hypothesis import strategies as st
 
 from djust.exceptions import StateError
 from djust.state.codec import decode, decode_state, encode, encode_state
+from djust.state.reading import _READERS
 from djust.state.validation import check_state
+from djust.state.writing import TAG
 from tests.myapp.models import Customer, Order, Product
 
 
@@ -66,10 +71,27 @@ class Frozen:
     value: Any
 
 
+@dataclass(frozen=True)
+class Angry:
+    value: int
+
+    def __hash__(self) -> int:
+        raise RuntimeError("no hash today")
+
+
 class SomeView: ...
 
 
-ZONES = st.sampled_from([None, UTC, timezone(timedelta(hours=5, minutes=30)), ZoneInfo("Europe/Berlin")])
+ZONES = st.sampled_from(
+    [
+        None,
+        UTC,
+        timezone(timedelta(hours=5, minutes=30)),
+        timezone(timedelta(hours=-1, seconds=7), "ours"),
+        ZoneInfo("Europe/Berlin"),
+        ZoneInfo("UTC"),
+    ]
+)
 HASHABLE = st.recursive(
     st.none()
     | st.booleans()
@@ -82,7 +104,7 @@ HASHABLE = st.recursive(
     | st.dates()
     | st.datetimes(timezones=ZONES, allow_imaginary=True)
     | st.datetimes().map(lambda moment: moment.replace(fold=1))
-    | st.times(timezones=st.sampled_from([None, UTC]))
+    | st.times(timezones=ZONES)
     | st.timedeltas()
     | st.uuids()
     | st.decimals(allow_nan=False)
@@ -102,7 +124,9 @@ def containers(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         st.lists(inner, max_size=4)
         | st.tuples(inner)
         | st.sets(HASHABLE, max_size=3)
-        | st.dictionaries(st.text(max_size=3) | st.just("$"), inner, max_size=4)
+        | st.dictionaries(
+            st.text(max_size=3) | st.sampled_from(["$", "\ud83d\ude00", SafeString("k")]), inner, max_size=4
+        )
         | st.dictionaries(HASHABLE, inner, max_size=3)
         | st.dictionaries(st.text(max_size=3), inner, max_size=3).map(OrderedDict)
         | st.dictionaries(st.text(max_size=3), inner, max_size=3).map(lambda known: defaultdict(list, known))
@@ -127,7 +151,7 @@ def shape(value: Any) -> Any:
         names = [name for name in ("name", "parts", "cached", "value") if hasattr(value, name)]
         return kind, [shape(getattr(value, name)) for name in names]
     if isinstance(value, (datetime, time)):
-        return kind, repr(value), value.fold
+        return kind, repr(value), value.fold, type(value.tzinfo)
     return kind, repr(value)
 
 
@@ -153,6 +177,98 @@ def test_a_text_that_was_tampered_with_gives_a_value_or_an_error_of_ours(value: 
         decode(text)
 
 
+class OtherNumber(int): ...
+
+
+@dataclass
+class RowList(list):  # type: ignore[type-arg]
+    name: str = "x"
+
+
+class Zone(tzinfo):
+    def utcoffset(self, moment: datetime | None) -> timedelta:
+        return timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Local:
+    value: Any
+    # Nobody finds it under this name.
+    __qualname__ = "elsewhere.Local"
+
+
+ODD = st.sampled_from(
+    [b"x", range(3), 1j, OtherNumber(1), object(), len, Local, Local(1), time(1, tzinfo=Zone()), Zone]
+) | st.builds(lambda: [RowList(), deque([1]), defaultdict(Zone), bytearray(b"x"), iter(())])
+
+
+@given(st.recursive(HASHABLE | ODD, containers, max_leaves=8))
+@settings(max_examples=400, deadline=None)
+def test_what_the_check_accepts_comes_back_and_what_it_refuses_does_not(value: Any) -> None:
+    try:
+        check_state(SomeView, {"value": value}, strict=True)
+        accepted = True
+    except TypeError:
+        accepted = False
+    values, missing = decode_state(SomeView, encode_state(SomeView, {"value": value}))
+    assert (shape(values["value"]) == shape(value), missing) == (accepted, {})
+
+
+def places(written: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The ways to everything inside."""
+    members = enumerate(written) if isinstance(written, list) else written.items() if isinstance(written, dict) else ()
+    for key, member in members:
+        yield (*place, key)
+        yield from places(member, (*place, key))
+
+
+SPARE: list[Any] = [
+    None,
+    True,
+    7,
+    1.5,
+    "x",
+    "model",
+    "row",
+    "queryset",
+    "myapp.product",
+    "auth.user",
+    "default",
+    [],
+    {},
+]
+SPARE += [10**30, "tests.test_codec:Row", "builtins:type", "this:x", "Europe/Berlin", ["a", "b"], {TAG: 1}, {TAG: []}]
+
+
+@pytest.mark.django_db
+def test_a_structure_that_was_tampered_with_gives_a_value_or_an_error_of_ours() -> None:
+    product = Product.objects.create(name="a")
+    state = {"one": product, "all": Product.objects.all(), "new": Product(name="b"), "order": Order(number=7)}
+    state["more"] = [
+        Row("x"),
+        Point(1, 2),
+        Rights.READ | Rights.WRITE,
+        {1, (2,)},
+        datetime.now(ZoneInfo("Europe/Rome")),
+    ]
+    text = encode_state(SomeView, state)
+    known, chance, refused = set(sys.modules), random.Random(7), 0
+    for _ in range(1500):
+        written = json.loads(text)
+        *way, last = chance.choice(list(places(written)))
+        target = written
+        for key in way:
+            target = target[key]
+        spare = json.loads(json.dumps(chance.choice(SPARE)))
+        target[last] = {TAG: [chance.choice(list(_READERS)), spare, target[last]]} if chance.random() < 0.3 else spare
+        try:
+            decode_state(SomeView, json.dumps(written))
+        except StateError:
+            refused += 1
+    assert refused > 500
+    assert set(sys.modules) == known
+
+
 @pytest.mark.parametrize(
     ("written", "text"),
     [
@@ -173,6 +289,11 @@ def test_a_text_that_was_tampered_with_gives_a_value_or_an_error_of_ours(value: 
         ('{"$":[[],1]}', "not what was written"),
         ('{"$":["set",[[1]]]}', "not what was written"),
         ('{"$":["defaultdict","exec",[]]}', "not what was written"),
+        ('{"$":["datetime","2030-01-01T00:00:00",0,"../../etc/passwd"]}', "which is not known here"),
+        ('{"$":["datetime","2030-01-01T00:00:00",0,"this"]}', "which is not known here"),
+        ('{"$":["queryset","auth.group","default",[],"tests.test_codec:Row"]}', "is not a QuerySet"),
+        ('{"$":["dataclass","tests.test_codec:Row",[["name","x"]]]}', r"has fields that were not written: \['parts'\]"),
+        ('{"$":["set",[{"$":["dataclass","tests.test_codec:Angry",[["value",1]]]}]]}', "no hash today"),
     ],
 )
 def test_hostile_texts_are_refused(written: str, text: str) -> None:
@@ -181,8 +302,6 @@ def test_hostile_texts_are_refused(written: str, text: str) -> None:
 
 
 def test_nothing_is_imported_for_a_text() -> None:
-    import sys
-
     with pytest.raises(StateError):
         decode('{"$":["enum","this:x","y"]}')
     assert "this" not in sys.modules
@@ -207,6 +326,15 @@ def test_what_cannot_be_written_becomes_its_text() -> None:
     state = {"a": [Unwritable()], "b": {"x": b"y"}, "c": circle, "d": object}
     values, _ = decode_state(SomeView, encode_state(SomeView, state))
     assert values == {"a": ["<Unwritable>"], "b": {"x": "b'y'"}, "c": [1, "[1, [...]]"], "d": "<class 'object'>"}
+
+
+def test_a_lazy_object_that_fails_is_its_type() -> None:
+    assert decode(encode([SimpleLazyObject(lambda: 1 // 0)])) == ["<SimpleLazyObject>"]
+
+
+def test_keys_are_of_the_type_they_were_also_beside_equal_ones() -> None:
+    rows = [{"a": 1}, {SafeString("a"): 1}]
+    assert shape(decode_state(SomeView, encode_state(SomeView, {"rows": rows})).values["rows"]) == shape(rows)
 
 
 def test_lazy_texts_are_those_of_the_language_in_which_they_were_written() -> None:
@@ -234,6 +362,28 @@ def test_saved_rows_are_fetched_again_with_one_query_per_model(django_assert_num
         values, missing = decode_state(SomeView, text)
     assert (values, missing) == (state, {})
     assert (values["user"].username, type(values["lazy"])) == ("renamed", Group)
+
+
+@pytest.mark.django_db
+def test_a_row_is_found_by_the_key_that_its_instance_had() -> None:
+    product = Product.objects.create(name="a")
+    product.pk = str(product.pk)  # type: ignore[assignment] # as from a URL
+    product.save()
+    state = {"one": product, "more": Product.objects.all()}
+    values, missing = decode_state(SomeView, encode_state(SomeView, state))
+    assert (values["one"].name, [row.name for row in values["more"]], missing) == ("a", ["a"], {})
+
+
+class Loud(QuerySet[Product]):
+    def loud(self) -> list[str]:
+        return [product.name.upper() for product in self]
+
+
+@pytest.mark.django_db
+def test_querysets_of_other_classes_are_of_their_class() -> None:
+    Product.objects.create(name="a")
+    values, _ = decode_state(SomeView, encode_state(SomeView, {"loud": Loud(model=Product).all()}))
+    assert (type(values["loud"]), values["loud"].loud()) == (Loud, ["A"])
 
 
 @pytest.mark.django_db

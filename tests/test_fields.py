@@ -1,15 +1,19 @@
 """What belongs to the state of a view."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.test import RequestFactory
 from django.views import View
+from mypy import api
 
 from djust import LiveView, computed, state
 from djust.state.fields import State, check_types, computed_getters, fields_version, public_state
 from djust.views import state_of
+
+ROOT = Path(__file__).parent.parent
 
 
 class Basket(LiveView):
@@ -143,6 +147,87 @@ def test_names_of_liveview_itself_are_refused_as_fields(name: str) -> None:
         type("Clash", (LiveView,), {name: state(default=1)})
 
 
+@pytest.mark.parametrize("wrong", [False, True])
+def test_type_checkers_see_the_types(wrong: bool, tmp_path: Path) -> None:
+    sample = (ROOT / "tests/typed_fields.py").read_text()
+    if wrong:
+        sample = sample.replace("(basket.typed, int)", "(basket.typed, str)").replace("  # type: ignore[list-item]", "")
+    (tmp_path / "sample.py").write_text(sample)
+    options = ["--config-file=", "--strict", "--follow-imports=skip", f"--cache-dir={tmp_path}", "--no-error-summary"]
+    report, trouble, _ = api.run([*options, str(tmp_path / "sample.py"), str(ROOT / "src/djust/state/fields.py")])
+    codes = re.findall(r"error: .*\[(.*)\]", report)
+    assert (codes, trouble) == (["assert-type", "list-item"] if wrong else [], ""), report
+
+
+def test_names_of_liveview_itself_are_refused_in_a_mixin_as_well() -> None:
+    class Mixin:
+        request = state(default=1)
+
+    with pytest.raises(TypeError, match=r"^Clash.request is declared as a field"):
+        type("Clash", (Mixin, LiveView), {})
+
+
+def test_a_plain_value_that_overrides_a_field_is_its_default() -> None:
+    class Gift(Typed):
+        count = 3
+        name = "x"
+
+    class Mixin:
+        count = 4
+
+    class Mixed(Mixin, Gift): ...
+
+    class Again(Mixed):
+        name = state(default="y")
+
+    assert [public_state(view()) for view in (Typed, Gift, Mixed, Again)] == [
+        {"count": 0, "name": None},
+        {"count": 3, "name": "x"},
+        {"count": 4, "name": "x"},
+        {"count": 4, "name": "y"},
+    ]
+    view = Again()
+    view.count = "7"  # type: ignore[assignment]
+    with pytest.raises(TypeError, match=r"^Again.count must be int; got str: '7'"):
+        check_types(view)
+
+
+def test_a_default_that_overrides_is_a_copy_for_each_instance() -> None:
+    class Gift(Basket):
+        items = ["ribbon"]
+
+    one = Gift()
+    one.items.append("pear")
+    assert (one.items, Gift().items, Basket().items) == (["ribbon", "pear"], ["ribbon"], [])
+
+
+def test_a_default_of_another_type_is_refused_when_the_class_is_made() -> None:
+    with pytest.raises(TypeError, match=r"^state\(default='0', type=<class 'int'>\): the default is of another type"):
+        state(default="0", type=int)
+    with pytest.raises(TypeError, match=r"^Gift.count must be int; got str: '0'"):
+        type("Gift", (Typed,), {"count": "0"})
+
+
+def test_a_property_that_overrides_a_field_is_no_field() -> None:
+    class Gift(Typed):
+        @property
+        def count(self) -> int:  # type: ignore[override]
+            return 5
+
+    assert public_state(Gift()) == {"name": None}
+
+
+def test_an_int_will_do_for_a_float_and_true_will_not() -> None:
+    class Priced(LiveView):
+        price = state(default=0, type=float)
+
+    view = Priced()
+    check_types(view)
+    view.price = True
+    with pytest.raises(TypeError, match=r"^Priced.price must be float; got bool: True"):
+        check_types(view)
+
+
 def test_another_version_of_the_fields_has_another_digest() -> None:
     def version(**members: Any) -> str:
         return fields_version(type("Basket", (LiveView,), members))
@@ -154,6 +239,8 @@ def test_another_version_of_the_fields_has_another_digest() -> None:
         version(count=state(default=0, type=int)),
         version(total=state(default=0)),
         version(count=state(default=0), more=state()),
+        version(count=state(default_factory=list)),
+        version(count=state(default_factory=dict)),
         version(count=state(default=0), __annotations__={"count": "int"}),
     ]
     assert same not in others

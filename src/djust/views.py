@@ -33,7 +33,7 @@ from django.utils.functional import classproperty
 from django.views.generic import View
 
 from djust.pubsub import subscriptions
-from djust.state.fields import Computed, State, per_class, public_state
+from djust.state.fields import per_class, prepare_fields, public_state
 from djust.tasks import SlowWork, machine_now, running_task
 
 Answer: TypeAlias = HttpResponseBase | Coroutine[Any, Any, HttpResponseBase]
@@ -58,12 +58,7 @@ class LiveView(SlowWork, View):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        for name, member in vars(cls).items():
-            if isinstance(member, (State, Computed)) and name in _OWN_NAMES:
-                raise TypeError(
-                    f"{cls.__name__}.{name} is declared as a field, and LiveView has a member of this name itself. "
-                    "Choose another name."
-                )
+        prepare_fields(cls, _OWN_NAMES)
 
     def missing_state(self, name: str, error: Exception) -> None:
         """A saved attribute cannot be restored, because a row that it held is gone.

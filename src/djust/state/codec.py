@@ -8,8 +8,9 @@ per model and database; models that are not in the database by the values of the
 their rows, in order. A row that is gone is reported by the attribute that held it.
 
 Three things come back different: a lazy text as the text it was when it was written; a lazy object such as
-`request.user` as what it stands for; a datetime whose zone is neither a fixed offset nor a `ZoneInfo` with that offset.
-What cannot be written (see `validation`) becomes its `str()`.
+`request.user` as what it stands for; what `values()` and `values_list()` of a QuerySet give as a list. What a QuerySet
+holds comes back in its order, without rows that are gone, and what is derived from it asks the database again. What
+cannot be written (see `validation`) becomes its `str()`.
 
 A text that was tampered with raises `StateError`: classes are looked up among those that are imported and must be what
 the tag says, nothing is imported, nothing called that state could not hold.
@@ -24,13 +25,15 @@ from typing import Any, NamedTuple
 from djust.exceptions import StateError
 from djust.state.kinds import JSON_TYPES
 from djust.state.reading import Reader, references_of
-from djust.state.validation import is_plain
+from djust.state.validation import survey
 from djust.state.writing import TAG, Writer
 
 # Longer texts are not read.
 MAX_LENGTH = 64 * 1024 * 1024
 
 _JSON_CONTAINERS = frozenset({list, dict})
+# What JSON holds without a tag.
+_JSON_TYPES = JSON_TYPES | {dict, list}
 _encoder = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 
 
@@ -45,7 +48,9 @@ def encode_state(view_class: type, state: Mapping[str, Any]) -> str:
     """The state of a view as text. Runs queries for QuerySets that were not evaluated; raises `StateError` only where
     the state is too large to be written.
     """
-    if is_plain(state, JSON_TYPES, _JSON_CONTAINERS):
+    seen = survey(state.values(), every_key=True)
+    # A key that is no text is among the types, and one that JSON would take for a text among the keys.
+    if seen is not None and seen.types <= _JSON_TYPES and all(type(key) is str for key in seen.keys):
         try:
             text = _encoder.encode(state)
         except ValueError:

@@ -6,6 +6,9 @@
         @computed
         def total(self) -> int: ...                 # a name for templates, not state
 
+    class GiftBasket(Basket):
+        items = ["ribbon"]                          # the same field with another default
+
     public_state(basket)  ->  {"items": []}
 
 Values live in the `__dict__` of the instance, under their own names, and nowhere else.
@@ -15,6 +18,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import inspect
 from collections.abc import Callable, Iterator
 from functools import cache, partial
 from typing import Any, Generic, TypeVar, cast, overload
@@ -41,6 +45,24 @@ class State:
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
+    def takes(self, value: object) -> bool:
+        """Whether `value` is of the type that was asked for."""
+        if self.type is None:
+            return True
+        if type(value) is bool and self.type in (int, float):
+            # True is an int for Python, and never what a counter is to hold.
+            return False
+        # As for type checkers, an int will do for a float.
+        return isinstance(value, self.type) or (self.type is float and isinstance(value, int))
+
+    def refuse(self, title: str, value: object) -> TypeError:
+        """What is said of a `value` of another type; `title` names the class."""
+        expected = getattr(self.type, "__name__", self.type)
+        return TypeError(
+            f"{title}.{self.name} must be {expected}; got {type(value).__name__}: {value!r:.80}. Assign another value, "
+            "or declare another type in state(type=…)."
+        )
+
     def __get__(self, instance: object | None, owner: type | None = None) -> Any:
         if instance is None:
             return self
@@ -64,7 +86,7 @@ def state(default: Any = _MISSING, *, default_factory: Callable[[], Any] | None 
     of its default; where that says too little, annotate: `buckets: list[str] = state(default=[])`.
 
     With `type`, a class or a union of classes, every event and mount ends with a check of the value: another one is a
-    `TypeError`. An annotation is for type checkers alone.
+    `TypeError`. Without a default, mount has to assign one. An annotation is for type checkers alone.
     """
     if default is not _MISSING and default_factory is not None:
         raise TypeError("state() takes either default or default_factory; both were given.")
@@ -75,7 +97,10 @@ def state(default: Any = _MISSING, *, default_factory: Callable[[], Any] | None 
             isinstance(None, type)
         except TypeError:
             raise TypeError(f"state(type=…) must be a class or a union of classes; got {type!r}.") from None
-    return State(None if default is _MISSING else default, default_factory, type)
+    field = State(None if default is _MISSING else default, default_factory, type)
+    if default is not _MISSING and not field.takes(default):
+        raise TypeError(f"state(default={default!r:.80}, type={type!r}): the default is of another type.")
+    return field
 
 
 class Computed(Generic[T]):
@@ -137,26 +162,61 @@ def check_types(view: object) -> None:
     """Raise `TypeError` for a field whose value is not of its `type`."""
     for field in typed_fields(type(view)):
         value = getattr(view, field.name)
-        # True is an int for Python, and never what a counter is to hold.
-        fits = isinstance(value, field.type) and not (type(value) is bool and field.type in (int, float))
-        if not fits:
-            name = f"{type(view).__name__}.{field.name}"
-            expected = getattr(field.type, "__name__", field.type)
+        if not field.takes(value):
+            raise field.refuse(type(view).__name__, value)
+
+
+def prepare_fields(view_class: type, reserved: frozenset[str]) -> None:
+    """See to the fields of a class that was just made: `reserved` names are refused, and a plain value that overrides a
+    field is its new default.
+    """
+    for name, _ in [*_members(view_class, State), *_members(view_class, Computed)]:
+        if name in reserved:
             raise TypeError(
-                f"{name} must be {expected}; got {type(value).__name__}: {value!r:.80}. Assign another value, or "
-                "declare another type in state(type=…)."
+                f"{view_class.__name__}.{name} is declared as a field, and LiveView has a member of this name itself. "
+                "Choose another name."
             )
+    fields: dict[str, State] = {}
+    for parent in reversed(view_class.__mro__):
+        for name, member in list(vars(parent).items()):
+            if isinstance(member, State):
+                fields[name] = member
+            elif name in fields and hasattr(type(member), "__get__"):
+                del fields[name]  # by a property or a method
+            elif name in fields:
+                fields[name] = _redeclared(view_class, fields[name], member)
+    for name, field in fields.items():
+        if field is not inspect.getattr_static(view_class, name):
+            setattr(view_class, name, field)
+
+
+def _redeclared(view_class: type, field: State, default: Any) -> State:
+    if not field.takes(default):
+        raise field.refuse(view_class.__name__, default)
+    redeclared = State(default, None, field.type)
+    redeclared.name = field.name
+    return redeclared
 
 
 @per_class
 def fields_version(view_class: type) -> str:
     """A digest of the fields that a view declares: a snapshot of another version does not fit."""
     told = [f"{view_class.__module__}.{view_class.__qualname__}"]
+    annotations: dict[str, Any] = {}
+    for parent in reversed(view_class.__mro__):
+        annotations |= _annotations(parent)
     for name, field in sorted(_members(view_class, State), key=lambda member: member[0]):
-        owners = [parent for parent in view_class.__mro__ if name in vars(parent)]
-        annotation = vars(owners[0]).get("__annotations__", {}).get(name, "")
-        told.append(f"{name}: {annotation} = {type(field.default).__name__} {field.type}")
+        factory = getattr(field.default_factory, "__qualname__", "")
+        told.append(f"{name}: {annotations.get(name, '')} = {type(field.default).__name__}{factory} {field.type}")
     return hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
+
+
+def _annotations(kind: type) -> dict[str, Any]:
+    try:
+        return inspect.get_annotations(kind)
+    except NameError:
+        # From Python 3.14 on they are evaluated here, and may name what only type checkers import.
+        return {}
 
 
 def _members(view_class: type, kind: type[T]) -> Iterator[tuple[str, T]]:

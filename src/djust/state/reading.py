@@ -8,15 +8,17 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Iterator
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum, Flag
+from functools import cache, partial
 from typing import Any, NamedTuple
 from uuid import UUID
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 from django.apps import apps
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.core.exceptions import ValidationError
+from django.db import DEFAULT_DB_ALIAS, DataError, connections
 from django.db.models import Model, QuerySet
 from django.utils.safestring import SafeString
 
@@ -44,7 +46,9 @@ class Reader:
             return self.read(written)
         except (StateError, _GoneError):
             raise
-        except (ValueError, TypeError, ArithmeticError, AttributeError, LookupError, RecursionError) as error:
+        except Exception as error:
+            # __hash__ and __init__ of the classes that are named see values that they were not made for, and may
+            # raise what they like.
             raise StateError(f"The text of a state is not what was written ({error}).") from error
 
     def read(self, written: Any) -> Any:
@@ -90,7 +94,7 @@ def references_of(written: Any) -> dict[Source, list[Any]]:
             match value.get(TAG):
                 case ["model", str(label), str() | None as database, key]:
                     found.setdefault(_source(label, database), []).append(blank.attribute(key))
-                case ["queryset", str(label), str() | None as database, list(keys)]:
+                case ["queryset", str(label), str() | None as database, list(keys), *_]:
                     found.setdefault(_source(label, database), []).extend(blank.attribute(keys))
                 case _:
                     waiting += value.values()
@@ -113,16 +117,22 @@ def _fetched(source: Source, keys: list[Any]) -> dict[Any, Model]:
     if source.database not in connections:
         raise StateError(f"The state holds a row of the database {source.database!r:.80}, which is not configured.")
     try:
-        return model._base_manager.using(source.database).in_bulk(keys)
-    except (ValueError, TypeError, OverflowError) as error:
+        return model._base_manager.using(source.database).in_bulk({_key(model, key) for key in keys})
+    except (ValueError, TypeError, OverflowError, ValidationError, DataError) as error:
         raise StateError(f"The state holds keys of {source.label} that it cannot have ({error}).") from error
 
 
-def _model(reader: Reader, label: str, database: str | None, key: Any) -> Model:
-    row = reader.rows(label, database).get(reader.read(key))
+def _key(model: type[Model], key: Any) -> Any:
+    """The key as a row has it: an instance may have been saved with "7" for 7."""
+    return model._meta.pk.to_python(key)
+
+
+def _model(reader: Reader, label: str, database: str | None, written: Any) -> Model:
+    model = _model_of(label)
+    key = _key(model, reader.read(written))
+    row = reader.rows(label, database).get(key)
     if row is None:
-        name = _model_of(label)._meta.object_name
-        raise _GoneError(f"{name} {reader.read(key)} no longer exists")
+        raise _GoneError(f"{model._meta.object_name} {key} no longer exists")
     return row
 
 
@@ -137,9 +147,15 @@ def _row(reader: Reader, label: str, database: str | None, adding: bool, written
     return instance
 
 
-def _queryset(reader: Reader, label: str, database: str | None, written: list[Any]) -> QuerySet[Any]:
-    rows, keys = reader.rows(label, database), [reader.read(key) for key in written]
-    found: QuerySet[Any] = _model_of(label)._default_manager.using(database or DEFAULT_DB_ALIAS).filter(pk__in=keys)
+def _queryset(
+    reader: Reader, label: str, database: str | None, written: list[Any], name: str | None = None
+) -> QuerySet[Any]:
+    kind: Any = QuerySet if name is None else _class(name)
+    if not issubclass(kind, QuerySet):
+        raise StateError(f"{name} is not a QuerySet.")
+    model = _model_of(label)
+    rows, keys = reader.rows(label, database), [_key(model, reader.read(key)) for key in written]
+    found: QuerySet[Any] = kind(model=model, using=database or DEFAULT_DB_ALIAS).filter(pk__in=keys)
     # In the order of the keys, without another query; what is derived from it asks the database again.
     found._result_cache = [rows[key] for key in keys if key in rows]
     return found
@@ -176,8 +192,12 @@ def _dataclass(reader: Reader, name: str, written: list[Any]) -> Any:
     if not is_dataclass(kind):
         raise StateError(f"{name} is not a dataclass.")
     values = dict(reader.pairs(written))
-    if strange := values.keys() - {field.name for field in dataclasses.fields(kind)}:
+    fields = dataclasses.fields(kind)
+    if strange := values.keys() - {field.name for field in fields}:
         raise StateError(f"{name} has no fields {sorted(map(str, strange))}.")
+    # Only what __init__ leaves out may have had no value; any other field is new since this was written.
+    if new := [field.name for field in fields if field.init and field.name not in values]:
+        raise StateError(f"{name} has fields that were not written: {new}.")
     # As it was: neither __init__ nor __post_init__ is to do anything again. It may be frozen.
     instance = object.__new__(kind)
     for field, value in values.items():
@@ -192,14 +212,25 @@ def _class(name: str) -> type:
     return kind
 
 
-def _datetime(reader: Reader, text: str, fold: int, zone: str | None = None) -> datetime:
-    value = datetime.fromisoformat(text).replace(fold=fold)
-    return value if zone is None else value.replace(tzinfo=ZoneInfo(zone))
+def _moment(
+    kind: Any, reader: Reader, text: str, fold: int, zone: str | None = None, offset: str | None = None
+) -> datetime | time:
+    value = kind.fromisoformat(text).replace(fold=fold)
+    if offset is not None:
+        return value.replace(tzinfo=timezone(value.utcoffset(), offset))  # type: ignore[no-any-return]
+    return value if zone is None else value.replace(tzinfo=_zone(zone))  # type: ignore[no-any-return]
 
 
-def _time(reader: Reader, text: str, fold: int, zone: str | None = None) -> time:
-    value = time.fromisoformat(text).replace(fold=fold)
-    return value if zone is None else value.replace(tzinfo=ZoneInfo(zone))
+def _zone(key: str) -> ZoneInfo:
+    # Where ZoneInfo does not find a key, it looks for a package of this name.
+    if key not in _zones():
+        raise StateError(f"The state holds the time zone {key!r:.80}, which is not known here.")
+    return ZoneInfo(key)
+
+
+@cache
+def _zones() -> set[str]:
+    return available_timezones()
 
 
 def _defaultdict(reader: Reader, factory: str | None, written: list[Any]) -> Any:
@@ -224,9 +255,9 @@ _READERS: dict[str, Callable[..., Any]] = {
     "defaultdict": _defaultdict,
     "named": _named,
     "dataclass": _dataclass,
-    "datetime": _datetime,
+    "datetime": partial(_moment, datetime),
     "date": lambda reader, text: date.fromisoformat(text),
-    "time": _time,
+    "time": partial(_moment, time),
     "timedelta": lambda reader, *parts: timedelta(*parts),
     "decimal": lambda reader, text: Decimal(text),
     "uuid": lambda reader, text: UUID(text),

@@ -10,20 +10,31 @@ import dataclasses
 import math
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Iterable
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from django.db.models import FileField, Model, QuerySet
+from django.db import DatabaseError
+from django.db.models import Model, QuerySet
 from django.db.models.query import ModelIterable
 from django.utils.functional import LazyObject, Promise
 from django.utils.safestring import SafeString
 
 from djust.exceptions import StateError
-from djust.state.kinds import DEPTH, FACTORIES, class_name, is_dataclass, is_named_tuple
+from djust.state.kinds import (
+    DEPTH,
+    class_name,
+    field_values,
+    is_dataclass,
+    is_known_factory,
+    is_known_zone,
+    is_model,
+    is_named_tuple,
+    is_row,
+)
 
 TAG = "$"
 # A state with more values than this is a mistake, or the same object so often that it would never end.
@@ -60,7 +71,7 @@ class Writer:
     def inside(self, container: object, write: Callable[[], Any]) -> Any:
         """Write what a container holds; one that holds itself, or too many of each other, becomes a text."""
         if id(container) in self._path or len(self._path) > DEPTH:
-            return text_of(container)
+            return _as_text(self, container)
         self._path.add(id(container))
         try:
             return write()
@@ -80,12 +91,18 @@ class Writer:
 
 
 def _write_str(writer: Writer, value: str) -> Any:
+    # JSON would read two halves of a character as one.
+    return value if _is_whole(value) else tagged("halves", [ord(character) for character in value])
+
+
+def _is_whole(text: str) -> bool:
+    if text.isascii():
+        return True
     try:
-        value.encode()
+        text.encode()
     except UnicodeEncodeError:
-        # JSON would read two halves of a character as one.
-        return tagged("halves", [ord(character) for character in value])
-    return value
+        return False
+    return True
 
 
 def _write_int(writer: Writer, value: int) -> Any:
@@ -97,7 +114,7 @@ def _write_float(writer: Writer, value: float) -> Any:
 
 
 def _write_safe(writer: Writer, value: SafeString) -> Any:
-    return tagged("safe", str(value))
+    return tagged("safe", _write_str(writer, str.__str__(value)))
 
 
 def _write_list(writer: Writer, value: list[Any]) -> Any:
@@ -117,7 +134,7 @@ def _write_frozenset(writer: Writer, value: frozenset[Any]) -> Any:
 
 
 def _write_dict(writer: Writer, value: dict[Any, Any]) -> Any:
-    if TAG not in value and all(type(key) is str for key in value):
+    if TAG not in value and all(type(key) is str and _is_whole(key) for key in value):
         return writer.inside(value, lambda: {key: writer.write(member) for key, member in value.items()})
     return writer.inside(value, lambda: tagged("dict", writer.pairs(value)))
 
@@ -132,8 +149,8 @@ def _write_counter(writer: Writer, value: Counter[Any]) -> Any:
 
 def _write_defaultdict(writer: Writer, value: defaultdict[Any, Any]) -> Any:
     factory = value.default_factory
-    if factory is not None and FACTORIES.get(getattr(factory, "__name__", "")) is not factory:
-        return text_of(value)
+    if not is_known_factory(factory):
+        return _as_text(writer, value)
     name = None if factory is None else factory.__name__
     return writer.inside(value, lambda: tagged("defaultdict", name, writer.pairs(value)))
 
@@ -150,10 +167,7 @@ def _write_dataclass(writer: Writer, value: Any) -> Any:
 
 
 def _write_datetime(writer: Writer, value: datetime) -> Any:
-    zone = value.tzinfo.key if isinstance(value.tzinfo, ZoneInfo) else None
-    if zone is None:
-        return tagged("datetime", value.isoformat(), value.fold)
-    return tagged("datetime", value.replace(tzinfo=None).isoformat(), value.fold, zone)
+    return _write_moment("datetime", writer, value)
 
 
 def _write_date(writer: Writer, value: date) -> Any:
@@ -161,10 +175,18 @@ def _write_date(writer: Writer, value: date) -> Any:
 
 
 def _write_time(writer: Writer, value: time) -> Any:
-    zone = value.tzinfo.key if isinstance(value.tzinfo, ZoneInfo) else None
-    if zone is None:
-        return tagged("time", value.isoformat(), value.fold)
-    return tagged("time", value.replace(tzinfo=None).isoformat(), value.fold, zone)
+    return _write_moment("time", writer, value)
+
+
+def _write_moment(tag: str, writer: Writer, value: datetime | time) -> Any:
+    zone = value.tzinfo
+    if not is_known_zone(zone):
+        return _as_text(writer, value)
+    if isinstance(zone, ZoneInfo):
+        return tagged(tag, value.replace(tzinfo=None).isoformat(), value.fold, zone.key)
+    # A fixed offset may have a name, which is not in the text.
+    arguments: tuple[Any, ...] = zone.__getinitargs__() if isinstance(zone, timezone) else ()  # type: ignore[attr-defined] # for pickle
+    return tagged(tag, value.isoformat(), value.fold, *([None, arguments[1]] if len(arguments) > 1 else []))
 
 
 def _write_timedelta(writer: Writer, value: timedelta) -> Any:
@@ -192,16 +214,21 @@ def _write_lazy_text(writer: Writer, value: Promise) -> Any:
 
 
 def _write_lazy(writer: Writer, value: LazyObject[Any]) -> Any:
-    return writer.write(_unwrapped(value))
+    try:
+        bool(value.__class__)  # Any access loads what it stands for.
+    except DatabaseError:
+        raise
+    except Exception:  # noqa: BLE001 — its function may raise what it likes
+        return f"<{type(value).__name__}>"
+    return writer.inside(value, lambda: writer.write(value.__dict__["_wrapped"]))
 
 
 def _write_model(writer: Writer, value: Model) -> Any:
     meta = value._meta
     database = value._state.db
-    if not value._state.adding and value.pk is not None and meta.managed:
+    if is_row(value):
         return tagged("model", meta.label_lower, database, writer.write(value.pk))
-    fields = [field for field in meta.concrete_fields if field.attname in vars(value)]
-    members = {field.attname: _field_value(value, field) for field in fields}
+    members = field_values(value)
     return writer.inside(
         value, lambda: tagged("row", meta.label_lower, database, value._state.adding, writer.pairs(members))
     )
@@ -213,7 +240,9 @@ def _write_queryset(writer: Writer, value: QuerySet[Any]) -> Any:
         return _write_list(writer, list(value))
     known = value._result_cache
     keys = [row.pk for row in known] if known is not None else list(value.values_list("pk", flat=True))
-    return tagged("queryset", value.model._meta.label_lower, value.db, writer.items(keys))
+    kind = type(value)
+    name = [] if kind is QuerySet else [class_name(kind)]
+    return tagged("queryset", value.model._meta.label_lower, value.db, writer.items(keys), *name)
 
 
 def tagged(tag: str, *members: Any) -> dict[str, Any]:
@@ -224,19 +253,9 @@ def tagged(tag: str, *members: Any) -> dict[str, Any]:
 def text_of(value: object) -> str:
     """The text that stands for something that cannot be written."""
     try:
-        return str(value)
+        return str.__str__(str(value))
     except Exception:  # noqa: BLE001 — an object may raise what it likes, and has no text then
         return f"<{type(value).__name__}>"
-
-
-def _unwrapped(value: LazyObject[Any]) -> Any:
-    bool(value.__class__)  # Any access loads what it stands for.
-    return value.__dict__["_wrapped"]
-
-
-def _field_value(instance: Model, field: Any) -> Any:
-    value = vars(instance)[field.attname]
-    return getattr(value, "name", value) if isinstance(field, FileField) else value
 
 
 _Write = Callable[[Writer, Any], Any]
@@ -261,8 +280,8 @@ _WRITERS: dict[type, _Write] = {
     UUID: _write_uuid,
 }
 _KINDS: tuple[tuple[Callable[[type], bool], _Write], ...] = (
-    (lambda kind: issubclass(kind, Model), _write_model),
-    (lambda kind: issubclass(kind, QuerySet), _write_queryset),
+    (is_model, _write_model),
+    (lambda kind: issubclass(kind, QuerySet) and class_name(kind) is not None, _write_queryset),
     (lambda kind: issubclass(kind, Promise), _write_lazy_text),
     (lambda kind: issubclass(kind, LazyObject), _write_lazy),
     (lambda kind: issubclass(kind, Enum) and class_name(kind) is not None, _write_enum),
@@ -272,10 +291,13 @@ _KINDS: tuple[tuple[Callable[[type], bool], _Write], ...] = (
 
 
 def _writer_of(kind: type) -> _Write:
-    fitting = (write for fits, write in _KINDS if fits(kind))
-    write = _WRITERS[kind] = next(fitting, _as_text)
-    return write
+    for fits, write in _KINDS:
+        if fits(kind):
+            _WRITERS[kind] = write
+            return write
+    # Not remembered: such classes may be made by the thousand.
+    return _as_text
 
 
-def _as_text(_: Writer, value: object) -> str:
-    return text_of(value)
+def _as_text(writer: Writer, value: object) -> Any:
+    return _write_str(writer, text_of(value))
