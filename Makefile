@@ -10,7 +10,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev node-packages system-packages demo test check format client bench bench-templates bench-client bench-state bench-turns isolation capacity clean
+.PHONY: help install install-dev node-packages system-packages demo test check format client bench bench-templates bench-client bench-state bench-turns isolation capacity publish soak clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 24
@@ -83,6 +83,12 @@ isolation: install-dev ## how long clicks wait while other pages sit in blocking
 
 capacity: install-dev ## pages, memory and events per second of one worker (ARGS="--pages 5000")
 	@$(BIN)/python -m benchmarks.capacity $(ARGS)
+
+publish: install-dev ## one publish to many pages: when the last browser has it, and what it costs (ARGS="--pages 1 100")
+	@$(BIN)/python -m benchmarks.publish $(ARGS)
+
+soak: install-dev ## ten minutes of visits: do memory and threads stay flat? (ARGS="--minutes 1")
+	@$(BIN)/python -m benchmarks.soak $(ARGS)
 
 clean: ## remove everything that was built or installed
 	rm -rf $(VENV) .bench build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov .coverage client/node_modules benchmarks/client/node_modules
