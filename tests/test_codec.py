@@ -7,12 +7,13 @@ import json
 import random
 import sys
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from typing import Any, NamedTuple
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -26,10 +27,11 @@ from hypothesis import strategies as st
 
 from djust.exceptions import StateError
 from djust.state.codec import decode, decode_state, encode, encode_state
+from djust.state.kinds import DEPTH
 from djust.state.reading import _READERS
 from djust.state.validation import check_state
 from djust.state.writing import TAG
-from tests.myapp.models import Customer, Order, Product
+from tests.myapp.models import Customer, Express, Order, Parcel, Product, Sticker, Urgent
 
 
 class Colour(enum.Enum):
@@ -328,6 +330,18 @@ def test_what_cannot_be_written_becomes_its_text() -> None:
     assert values == {"a": ["<Unwritable>"], "b": {"x": "b'y'"}, "c": [1, "[1, [...]]"], "d": "<class 'object'>"}
 
 
+@pytest.mark.parametrize("around", [lambda v: [v], lambda v: {1: v}, lambda v: Row("x", v), lambda v: Product(name=v)])
+def test_a_hundred_levels_are_written_whatever_they_are(around: Callable[[Any], Any]) -> None:
+    value: Any = 7
+    for _ in range(DEPTH):
+        value = around(value)
+    check_state(SomeView, {"deep": value}, strict=True)
+    text = encode_state(SomeView, {"deep": value})
+    assert encode_state(SomeView, decode_state(SomeView, text).values) == text
+    with pytest.raises(TypeError, match="non-serializable value"):
+        check_state(SomeView, {"deep": around(around(value))}, strict=True)
+
+
 def test_a_lazy_object_that_fails_is_its_type() -> None:
     assert decode(encode([SimpleLazyObject(lambda: 1 // 0)])) == ["<SimpleLazyObject>"]
 
@@ -372,6 +386,46 @@ def test_a_row_is_found_by_the_key_that_its_instance_had() -> None:
     state = {"one": product, "more": Product.objects.all()}
     values, missing = decode_state(SomeView, encode_state(SomeView, state))
     assert (values["one"].name, [row.name for row in values["more"]], missing) == ("a", ["a"], {})
+
+
+@pytest.mark.django_db
+def test_keys_and_kinds_of_models_do_not_matter(django_assert_num_queries: Any) -> None:
+    express = Express.objects.create(code="a")
+    sticker = Sticker.objects.create(parcel=express)
+    state = {
+        "parent": Parcel.objects.get(),
+        "child": express,
+        "proxy": Urgent.objects.get(),
+        "by code": [sticker, Sticker.objects.get()],
+        "deferred": Parcel.objects.defer("code").get(),
+    }
+    check_state(SomeView, state, strict=True)
+    text = encode_state(SomeView, state)
+    with django_assert_num_queries(4):
+        values, missing = decode_state(SomeView, text)
+    assert (values, missing) == (state, {})
+    assert [type(values[name]) for name in ("parent", "child", "proxy")] == [Parcel, Express, Urgent]
+    express.delete()
+    assert {str(error) for error in decode_state(SomeView, text).missing.values()} == {
+        f"SomeView.parent: Parcel {express_key(text)} no longer exists",
+        f"SomeView.child: Express {express_key(text)} no longer exists",
+        f"SomeView.proxy: Urgent {express_key(text)} no longer exists",
+        "SomeView.by code: Sticker a no longer exists",
+        f"SomeView.deferred: Parcel {express_key(text)} no longer exists",
+    }
+
+
+def express_key(text: str) -> UUID:
+    return UUID(json.loads(text)["child"][TAG][3][TAG][1])
+
+
+def test_an_unsaved_instance_keeps_its_file_and_its_key() -> None:
+    sticker, parcel = Sticker(parcel_id="zz", scan="x.pdf"), Parcel(code="q")
+    assert sticker.scan.name == "x.pdf"  # From now on there is an object in place of the text.
+    check_state(SomeView, {"new": [sticker, parcel]}, strict=True)
+    one, other = decode(encode([sticker, parcel]))
+    assert (one.parcel_id, one.scan, one.scan.name) == ("zz", sticker.scan, "x.pdf")
+    assert (type(other), other.id, other.code, other._state.adding) == (Parcel, parcel.id, "q", True)
 
 
 class Loud(QuerySet[Product]):

@@ -14,7 +14,7 @@ from django.http import HttpRequest
 from django.test import Client, override_settings
 from django.urls import path
 
-from djust import LiveView, apublish, event_handler, state
+from djust import LiveView, apublish, background, event_handler, state
 from djust.live.posts import _connections
 from djust.live.registry import registry
 from tests.asgi_client import Browser, Response
@@ -53,6 +53,16 @@ class Counter(LiveView):
     @event_handler
     def push(self) -> None:
         self.push_event("saved", {"n": self.count})
+
+    @event_handler
+    @background
+    def work(self) -> int:
+        self.assign_later(count=6)
+        assert gate.wait(10)
+        return 7
+
+    def handle_async(self, name: str, result: int) -> None:
+        self.count = result
 
     def handle_info(self, message: int) -> None:
         self.count = message
@@ -231,6 +241,16 @@ async def test_what_is_published_arrives(wire: type[Wire]) -> None:
         await page.open()
         await apublish("counters", 77)
         assert (await page.receive())[:3] == [0, 1, [0, 77]]
+
+
+async def test_work_beside_a_page_shows_its_progress_and_its_result(wire: type[Wire]) -> None:
+    async with Browser() as browser:
+        page = wire(browser, "/counter/5/")
+        await page.open()
+        assert (await page.event("work"))[:2] == [1, 0]
+        assert (await page.receive())[:3] == [0, 1, [0, 6]]
+        gate.set()
+        assert (await page.receive())[:3] == [0, 2, [0, 7]]
 
 
 async def test_a_page_is_resumed_and_nothing_is_executed_twice(wire: type[Wire]) -> None:

@@ -19,7 +19,9 @@ from django.utils.functional import SimpleLazyObject
 from django.utils.safestring import mark_safe
 from django.utils.translation import gettext_lazy
 
+from djust import LiveView, computed, state
 from djust.state.validation import check_state
+from djust.views import state_of
 
 
 class Point(NamedTuple):
@@ -194,6 +196,23 @@ def test_deep_nesting_is_followed_to_its_end() -> None:
         value = [value]
     with pytest.raises(TypeError):
         strict(value=value)
+
+
+def test_private_attributes_and_what_a_class_holds_are_never_looked_at() -> None:
+    class Shop(LiveView):
+        client = S3Client()
+        _client = state(default_factory=S3Client)
+
+        @computed
+        def fresh(self) -> S3Client:
+            return S3Client()
+
+    view = Shop()
+    view._other = [view._client, view.fresh]  # type: ignore[attr-defined]
+    check_state(Shop, state_of(view), strict=True)
+    view.other = view._client  # type: ignore[attr-defined]
+    with pytest.raises(TypeError, match=r"stands in Shop\.other\.$"):
+        check_state(Shop, state_of(view), strict=True)
 
 
 @pytest.mark.django_db

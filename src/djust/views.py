@@ -32,10 +32,9 @@ from django.utils.decorators import classonlymethod
 from django.utils.functional import classproperty
 from django.views.generic import View
 
-from djust.machine import machine_of
 from djust.pubsub import subscriptions
 from djust.state.fields import per_class, prepare_fields, public_state
-from djust.tasks import SlowWork, running_task
+from djust.tasks import SlowWork, machine_now, running_task
 
 Answer: TypeAlias = HttpResponseBase | Coroutine[Any, Any, HttpResponseBase]
 Responder: TypeAlias = "Callable[[LiveView, HttpRequest], Answer]"
@@ -115,10 +114,11 @@ class LiveView(SlowWork, View):
                 f'{type(self).__name__}.push_event("{name}"): the payload must be what JSON can hold ({error}). '
                 "Convert dates, numbers of other kinds and models to text or dictionaries."
             ) from error
+        machine = machine_now(self)
         if id(self) not in _outboxes:
             bind_outbox(self, [])
         _outboxes[id(self)].append((name, copied))
-        if running_task.get() is not None and (machine := machine_of(self)) is not None:
+        if machine is not None and running_task.get() is not None:
             machine.tasks.flush(self)
 
     def subscribe(self, topic: str) -> None:

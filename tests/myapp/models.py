@@ -1,5 +1,7 @@
 """A small shop: every kind of relation that templates follow."""
 
+import uuid
+
 from django.db import models
 
 
@@ -67,3 +69,22 @@ class Note(models.Model):
     hidden = models.BooleanField(default=False)
 
     objects = VisibleNotes()
+
+
+class Parcel(models.Model):
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    code = models.CharField(max_length=9, unique=True)
+
+
+class Express(Parcel):
+    hours = models.IntegerField(default=1)
+
+
+class Urgent(Express):
+    class Meta:
+        proxy = True
+
+
+class Sticker(models.Model):
+    parcel = models.OneToOneField(Parcel, models.CASCADE, primary_key=True, to_field="code")
+    scan = models.FileField(null=True)

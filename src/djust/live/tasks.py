@@ -24,7 +24,7 @@ from functools import partial
 from typing import Any, ParamSpec
 from weakref import WeakKeyDictionary, WeakMethod, ref
 
-from djust.conf import config
+from djust.conf import SETTING, config
 from djust.exceptions import HandlerTimeoutError
 from djust.live.failures import failure_on_loop
 from djust.live.messages import Message, Work
@@ -66,7 +66,13 @@ class Tasks:
         with self._lock:
             if self._is_over:
                 return
-            self._drop(self._latest.get(task.name))
+            older = self._latest.get(task.name)
+            if len(self._queue) - (older in self._queue) >= config().max_waiting:
+                raise RuntimeError(
+                    f"{task.title} cannot be started: {len(self._queue)} tasks of its page wait already, as many as "
+                    f'{SETTING}["max_waiting"] allows.'
+                )
+            self._drop(older)
             self._latest[task.name] = task
             self._queue.append(task)
             self._on_loop(self._advance)
@@ -104,15 +110,16 @@ class Tasks:
     def _drop(self, task: Task | None) -> None:
         if task is not None:
             task.dropped = True
+            if task in self._queue:
+                self._queue.remove(task)
             self._on_loop(_stop, task)
 
     # Running. All of this on the event loop, except `_work`.
 
     def _advance(self) -> None:
-        while self._queue and len(self._running) < config().tasks_per_page:
-            task = self._queue.popleft()
-            if not task.dropped:
-                self._begin(task)
+        with self._lock:
+            while self._queue and len(self._running) < config().tasks_per_page:
+                self._begin(self._queue.popleft())
 
     def _begin(self, task: Task) -> None:
         self._running.add(task)
@@ -175,16 +182,15 @@ class Tasks:
 
     def _leave(self, task: Task, value: Any = None, error: Exception | None = None, *, ended: bool = False) -> None:
         self._running.discard(task)
-        # Timers of the event loop keep the context of a task that was cancelled, and so this task, but not its view.
-        task.call, task.awaiting = _nothing, None
         if ended:
             self._settle(task, value, error)
-        if task.dropped:
-            task.merge = _nothing
+        # Timers of the event loop keep the context of a task that was cancelled, and so this task, but not its view.
+        task.call, task.merge, task.awaiting = _nothing, _nothing, None
         self._advance()
 
     def _give_up(self, task: Task, error: Exception) -> None:
         self._settle(task, None, error)
+        task.dropped = True
         _stop(task)
 
     # What comes out
@@ -195,16 +201,16 @@ class Tasks:
         post = self._post()
         if not task.dropped and not task.settled and post is not None:
             task.settled = True
-            post(Work(task.title, partial(self._merge, task, value, error), task.merges_on_loop))
+            merge = partial(task.merge, value, error)
+            post(Work(task.title, partial(self._merge, task, merge), task.merges_on_loop))
 
-    def _merge(self, task: Task, value: Any, error: Exception | None) -> Any:
+    def _merge(self, task: Task, merge: Callable[[], Any]) -> Any:
         """The turn of a result; an earlier message of the mailbox may have started a newer task."""
-        merge, task.merge = task.merge, _nothing
         with self._lock:
             if self._latest.get(task.name) is not task:
                 return None
             del self._latest[task.name]
-        return merge(value, error)
+        return merge()
 
     def assign(self, view: object, values: Mapping[str, Any]) -> None:
         """Set attributes of the view in a turn of the page; before a browser has it, at once."""
@@ -212,9 +218,9 @@ class Tasks:
         with self._lock:
             if self._loop is None:
                 set_all(view, values)
-                return
-            self._later.update((name, (task, value)) for name, value in values.items())
-            self.flush(view)
+            elif not self._is_over:
+                self._later.update((name, (task, value)) for name, value in values.items())
+                self.flush(view)
 
     def flush(self, view: object) -> None:
         """Take a turn, to show and send what there is."""
