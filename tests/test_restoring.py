@@ -46,6 +46,7 @@ pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db(transaction=True
 # What handlers have done in the world: each event has a number of its own.
 deeds: list[int] = []
 mounts: list[str] = []
+begun, go_on = threading.Event(), threading.Event()
 
 
 class Ledger(LiveView):
@@ -68,6 +69,13 @@ class Ledger(LiveView):
         self.entries.append(number)
         self.tags |= {number}
         return len(self.entries)
+
+    @event_handler
+    def enter_slowly(self, number: int) -> None:
+        self.entries.append(number)
+        begun.set()
+        go_on.wait(10)
+        self.entries.append(number + 1)
 
     @event_handler
     def fail(self, number: int) -> None:
@@ -325,6 +333,18 @@ async def test_snapshots_are_written_when_the_server_ends() -> None:
     async with Browser() as browser:
         _, frame = await come_back(browser, page, 1)
         assert (frame[0], frame[2][:2]) == ("all", ["7", 1])
+
+
+async def test_a_server_that_ends_waits_for_handlers_and_writes_what_they_have_done() -> None:
+    async with Browser() as browser:
+        page = await browser.open("/ledger/")
+        page_id = only_page()
+        await page.send([1, "enter_slowly", {"number": 7}])
+        await asyncio.to_thread(begun.wait, 10)
+        asyncio.get_running_loop().call_later(0.3, go_on.set)
+    snapshot = kept(page_id)
+    assert snapshot is not None
+    assert (snapshot.last_ref, snapshot.state) == (1, '{"opened":"","entries":[7,8],"tags":{"$":["set",[]]}}')
 
 
 async def test_a_page_is_written_at_most_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from djust.exceptions import StateError
-from djust.live.messages import Message, Save
+from djust.live.messages import Message, Save, Settled
 from djust.live.workers import keepers
 from djust.pubsub.subscriptions import inbox_of
 from djust.state.codec import decode_state, encode_state
@@ -43,6 +43,10 @@ class Kept(Protocol):
     last_ref: int
     document: str
     keeper: Keeper
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a turn is being taken."""
 
     def post(self, message: Message) -> None:
         """Take a message."""
@@ -154,11 +158,22 @@ class Keeper:
 
 async def save_all(pages: Iterable[Kept], seconds: float) -> None:
     """The server ends: write everything that was not written, for at most so many seconds."""
-    unsaved = [asyncio.create_task(keepers.run(page.keeper.save_here, page)) for page in pages]
+    unsaved = [asyncio.create_task(_save_settled(page)) for page in pages]
     if unsaved:
         _, late = await asyncio.wait(unsaved, timeout=seconds)
+        for saving in late:
+            saving.cancel()
         if late:
             logger.warning("%d snapshots could not be written in time.", len(late))
+
+
+async def _save_settled(page: Kept) -> None:
+    # Half of what a handler does is not a state to come back to.
+    if page.is_busy:
+        settled = asyncio.Event()
+        page.post(Settled(settled))
+        await settled.wait()
+    await keepers.run(page.keeper.save_here, page)
 
 
 # Coming back
