@@ -28,11 +28,6 @@ interface PolicyFactory {
 /** Marks the nodes we add to the page beside the template's: the script tag, the banner, the error overlay. */
 export const OWN = "data-djust";
 
-const HTML_NAMESPACE = "http://www.w3.org/1999/xhtml";
-const PREFIXES: Record<string, string> = {
-  xlink: "http://www.w3.org/1999/xlink",
-  xml: "http://www.w3.org/XML/1998/namespace",
-};
 const WRAPPERS = ["", "svg", "math"];
 
 const identity: Policy = { createHTML: (html) => html };
@@ -98,19 +93,14 @@ export function setAttribute(element: Element, name: string, value: string | nul
 
 /** `setAttribute` for an element that is known not to have the value. */
 export function addAttribute(element: Element, name: string, value: string): void {
-  const colon = name.indexOf(":");
-  const space = colon > 0 && element.namespaceURI !== HTML_NAMESPACE && PREFIXES[name.slice(0, colon)];
-  if (space) element.setAttributeNS(space, name, value);
+  if (/^[\w-]+$/.test(name)) element.setAttribute(name, value);
   else {
-    try {
-      element.setAttribute(name, value);
-    } catch {
-      // Names like `@click` that only the parser accepts in older browsers.
-      const [attribute] = (parse(`<i ${name}></i>`).firstChild as Element).attributes;
-      const copy = (attribute as Attr).cloneNode() as Attr;
-      copy.value = value;
-      element.setAttributeNode(copy);
-    }
+    // The parser knows the namespace of `xlink:href` in SVG, and accepts names like `@click`.
+    const svg = /svg$|MathML$/.test(`${element.namespaceURI}`) ? 1 : 0;
+    const [made] = (parse(`<a ${name}>`, svg).firstChild as Element).attributes;
+    const attribute = (made as Attr).cloneNode() as Attr;
+    attribute.value = value;
+    element.setAttributeNode(attribute);
   }
 }
 
@@ -141,7 +131,7 @@ export const first = ({ parent, before }: Span): Node | null =>
   before ? before.nextSibling : parent.firstChild;
 
 export function clear({ parent, before, after }: Span): void {
-  const range = document.createRange();
+  const range = new Range();
   range.selectNodeContents(parent);
   if (before) range.setStartAfter(before);
   if (after) range.setEndBefore(after);

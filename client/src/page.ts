@@ -284,7 +284,7 @@ export class Page implements Receiver {
     try {
       const { source = null, given = false } = this._pending.get(ref) ?? {};
       this._fields.begin(ref, source, given && refused === undefined);
-      this._pending.pause(more ? () => more.watch(change) : change);
+      this._pending.pause(more ? () => more.watch(change) : change, ref);
     } catch (error) {
       console.error("djust:", error);
       this._tree.forget();

@@ -155,7 +155,7 @@ export class Tree {
 
   private replaceBranch(instance: Instance, index: number, value: BranchValue, span: Span): void {
     clear(span);
-    const batch = document.createDocumentFragment();
+    const batch = new DocumentFragment();
     instance.inner[index] = this.createBranch(value, batch);
     span.parent.insertBefore(batch, span.after);
   }
@@ -188,7 +188,7 @@ export class Tree {
       return { at, rows: [must(rows[from], "a row")], nodes: nodesOf(loop, from, span) };
     });
     for (const [at, list] of inserts) {
-      const batch = document.createDocumentFragment();
+      const batch = new DocumentFragment();
       const created = list.map((values) => this.createRow(fragment, values, batch));
       blocks.push({ at, rows: created, nodes: [batch] });
     }
@@ -245,7 +245,7 @@ export class Tree {
 
   private createRow(fragment: Fragment, values: Values, parent: Node): Row {
     const { leaf, single } = fragment.plan;
-    const comment = single ? null : parent.appendChild(document.createComment(ROW));
+    const comment = single ? null : parent.appendChild(new Comment(ROW));
     const nodes = clone(fragment, parent);
     const root = comment ?? (nodes[0] as ChildNode);
     const inner = this.fill(fragment, nodes, values, parent);
@@ -279,12 +279,12 @@ export class Tree {
         node,
         importContent(parseInside(context, lineStart(node, (value as [string])[0]), fragment.namespace)),
       );
-    } else if (value !== "") insert(node, document.createTextNode(lineStart(node, `${value}`)));
+    } else if (value !== "") insert(node, new Text(lineStart(node, `${value}`)));
     return undefined;
   }
 
   private fillInner(part: Part, node: Node, value: Value): Branch | Loop | undefined {
-    const batch = document.createDocumentFragment();
+    const batch = new DocumentFragment();
     const inner =
       part.kind === BRANCH
         ? this.createBranch(value as BranchValue, batch)
@@ -378,13 +378,10 @@ const created = (
   root: ChildNode | null,
   nodes: Node[],
   inner: Instance["inner"],
-): Instance => ({
-  fragment,
-  root,
-  nodes,
-  ends: nodes.map((node) => (isElement(node) ? null : closing(node))),
-  inner,
-});
+): Instance => {
+  const ends = nodes.map((node) => (isElement(node) ? null : closing(node)));
+  return instantiate(fragment, root, { nodes, ends }, inner);
+};
 
 function bindRoot({ plan }: Fragment): Place {
   gatherMarks();
@@ -494,7 +491,7 @@ function insert(anchor: Node, node: Node): void {
 }
 
 function importContent(shell: Node): DocumentFragment {
-  const batch = document.createDocumentFragment();
+  const batch = new DocumentFragment();
   for (const node of [...shell.childNodes]) batch.append(document.importNode(node, true));
   return batch;
 }
@@ -506,5 +503,5 @@ function writeText(span: Span, text: string): void {
     return;
   }
   clear(span);
-  if (text) span.parent.insertBefore(document.createTextNode(text), span.after);
+  if (text) span.parent.insertBefore(new Text(text), span.after);
 }
