@@ -50,9 +50,10 @@ const isComment = (node: Node | null | undefined): node is Comment => node?.node
 export const isMark = (node: Node | null, data: string): boolean => isComment(node) && node.data === data;
 
 /** `value`, or an error that leads to a resync: the page is not what the frame took it for. */
-export function must<T>(value: T | null | undefined, what: string): T {
-  if (value == null) throw new Error(`${what} is missing`);
-  return value;
+export const must = <T>(value: T | null | undefined, what: string): T => value ?? fail(`${what} is missing`);
+
+export function fail(text: string): never {
+  throw new Error(text);
 }
 
 // Parsing. Documents of templates are inert: nothing loads, no custom element wakes, and scripts never run, not even

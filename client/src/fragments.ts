@@ -11,7 +11,7 @@
  * skeleton where the marks alone would not tell one fragment from another (`match`), and by position in what is
  * cloned from the skeleton (`follow`).
  */
-import { addAttribute, inside, isElement, isMark, must, parse } from "./dom";
+import { addAttribute, fail, inside, isElement, isMark, must, parse } from "./dom";
 import { BRANCH, CLOSE, LOOP, MARK, OPEN, TAG, WHOLE } from "./marks";
 import type { Entry, Namespace, WirePlan } from "./protocol";
 
@@ -140,7 +140,7 @@ export function locate(plan: Plan, node: Node | null, end: Node | null): Place {
   const place: Place = { nodes: [], ends: [] };
   if (plan.whole) return place;
   visit(plan, node, end, place);
-  if (place.nodes.length < plan.anchors.length) throw new Error("fewer marks than the plan has");
+  if (place.nodes.length < plan.anchors.length) fail("fewer marks than the plan has");
   return place;
 }
 
@@ -177,7 +177,7 @@ function visitElement(plan: Plan, element: Element, place: Place): void {
 
 function take(plan: Plan, place: Place, node: Node, end: Node | null): Node {
   const anchor = plan.anchors[place.nodes.length];
-  if (anchor?.element !== isElement(node)) throw new Error("marks and plan differ");
+  if (anchor?.element !== isElement(node)) fail("marks and plan differ");
   place.nodes.push(node);
   place.ends.push(end);
   return end ?? node;

@@ -12,6 +12,7 @@ import {
   addAttribute,
   clear,
   content,
+  fail,
   first,
   isElement,
   isMark,
@@ -125,7 +126,7 @@ export class Tree {
   private changePart(instance: Instance, index: number, change: Change, span: Span): void {
     const part = must(instance.fragment.plan.parts[index], "a part");
     if (!(instance.nodes[part.anchor] ?? span.parent).isConnected)
-      throw new Error(`part ${index} of fragment ${this.fragments._numberOf(instance.fragment)} is gone`);
+      fail(`part ${index} of fragment ${this.fragments._numberOf(instance.fragment)} is gone`);
     if (part.kind === BRANCH) {
       this.changeBranch(instance, index, change as BranchChange, spanOf(instance, part, span));
     } else if (part.kind === LOOP) {
@@ -142,7 +143,7 @@ export class Tree {
   private branchAt(instance: Instance, index: number, number: number, span: Span): Instance {
     const fragment = this.fragments.get(number);
     const branch = (instance.inner[index] as Branch | undefined) ?? { fragment, instance: null };
-    if (branch.fragment !== fragment) throw new Error("another branch stands here");
+    if (branch.fragment !== fragment) fail("another branch stands here");
     instance.inner[index] = branch;
     return this.bindBranch(branch, span);
   }
