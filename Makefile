@@ -10,7 +10,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev node-packages system-packages demo test check format client bench bench-templates bench-client bench-state bench-turns isolation capacity publish soak clean
+.PHONY: help install install-dev node-packages system-packages demo test check format client bench bench-templates bench-client bench-state bench-turns bench-parking isolation capacity publish soak clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 24
@@ -77,6 +77,9 @@ bench-state: install-dev ## what it costs to check, write and read the state of 
 
 bench-turns: install-dev ## what a turn of a page costs, with and without a receiver of event_finished
 	@$(BIN)/python -m benchmarks.turns
+
+bench-parking: install-dev ## what it costs to park and to restore a page, and the memory that a parked page takes
+	@$(BIN)/python -m benchmarks.parking
 
 isolation: install-dev ## how long clicks wait while other pages sit in blocking handlers
 	@$(BIN)/python -m benchmarks.isolation

@@ -44,7 +44,8 @@ class Gate:
     def door(self, who: Any) -> tuple[threading.Event, asyncio.Event]:
         doors = self.doors.setdefault(who, (threading.Event(), asyncio.Event()))
         if self.is_open:
-            doors[0].set()
+            for door in doors:
+                door.set()
         return doors
 
     def pass_through(self, who: Any) -> Any:
@@ -171,6 +172,10 @@ class Worker(LiveView):
     @event_handler
     def start(self, who: str, name: str = "one") -> None:
         self.start_async(gate.pass_through, who, name=name)
+
+    @event_handler
+    def start_coroutine(self, name: str) -> None:
+        self.start_async(gate.apass_through, name, name=name)
 
     @event_handler
     def start_lambda(self) -> None:
@@ -545,6 +550,18 @@ async def test_a_task_that_was_dropped_while_it_waited_never_runs(settings: Any)
         assert await gate.next() == "first"
         gate.open("first")
         assert await gate.next() == "c"
+
+
+async def test_a_process_runs_so_many_coroutines_at_the_same_time(settings: Any) -> None:
+    settings.LIVEVIEW_CONFIG = {"tasks": 1, "tasks_per_page": 100}
+    async with visit() as browser:
+        page = await browser.open("/worker/")
+        for number in range(33):
+            await page.event("start_coroutine", {"name": f"n{number}"})
+        came = {await gate.next() for _ in range(32)}
+        assert gate.came.empty()
+        gate.open(min(came))
+        assert await gate.next() not in came
 
 
 async def test_so_many_tasks_of_a_page_may_wait(settings: Any, caplog: pytest.LogCaptureFixture) -> None:
