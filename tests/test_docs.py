@@ -60,6 +60,10 @@ async def test_the_views_of_the_page_on_slow_work_do_what_it_says(settings: Any)
         event_finished.disconnect(names["remember_slow_turns"])
 
 
+def test_the_test_of_the_page_on_testing_passes() -> None:
+    run((DOCS / "testing.md").read_text())["test_basket"]()
+
+
 def test_the_guide_lists_every_setting() -> None:
     listed = set(re.findall(r"`([a-z_]+)`", GUIDE))
     assert set(Config.__dataclass_fields__) <= listed

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, TypeAlias
 from djust.exceptions import HandlerTimeoutError
 from djust.live.failures import failure_on_loop, refuse_awaitable
 from djust.live.metering import Meter
+from djust.live.rehearsal import report
 from djust.live.workers import contained, lanes, workers
 from djust.services import call_scope
 from djust.views import LiveView
@@ -49,6 +50,7 @@ class Turn(NamedTuple):
         logger.error("%s raised %s", self.title, type(error).__name__, exc_info=error)
         if self.meter is not None:
             self.meter.error = error
+        report(error)
         return error
 
 

@@ -113,7 +113,7 @@ async def _respond_in_scope(page: Page, mounted: Any, task: asyncio.Task[Any] | 
 
 def adopt_here(view: LiveView, request: HttpRequest, adoption: Adoption) -> HttpResponseBase:
     """Mount or restore a view within a request for it, in its thread; if there is a page, it is `adoption.page`."""
-    with _adopting(adoption):
+    with adopting(adoption):
         answer = respond(view, request)
         if isinstance(answer, HttpResponseBase):
             return answer
@@ -247,7 +247,7 @@ def path_below_prefix(scope: Scope) -> str:
 
 
 @contextmanager
-def _adopting(adoption: Adoption | None) -> Iterator[None]:
+def adopting(adoption: Adoption | None) -> Iterator[None]:
     token = _adoption.set(adoption)
     try:
         yield
@@ -266,7 +266,7 @@ class _SyncHandler(BaseHandler):
         """The whole life of a request, in this thread; a streaming response is left for the caller to close."""
         set_script_prefix(get_script_prefix(scope))
         request_started.send(sender=self.__class__, scope=scope)
-        with _adopting(adoption):
+        with adopting(adoption):
             response = self.get_response(request)
         if not response.streaming:
             response.close()
@@ -308,7 +308,7 @@ class Backstage:
         async with ThreadSensitiveContext():
             set_script_prefix(get_script_prefix(scope))
             await request_started.asend(sender=self.__class__, scope=scope)
-            with _adopting(adoption):
+            with adopting(adoption):
                 response = await self._asynchronous.get_response_async(ASGIRequest(scope, BytesIO()))
             await sync_to_async(response.close)()
         return response

@@ -15,7 +15,6 @@ handler is one job of a worker thread, that of an `async def` handler runs on th
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import inspect
 import logging
 import secrets
@@ -39,6 +38,7 @@ from djust.live.keeping import Keeper
 from djust.live.limits import Bucket
 from djust.live.messages import Event, Joining, Message, Peer, Refused, Resync, Save, Settled, Work
 from djust.live.metering import Meter
+from djust.live.rehearsal import FRESH, report
 from djust.live.tasks import Tasks
 from djust.live.visitor import Surroundings, renew_visitor, save_session, session_to_save
 from djust.live.workers import Lane, errands, lanes, workers
@@ -64,7 +64,6 @@ class Page:
     __slots__ = (
         "__weakref__",
         "_awaits_context",
-        "_bucket",
         "_handlers",
         "_is_called",
         "_lane",
@@ -76,6 +75,8 @@ class Page:
         "_task",
         "_tasks",
         "binding",
+        "bucket",
+        "context",
         "display",
         "document",
         "id",
@@ -99,6 +100,8 @@ class Page:
         self.binding = ""
         self.document = ""
         self.peer: Peer | None = None
+        # That in which every turn begins, and all slow work.
+        self.context = FRESH
         self._handlers = handlers_of(type(view))
         self.keeper = Keeper()
         self._outbox: Outbox = []
@@ -108,7 +111,7 @@ class Page:
         # Where it lives, as soon as a browser has it.
         self._loop: asyncio.AbstractEventLoop | None = None
         self._awaits_context = awaits_context(type(view))
-        self._bucket = Bucket(config().events_per_second)
+        self.bucket = Bucket(config().events_per_second)
         self._mailbox: list[tuple[Message, float]] = []
         # When the message of this turn came; nobody asks where nothing is measured.
         self._posted = 0.0
@@ -141,7 +144,7 @@ class Page:
                 if self._tasks is None:
                     tasks = Tasks(self.post)
                     if self._loop is not None:
-                        tasks.release(self._loop, self._surroundings)
+                        tasks.release(self._loop, self._surroundings, self.context)
                     self._tasks = tasks
         return self._tasks
 
@@ -151,7 +154,7 @@ class Page:
             with _making_tasks:
                 self._loop = asyncio.get_running_loop()
                 if self._tasks is not None:
-                    self._tasks.release(self._loop, self._surroundings)
+                    self._tasks.release(self._loop, self._surroundings, self.context)
 
     def end(self, *, for_good: bool = False) -> None:
         """The page is gone: nothing runs for it any more. Its state is kept, or nobody is to have it. In any thread."""
@@ -178,7 +181,7 @@ class Page:
 
     def post(self, message: Message) -> None:
         """Take a message; its answer goes to `peer` when its turn has come."""
-        if type(message) is Event and not self._bucket.take():
+        if type(message) is Event and not self.bucket.take():
             message = Refused(message.ref, "Too many events in a short time; this one was left out.")
         self._mailbox.append((message, time.perf_counter() if event_finished.receivers else 0.0))
         if self._task is None:
@@ -192,10 +195,9 @@ class Page:
             self.post(Work(title, partial(_take_letters, self), inspect.iscoroutinefunction(self.view.handle_info)))
 
     def _next_turn(self) -> None:
-        # A fresh context: no turn sees what an earlier one, or the connection, has activated.
         message, self._posted = self._mailbox.pop(0)
         turn = self._take_turn(message)
-        self._task = asyncio.get_running_loop().create_task(turn, context=contextvars.Context())
+        self._task = asyncio.get_running_loop().create_task(turn, context=self.context.copy())
 
     async def _take_turn(self, message: Message) -> None:
         try:
@@ -405,4 +407,5 @@ def _bound(page: Page, handler: Handler, event: Event) -> Callable[[], Any]:
 
 def _refused(event: Event, error: HandlerError) -> str:
     logger.warning("%s %s", error, error.detail)
+    report(error)
     return wire.encode([wire.ERROR, event.ref, str(error), error.detail if settings.DEBUG else ""])
