@@ -15,7 +15,6 @@ handler is one job of a worker thread, that of an `async def` handler runs on th
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import inspect
 import logging
 import secrets
@@ -39,12 +38,14 @@ from djust.live.keeping import Keeper
 from djust.live.limits import Bucket
 from djust.live.messages import Event, Joining, Message, Peer, Refused, Resync, Save, Settled, Work
 from djust.live.metering import Meter
+from djust.live.rehearsal import FRESH, report
 from djust.live.tasks import Tasks
 from djust.live.visitor import Surroundings, renew_visitor, save_session, session_to_save
 from djust.live.workers import Lane, errands, lanes, workers
 from djust.machine import bind_machine
 from djust.pubsub.subscriptions import handle_letters, inbox_of
 from djust.render import wire
+from djust.services import call_scope, close_page_services
 from djust.signals import event_finished
 from djust.tasks import task_of
 from djust.views import LiveView, Outbox, awaits_context, bind_outbox, context_of
@@ -63,7 +64,6 @@ class Page:
     __slots__ = (
         "__weakref__",
         "_awaits_context",
-        "_bucket",
         "_handlers",
         "_is_called",
         "_lane",
@@ -75,6 +75,8 @@ class Page:
         "_task",
         "_tasks",
         "binding",
+        "bucket",
+        "context",
         "display",
         "document",
         "id",
@@ -98,6 +100,8 @@ class Page:
         self.binding = ""
         self.document = ""
         self.peer: Peer | None = None
+        # That in which every turn begins, and all slow work.
+        self.context = FRESH
         self._handlers = handlers_of(type(view))
         self.keeper = Keeper()
         self._outbox: Outbox = []
@@ -107,7 +111,7 @@ class Page:
         # Where it lives, as soon as a browser has it.
         self._loop: asyncio.AbstractEventLoop | None = None
         self._awaits_context = awaits_context(type(view))
-        self._bucket = Bucket(config().events_per_second)
+        self.bucket = Bucket(config().events_per_second)
         self._mailbox: list[tuple[Message, float]] = []
         # When the message of this turn came; nobody asks where nothing is measured.
         self._posted = 0.0
@@ -140,7 +144,7 @@ class Page:
                 if self._tasks is None:
                     tasks = Tasks(self.post)
                     if self._loop is not None:
-                        tasks.release(self._loop, self._surroundings)
+                        tasks.release(self._loop, self._surroundings, self.context)
                     self._tasks = tasks
         return self._tasks
 
@@ -150,7 +154,7 @@ class Page:
             with _making_tasks:
                 self._loop = asyncio.get_running_loop()
                 if self._tasks is not None:
-                    self._tasks.release(self._loop, self._surroundings)
+                    self._tasks.release(self._loop, self._surroundings, self.context)
 
     def end(self, *, for_good: bool = False) -> None:
         """The page is gone: nothing runs for it any more. Its state is kept, or nobody is to have it. In any thread."""
@@ -161,6 +165,7 @@ class Page:
         elif self._task is None:
             # A turn that still runs keeps the state itself when it ends.
             self.keeper.save_last(self)
+        close_page_services(id(self.view))
 
     # The mailbox
 
@@ -176,7 +181,7 @@ class Page:
 
     def post(self, message: Message) -> None:
         """Take a message; its answer goes to `peer` when its turn has come."""
-        if type(message) is Event and not self._bucket.take():
+        if type(message) is Event and not self.bucket.take():
             message = Refused(message.ref, "Too many events in a short time; this one was left out.")
         self._mailbox.append((message, time.perf_counter() if event_finished.receivers else 0.0))
         if self._task is None:
@@ -190,10 +195,9 @@ class Page:
             self.post(Work(title, partial(_take_letters, self), inspect.iscoroutinefunction(self.view.handle_info)))
 
     def _next_turn(self) -> None:
-        # A fresh context: no turn sees what an earlier one, or the connection, has activated.
         message, self._posted = self._mailbox.pop(0)
         turn = self._take_turn(message)
-        self._task = asyncio.get_running_loop().create_task(turn, context=contextvars.Context())
+        self._task = asyncio.get_running_loop().create_task(turn, context=self.context.copy())
 
     async def _take_turn(self, message: Message) -> None:
         try:
@@ -304,9 +308,10 @@ class Page:
     def _turn_in_thread(self, turn: Turn) -> str:
         self._enter(turn)
         renew_visitor(self.request)
-        reply, failure = outcome_here(self.view, turn, turn.bind())
         try:
-            return self._answer(turn, reply, failure)
+            with call_scope():
+                reply, failure = outcome_here(self.view, turn, turn.bind())
+                return self._answer(turn, reply, failure)
         finally:
             # After the template, which may write to the session as well.
             if session := session_to_save(self.request):
@@ -320,12 +325,13 @@ class Page:
             self._lane = Lane()
         self._lane.enter()
         try:
-            try:
-                reply, failure = await outcome_on_loop(self.view, turn, call, partial(self._enter, turn))
-                data = await context_of(self.view)
-            finally:
-                self._lane.leave()
-            return await self._answer_on_loop(turn, reply, failure, data)
+            with call_scope():
+                try:
+                    reply, failure = await outcome_on_loop(self.view, turn, call, partial(self._enter, turn))
+                    data = await context_of(self.view)
+                finally:
+                    self._lane.leave()
+                return await self._answer_on_loop(turn, reply, failure, data)
         finally:
             if session := session_to_save(self.request):
                 await errands.run(save_session, session)
@@ -339,7 +345,8 @@ class Page:
 
         def in_thread() -> str:
             self._enter(turn)
-            return self._answer(turn, reply, failure, data)
+            with call_scope():
+                return self._answer(turn, reply, failure, data)
 
         # Not in the pool of handlers, which may all be blocked.
         return await lanes.run(in_thread)
@@ -400,4 +407,5 @@ def _bound(page: Page, handler: Handler, event: Event) -> Callable[[], Any]:
 
 def _refused(event: Event, error: HandlerError) -> str:
     logger.warning("%s %s", error, error.detail)
+    report(error)
     return wire.encode([wire.ERROR, event.ref, str(error), error.detail if settings.DEBUG else ""])

@@ -1,0 +1,153 @@
+"""The driver of one page in a test: posts messages into its mailbox, reads its frames, and lends it the thread.
+
+It is the page's `Peer` and its `Rehearsal`. The page lives on the event loop of all pages of the process; jobs that it
+would give to threads, database and all, come back here and run while the test waits for the answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Coroutine
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+from djust.exceptions import HandlerError
+from djust.home import home
+from djust.live.keeping import Keeper, Kept
+from djust.live.limits import Bucket
+from djust.live.messages import Joining, Message, Settled
+from djust.live.page import Page
+from djust.live.rehearsal import FRESH, Job, rehearsal
+from djust.render import wire
+
+T = TypeVar("T")
+
+
+class Driver:
+    """Drives `page`. `title` names it in errors; nothing may take longer than `timeout` seconds."""
+
+    def __init__(self, page: Page, title: str, timeout: float, pushed: list[tuple[str, Any]]) -> None:
+        self.page = page
+        self.pushed = pushed
+        self.answers: dict[int, list[Any]] = {}
+        self.closed: tuple[int, str] | None = None
+        self._title = title
+        self._timeout = timeout
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+        self._held: list[Job] = []
+        self._errors: list[Exception] = []
+        self._news = asyncio.Event()
+        page.context = FRESH.copy()
+        page.context.run(rehearsal.set, self)
+        page.keeper = _Watcher(self._news)
+        # A test is faster than people are.
+        page.bucket = Bucket(1e9)
+        self.post(Joining(self, page.version))
+
+    def post(self, *messages: Message) -> None:
+        """Let the page deal with these and with all that waits; raises what user code has raised."""
+        self._wait(self._through(*messages))
+
+    def settle(self) -> None:
+        """Let slow work run until it has ended."""
+        self._wait(self._ended())
+
+    def leave(self) -> None:
+        """The page is of no use any more."""
+        self.page.peer = None
+        self.page.end()
+
+    # The peer of the page
+
+    async def send(self, text: str) -> None:
+        """Read a frame of the page."""
+        frame = json.loads(text)
+        extra = frame[-1] if isinstance(frame[-1], dict) else {}
+        self.pushed += [(name, payload) for name, payload in extra.get(wire.EXTRA_PUSH, ())]
+        ref = frame[1] if frame[0] == wire.ERROR else frame[0]
+        if type(ref) is int and ref:
+            self.answers[ref] = frame
+
+    def close(self, code: int, text: str = "") -> None:
+        """The server ends the connection."""
+        self.closed = code, text
+
+    close_from_thread = close
+
+    # The rehearsal
+
+    def take(self, job: Job) -> None:
+        """Run a job in the thread of the test, while that waits."""
+        self._jobs.put(job)
+
+    def hold(self, begin: Job) -> None:
+        """Let slow work begin with `settle`."""
+        self._held.append(begin)
+
+    def raised(self, error: Exception) -> None:
+        """Raise it in the test."""
+        if isinstance(error, HandlerError) and error.detail:
+            error.add_note(error.detail)
+        self._errors.append(error)
+
+    # On the loop
+
+    async def _through(self, *messages: Message) -> None:
+        through = asyncio.Event()
+        for message in (*messages, Settled(through)):
+            self.page.post(message)
+        await through.wait()
+
+    async def _ended(self) -> None:
+        await self._through()
+        while self._held or self._is_active():
+            self._news.clear()
+            held, self._held = self._held, []
+            for begin in held:
+                self.page.context.copy().run(begin)
+            if self._is_active():
+                await self._news.wait()
+
+    def _is_active(self) -> bool:
+        return self.page.is_busy or bool(self.page.tasks.names)
+
+    # In the thread of the test
+
+    def _wait(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        done = asyncio.run_coroutine_threadsafe(_in_time(coroutine, self._timeout), home.loop)
+        done.add_done_callback(lambda _: self._jobs.put(None))
+        while (job := self._jobs.get()) is not None:
+            self.page.context.copy().run(job)
+        errors, self._errors = self._errors, []
+        if len(errors) > 1:
+            raise ExceptionGroup(f"{self._title}: {len(errors)} exceptions", errors)
+        if errors:
+            raise errors[0]
+        try:
+            done.result()
+        except TimeoutError as error:
+            running = ", ".join(sorted(self.page.tasks.names)) or "an event"
+            raise TimeoutError(f"{self._title}: still running after {self._timeout:g} s: {running}.") from error
+
+
+class _Watcher(Keeper):
+    """In place of what writes snapshots: tells the driver that a turn has ended."""
+
+    __slots__ = ("_news",)
+
+    def __init__(self, news: asyncio.Event) -> None:
+        super().__init__()
+        self._news = news
+
+    def quiet(self, page: Kept) -> None:
+        """No message waits for the page."""
+        self._news.set()
+
+    def save_last(self, page: Kept) -> None:
+        """Nobody comes back to it."""
+
+
+async def _in_time(coroutine: Coroutine[Any, Any, T], seconds: float) -> T:
+    async with asyncio.timeout(seconds):
+        return await coroutine
