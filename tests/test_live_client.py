@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.contrib import messages
 from django.contrib.auth.mixins import LoginRequiredMixin
 from django.contrib.auth.models import User
@@ -161,6 +162,18 @@ a &amp; b</textarea><input name="old" disabled value="1"><input type="file" name
         self.renamed = id, title
 
 
+class OnOneLoop(LiveView):
+    template = "{{ same }}"
+
+    async def mount(self, request: HttpRequest, **kwargs: Any) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.same = await sync_to_async(threading.current_thread)() is threading.main_thread()
+
+    @event_handler
+    async def compare(self) -> bool:
+        return self._loop is asyncio.get_running_loop()
+
+
 class Elsewhere(LiveView):
     def mount(self, request: HttpRequest, **kwargs: Any) -> HttpResponseRedirect:
         return HttpResponseRedirect("/elsewhere/")
@@ -201,6 +214,12 @@ def test_coroutines_are_awaited() -> None:
     page = LiveClient(Basket)
     page.event("add_later", name="Plum")
     assert page.view.items == ["Pear", "Plum"]
+
+
+def test_coroutines_of_mount_and_of_events_share_a_loop_and_send_to_the_thread_of_the_test() -> None:
+    page = LiveClient(OnOneLoop)
+    assert page.ask("compare")
+    assert page.html == "True"
 
 
 def test_a_view_at_a_url_goes_through_its_middleware() -> None:
@@ -323,6 +342,8 @@ def test_slow_work_that_fails_or_never_ends_is_told() -> None:
         waiting.event("stop")
         waiting.settle()
         assert waiting.state["percent"] == 50
+    with pytest.raises(RuntimeError, match="Slow: the page was closed"):
+        assert waiting.html
 
 
 @pytest.mark.django_db

@@ -117,11 +117,11 @@ def adopt_here(view: LiveView, request: HttpRequest, adoption: Adoption) -> Http
         answer = respond(view, request)
         if isinstance(answer, HttpResponseBase):
             return answer
-        return asyncio.run_coroutine_threadsafe(_in_lane(answer), home.loop).result()
+        return asyncio.run_coroutine_threadsafe(in_lane(answer), home.loop).result()
 
 
-async def _in_lane(answer: Coroutine[Any, Any, HttpResponseBase]) -> HttpResponseBase:
-    """The thread of the request waits: what is thread-sensitive in `answer` needs another one."""
+async def in_lane(answer: Coroutine[Any, Any, HttpResponseBase]) -> HttpResponseBase:
+    """`answer`, where the thread of its request waits: what is thread-sensitive needs another one."""
     lane = Lane()
     lane.enter()
     try:

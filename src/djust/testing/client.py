@@ -10,20 +10,20 @@ What it does goes through `testing/driver.py` into the mailbox of the page, as w
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import re
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
-from asgiref.sync import async_to_sync, iscoroutinefunction
 from django.core.serializers.json import DjangoJSONEncoder
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.test import Client
 
 from djust.exceptions import HandlerError
-from djust.live.http import Adoption, adopting
+from djust.live.http import Adoption, adopting, in_lane
 from djust.live.messages import message_of
 from djust.render import wire
 from djust.state.codec import encode_state
@@ -65,20 +65,20 @@ class LiveClient:
                 "LiveClient runs handlers in the thread of the test, and this one runs an event loop. Make the test an "
                 "ordinary def; coroutines of views are awaited all the same."
             )
-        self._timeout = timeout
-        self._pushed: list[tuple[str, Any]] = []
+        self._title = view if isinstance(view, str) else view.__name__
+        self._driver = Driver(self._title, timeout)
         self._ref = 0
-        self._driver: Driver | None = None
+        self._is_open = self._was_closed = False
         self._request: Callable[[], HttpResponseBase]
         if isinstance(view, str):
             if kwargs:
                 raise TypeError(f"LiveClient({view!r}): the URL says what mount gets; it takes no {min(kwargs)}=….")
-            browser, self._title = client or Client(), view
+            browser = client or Client()
             _prepare(browser, user, session)
             self._request = lambda: browser.get(view)
         else:
-            request, self._title = request_for(path, user, session), view.__name__
-            self._request = lambda: _answer(view, request, kwargs)
+            request = request_for(path, user, session)
+            self._request = lambda: self._mount(view, request, kwargs)
         #: The answer to the request: a redirect for instance. That of a page that was mounted is empty.
         self.response: HttpResponseBase
         self._open(Adoption())
@@ -89,7 +89,19 @@ class LiveClient:
         if adoption.is_spoilt:
             self._open(Adoption())
         elif adoption.page is not None:
-            self._driver = Driver(adoption.page, self._title, self._timeout, self._pushed)
+            self._is_open = True
+            self._driver.adopt(adoption.page)
+
+    def _mount(self, view_class: type[LiveView], request: HttpRequest, kwargs: dict[str, Any]) -> HttpResponseBase:
+        response = view_class.as_view()(request, **kwargs)
+        if inspect.iscoroutine(response):
+            response = self._driver.run(in_lane(response))
+        session = vars(request).get("session")
+        if session is not None and session.modified:
+            # As Django's middleware does.
+            session.save()
+        answer: HttpResponseBase = response
+        return answer
 
     # What the page is
 
@@ -111,8 +123,7 @@ class LiveClient:
     @property
     def pushed(self) -> list[tuple[str, Any]]:
         """What `push_event` has sent since the beginning: names and payloads, as JSON gives them."""
-        self._caught_up()
-        return list(self._pushed)
+        return list(self._caught_up().pushed)
 
     @property
     def closed(self) -> tuple[int, str] | None:
@@ -125,7 +136,9 @@ class LiveClient:
 
     @property
     def _opened(self) -> Driver:
-        if self._driver is None:
+        if self._was_closed:
+            raise RuntimeError(f"{self._title}: the page was closed. Open another one: LiveClient(…).")
+        if not self._is_open:
             status = f"{self.response.status_code} {self.response.headers.get('Location', '')}".strip()
             raise RuntimeError(
                 f"{self._title}: no live page was mounted; the answer was {status}, and is in .response. Does it ask "
@@ -195,14 +208,18 @@ class LiveClient:
         """Lose the process of the page: the view is made anew, and restored from a snapshot of its state."""
         page = self._caught_up().page
         state, version = encode_state(type(page.view), state_of(page.view)), fields_version(type(page.view))
-        self.close()
+        self._leave()
         self._open(Adoption(snapshot=Snapshot(version, page.binding, page.version, self._ref, page.document, state)))
 
     def close(self) -> None:
         """Leave the page. A test need not, unless slow work of its page still runs."""
-        if self._driver is not None:
+        self._leave()
+        self._was_closed = True
+
+    def _leave(self) -> None:
+        if self._is_open:
             self._driver.leave()
-            self._driver = None
+            self._is_open = False
 
     def __enter__(self) -> Self:
         return self
@@ -220,15 +237,3 @@ def _prepare(browser: Client, user: Any, session: dict[str, Any] | None) -> None
         stored = browser.session
         stored.update(session)
         stored.save()
-
-
-def _answer(view_class: type[LiveView], request: HttpRequest, kwargs: dict[str, Any]) -> HttpResponseBase:
-    view: Callable[..., Any] = view_class.as_view()
-    if iscoroutinefunction(view):
-        view = async_to_sync(view)
-    response: HttpResponseBase = view(request, **kwargs)
-    session = vars(request).get("session")
-    if session is not None and session.modified:
-        # As Django's middleware does.
-        session.save()
-    return response

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Coroutine
+from contextvars import copy_context
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -25,11 +26,11 @@ T = TypeVar("T")
 
 
 class Driver:
-    """Drives `page`. `title` names it in errors; nothing may take longer than `timeout` seconds."""
+    """Drives the page that it adopts. `title` names it in errors; nothing may take longer than `timeout` seconds."""
 
-    def __init__(self, page: Page, title: str, timeout: float, pushed: list[tuple[str, Any]]) -> None:
-        self.page = page
-        self.pushed = pushed
+    def __init__(self, title: str, timeout: float) -> None:
+        self.page: Page
+        self.pushed: list[tuple[str, Any]] = []
         self.answers: dict[int, list[Any]] = {}
         self.closed: tuple[int, str] | None = None
         self._title = title
@@ -38,8 +39,13 @@ class Driver:
         self._held: list[Job] = []
         self._errors: list[Exception] = []
         self._news = asyncio.Event()
-        page.context = FRESH.copy()
-        page.context.run(rehearsal.set, self)
+        self._context = FRESH.copy()
+        self._context.run(rehearsal.set, self)
+
+    def adopt(self, page: Page) -> None:
+        """Be the browser of a page that was mounted."""
+        self.page = page
+        page.context = self._context
         page.keeper = _Watcher(self._news)
         # A test is faster than people are.
         page.bucket = Bucket(1e9)
@@ -47,11 +53,11 @@ class Driver:
 
     def post(self, *messages: Message) -> None:
         """Let the page deal with these and with all that waits; raises what user code has raised."""
-        self._wait(self._through(*messages))
+        self.run(self._through(*messages))
 
     def settle(self) -> None:
         """Let slow work run until it has ended."""
-        self._wait(self._ended())
+        self.run(self._ended())
 
     def leave(self) -> None:
         """The page is of no use any more."""
@@ -105,7 +111,7 @@ class Driver:
             self._news.clear()
             held, self._held = self._held, []
             for begin in held:
-                self.page.context.copy().run(begin)
+                self._context.copy().run(begin)
             if self._is_active():
                 await self._news.wait()
 
@@ -114,21 +120,26 @@ class Driver:
 
     # In the thread of the test
 
-    def _wait(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        done = asyncio.run_coroutine_threadsafe(_in_time(coroutine, self._timeout), home.loop)
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """The result of a coroutine on the loop of the pages, while this thread does what pools would."""
+        context = copy_context()
+        context.run(rehearsal.set, self)
+        done = context.run(asyncio.run_coroutine_threadsafe, _in_time(coroutine, self._timeout), home.loop)
         done.add_done_callback(lambda _: self._jobs.put(None))
         while (job := self._jobs.get()) is not None:
-            self.page.context.copy().run(job)
+            self._context.copy().run(job)
         errors, self._errors = self._errors, []
         if len(errors) > 1:
             raise ExceptionGroup(f"{self._title}: {len(errors)} exceptions", errors)
         if errors:
             raise errors[0]
         try:
-            done.result()
-        except TimeoutError as error:
-            running = ", ".join(sorted(self.page.tasks.names)) or "an event"
-            raise TimeoutError(f"{self._title}: still running after {self._timeout:g} s: {running}.") from error
+            return done.result()
+        except _LateError as error:
+            running = sorted(self.page.tasks.names) if hasattr(self, "page") else []
+            raise TimeoutError(
+                f"{self._title}: still running after {self._timeout:g} s: {', '.join(running) or 'one call'}."
+            ) from error
 
 
 class _Watcher(Keeper):
@@ -148,6 +159,15 @@ class _Watcher(Keeper):
         """Nobody comes back to it."""
 
 
+class _LateError(Exception):
+    """Time is up."""
+
+
 async def _in_time(coroutine: Coroutine[Any, Any, T], seconds: float) -> T:
-    async with asyncio.timeout(seconds):
-        return await coroutine
+    try:
+        async with asyncio.timeout(seconds) as clock:
+            return await coroutine
+    except TimeoutError as error:
+        if clock.expired():
+            raise _LateError from error
+        raise
