@@ -23,7 +23,7 @@ LAYERS: list[dict[str, str]] = [
     },
     {
         "live": "page keeping calls tasks metering display messages failures rehearsal registry visitor joining workers"
-        " limits websocket http posts forms",
+        " limits websocket http posts forms guards sessions",
     },
     {"": "routing asgi checks testing apps otel", "templatetags": "*", "management": "*"},
 ]

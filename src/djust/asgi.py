@@ -23,6 +23,7 @@ from djust.live.http import Backstage, Scope, Send, path_below_prefix
 from djust.live.keeping import save_all
 from djust.live.posts import STREAM as STREAM_PARAMETER
 from djust.live.registry import registry
+from djust.live.sessions import watcher
 from djust.live.websocket import Receive, Sockets
 from djust.live.workers import stop_threads
 from djust.pubsub.hub import hub
@@ -76,10 +77,12 @@ class Application:
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         registry.keep_sweeping()
+        watcher.start()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self._sockets.close()
         registry.stop_sweeping()
+        watcher.stop()
         await save_all(registry.pages(), _SAVE_SECONDS)
         registry.clear()
         await close_process_services()

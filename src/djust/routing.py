@@ -9,7 +9,7 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from djust.views import LiveView, mount_names, provide
+from djust.views import OWN_FUNCTION, LiveView, mark_own, mount_names, provide
 
 __all__ = ["live_session"]
 
@@ -41,7 +41,9 @@ def live_session(view_class: type[LiveView], /, **provided: Any) -> Callable[...
         return view(request, *args, **kwargs)
 
     # A coroutine function is recognised by the marker that update_wrapper copies with the view's other attributes.
-    return update_wrapper(live, view)
+    wrapped = update_wrapper(live, view)
+    # Decorators inside stay visible: only around a function of ours is this one ours.
+    return mark_own(wrapped) if getattr(view, OWN_FUNCTION, None) is view else wrapped
 
 
 def _is_view(value: object) -> bool:

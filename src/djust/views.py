@@ -172,7 +172,17 @@ class LiveView(SlowWork, View):
     def as_view(cls, **initkwargs: Any) -> Callable[..., Any]:  # noqa: N805 — a class method of Django's
         """The function for `path()`."""
         view = super().as_view(**initkwargs)
-        return _awaited(view) if cls.view_is_async else view
+        return mark_own(_awaited(view) if cls.view_is_async else view)
+
+
+# Stands in the function of a view, with the function itself: a decorator, which copies it, has another one's.
+OWN_FUNCTION = "_djust_function"
+
+
+def mark_own(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Mark a function for `path()` as our own."""
+    setattr(function, OWN_FUNCTION, function)
+    return function
 
 
 def _awaited(view: Callable[..., Answer]) -> Callable[..., Any]:

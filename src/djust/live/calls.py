@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
-from djust.exceptions import HandlerTimeoutError
+from djust.exceptions import HandlerError, HandlerTimeoutError
 from djust.live.failures import failure_on_loop, refuse_awaitable
 from djust.live.metering import Meter
 from djust.live.rehearsal import report
@@ -47,7 +47,10 @@ class Turn(NamedTuple):
 
     def logged(self, error: Exception) -> Exception:
         """What the turn has raised, told to the log and to who measures."""
-        logger.error("%s raised %s", self.title, type(error).__name__, exc_info=error)
+        if isinstance(error, HandlerError):
+            logger.warning("%s %s", error, error.detail)
+        else:
+            logger.error("%s raised %s", self.title, type(error).__name__, exc_info=error)
         if self.meter is not None:
             self.meter.error = error
         report(error)

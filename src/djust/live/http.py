@@ -41,6 +41,7 @@ from djust.live.failures import failure_on_loop, refuse_awaitable
 from djust.live.keeping import fits, lay_over
 from djust.live.page import Page
 from djust.live.registry import registry
+from djust.live.sessions import watch
 from djust.live.visitor import binding_of_request
 from djust.live.workers import Lane, contained, mounters
 from djust.services import call_scope
@@ -180,6 +181,7 @@ def send_page(page: Page, *, status: int = 200, notice: str = "") -> HttpRespons
     html = page.html()
     page.binding = binding_of_request(page.request)
     ticket = make_ticket(Ticket(page.id, page.request.get_full_path(), page.binding, digest_of(html)))
+    watch(page)
     page.keeper.save_first(page, len(html))
     registry.park(page)
     if notice:

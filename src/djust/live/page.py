@@ -34,6 +34,7 @@ from djust.exceptions import HandlerError, ParameterError
 from djust.live.calls import Turn, outcome_here, outcome_on_loop
 from djust.live.display import Display
 from djust.live.failures import NOT_RENDERED, WENT_WRONG, failure_on_loop, told, unfit
+from djust.live.guards import NotAllowedError, check, check_here, is_asynchronous, is_guarded
 from djust.live.keeping import Keeper
 from djust.live.limits import Bucket
 from djust.live.messages import Event, Joining, Message, Peer, Refused, Resync, Save, Settled, Work
@@ -66,6 +67,7 @@ class Page:
         "_awaits_context",
         "_handlers",
         "_is_called",
+        "_is_guarded",
         "_lane",
         "_loop",
         "_mailbox",
@@ -85,6 +87,7 @@ class Page:
         "peer",
         "request",
         "resyncs",
+        "session_due",
         "version",
         "view",
     )
@@ -102,6 +105,9 @@ class Page:
         self.peer: Peer | None = None
         # That in which every turn begins, and all slow work.
         self.context = FRESH
+        # When the session is to be asked for, on the monotonic clock.
+        self.session_due = float("inf")
+        self._is_guarded = is_guarded(request)
         self._handlers = handlers_of(type(view))
         self.keeper = Keeper()
         self._outbox: Outbox = []
@@ -233,7 +239,7 @@ class Page:
             return ""
         self.keeper.changed()
         if isinstance(message, Joining):
-            return self._join(message)
+            return await _joined(self, message)
         if isinstance(message, Refused):
             self.last_ref = max(self.last_ref, message.ref)
             return wire.encode([wire.ERROR, message.ref, message.text])
@@ -283,6 +289,10 @@ class Page:
             return await self._turn(Turn(handler.title, bind, handler.is_async, event.ref, event.asks, timeout))
         except ParameterError as error:
             return _refused(event, error)
+        except NotAllowedError as error:
+            if self.peer is not None:
+                self.peer.close(wire.CLOSE_REFUSED, str(error))
+            return _refused(event, error)
 
     async def _turn(self, turn: Turn) -> str:
         if not event_finished.receivers:
@@ -295,11 +305,12 @@ class Page:
     async def _taken(self, turn: Turn) -> str:
         task = asyncio.current_task()
         try:
-            if turn.is_async or turn.timeout is not None or self._awaits_context:
+            on_loop = turn.is_async or turn.timeout is not None or self._awaits_context
+            if on_loop or (self._is_guarded and is_asynchronous(self.request)):
                 return await self._turn_on_loop(turn)
             return await workers.run(self._turn_in_thread, turn)
-        except ParameterError:
-            # Of an event that does not fit: nothing was called.
+        except (ParameterError, NotAllowedError):
+            # Nothing was called.
             raise
         except BaseException as error:  # noqa: BLE001 — a template or get_context_data may raise whatever it likes
             failure = turn.logged(failure_on_loop(error, task))
@@ -308,6 +319,8 @@ class Page:
     def _turn_in_thread(self, turn: Turn) -> str:
         self._enter(turn)
         renew_visitor(self.request)
+        if self._is_guarded and turn.ref and not is_asynchronous(self.request):
+            check_here(self.request)
         try:
             with call_scope():
                 reply, failure = outcome_here(self.view, turn, turn.bind())
@@ -320,6 +333,8 @@ class Page:
     async def _turn_on_loop(self, turn: Turn) -> str:
         self._enter(turn)
         renew_visitor(self.request)
+        if self._is_guarded and turn.ref:
+            await check(self.request)
         call = turn.bind()
         if self._lane is None:
             self._lane = Lane()
@@ -390,6 +405,18 @@ class Page:
         if reply is not None:
             extra[wire.EXTRA_REPLY] = reply
         return extra
+
+
+async def _joined(page: Page, joining: Joining) -> str:
+    """The join of a page that may be guarded: permissions may be gone since it was made."""
+    if page._is_guarded:
+        renew_visitor(page.request)
+        try:
+            await check(page.request)
+        except NotAllowedError as error:
+            joining.peer.close(wire.CLOSE_REFUSED, str(error))
+            return ""
+    return page._join(joining)
 
 
 def _take_letters(page: Page) -> Any:
