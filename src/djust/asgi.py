@@ -26,6 +26,7 @@ from djust.live.registry import registry
 from djust.live.websocket import Receive, Sockets
 from djust.live.workers import stop_threads
 from djust.pubsub.hub import hub
+from djust.services import close_process_services
 
 # How long the end of the server waits for a cache to take snapshots.
 _SAVE_SECONDS = 5.0
@@ -81,6 +82,7 @@ class Application:
         registry.stop_sweeping()
         await save_all(registry.pages(), _SAVE_SECONDS)
         registry.clear()
+        await close_process_services()
         await hub.close()
         await asyncio.to_thread(stop_threads)
         await send({"type": "lifespan.shutdown.complete"})

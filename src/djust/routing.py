@@ -57,6 +57,11 @@ def _factory(view_class: type[LiveView], taken: frozenset[str] | None, name: str
         )
     if not callable(value):
         return lambda: value
+    if inspect.iscoroutinefunction(value) and not view_class.view_is_async:
+        raise TypeError(
+            f"live_session({view_class.__name__}, {name}={_name(value)}) is provided by an async def, and "
+            f"{view_class.__name__}.mount is not one, so it could not wait for it. Make mount async def."
+        )
     try:
         inspect.signature(value).bind()
     except TypeError as error:

@@ -20,6 +20,7 @@ from djust.live.failures import failure_on_loop, refuse_awaitable
 from djust.live.metering import Meter
 from djust.live.rehearsal import report
 from djust.live.workers import contained, lanes, workers
+from djust.services import call_scope
 from djust.views import LiveView
 
 logger = logging.getLogger("djust")
@@ -112,7 +113,8 @@ async def _outcome_of_thread(view: LiveView, turn: Turn, call: Call, enter: Call
             return None
         enter()
         try:
-            return _called(turn, call)
+            with call_scope():
+                return _called(turn, call)
         except Exception as error:
             if given_up.is_set():
                 turn.logged(error)

@@ -43,6 +43,7 @@ from djust.live.page import Page
 from djust.live.registry import registry
 from djust.live.visitor import binding_of_request
 from djust.live.workers import Lane, contained, mounters
+from djust.services import call_scope
 from djust.state.snapshots import Snapshot
 from djust.state.tickets import Ticket, digest_of, make_ticket
 from djust.views import Answer, LiveView, context_of, mount_view
@@ -74,7 +75,7 @@ _adoption: ContextVar[Adoption | None] = ContextVar("djust_adoption", default=No
 def respond(view: LiveView, request: HttpRequest) -> Answer:
     """The answer to a GET: mounts the view, and renders the page unless `mount` returned a response."""
     page = Page(view, request)
-    with contained:
+    with contained, call_scope():
         mounted = mount_view(view, request, again=_snapshot_for(view) is not None)
         if type(view).view_is_async:
             return _respond_on_loop(page, mounted)
@@ -86,6 +87,11 @@ def respond(view: LiveView, request: HttpRequest) -> Answer:
 
 async def _respond_on_loop(page: Page, mounted: Any) -> HttpResponseBase:
     task = asyncio.current_task()
+    with call_scope():
+        return await _respond_in_scope(page, mounted, task)
+
+
+async def _respond_in_scope(page: Page, mounted: Any, task: asyncio.Task[Any] | None) -> HttpResponseBase:
     try:
         if inspect.isawaitable(mounted):
             mounted = await mounted

@@ -45,6 +45,7 @@ from djust.live.workers import Lane, errands, lanes, workers
 from djust.machine import bind_machine
 from djust.pubsub.subscriptions import handle_letters, inbox_of
 from djust.render import wire
+from djust.services import call_scope, close_page_services
 from djust.signals import event_finished
 from djust.tasks import task_of
 from djust.views import LiveView, Outbox, awaits_context, bind_outbox, context_of
@@ -164,6 +165,7 @@ class Page:
         elif self._task is None:
             # A turn that still runs keeps the state itself when it ends.
             self.keeper.save_last(self)
+        close_page_services(id(self.view))
 
     # The mailbox
 
@@ -306,9 +308,10 @@ class Page:
     def _turn_in_thread(self, turn: Turn) -> str:
         self._enter(turn)
         renew_visitor(self.request)
-        reply, failure = outcome_here(self.view, turn, turn.bind())
         try:
-            return self._answer(turn, reply, failure)
+            with call_scope():
+                reply, failure = outcome_here(self.view, turn, turn.bind())
+                return self._answer(turn, reply, failure)
         finally:
             # After the template, which may write to the session as well.
             if session := session_to_save(self.request):
@@ -322,12 +325,13 @@ class Page:
             self._lane = Lane()
         self._lane.enter()
         try:
-            try:
-                reply, failure = await outcome_on_loop(self.view, turn, call, partial(self._enter, turn))
-                data = await context_of(self.view)
-            finally:
-                self._lane.leave()
-            return await self._answer_on_loop(turn, reply, failure, data)
+            with call_scope():
+                try:
+                    reply, failure = await outcome_on_loop(self.view, turn, call, partial(self._enter, turn))
+                    data = await context_of(self.view)
+                finally:
+                    self._lane.leave()
+                return await self._answer_on_loop(turn, reply, failure, data)
         finally:
             if session := session_to_save(self.request):
                 await errands.run(save_session, session)
@@ -341,7 +345,8 @@ class Page:
 
         def in_thread() -> str:
             self._enter(turn)
-            return self._answer(turn, reply, failure, data)
+            with call_scope():
+                return self._answer(turn, reply, failure, data)
 
         # Not in the pool of handlers, which may all be blocked.
         return await lanes.run(in_thread)

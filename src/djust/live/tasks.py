@@ -32,6 +32,7 @@ from djust.live.rehearsal import FRESH, rehearsal
 from djust.live.visitor import Surroundings
 from djust.live.workers import Lane, contained, slow
 from djust.machine import Task
+from djust.services import call_scope
 from djust.tasks import running_task, set_all
 
 P = ParamSpec("P")
@@ -162,7 +163,7 @@ class Tasks:
         """The task as a job of a thread."""
         value, error = None, None
         try:
-            with contained:
+            with contained, call_scope():
                 if not task.dropped:
                     self._enter(task)
                     value = task.call()
@@ -181,7 +182,8 @@ class Tasks:
         Lane().enter_without_turn()
         try:
             async with _room():
-                value = await call()
+                with call_scope():
+                    value = await call()
         except BaseException as raised:  # noqa: BLE001 — a task may raise whatever it likes
             error = failure_on_loop(raised, me)
         self._settle(task, value, error)
