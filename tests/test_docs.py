@@ -123,6 +123,12 @@ def test_the_guide_lists_every_setting() -> None:
     assert set(Config.__dataclass_fields__) <= listed
 
 
-@pytest.mark.parametrize("name", re.findall(r"\]\(([\w./]+\.md)\)", (DOCS.parent / "README.md").read_text()))
+@pytest.mark.parametrize("name", re.findall(r"\]\(([\w./-]+\.md)\)", (DOCS.parent / "README.md").read_text()))
 def test_links_of_the_readme_lead_somewhere(name: str) -> None:
     assert (DOCS.parent / name).exists()
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda page: page.name)
+def test_links_of_the_documentation_lead_somewhere(page: Path) -> None:
+    names = re.findall(r"\]\(([\w./-]+\.md)\)", page.read_text())
+    assert [name for name in names if not (page.parent / name).exists()] == []

@@ -19,6 +19,7 @@ from django.urls import path
 
 from djust import LiveView, background, event_handler, publish, state
 from djust.exceptions import HandlerError, ParameterError
+from djust.home import home
 from djust.pubsub import Resubscribed
 from djust.testing import LiveClient
 
@@ -287,7 +288,8 @@ class InATransaction(TestCase):
             users = User.objects.count()
             assert page.state["users"] == users
             page.event("join", name=f"a{users}")
-            page.event("join_here", name=f"b{users}")
+            with self.assertNumQueries(2):
+                page.event("join_here", name=f"b{users}")
             assert page.state["users"] == User.objects.count() == users + 2
             assert page.state["name"] == threading.current_thread().name
 
@@ -395,6 +397,20 @@ def test_a_page_survives_its_process() -> None:
     assert page.html == before.replace("searched", "restored")
     page.event("add", name="Fig")
     assert page.state["items"] == ["Pear", "Plum", "Fig"]
+
+
+def test_a_loop_that_stands_still_is_told() -> None:
+    before, loop = home.loop, asyncio.new_event_loop()
+    home.move(loop)
+    try:
+        with pytest.raises(TimeoutError, match="Forms: the event loop of the pages does not run"):
+            LiveClient(Forms, timeout=-0.9)
+    finally:
+        home.move(before)
+        # What was sent to it is begun, and given up at once.
+        loop.run_until_complete(asyncio.sleep(0))
+        loop.run_until_complete(asyncio.gather(*asyncio.all_tasks(loop), return_exceptions=True))
+        loop.close()
 
 
 async def test_a_test_with_an_event_loop_is_told_to_be_an_ordinary_one() -> None:

@@ -125,11 +125,6 @@ class LiveClient:
         """What `push_event` has sent since the beginning: names and payloads, as JSON gives them."""
         return list(self._caught_up().pushed)
 
-    @property
-    def closed(self) -> tuple[int, str] | None:
-        """Code and text if the server has ended the connection, because the user has logged out for instance."""
-        return self._caught_up().closed
-
     def _caught_up(self) -> Driver:
         self._opened.post()
         return self._opened
@@ -189,7 +184,7 @@ class LiveClient:
         self._ref += 1
         text = json.dumps([self._ref, handler, params, args, int(asks)], cls=DjangoJSONEncoder)
         self._opened.post(message_of(json.loads(text)))
-        answer = self._opened.answers.pop(self._ref)
+        answer = self._opened.answer(self._ref)
         if answer[0] == wire.ERROR:
             raise HandlerError(answer[2])
         extra = answer[-1] if isinstance(answer[-1], dict) else {}

@@ -10,7 +10,7 @@ import asyncio
 import json
 from collections.abc import Coroutine
 from contextvars import copy_context
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from djust.exceptions import HandlerError
@@ -20,6 +20,7 @@ from djust.live.limits import Bucket
 from djust.live.messages import Joining, Message, Settled
 from djust.live.page import Page
 from djust.live.rehearsal import FRESH, Job, rehearsal
+from djust.live.visitor import binding_of_request
 from djust.render import wire
 
 T = TypeVar("T")
@@ -31,8 +32,8 @@ class Driver:
     def __init__(self, title: str, timeout: float) -> None:
         self.page: Page
         self.pushed: list[tuple[str, Any]] = []
-        self.answers: dict[int, list[Any]] = {}
-        self.closed: tuple[int, str] | None = None
+        # Frames that nobody has asked for yet.
+        self.frames: list[list[Any]] = []
         self._title = title
         self._timeout = timeout
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
@@ -45,6 +46,7 @@ class Driver:
     def adopt(self, page: Page) -> None:
         """Be the browser of a page that was mounted."""
         self.page = page
+        page.binding = binding_of_request(page.request)
         page.context = self._context
         page.keeper = _Watcher(self._news)
         # A test is faster than people are.
@@ -54,6 +56,11 @@ class Driver:
     def post(self, *messages: Message) -> None:
         """Let the page deal with these and with all that waits; raises what user code has raised."""
         self.run(self._through(*messages))
+
+    def answer(self, ref: int) -> list[Any]:
+        """The frame that answers event `ref`; frames until now are of no more interest."""
+        frames, self.frames = self.frames, []
+        return next(frame for frame in frames if frame[0] == ref or frame[:2] == [wire.ERROR, ref])
 
     def settle(self) -> None:
         """Let slow work run until it has ended."""
@@ -71,13 +78,11 @@ class Driver:
         frame = json.loads(text)
         extra = frame[-1] if isinstance(frame[-1], dict) else {}
         self.pushed += [(name, payload) for name, payload in extra.get(wire.EXTRA_PUSH, ())]
-        ref = frame[1] if frame[0] == wire.ERROR else frame[0]
-        if type(ref) is int and ref:
-            self.answers[ref] = frame
+        self.frames.append(frame)
 
     def close(self, code: int, text: str = "") -> None:
-        """The server ends the connection."""
-        self.closed = code, text
+        """The server ends the connection: an error in a test."""
+        self._errors.append(ConnectionAbortedError(f"{self._title}: the server has gone ({code}): {text}"))
 
     close_from_thread = close
 
@@ -126,8 +131,14 @@ class Driver:
         context.run(rehearsal.set, self)
         done = context.run(asyncio.run_coroutine_threadsafe, _in_time(coroutine, self._timeout), home.loop)
         done.add_done_callback(lambda _: self._jobs.put(None))
-        while (job := self._jobs.get()) is not None:
-            self._context.copy().run(job)
+        try:
+            while (job := self._jobs.get(timeout=self._timeout + 1)) is not None:
+                self._context.copy().run(job)
+        except Empty:
+            raise TimeoutError(
+                f"{self._title}: the event loop of the pages does not run. It is one that a test framework has stopped "
+                "between two tests: give asynchronous tests loops of their own."
+            ) from None
         errors, self._errors = self._errors, []
         if len(errors) > 1:
             raise ExceptionGroup(f"{self._title}: {len(errors)} exceptions", errors)
