@@ -181,20 +181,18 @@ async def test_a_page_whose_process_is_gone_is_restored(url: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["memory", "files", "database", "redis"])
-async def test_a_page_that_was_forgotten_goes_on_from_every_cache(name: str, tmp_path: Path) -> None:
+async def test_a_page_goes_on_from_every_cache(name: str, tmp_path: Path) -> None:
     with ExitStack() as stack:
         location = stack.enter_context(RedisServer()).address if name == "redis" else str(tmp_path / "states")
         cache = {"BACKEND": BACKENDS[name], "LOCATION": "states" if name == "database" else location}
         stack.enter_context(override_settings(CACHES={"default": caches.settings["default"], "states": cache}))
         if name == "database":
             await sync_to_async(call_command)("createcachetable", verbosity=0)
+        # A process ends, and another one takes over.
         async with Browser() as browser:
             page = await browser.open("/ledger/x/")
             await page.event("enter", {"number": 7})
-            page_id = only_page()
-            await page.close()
-            registry.clear()
-            await written(page_id, lambda snapshot: snapshot.last_ref == 1)
+        async with Browser() as browser:
             again, frame = await come_back(browser, page, 1)
             assert (frame[0], frame[2][:3], frame[4]) == ("all", ["7", 1, "x"], 1)
             again.ref = 1
@@ -429,6 +427,35 @@ async def test_an_older_snapshot_never_replaces_a_newer_one(tmp_path: Path) -> N
     snapshot = kept(page_id)
     assert snapshot is not None
     assert (LateCache.late, snapshot.last_ref) == (1, 1)
+
+
+class MendedCache(FileBasedCache):
+    """Fails until it is mended."""
+
+    failed = threading.Event()
+    works = False
+
+    def set(self, key: str, value: Any, *args: Any, **kwargs: Any) -> None:
+        if not MendedCache.works:
+            if json.loads(value)[3]:
+                self.failed.set()
+            raise ConnectionError("the cache is gone")
+        super().set(key, value, *args, **kwargs)
+
+
+async def test_what_a_cache_did_not_take_is_written_when_the_page_is_forgotten(tmp_path: Path) -> None:
+    mended = {"BACKEND": f"{__name__}.MendedCache", "LOCATION": str(tmp_path)}
+    with override_settings(CACHES={"default": caches.settings["default"], "states": mended}):
+        async with Browser() as browser:
+            page = await browser.open("/ledger/")
+            (held,) = registry.pages()
+            await page.event("enter", {"number": 7})
+            await page.close()
+            assert await asyncio.to_thread(MendedCache.failed.wait, 10)
+            with held.keeper._lock:
+                MendedCache.works = True
+            registry.clear()
+            await written(held.id, lambda snapshot: snapshot.last_ref == 1)
 
 
 # Whatever happens, in any order

@@ -146,9 +146,13 @@ class Keeper:
 
     def _write(self, page: Kept, count: int, snapshot: Snapshot) -> None:
         with self._lock:
-            if count > self._stored:
+            if count <= self._stored:
+                return
+            if keep(page.id, snapshot, type(page.view).__name__):
                 self._stored = count
-                keep(page.id, snapshot, type(page.view).__name__)
+            else:
+                # Another attempt is made with the next change, or when the page is forgotten.
+                self._written = 0
 
     def _delete(self, page: Kept) -> None:
         with self._lock:
