@@ -6,8 +6,8 @@ import asyncio
 import gc
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Any
 
 import pytest
@@ -19,7 +19,7 @@ from djust import LiveView, computed, event_handler, service, state
 from djust.exceptions import ServiceError
 from djust.live.registry import registry
 from djust.routing import live_session
-from djust.services import close_process_services, override_service
+from djust.services import _process, close_process_services, override_service
 from djust.views import state_of
 from tests.asgi_client import Browser
 
@@ -77,6 +77,23 @@ async def opened_async() -> AsyncIterator[Api]:
     closed.append("opened async")
 
 
+class SlowToClose(Api):
+    def close(self) -> None:
+        closed.append(f"on {threading.current_thread().name}")
+
+
+def find_opened() -> AbstractAsyncContextManager[Api]:
+    return opened_async()
+
+
+def find_async() -> Coroutine[Any, Any, AsyncApi]:
+    return get_async()
+
+
+async def get_slow_to_close() -> SlowToClose:
+    return SlowToClose("slow to close")
+
+
 def broken() -> Api:
     raise ConnectionError("nobody there")
 
@@ -91,6 +108,9 @@ class View(LiveView):
     api = service(get_async)
     inside = service(opened, scope="page")
     inside_async = service(opened_async, scope="page")
+    found_async = service(find_opened)
+    found_coroutine = service(find_async)
+    short_async = service(get_slow_to_close, scope="call")
     broken = service(broken)
     text = state(default="")
 
@@ -131,6 +151,13 @@ class AsyncProvided(Provided):
         super().mount(request, client)
 
 
+class Awaitable(Api):
+    """As some clients are, which are given as they are all the same."""
+
+    def __await__(self) -> Any:
+        raise AssertionError
+
+
 def missing() -> Api:
     raise Http404("no such shop")
 
@@ -140,6 +167,9 @@ urlpatterns = [
     path("provided/", live_session(Provided, client=get_own)),
     path("instance/", live_session(Provided, client=Api("instance"))),
     path("async/", live_session(AsyncProvided, client=get_async)),
+    path("awaitable/", live_session(Provided, client=Awaitable("awaitable"))),
+    path("opened/", live_session(Provided, client=opened)),
+    path("opened-async/", live_session(AsyncProvided, client=opened_async)),
     path("broken/", live_session(Provided, client=broken)),
     path("missing/", live_session(Provided, client=missing)),
 ]
@@ -211,6 +241,37 @@ async def test_an_asynchronous_service_is_awaited_and_made_once() -> None:
     assert closed.count("async") == 1
 
 
+@pytest.mark.parametrize(("name", "once"), [("found_async", "opened async"), ("found_coroutine", "async")])
+async def test_a_function_that_turns_out_to_be_asynchronous_is_called_once(name: str, once: str) -> None:
+    async with Browser() as browser:
+        pages = [await browser.another().open("/view/") for _ in range(3)]
+        await asyncio.gather(*(page.event("use_async", {"name": name}) for page in pages))
+        await pages[0].event("use_async", {"name": name})
+        assert made.count(once) == 1
+    assert closed.count(once) == 1
+
+
+async def test_after_a_coroutine_a_service_of_the_call_is_closed_before_the_answer_and_not_on_the_loop() -> None:
+    async with Browser() as browser:
+        page = await browser.open("/view/")
+        await page.event("use_async", {"name": "short_async"})
+        assert len(closed) == 1
+        assert closed[0].startswith("on ")
+        assert closed != [f"on {threading.current_thread().name}"]
+
+
+def test_what_belongs_to_a_loop_that_has_ended_is_made_anew_and_forgotten() -> None:
+    async def name() -> str:
+        client: AsyncApi = await View().api
+        return client.name
+
+    before = len(_process._slots)
+    for _ in range(5):
+        assert asyncio.run(name()) == "async"
+    assert made == ["async"] * 5
+    assert len(_process._slots) - before <= 2
+
+
 async def test_tasks_use_services() -> None:
     async with Browser() as browser:
         page = await browser.open("/view/")
@@ -256,6 +317,56 @@ def test_a_factory_may_use_another_service_but_not_itself() -> None:
 
     with pytest.raises(ServiceError, match=r"Circle.itself: factory .*make uses the service that it makes"):
         assert Circle().itself
+
+
+def test_two_factories_that_wait_for_each_other_are_refused_whatever_thread_comes_first() -> None:
+    both, outcomes = threading.Barrier(2), []
+
+    def get_left() -> Any:
+        if made.count("once") < 2:
+            made.append("once")
+            both.wait(10)
+        return Pair().right
+
+    def get_right() -> Any:
+        if made.count("once") < 2:
+            made.append("once")
+            both.wait(10)
+        return Pair().left
+
+    class Pair(LiveView):
+        left = service(get_left)
+        right = service(get_right)
+
+    def ask(name: str) -> None:
+        try:
+            getattr(Pair(), name)
+        except ServiceError as error:
+            outcomes.append(str(error))
+
+    threads = [threading.Thread(target=ask, args=[name], daemon=True) for name in ("left", "right")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert len(outcomes) == 2
+    assert all("uses the service that it makes, itself or by way of another" in outcome for outcome in outcomes)
+
+
+async def test_a_coroutine_that_waits_for_itself_is_refused() -> None:
+    async def get_first() -> Any:
+        return await Circle().second
+
+    async def get_second() -> Any:
+        return await Circle().first
+
+    class Circle(LiveView):
+        first = service(get_first)
+        second = service(get_second)
+
+    async with asyncio.timeout(10):
+        with pytest.raises(ServiceError, match=r"Circle.first: factory .*get_first uses the service that it makes"):
+            await Circle().first
 
 
 def test_a_factory_that_fails_is_named_and_asked_again() -> None:
@@ -341,6 +452,19 @@ async def test_asynchronous_services_have_fakes_too() -> None:
         assert "fake" in (await browser.get("/async/")).text
 
 
+@override_service(opened_async, Api("fake"))
+async def test_asynchronous_contexts_have_fakes_too() -> None:
+    async with Browser() as browser:
+        page = await browser.open("/view/")
+        assert (await page.event("use_async", {"name": "inside_async"}))[2] == [0, "fake"]
+        assert "fake" in (await browser.get("/opened-async/")).text
+
+
+def test_a_class_cannot_be_decorated_with_a_fake() -> None:
+    with pytest.raises(TypeError, match=r"override_service decorates functions; .* is a class or a generator function"):
+        override_service(get_own, Api("fake"))(Api)
+
+
 # Providers
 
 
@@ -359,8 +483,23 @@ async def test_a_provider_may_be_a_coroutine() -> None:
         assert "async" in (await browser.get("/async/")).text
 
 
+async def test_a_client_that_could_be_awaited_is_given_as_it_is() -> None:
+    async with Browser() as browser:
+        assert "awaitable" in (await browser.get("/awaitable/")).text
+
+
+@pytest.mark.parametrize("name", ["opened", "opened async"])
+async def test_what_a_provider_opens_is_closed_when_the_page_is_gone(name: str) -> None:
+    async with Browser() as browser:
+        page = await browser.open(f"/{name.replace(' ', '-')}/")
+        assert "inside" in page.response.text
+        assert (made[0], closed) == (name, [])
+        registry.clear()
+        await until(lambda: closed == [name])
+
+
 def test_a_coroutine_cannot_provide_for_a_mount_that_is_none() -> None:
-    with pytest.raises(TypeError, match=r"is provided by an async def, and Provided.mount is not one"):
+    with pytest.raises(TypeError, match=r"is provided by a coroutine, and Provided.mount is not one"):
         live_session(Provided, client=get_async)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.http import HttpRequest
 
+from djust.services import is_asynchronous
 from djust.views import OWN_FUNCTION, LiveView, mark_own, mount_names, provide
 
 __all__ = ["live_session"]
@@ -59,9 +60,9 @@ def _factory(view_class: type[LiveView], taken: frozenset[str] | None, name: str
         )
     if not callable(value):
         return lambda: value
-    if inspect.iscoroutinefunction(value) and not view_class.view_is_async:
+    if is_asynchronous(value) and not view_class.view_is_async:
         raise TypeError(
-            f"live_session({view_class.__name__}, {name}={_name(value)}) is provided by an async def, and "
+            f"live_session({view_class.__name__}, {name}={_name(value)}) is provided by a coroutine, and "
             f"{view_class.__name__}.mount is not one, so it could not wait for it. Make mount async def."
         )
     try:

@@ -12,8 +12,8 @@ A service lives in a *scope*: the process, the page, or one call (a mount, a tur
 closed by `close()`, `aclose()`, or by leaving the context that it is. The values stand in the scopes and not on the
 view, so neither state nor templates nor snapshots can hold them.
 
-A factory that is `async def`, or that gives an asynchronous context manager, makes a service that is awaited:
-`client = await self.api`. It belongs to the event loop on which it was made.
+A factory that is `async def`, or that gives a coroutine or an asynchronous context manager, makes a service that is
+awaited: `client = await self.api`. It belongs to the event loop on which it was made.
 """
 
 from __future__ import annotations
@@ -52,16 +52,18 @@ _ANSWERS = (Http404, PermissionDenied, SuspiciousOperation)
 class _Slot:
     """A service of one scope: made once, whoever asks at the same time."""
 
-    __slots__ = ("async_lock", "close", "is_async", "is_made", "lock", "maker", "value")
+    __slots__ = ("async_lock", "close", "is_async", "is_made", "lock", "maker", "spare", "value")
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.async_lock: asyncio.Lock | None = None
-        # The thread that makes it.
-        self.maker: int | None = None
+        # The task or thread that makes it.
+        self.maker: object = None
         self.is_made = False
-        # It is closed by a coroutine.
+        # It is made and closed by coroutines.
         self.is_async = False
+        # What the factory gave when this was found out, for the first who awaits it.
+        self.spare: list[Any] = []
         self.value: Any = None
         self.close: Callable[[], Any] | None = None
 
@@ -75,7 +77,12 @@ class _Scope:
 
     def slot(self, key: object) -> _Slot:
         with self._lock:
-            return self._slots.setdefault(key, _Slot())
+            if key not in self._slots:
+                # Under WSGI each asynchronous request has a loop of its own, and takes what was made on it along.
+                for old in [old for old in self._slots if isinstance(old, tuple) and old[1].is_closed()]:
+                    del self._slots[old]
+                self._slots[key] = _Slot()
+            return self._slots[key]
 
     def take(self) -> list[_Slot]:
         """Everything that was made, the newest first; the scope is empty again."""
@@ -111,7 +118,8 @@ def _closed(slot: _Slot) -> Awaitable[None] | None:
 
 async def _awaited(closing: Awaitable[Any], slot: _Slot) -> None:
     try:
-        await closing
+        async with asyncio.timeout(_CLOSE_SECONDS):
+            await closing
     except Exception:
         logger.exception("A service could not be closed: %s", type(slot.value).__name__)
 
@@ -155,16 +163,15 @@ class Service(Generic[T]):
         title = f"{type(instance).__name__}.{self.name}"
         if self.factory in _overrides:
             fake = _overrides[self.factory][-1]
-            return _Ready(fake) if inspect.iscoroutinefunction(self.factory) else fake
+            return _Ready(fake) if is_asynchronous(self.factory) else fake
         scope = self._scope_of(instance, title)
-        if inspect.iscoroutinefunction(self.factory):
-            return self._pending(scope, title, None)
         slot = scope.slot(self.factory)
-        if not slot.is_made:
-            made = _make(slot, self.factory, title)
-            if made is not None:
-                return self._pending(scope, title, made)
-        return slot.value
+        if not slot.is_made and not slot.is_async:
+            if is_asynchronous(self.factory):
+                slot.is_async = True
+            else:
+                _make(slot, self.factory, title)
+        return self._pending(scope, title, slot.spare) if slot.is_async else slot.value
 
     def __set__(self, instance: object, value: object) -> None:
         raise AttributeError(
@@ -176,11 +183,7 @@ class Service(Generic[T]):
         if self.scope == "process":
             return _process
         if self.scope == "page":
-            scope = _pages.get(id(instance))
-            if scope is None:
-                scope = _pages.setdefault(id(instance), _Scope())
-                weakref.finalize(instance, close_page_services, id(instance)).atexit = False
-            return scope
+            return _page_scope(instance)
         scopes = _call.get()
         if scopes is None:
             raise ServiceError(
@@ -191,7 +194,7 @@ class Service(Generic[T]):
             scopes.append(_Scope())
         return scopes[0]
 
-    def _pending(self, scope: _Scope, title: str, context: Any) -> _Pending[Any]:
+    def _pending(self, scope: _Scope, title: str, spare: list[Any]) -> _Pending[Any]:
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
@@ -199,7 +202,15 @@ class Service(Generic[T]):
                 f"{title}: factory {name_of(self.factory)} makes an asynchronous service, which is awaited in async "
                 "def methods and cannot be used in others."
             ) from None
-        return _Pending(scope.slot((self.factory, loop)), self.factory, title, context)
+        return _Pending(scope.slot((self.factory, loop)), self.factory, title, spare)
+
+
+def _page_scope(view: object) -> _Scope:
+    scope = _pages.get(id(view))
+    if scope is None:
+        scope = _pages.setdefault(id(view), _Scope())
+        weakref.finalize(view, close_page_services, id(view)).atexit = False
+    return scope
 
 
 @overload
@@ -226,37 +237,78 @@ def service(factory: Callable[[], Any], *, scope: Scopes = "process") -> Any:
 # Making
 
 
-def _make(slot: _Slot, factory: Callable[[], Any], title: str) -> Any:
-    """Let the slot have its service; gives an asynchronous context manager, which is to be entered by a coroutine."""
-    if slot.maker == threading.get_ident():
-        raise ServiceError(f"{title}: factory {name_of(factory)} uses the service that it makes.")
+def _make(slot: _Slot, factory: Callable[[], Any], title: str) -> None:
+    """Let the slot have its service, or a spare one of those that a coroutine has to make."""
+    me = _wait(slot, factory, title)
     with slot.lock:
-        if slot.is_made:
-            return None
-        slot.maker = threading.get_ident()
+        _waits.pop(me, None)
+        if slot.is_made or slot.is_async:
+            return
+        slot.maker = me
         try:
             made = called(factory, title)
-            if _is_async_context(made):
-                return made
-            if _is_context(made):
-                slot.value = made.__enter__()
-                slot.close = lambda: made.__exit__(None, None, None)
+            if inspect.iscoroutine(made) or _is_async_context(made):
+                slot.spare.append(made)
+                slot.is_async = True
             else:
-                slot.value, slot.close = made, _closer(made)
-            slot.is_made = True
+                with failures_of(factory, title):
+                    _put(slot, made)
         finally:
             slot.maker = None
-    return None
+
+
+def _put(slot: _Slot, made: Any) -> None:
+    if _is_context(made):
+        slot.value = made.__enter__()
+        slot.close = lambda: made.__exit__(None, None, None)
+    else:
+        slot.value, slot.close = made, _closer(made)
+    slot.is_made = True
+
+
+async def _put_async(slot: _Slot, made: Any) -> None:
+    if inspect.iscoroutine(made):
+        made = await made
+    if _is_async_context(made):
+        slot.value = await made.__aenter__()
+        slot.close = lambda: made.__aexit__(None, None, None)
+    else:
+        slot.value, slot.close = made, _closer(made)
+    slot.is_async = slot.is_made = True
+
+
+# What a task or thread waits for; and a lock, so that of two that would wait for each other one sees it.
+_waits: dict[object, _Slot] = {}
+_waiting = threading.Lock()
+
+
+def _wait(slot: _Slot, factory: Callable[[], Any], title: str) -> object:
+    """Say that the one who calls, which is given, waits for a slot; refused if the maker of it waits for the caller."""
+    try:
+        me: object = asyncio.current_task() or threading.get_ident()
+    except RuntimeError:
+        me = threading.get_ident()
+    with _waiting:
+        following: _Slot | None = slot
+        while following is not None and following.maker is not None:
+            if following.maker == me:
+                raise ServiceError(
+                    f"{title}: factory {name_of(factory)} uses the service that it makes, itself or by way of another "
+                    "one. Let one of them do without the other."
+                )
+            following = _waits.get(following.maker)
+        _waits[me] = slot
+    return me
 
 
 class _Pending(Generic[T]):
     """An asynchronous service: `await` it."""
 
-    def __init__(self, slot: _Slot, factory: Callable[[], Any], title: str, context: Any) -> None:
+    def __init__(self, slot: _Slot, factory: Callable[[], Any], title: str, spare: list[Any]) -> None:
         self._slot = slot
         self._factory = factory
         self._title = title
-        self._context = context
+        self._spare = spare
 
     def __await__(self) -> Generator[Any, None, T]:
         return self._made().__await__()
@@ -265,21 +317,27 @@ class _Pending(Generic[T]):
         slot = self._slot
         if not slot.is_made:
             slot.async_lock = slot.async_lock or asyncio.Lock()
-            async with slot.async_lock:
-                if not slot.is_made:
-                    await self._make()
+            me = _wait(slot, self._factory, self._title)
+            try:
+                async with slot.async_lock:
+                    _waits.pop(me, None)
+                    if not slot.is_made:
+                        await self._make(me)
+            finally:
+                _waits.pop(me, None)
         return cast("T", slot.value)
 
-    async def _make(self) -> None:
-        slot = self._slot
-        with failures_of(self._factory, self._title):
-            made = self._context if self._context is not None else await self._factory()
-            if _is_async_context(made):
-                slot.value = await made.__aenter__()
-                slot.close = lambda: made.__aexit__(None, None, None)
-            else:
-                slot.value, slot.close = made, _closer(made)
-        slot.is_async = slot.is_made = True
+    async def _make(self, me: object) -> None:
+        self._slot.maker = me
+        try:
+            with failures_of(self._factory, self._title):
+                try:
+                    made = self._spare.pop()
+                except IndexError:
+                    made = self._factory()
+                await _put_async(self._slot, made)
+        finally:
+            self._slot.maker = None
 
 
 class _Ready(Generic[T]):
@@ -293,13 +351,28 @@ class _Ready(Generic[T]):
         return self._value
 
 
+def is_asynchronous(factory: Callable[[], Any]) -> bool:
+    """Whether one can see that what `factory` makes is awaited."""
+    if isinstance(factory, type):
+        return _is_async_context_class(factory)
+    return inspect.iscoroutinefunction(factory) or inspect.isasyncgenfunction(inspect.unwrap(factory))
+
+
+def is_pending(value: object) -> bool:
+    """Whether `value` is what a provider makes with a coroutine. Some clients can be awaited, and are not meant."""
+    return inspect.iscoroutine(value) or isinstance(value, _Ready)
+
+
 def _is_context(made: Any) -> bool:
     return hasattr(type(made), "__enter__") and not hasattr(made, "close") and type(made).__module__ != "_thread"
 
 
 def _is_async_context(made: Any) -> bool:
-    kind = type(made)
-    return hasattr(kind, "__aenter__") and not (hasattr(made, "aclose") or hasattr(made, "close"))
+    return _is_async_context_class(type(made))
+
+
+def _is_async_context_class(kind: type) -> bool:
+    return hasattr(kind, "__aenter__") and not (hasattr(kind, "aclose") or hasattr(kind, "close"))
 
 
 def _closer(made: Any) -> Callable[[], Any] | None:
@@ -337,7 +410,10 @@ def name_of(factory: object) -> str:
 
 
 class call_scope:  # noqa: N801 — used as a word: `with call_scope():`
-    """While this is entered, services of scope "call" live; afterwards they are closed."""
+    """While this is entered, services of scope "call" live; afterwards they are closed.
+
+    On an event loop it is `async with`, so that nobody waits there for one that blocks.
+    """
 
     __slots__ = ("_scopes", "_token")
 
@@ -349,6 +425,14 @@ class call_scope:  # noqa: N801 — used as a word: `with call_scope():`
         _call.reset(self._token)
         for scope in self._scopes:
             scope.close()
+
+    async def __aenter__(self) -> None:
+        self.__enter__()
+
+    async def __aexit__(self, *_: object) -> None:
+        _call.reset(self._token)
+        for scope in self._scopes:
+            await scope.aclose()
 
 
 def close_page_services(view_id: int) -> None:
@@ -402,6 +486,11 @@ class override_service:  # noqa: N801 — used as a word: `with override_service
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """Decorate a function or a coroutine function."""
+        if isinstance(function, type) or inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError(
+                f"override_service decorates functions; {function!r} is a class or a generator function. Decorate each "
+                "test, or write `with override_service(…):` where it is set up."
+            )
         if inspect.iscoroutinefunction(function):
 
             async def asynchronous(*args: P.args, **kwargs: P.kwargs) -> Any:
@@ -418,13 +507,31 @@ class override_service:  # noqa: N801 — used as a word: `with override_service
         return synchronous
 
 
-def provided_by(factory: Callable[[], Any], title: str) -> Any:
-    """What a provider of `live_session` gives to `mount`; an awaitable if it is `async def`."""
+def provided_by(factory: Callable[[], Any], view: object, name: str) -> Any:
+    """What a provider of `live_session` gives to `mount`: `is_pending` if it is asynchronous.
+
+    What a generator with `@contextmanager` opens is closed when the page is gone. Anything else is the provider's own,
+    which may well give the same to all pages.
+    """
     if factory in _overrides:
         fake = _overrides[factory][-1]
-        return _Ready(fake) if inspect.iscoroutinefunction(factory) else fake
+        return _Ready(fake) if is_asynchronous(factory) else fake
+    title = f"{type(view).__name__}.{name}"
     made = called(factory, title)
-    return _awaited_by(made, factory, title) if inspect.isawaitable(made) else made
+    if inspect.isgeneratorfunction(inspect.unwrap(factory)) and _is_context(made):
+        slot = _page_scope(view).slot(object())
+        with failures_of(factory, title):
+            _put(slot, made)
+        return slot.value
+    if inspect.isasyncgenfunction(inspect.unwrap(factory)):
+        return _opened(made, _page_scope(view).slot(object()), factory, title)
+    return _awaited_by(made, factory, title) if inspect.iscoroutine(made) else made
+
+
+async def _opened(made: Any, slot: _Slot, factory: Callable[[], Any], title: str) -> Any:
+    with failures_of(factory, title):
+        await _put_async(slot, made)
+    return slot.value
 
 
 async def _awaited_by(made: Awaitable[Any], factory: Callable[[], Any], title: str) -> Any:

@@ -33,7 +33,7 @@ from django.utils.functional import classproperty
 from django.views.generic import View
 
 from djust.pubsub import subscriptions
-from djust.services import Service, provided_by
+from djust.services import Service, is_pending, provided_by
 from djust.state.fields import per_class, prepare_fields, public_state
 from djust.tasks import SlowWork, machine_now, running_task
 
@@ -291,8 +291,8 @@ def mount_view(view: LiveView, request: HttpRequest, *, again: bool = False) -> 
             "Rename one of them."
         )
     for name, factory in provided.items():
-        kwargs[name] = provided_by(factory, f"{type(view).__name__}.{name}")
-    if any(inspect.isawaitable(kwargs[name]) for name in provided):
+        kwargs[name] = provided_by(factory, view, name)
+    if any(is_pending(kwargs[name]) for name in provided):
         return _mount_with(view, request, kwargs, provided, again=again)
     return _mount(view, request, kwargs, again=again)
 
@@ -308,7 +308,7 @@ async def _mount_with(
 ) -> Any:
     """Wait for what is provided by coroutines."""
     for name in provided:
-        if inspect.isawaitable(kwargs[name]):
+        if is_pending(kwargs[name]):
             kwargs[name] = await kwargs[name]
     mounted = _mount(view, request, kwargs, again=again)
     return await mounted if inspect.isawaitable(mounted) else mounted

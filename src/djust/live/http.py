@@ -88,7 +88,7 @@ def respond(view: LiveView, request: HttpRequest) -> Answer:
 
 async def _respond_on_loop(page: Page, mounted: Any) -> HttpResponseBase:
     task = asyncio.current_task()
-    with call_scope():
+    async with call_scope():
         return await _respond_in_scope(page, mounted, task)
 
 

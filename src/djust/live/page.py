@@ -340,7 +340,7 @@ class Page:
             self._lane = Lane()
         self._lane.enter()
         try:
-            with call_scope():
+            async with call_scope():
                 try:
                     reply, failure = await outcome_on_loop(self.view, turn, call, partial(self._enter, turn))
                     data = await context_of(self.view)

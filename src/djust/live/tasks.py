@@ -181,9 +181,8 @@ class Tasks:
         self._enter(task)
         Lane().enter_without_turn()
         try:
-            async with _room():
-                with call_scope():
-                    value = await call()
+            async with _room(), call_scope():
+                value = await call()
         except BaseException as raised:  # noqa: BLE001 — a task may raise whatever it likes
             error = failure_on_loop(raised, me)
         self._settle(task, value, error)
