@@ -26,7 +26,7 @@ from django.utils.module_loading import import_string
 from django.views.generic import View
 
 from djust.exceptions import HandlerError
-from djust.live.workers import workers
+from djust.live.workers import mounters
 from djust.views import OWN_FUNCTION, LiveView
 
 logger = logging.getLogger("djust")
@@ -74,9 +74,9 @@ async def check(request: HttpRequest) -> None:
     match = request.resolver_match
     assert match is not None, "is_guarded() says that there is one"
     if not inspect.iscoroutinefunction(match.func):
-        await workers.run(check_here, request)
+        await mounters.run(check_here, request)
         return
-    await workers.run(_ask_middleware, request)
+    await mounters.run(_ask_middleware, request)
     with _refusing():
         _expect_reached(await match.func(request, *match.args, **match.kwargs))
 
