@@ -23,6 +23,7 @@ from djust import LiveView, event_handler, state
 from djust.decorators import permission_required as handler_permission_required
 from djust.decorators import rate_limit
 from djust.live.limits import Buckets
+from djust.live.posts import _connections
 from djust.live.registry import registry
 from djust.routing import live_session
 from djust.state.tickets import Ticket, make_ticket
@@ -403,6 +404,19 @@ async def test_ten_thousand_joins_cost_little_and_open_few_pages() -> None:
         print(f"10,000 joins in {seconds:.1f} s, {refused} refused")
         assert refused > 9_000
         assert len(registry) < 200
+
+
+async def test_joins_by_posts_are_bounded_too() -> None:
+    with override_settings(LIVEVIEW_CONFIG={"max_pages": 5}):
+        async with Browser() as browser:
+            response = await browser.get("/open/")
+            pages = [PostWire(browser, "/open/") for _ in range(12)]
+            for page in pages:
+                await page.join(response.ticket)
+            assert len(_connections) == 5
+            await pages[0].send([1, "add", {}])
+            assert (pages[0].code, done) == (1012, [])
+            assert (await pages[-1].event("add"))[2] == [0, 1]
 
 
 def test_buckets_forget_names_that_are_not_used() -> None:

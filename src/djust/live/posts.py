@@ -306,6 +306,9 @@ def _join(view: LiveView, request: HttpRequest, joining: JoinFrame) -> Connectio
 async def _connection() -> Connection:
     connection = Connection()
     _connections[connection.id] = connection
+    while len(_connections) > config().max_pages:
+        # Whoever joins without end loses the oldest, which nobody uses any more.
+        _connections.pop(next(iter(_connections))).close(GONE)
     return connection
 
 
