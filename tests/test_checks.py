@@ -338,3 +338,27 @@ class View{number}(LiveView):
 """
     for number in range(3)
 )
+
+
+# The documentation
+
+BLOCKS = re.findall(r"\*\*([VS]\d+)\*\* — .*?```python\n(.*?)```", (ROOT / "docs" / "checks.md").read_text(), re.DOTALL)
+USED = "import pathlib\nimport boto3\nfrom djust import LiveView, event_handler, state\n"
+
+
+@pytest.mark.parametrize(("code", "block"), BLOCKS)
+def test_each_example_of_the_documentation_is_found(
+    code: str, block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    name = f"documented_{code.lower()}"
+    (tmp_path / f"{name}.py").write_text(USED + block)
+    line = 4 + next(number for number, text in enumerate(block.splitlines()) if f"# {code}" in text)
+    assert by_line(found(project(name))) == {line: {code}}
+
+
+def test_every_check_is_documented() -> None:
+    sources = "".join(path.read_text() for path in (ROOT / "src" / "djust" / "checks").glob("*.py"))
+    codes = set(re.findall(r'"([VCS]\d{3})"', sources))
+    assert codes == set(re.findall(r"\*\*([VCS]\d+)\*\*", (ROOT / "docs" / "checks.md").read_text()))
+    assert {code for code, _ in BLOCKS} == {code for code in codes if code[0] in "VS"}

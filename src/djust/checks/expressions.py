@@ -214,8 +214,10 @@ class Expressions:
             match value:
                 case Package():
                     found.add(Package(f"{value.name}.{name}"))
-                case Known(value=types.ModuleType() as module) if name in vars(module):
-                    found.add(Known(vars(module)[name], f"{module.__name__}.{name}"))
+                case Known(value=types.ModuleType() as module):
+                    known = f"{module.__name__}.{name}"
+                    # What a module imports only when it is asked for is not there yet.
+                    found.add(Known(vars(module)[name], known) if name in vars(module) else Package(known))
                 case Known(value=type() as kind):
                     member = inspect.getattr_static(kind, name, None)
                     if isinstance(member, classmethod) and is_alternative_constructor(kind, name):

@@ -28,6 +28,7 @@ from django.conf import settings
 from django.core.checks import Warning as Finding
 from django.urls import URLPattern, URLResolver, get_resolver
 
+from djust.state.kinds import class_name
 from djust.views import LiveView
 
 Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
@@ -181,7 +182,8 @@ class Project:
 
     def owns(self, kind: type) -> bool:
         """Whether the class is still what its module calls so, and the module is the project's own."""
-        return self.owns_module(kind.__module__) and self.class_node(kind) is not None
+        is_there = "<locals>" in kind.__qualname__ or class_name(kind) is not None
+        return is_there and self.owns_module(kind.__module__) and self.class_node(kind) is not None
 
     def owns_module(self, name: str) -> bool:
         if self._owns is not None:
