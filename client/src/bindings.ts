@@ -37,8 +37,7 @@ interface Binding {
 }
 
 const DEBOUNCE = 300;
-/** Between events of scrolling and resizing, which come with every frame. */
-const PAUSE = 100;
+const UNTIL_BLUR = -1;
 const TYPED = /^(text|search|url|tel|email|password|textarea|number)$/;
 const MODIFIER = /^(ctrl|shift|alt|meta)$/;
 const FLAG = /^(prevent|stop|once|self)$/;
@@ -85,34 +84,35 @@ export class Bindings {
     for (const binding of findBindings(event, kind)) this._trigger(event, kind, binding, target as Element);
   }
 
-  /** Acts on the directives `dj-${kind}` of an element, for an event elsewhere. */
-  handleDistant(event: Event, kind: string, element: Element): void {
+  /** Acts on the directives `dj-${kind}` of an element, for an event elsewhere; `pause` is its throttle if it has none. */
+  handleDistant(event: Event, kind: string, element: Element, pause: number, params?: Params): void {
     for (const binding of bindingsOf(element, `dj-${kind}`, event as KeyboardEvent))
-      this._trigger(event, kind, binding, element);
+      this._trigger(event, kind, binding, element, pause, params);
   }
 
-  private _trigger(event: Event, kind: string, binding: Binding, target: Element): void {
+  private _trigger(
+    event: Event,
+    kind: string,
+    binding: Binding,
+    target: Element,
+    pause?: number,
+    params?: Params,
+  ): void {
     const { element, suffixes, attribute } = binding;
     const has = (suffix: string) => suffixes.includes(suffix);
     if (has("self") && event.target !== element) return;
-    if (has("prevent") || kind === "submit" || (kind === "click" && hasDefault(element)))
-      event.preventDefault();
+    if (has("prevent") || hasDefault(kind, element)) event.preventDefault();
     if (has("stop")) event.stopPropagation();
-    if (kind === "click" && (element.hasAttribute("disabled") || element.matches(":disabled"))) return;
+    if (kind === "click" && element.matches("[disabled],:disabled")) return;
     const question = element.getAttribute("dj-confirm");
     if (question && !confirm(question)) return;
     const use = `${this._number(element)} ${attribute}`;
     if (has("once") && (this._used.has(use) || !this._used.add(use))) return;
-    this._schedule(event, kind, binding, target);
-  }
-
-  private _schedule(event: Event, kind: string, binding: Binding, target: Element): void {
     const slot = `${this._number(target)} ${kind} ${(event as KeyboardEvent).key}`;
     const run = () => {
-      const action = makeAction(event, kind, binding, target, slot);
+      const action = makeAction(event, kind, binding, target, slot, params);
       if (action) this._act(action);
     };
-    const pause = /scroll|resize/.test(kind) ? PAUSE : 0;
     const throttle = Number(setting("dj-throttle", target, binding) ?? pause);
     if (throttle) this._throttle(slot, throttle, run);
     else this._debounce(slot, debounceOf(kind, target, binding), run);
@@ -123,7 +123,7 @@ export class Bindings {
     this._delayed.delete(key);
     if (wait) {
       // A wait without end is over when the field is left.
-      const timer = wait < Number.POSITIVE_INFINITY ? window.setTimeout(() => this.flush(), wait) : 0;
+      const timer = wait > 0 ? window.setTimeout(() => this.flush(), wait) : 0;
       this._delayed.set(key, { timer, run, cooling: false });
     } else {
       this.flush();
@@ -191,10 +191,13 @@ function fits(event: KeyboardEvent, suffixes: string[]): boolean {
 const keyName = (key: string): string =>
   key === " " ? "space" : key.replace(/([a-z])([A-Z])/g, "$1-$2").toLowerCase();
 
-/** Whether a click on the element makes the browser leave the page or submit a form. */
-const hasDefault = (element: Element): boolean =>
-  /^a(rea)?$/i.test(element.nodeName) ||
-  (/^(submit|image)$/.test((element as HTMLButtonElement).type) && !!(element as HTMLButtonElement).form);
+/** Whether the browser would leave the page or send a form. */
+const hasDefault = (kind: string, element: Element): boolean =>
+  kind === "submit" ||
+  (kind === "click" &&
+    (/^a(rea)?$/i.test(element.nodeName) ||
+      (/^(submit|image)$/.test((element as HTMLButtonElement).type) &&
+        !!(element as HTMLButtonElement).form)));
 
 const setting = (name: string, target: Element, { element }: Binding): string | null =>
   target.getAttribute(name) ?? element.getAttribute(name);
@@ -205,7 +208,7 @@ function debounceOf(kind: string, target: Element, binding: Binding): number {
   const typed = isTyped(target);
   if (/^(submit|blur|focus)$/.test(kind) || (kind === "change" && typed)) return 0;
   const wait = setting("dj-debounce", target, binding);
-  if (wait === "blur") return Number.POSITIVE_INFINITY;
+  if (wait === "blur") return UNTIL_BLUR;
   return wait === null ? (kind === "input" && typed ? DEBOUNCE : 0) : Number(wait);
 }
 
@@ -215,6 +218,7 @@ function makeAction(
   { element, source }: Binding,
   target: Element,
   slot: string,
+  given?: Params,
 ): Action | null {
   const call = parseCall(source);
   if (!call) return null;
@@ -222,7 +226,7 @@ function makeAction(
   const typing = kind === "input" && isTyped(target);
   return {
     ...call,
-    params: { ...readAttributes(element), ...readEvent(event, kind, target) },
+    params: { ...readAttributes(element), ...(given ?? readEvent(event, kind, target)) },
     element: fixed ? element : target,
     source: target,
     given: !typing && kind !== "keyup" && kind !== "focus",
@@ -236,7 +240,6 @@ function readEvent(event: Event, kind: string, target: Element): Params {
   const { key, code } = event as KeyboardEvent;
   if (kind === "submit") return readForm(target as HTMLFormElement, (event as SubmitEvent).submitter);
   if (/key/.test(kind)) return { key, code, value: readValue(event.target as Element) };
-  if (/scroll|resize/.test(kind)) return { x: scrollX, y: scrollY, width: innerWidth, height: innerHeight };
-  if (/^(click|window)/.test(kind)) return {};
+  if (kind === "click") return {};
   return { value: readValue(target), field: target.getAttribute("name") ?? "" };
 }

@@ -6,9 +6,12 @@
  */
 import type { Bindings } from "./bindings";
 import { addedElements } from "./changes";
+import type { Params } from "./protocol";
 
 const WINDOW = ["keydown", "keyup", "scroll", "resize", "focus", "blur"];
 const AWAY = "click-away";
+/** Between events of scrolling and resizing, which come with every frame. */
+const PAUSE = 100;
 const DISTANT = /^dj-(window-|click-away)/;
 
 export class Distant {
@@ -41,7 +44,10 @@ export class Distant {
   private _handle(event: Event, kind: string, inside: EventTarget[] = []): void {
     for (const element of this._elements) {
       if (!element.isConnected) this._elements.delete(element);
-      else if (!inside.includes(element)) this._bindings.handleDistant(event, kind, element);
+      else if (!inside.includes(element)) {
+        const pause = /scroll|resize/.test(kind) ? PAUSE : 0;
+        this._bindings.handleDistant(event, kind, element, pause, parametersOf(kind));
+      }
     }
   }
 
@@ -51,4 +57,10 @@ export class Distant {
     this._handle(event, AWAY, [...event.composedPath(), ...this._pressed, ...hidden]);
     this._pressed = [];
   }
+}
+
+/** Of keys they are the same as for keys elsewhere. */
+function parametersOf(kind: string): Params | undefined {
+  if (/key/.test(kind)) return undefined;
+  return /scroll|resize/.test(kind) ? { x: scrollX, y: scrollY, width: innerWidth, height: innerHeight } : {};
 }

@@ -26,11 +26,6 @@ interface PolicyFactory {
   createPolicy(name: string, rules: Policy): Policy;
 }
 
-const HTML_NAMESPACE = "http://www.w3.org/1999/xhtml";
-const PREFIXES: Record<string, string> = {
-  xlink: "http://www.w3.org/1999/xlink",
-  xml: "http://www.w3.org/XML/1998/namespace",
-};
 const WRAPPERS = ["", "svg", "math"];
 
 const identity: Policy = { createHTML: (html) => html };
@@ -53,9 +48,10 @@ const isComment = (node: Node | null | undefined): node is Comment => node?.node
 export const isMark = (node: Node | null, data: string): boolean => isComment(node) && node.data === data;
 
 /** `value`, or an error that leads to a resync: the page is not what the frame took it for. */
-export function must<T>(value: T | null | undefined, what: string): T {
-  if (value == null) throw new Error(`${what} is missing`);
-  return value;
+export const must = <T>(value: T | null | undefined, what: string): T => value ?? fail(`${what} is missing`);
+
+export function fail(text: string): never {
+  throw new Error(text);
 }
 
 // Parsing. Documents of templates are inert: nothing loads, no custom element wakes, and scripts never run, not even
@@ -96,19 +92,14 @@ export function setAttribute(element: Element, name: string, value: string | nul
 
 /** `setAttribute` for an element that is known not to have the value. */
 export function addAttribute(element: Element, name: string, value: string): void {
-  const colon = name.indexOf(":");
-  const space = colon > 0 && element.namespaceURI !== HTML_NAMESPACE && PREFIXES[name.slice(0, colon)];
-  if (space) element.setAttributeNS(space, name, value);
+  if (/^[\w-]+$/.test(name)) element.setAttribute(name, value);
   else {
-    try {
-      element.setAttribute(name, value);
-    } catch {
-      // Names like `@click` that only the parser accepts in older browsers.
-      const [attribute] = (parse(`<i ${name}></i>`).firstChild as Element).attributes;
-      const copy = (attribute as Attr).cloneNode() as Attr;
-      copy.value = value;
-      element.setAttributeNode(copy);
-    }
+    // The parser knows the namespace of `xlink:href` in SVG, and accepts names like `@click`.
+    const svg = /svg$|MathML$/.test(`${element.namespaceURI}`) ? 1 : 0;
+    const [made] = (parse(`<a ${name}>`, svg).firstChild as Element).attributes;
+    const attribute = (made as Attr).cloneNode() as Attr;
+    attribute.value = value;
+    element.setAttributeNode(attribute);
   }
 }
 
@@ -139,7 +130,7 @@ export const first = ({ parent, before }: Span): Node | null =>
   before ? before.nextSibling : parent.firstChild;
 
 export function clear({ parent, before, after }: Span): void {
-  const range = document.createRange();
+  const range = new Range();
   range.selectNodeContents(parent);
   if (before) range.setStartAfter(before);
   if (after) range.setEndBefore(after);

@@ -71,7 +71,8 @@ export class Fields {
     this._ref = ref || this.answered;
     this.given = given ? source : null;
     const submitted = given && source instanceof HTMLFormElement;
-    const sent = submitted ? [...source.elements] : source ? [source] : [];
+    if (!source) return;
+    const sent = submitted ? [...source.elements] : [source];
     for (const field of sent.flatMap((element) => group(fieldOf(element))))
       if (submitted || this._due.has(field) || field.matches(TOLD)) this._due.set(field, ref);
   }

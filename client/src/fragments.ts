@@ -11,15 +11,15 @@
  * skeleton where the marks alone would not tell one fragment from another (`match`), and by position in what is
  * cloned from the skeleton (`follow`).
  */
-import { addAttribute, inside, isElement, isMark, must, parse } from "./dom";
-import { BRANCH, CLOSE, LOOP, MARK, OPEN, RAW, TAG, TEXT, WHOLE } from "./marks";
+import { addAttribute, fail, inside, isElement, isMark, must, parse } from "./dom";
+import { BRANCH, CLOSE, LOOP, MARK, OPEN, TAG, WHOLE } from "./marks";
 import type { Entry, Namespace, WirePlan } from "./protocol";
 
 export interface Part {
   readonly kind: string;
   /** The name of an attribute; of a tag part the names of the element's other attributes, with commas. */
   readonly name: string;
-  /** The number of the fragment of a loop's rows. */
+  /** Of a loop the number of its rows' fragment. */
   readonly rows: number;
   readonly anchor: number;
 }
@@ -72,7 +72,8 @@ const UP = 2;
 const TAKE = 3;
 type Step = typeof DOWN | typeof NEXT | typeof UP | typeof TAKE;
 
-const CONTENT = new Set([TEXT, BRANCH, LOOP, RAW]);
+/** Descriptors of parts that fill their anchor. */
+const CONTENT = /^[tblr]/;
 
 // Plans
 
@@ -88,7 +89,7 @@ function compile([shape, anchors]: WirePlan): Plan {
     trail,
     anchors: anchors.map((anchor) => ({
       element: typeof anchor !== "string",
-      closed: descriptors(anchor).some((d) => CONTENT.has(d.charAt(0))),
+      closed: descriptors(anchor).some((d) => CONTENT.test(d)),
     })),
     parts,
     leaf,
@@ -100,9 +101,8 @@ const descriptors = (anchor: string | string[]): string[] =>
   typeof anchor === "string" ? [anchor.replace(WHOLE, "")] : anchor;
 
 function part(descriptor: string, anchor: number): Part {
-  const kind = descriptor.charAt(0);
   const name = descriptor.slice(1);
-  return { kind, name, rows: kind === LOOP ? Number(name) : -1, anchor };
+  return { kind: descriptor.charAt(0), name, rows: Number(name), anchor };
 }
 
 /** The fragments of one page by number. Entries may complete what came before: a plan first, its skeleton later. */
@@ -140,7 +140,7 @@ export function locate(plan: Plan, node: Node | null, end: Node | null): Place {
   const place: Place = { nodes: [], ends: [] };
   if (plan.whole) return place;
   visit(plan, node, end, place);
-  if (place.nodes.length < plan.anchors.length) throw new Error("fewer marks than the plan has");
+  if (place.nodes.length < plan.anchors.length) fail("fewer marks than the plan has");
   return place;
 }
 
@@ -177,7 +177,7 @@ function visitElement(plan: Plan, element: Element, place: Place): void {
 
 function take(plan: Plan, place: Place, node: Node, end: Node | null): Node {
   const anchor = plan.anchors[place.nodes.length];
-  if (anchor?.element !== isElement(node)) throw new Error("marks and plan differ");
+  if (anchor?.element !== isElement(node)) fail("marks and plan differ");
   place.nodes.push(node);
   place.ends.push(end);
   return end ?? node;
@@ -206,7 +206,7 @@ export function stencil(fragment: Fragment): Stencil {
 
 function cut({ plan, skeleton, namespace }: Fragment): Stencil {
   // Nodes of the page's own document are copied faster than they are imported from a template's.
-  const root = document.createDocumentFragment();
+  const root = new DocumentFragment();
   root.append(...parse(must(skeleton, "a skeleton"), namespace).childNodes);
   const route: Step[] = [];
   const { nodes } = locate(plan, root.firstChild, null);

@@ -8,6 +8,7 @@
  * `version` counts the diffs applied. A diff must be the next one; what was missed comes as an `all` frame.
  */
 import { type Action, Bindings } from "./bindings";
+import { fail } from "./dom";
 import { Extras } from "./extras";
 import { Fields } from "./forms";
 import { djust } from "./global";
@@ -213,7 +214,7 @@ export class Page implements Receiver {
         () => {
           if (fragments) this._tree.register(fragments);
           if (!diff) return;
-          if (version !== djust.version + 1) throw new Error(`version ${version} after ${djust.version}`);
+          if (version !== djust.version + 1) fail(`version ${version} after ${djust.version}`);
           this._tree.update(diff);
           djust.version = version;
         },
@@ -295,7 +296,7 @@ export class Page implements Receiver {
     try {
       const { source = null, given = false } = this._pending.get(ref) ?? {};
       this._fields.begin(ref, source, given && refused === undefined);
-      this._pending.pause(more ? () => more.watch(change) : change);
+      this._pending.pause(more ? () => more.watch(change) : change, ref);
     } catch (error) {
       console.error("djust:", error);
       this._tree.forget();

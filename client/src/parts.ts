@@ -12,6 +12,7 @@ import {
   addAttribute,
   clear,
   content,
+  fail,
   first,
   isElement,
   isMark,
@@ -125,7 +126,7 @@ export class Tree {
   private changePart(instance: Instance, index: number, change: Change, span: Span): void {
     const part = must(instance.fragment.plan.parts[index], "a part");
     if (!(instance.nodes[part.anchor] ?? span.parent).isConnected)
-      throw new Error(`part ${index} of fragment ${this.fragments._numberOf(instance.fragment)} is gone`);
+      fail(`part ${index} of fragment ${this.fragments._numberOf(instance.fragment)} is gone`);
     if (part.kind === BRANCH) {
       this.changeBranch(instance, index, change as BranchChange, spanOf(instance, part, span));
     } else if (part.kind === LOOP) {
@@ -142,7 +143,7 @@ export class Tree {
   private branchAt(instance: Instance, index: number, number: number, span: Span): Instance {
     const fragment = this.fragments.get(number);
     const branch = (instance.inner[index] as Branch | undefined) ?? { fragment, instance: null };
-    if (branch.fragment !== fragment) throw new Error("another branch stands here");
+    if (branch.fragment !== fragment) fail("another branch stands here");
     instance.inner[index] = branch;
     return this.bindBranch(branch, span);
   }
@@ -155,7 +156,7 @@ export class Tree {
 
   private replaceBranch(instance: Instance, index: number, value: BranchValue, span: Span): void {
     clear(span);
-    const batch = document.createDocumentFragment();
+    const batch = new DocumentFragment();
     instance.inner[index] = this.createBranch(value, batch);
     span.parent.insertBefore(batch, span.after);
   }
@@ -188,7 +189,7 @@ export class Tree {
       return { at, rows: [must(rows[from], "a row")], nodes: nodesOf(loop, from, span) };
     });
     for (const [at, list] of inserts) {
-      const batch = document.createDocumentFragment();
+      const batch = new DocumentFragment();
       const created = list.map((values) => this.createRow(fragment, values, batch));
       blocks.push({ at, rows: created, nodes: [batch] });
     }
@@ -245,7 +246,7 @@ export class Tree {
 
   private createRow(fragment: Fragment, values: Values, parent: Node): Row {
     const { leaf, single } = fragment.plan;
-    const comment = single ? null : parent.appendChild(document.createComment(ROW));
+    const comment = single ? null : parent.appendChild(new Comment(ROW));
     const nodes = clone(fragment, parent);
     const root = comment ?? (nodes[0] as ChildNode);
     const inner = this.fill(fragment, nodes, values, parent);
@@ -279,12 +280,12 @@ export class Tree {
         node,
         importContent(parseInside(context, lineStart(node, (value as [string])[0]), fragment.namespace)),
       );
-    } else if (value !== "") insert(node, document.createTextNode(lineStart(node, `${value}`)));
+    } else if (value !== "") insert(node, new Text(lineStart(node, `${value}`)));
     return undefined;
   }
 
   private fillInner(part: Part, node: Node, value: Value): Branch | Loop | undefined {
-    const batch = document.createDocumentFragment();
+    const batch = new DocumentFragment();
     const inner =
       part.kind === BRANCH
         ? this.createBranch(value as BranchValue, batch)
@@ -378,13 +379,10 @@ const created = (
   root: ChildNode | null,
   nodes: Node[],
   inner: Instance["inner"],
-): Instance => ({
-  fragment,
-  root,
-  nodes,
-  ends: nodes.map((node) => (isElement(node) ? null : closing(node))),
-  inner,
-});
+): Instance => {
+  const ends = nodes.map((node) => (isElement(node) ? null : closing(node)));
+  return instantiate(fragment, root, { nodes, ends }, inner);
+};
 
 function bindRoot({ plan }: Fragment): Place {
   gatherMarks();
@@ -494,7 +492,7 @@ function insert(anchor: Node, node: Node): void {
 }
 
 function importContent(shell: Node): DocumentFragment {
-  const batch = document.createDocumentFragment();
+  const batch = new DocumentFragment();
   for (const node of [...shell.childNodes]) batch.append(document.importNode(node, true));
   return batch;
 }
@@ -506,5 +504,5 @@ function writeText(span: Span, text: string): void {
     return;
   }
   clear(span);
-  if (text) span.parent.insertBefore(document.createTextNode(text), span.after);
+  if (text) span.parent.insertBefore(new Text(text), span.after);
 }

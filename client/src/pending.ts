@@ -72,14 +72,14 @@ export class Pending {
     event?.reject?.(new Error(text));
   }
 
-  /** Runs `change` on the page as the server knows it, without the signs of waiting. */
-  pause(change: () => void): void {
+  /** Runs `change` on the page as the server knows it, without the signs of waiting; event `ending` ends with it. */
+  pause(change: () => void, ending = 0): void {
     for (const undo of this._marks.values()) undo();
     this._marks.clear();
     try {
       change();
     } finally {
-      for (const { element } of this._waiting.values()) this._mark(element);
+      for (const { element, ref } of this._waiting.values()) if (ref !== ending) this._mark(element);
     }
   }
 

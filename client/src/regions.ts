@@ -123,7 +123,7 @@ function morphElement(old: Element, fresh: Element, writer: Writer): void {
   if (old.matches("[dj-update=ignore]")) return;
   const another = isAnother(old as HTMLInputElement, fresh as HTMLInputElement);
   morphAttributes(old, fresh, writer);
-  if (old.nodeName === "TEXTAREA") morphText(old, fresh.textContent, writer);
+  if (old.nodeName === "TEXTAREA") writer(old, "value", fresh.textContent, true);
   else morphSiblings(content(old), content(fresh).parent, writer);
   if (!another) return;
   // With its type the browser may have changed where the value is.
@@ -150,8 +150,4 @@ function morphAttributes(old: Element, fresh: Element, writer: Writer): void {
     if (isLive(old, name)) writer(old, name, value);
     else setAttribute(old, name, value);
   }
-}
-
-function morphText(old: Element, text: string, writer: Writer): void {
-  if (old.textContent !== text) writer(old, "value", text);
 }

@@ -46,12 +46,14 @@ export class Transport {
     clearTimeout(this._retry);
     const socket = new (djust.Socket ?? WebSocket)(this._url);
     this._socket = socket;
-    const live = (deliver: () => void) => () => {
-      if (socket === this._socket) deliver();
-    };
+    const live =
+      <E>(deliver: (event: E) => void) =>
+      (event: E) => {
+        if (socket === this._socket) deliver(event);
+      };
     socket.onopen = live(() => this._receiver.opened());
-    socket.onmessage = ({ data }) => live(() => this._receive(data))();
-    socket.onclose = ({ code }) => live(() => this._lose(code))();
+    socket.onmessage = live(({ data }) => this._receive(data));
+    socket.onclose = live(({ code }) => this._lose(code));
     this._expect();
   }
 

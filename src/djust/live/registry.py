@@ -108,6 +108,11 @@ class Registry:
                 one.page.end(for_good=True)
             return [one.peer for one in held]
 
+    def attached_pages(self) -> list[Page]:
+        """The pages that have a browser."""
+        with self._lock:
+            return [one.page for one in self._attached.values()]
+
     def pages(self) -> list[Page]:
         """All pages of this process."""
         with self._lock:

@@ -15,11 +15,11 @@ Tasks hold the view, through the functions they call, but never the page: it goe
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import inspect
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import Context
 from functools import partial
 from typing import Any, ParamSpec
 from weakref import WeakKeyDictionary, WeakMethod, ref
@@ -28,9 +28,11 @@ from djust.conf import SETTING, config
 from djust.exceptions import HandlerTimeoutError
 from djust.live.failures import failure_on_loop
 from djust.live.messages import Message, Work
+from djust.live.rehearsal import FRESH, rehearsal
 from djust.live.visitor import Surroundings
 from djust.live.workers import Lane, contained, slow
 from djust.machine import Task
+from djust.services import call_scope
 from djust.tasks import running_task, set_all
 
 P = ParamSpec("P")
@@ -53,6 +55,7 @@ class Tasks:
         self._flushes = False
         self._is_over = False
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._context = FRESH
         # Set by `release`.
         self._surroundings: Surroundings
 
@@ -82,11 +85,12 @@ class Tasks:
         with self._lock:
             self._drop(self._latest.pop(name, None))
 
-    def release(self, loop: asyncio.AbstractEventLoop, surroundings: Surroundings) -> None:
+    def release(self, loop: asyncio.AbstractEventLoop, surroundings: Surroundings, context: Context = FRESH) -> None:
         """A browser has the page, which lives on `loop`: what waits for that begins."""
         with self._lock:
             self._loop = loop
             self._surroundings = surroundings
+            self._context = context
             self._on_loop(self._advance)
 
     def end(self) -> None:
@@ -102,7 +106,7 @@ class Tasks:
     def _on_loop(self, function: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> None:
         if self._loop is not None:
             try:
-                self._loop.call_soon_threadsafe(partial(function, *args, **kwargs))
+                self._loop.call_soon_threadsafe(partial(function, *args, **kwargs), context=self._context.copy())
             except RuntimeError:
                 # The server has ended, and the page with it.
                 pass
@@ -119,10 +123,18 @@ class Tasks:
     def _advance(self) -> None:
         with self._lock:
             while self._queue and len(self._running) < config().tasks_per_page:
-                self._begin(self._queue.popleft())
+                task = self._queue.popleft()
+                self._running.add(task)
+                if (test := rehearsal.get()) is not None:
+                    test.hold(partial(self._begin, task))
+                else:
+                    self._begin(task)
 
     def _begin(self, task: Task) -> None:
-        self._running.add(task)
+        if task.dropped:
+            # While a test held it.
+            self._leave(task)
+            return
         if task.timeout is not None:
             assert self._loop is not None, "tasks begin on a loop"
             task.clock = self._loop.call_later(
@@ -135,7 +147,7 @@ class Tasks:
 
     def _begin_awaiting(self, task: Task, call: Callable[[], Awaitable[Any]]) -> None:
         assert self._loop is not None, "tasks begin on a loop"
-        task.awaiting = self._loop.create_task(self._await(task, call), context=contextvars.Context())
+        task.awaiting = self._loop.create_task(self._await(task, call), context=self._context.copy())
         task.awaiting.add_done_callback(lambda _: self._leave(task))
 
     def _go_on(self, task: Task, awaitable: Awaitable[Any]) -> None:
@@ -151,7 +163,7 @@ class Tasks:
         """The task as a job of a thread."""
         value, error = None, None
         try:
-            with contained:
+            with contained, call_scope():
                 if not task.dropped:
                     self._enter(task)
                     value = task.call()
@@ -169,7 +181,7 @@ class Tasks:
         self._enter(task)
         Lane().enter_without_turn()
         try:
-            async with _room():
+            async with _room(), call_scope():
                 value = await call()
         except BaseException as raised:  # noqa: BLE001 — a task may raise whatever it likes
             error = failure_on_loop(raised, me)
