@@ -23,6 +23,8 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -32,9 +34,11 @@ from djust.render.wire import answer
 from tests.browser.test_patching import DIFFER, WATCH, Patched, Site, site  # noqa: F401
 from tests.random_templates import Writer, changed, random_context
 
-TEMPLATES = 18
-STEPS = 25
-ROW_STEPS = 150
+# Loading a page costs as much as fifty steps, so few pages are led through many.
+TEMPLATES = 9
+ROUNDS = 3
+STEPS = 40
+ROW_STEPS = 500
 
 # A socket that can be fed in the page, and what others do.
 HARNESS = """(() => {
@@ -161,6 +165,9 @@ HARNESS = """(() => {
 ACTS = ["insert", "insert", "insert", "start", "script", "attribute", "class", "focus", "type"]
 
 
+TAKEN: Counter[str] = Counter()
+
+
 class Prepared:
     """The frames that lead a page through contexts, and what it should show after each."""
 
@@ -187,11 +194,21 @@ class Prepared:
         self.steps.append((frame, self.patched.fragment.html(self.patched.values)))
 
     def run(self, seed: int, acts: list[str]) -> str:
+        TAKEN["steps"] += len(self.steps)
         found: str = self.patched.site.page.evaluate(
             "([steps, seed, acts]) => run(steps, seed, acts)", [self.steps, seed, acts]
         )
         self.steps.clear()
         return found
+
+
+@pytest.fixture(scope="module", autouse=True)
+def print_the_steps(request: pytest.FixtureRequest) -> Iterator[None]:
+    """How much was tried is part of the result."""
+    yield
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        print(f"\n  {TAKEN['steps']:,} changes of the server's between random acts of others")
 
 
 @pytest.fixture
@@ -213,12 +230,12 @@ def test_what_others_do_to_the_page_does_no_harm(harness: Site, block: int) -> N
         source, partials = Writer(rng).page()
         context = random_context(rng)
         prepared = Prepared(Patched(harness, source, partials, context))
-        for _ in range(STEPS):
+        for _ in range(ROUNDS):
+            for _ in range(STEPS):
+                context = changed(rng, context)
+                prepared.show(context)
             context = changed(rng, context)
-            prepared.show(context)
-        context = changed(rng, context)
-        prepared.show_all(context)
-        prepared.show(changed(rng, context))
+            prepared.show_all(context)
         found = prepared.run(seed, ACTS)
         assert found == "", f"seed {seed}: {found}\n{source}\n{partials}\n{harness.errors}"
         assert asked(harness) == [], f"seed {seed}: {harness.errors}\n{source}"
