@@ -148,3 +148,87 @@ def test_ids_that_are_not_unique_do_no_harm(shown: Site) -> None:
         assert shown.difference(patched.fragment.html(patched.values)) == "", order
         shown.page.evaluate("document.querySelector('input')?.focus()")
     assert asked(shown) == [], shown.errors
+
+
+def test_what_a_field_shows_survives_whatever_stands_around_it(shown: Site) -> None:
+    """A tag part, a branch and a loop around fields in which the user has typed or chosen something."""
+    source = body("""<form {% if n %}title="{{ n }}"{% endif %}><input id="text" value="{{ n }}"><input id="number" type="number" value="{{ n }}">
+      <select id="many" multiple>{% for x in xs %}<option value="{{ x }}"{% if x == n %} selected{% endif %}>{{ x }} of {{ n }}</option>{% endfor %}</select>
+      <input type="radio" name="r" value="1"{% if n == 1 %} checked{% endif %}><input type="radio" name="r" value="2"{% if n == 2 %} checked{% endif %}>
+      <textarea id="area">{{ n }}</textarea></form><p>{{ n }}</p>""")
+    patched = Patched(shown, source, {}, {"n": 1, "xs": [1, 2, 3]})
+    page = shown.page
+    page.fill("#area", "mine")
+    page.check("input[value='2']")
+    page.select_option("#many", ["2", "3"])
+    page.fill("#number", "77")
+    page.focus("#text")
+    page.keyboard.type("typed")
+    page.evaluate("document.getElementById('text').setSelectionRange(2, 4)")
+    step(patched, {"n": 5, "xs": [3, 2, 1, 4]})
+    state = page.evaluate("""() => {
+      const [text, number, many, area] = ['text', 'number', 'many', 'area'].map(id => document.getElementById(id));
+      return [text.value.replace('1', ''), text.selectionStart, text.selectionEnd, document.activeElement.id, number.value, area.value,
+        [...many.selectedOptions].map(option => option.value).sort(), document.querySelector('input[value="2"]').checked];
+    }""")
+    assert state == ["typed", 2, 4, "text", "77", "mine", ["2", "3"], True]
+    assert asked(shown) == [], shown.errors
+
+
+def test_a_popover_stays_open_and_a_frame_stays_loaded(shown: Site) -> None:
+    source = body("""<section class="c{{ n }}"><div id="p" popover title="{{ n }}">{{ n }} {% if n %}<b>{{ n }}</b>{% endif %}</div>
+      <iframe id="f" title="{{ n }}" srcdoc="<p>x</p>"></iframe></section><main>{{ html|safe }}</main>""")
+    patched = Patched(shown, source, {}, {"n": 1, "html": "<div id=q popover>1</div><p>1</p>"})
+    page = shown.page
+    page.wait_for_function("document.getElementById('f').contentDocument?.querySelector('p')")
+    page.evaluate(
+        "document.getElementById('q').showPopover(); document.getElementById('p').popover = 'manual'; document.getElementById('p').showPopover(); document.getElementById('f').contentWindow.kept = 1"
+    )
+    step(patched, {"n": 2, "html": "<i>new</i><div id=q popover>2</div><p>2</p>"})
+    assert page.evaluate("['p', 'q'].map(id => document.getElementById(id).matches(':popover-open'))") == [True, True]
+    assert page.evaluate("document.getElementById('f').contentWindow.kept") == 1
+    assert asked(shown) == [], shown.errors
+
+
+def test_custom_elements_that_make_their_own_content_keep_it(shown: Site) -> None:
+    shown.page.add_init_script("""customElements.define('x-box', class extends HTMLElement {
+      connectedCallback() {
+        if (this.firstElementChild?.localName === 'header') return;
+        this.prepend(document.createElement('header'));
+        this.attachShadow({ mode: 'open' }).innerHTML = '<slot></slot>';
+        this.setAttribute('ready', '');
+      }
+    })""")
+    source = body("""<x-box class="{{ n }}"><p>{{ n }}</p>{% for x in xs %}<i>{{ x }}</i>{% endfor %}</x-box>
+      <div>{% for x in xs %}<x-box dj-key="{{ x }}"><b>{{ x }} {{ n }}</b></x-box>{% endfor %}</div>""")
+    patched = Patched(shown, source, {}, {"n": 1, "xs": [1, 2]})
+    step(patched, {"n": 2, "xs": [3, 2, 4, 1]})
+    step(patched, {"n": 3, "xs": [4, 2]})
+    boxes = shown.page.evaluate(
+        "[...document.querySelectorAll('x-box')].map(box => box.outerHTML.replace(/ dj=.{2}|<!--.*?-->/g, ''))"
+    )
+    header = "<header></header>"
+    assert boxes == [
+        f'<x-box class="3" ready="">{header}<p>3</p><i>4</i><i>2</i></x-box>',
+        *(f'<x-box dj-key="{x}" ready="">{header}<b>{x} 3</b></x-box>' for x in (4, 2)),
+    ]
+    assert asked(shown) == [], shown.errors
+
+
+def test_an_editor_is_left_alone_while_somebody_writes_in_it(shown: Site) -> None:
+    source = body('<div id="e" contenteditable class="c{{ n }}"><p>{{ n }}</p></div><main>{{ html|safe }}</main>')
+
+    def html(number: int) -> str:
+        return f"<div id=r contenteditable><p>{number}</p></div><b>{number}</b>"
+
+    patched = Patched(shown, source, {}, {"n": 1, "html": html(1)})
+    page = shown.page
+    for number, name in ((2, "e"), (3, "r")):
+        page.click(f"#{name} p")
+        page.keyboard.press("End")
+        page.keyboard.type("!")
+        step(patched, {"n": number, "html": html(number)})
+        page.keyboard.type("?")
+        assert page.text_content(f"#{name}") == f"{number - 1}!?"
+        assert page.text_content("main b") == str(number)
+    assert asked(shown) == [], shown.errors
