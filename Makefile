@@ -10,7 +10,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev node-packages system-packages demo test check format client bench bench-templates bench-client bench-state isolation capacity clean
+.PHONY: help install install-dev node-packages system-packages demo test check format client bench bench-templates bench-client bench-state bench-turns bench-parking isolation capacity publish soak clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 24
@@ -75,11 +75,23 @@ bench-client: system-packages node-packages benchmarks/client/node_modules/.inst
 bench-state: install-dev ## what it costs to check, write and read the state of a view (ARGS=states to measure)
 	@$(BIN)/python -m benchmarks.state $(ARGS)
 
+bench-turns: install-dev ## what a turn of a page costs, with and without a receiver of event_finished
+	@$(BIN)/python -m benchmarks.turns
+
+bench-parking: install-dev ## what it costs to park and to restore a page, and the memory that a parked page takes
+	@$(BIN)/python -m benchmarks.parking
+
 isolation: install-dev ## how long clicks wait while other pages sit in blocking handlers
 	@$(BIN)/python -m benchmarks.isolation
 
 capacity: install-dev ## pages, memory and events per second of one worker (ARGS="--pages 5000")
 	@$(BIN)/python -m benchmarks.capacity $(ARGS)
+
+publish: install-dev ## one publish to many pages: when the last browser has it, and what it costs (ARGS="--pages 1 100")
+	@$(BIN)/python -m benchmarks.publish $(ARGS)
+
+soak: install-dev ## ten minutes of visits: do memory and threads stay flat? (ARGS="--minutes 1")
+	@$(BIN)/python -m benchmarks.soak $(ARGS)
 
 clean: ## remove everything that was built or installed
 	rm -rf $(VENV) .bench build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov .coverage client/node_modules benchmarks/client/node_modules

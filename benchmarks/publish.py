@@ -3,7 +3,7 @@
     python -m benchmarks.publish                      1, 100, 1,000 and 5,000 pages; about two minutes
     python -m benchmarks.publish --pages 1 100 --only counter
 
-A server process with one event loop is started. A page that none of the others belongs to publishes by a click; the time
+A server process with one event loop is started. A page that is none of these publishes by a click; the time
 runs from its sending to the arrival of the last frame. CPU is what the server process has used meanwhile, per page. The
 counter shows the number that was published; the page of 40 KB shows five. `handle_info` is `async def`, and `def` for
 comparison: those turns go through threads.

@@ -14,12 +14,27 @@ const FOLDER = "../src/djust/static/djust";
 const OURS = `
   anchor anchors answered args assignBranch assignLoop assignParts attribute begin bindBranch branchAt
   changeBranch changeLoop changePart changeRow closed composing cooling createBranch createLoop createRow
-  edited element ending ends fillContent fillInner flush focused forget fragment fragments frame given
+  edited element ending ends entry fillContent fillInner flush focused forget fragment fragments frame given
   handler hook inner isUsers kept kind known knownBranch knownLoop lead leaf leave loopAt lost namespace
   next nodes once opened params parts placeRows plain plan received register reject release replaceBranch
   resolve root route rows run seen sent settle settled settling single skeleton slot source stencil
   suffixes toggled touch trail whole writeAttribute writeContent writeNewTag writeTag writer
 `;
+
+/** Those of them that both files know, and what they become: the other names are chosen for each file. */
+const SHARED = {
+  _act: "A",
+  args: "B",
+  element: "C",
+  entry: "D",
+  flush: "E",
+  given: "F",
+  handler: "G",
+  once: "H",
+  params: "I",
+  slot: "J",
+  source: "K",
+};
 
 /** @param {string} folder */
 export const options = (folder) => ({
@@ -36,6 +51,7 @@ export const options = (folder) => ({
   target: "es2022",
   minify: true,
   mangleProps: new RegExp(`^(_.*|${OURS.trim().replace(/\s+/g, "|")})$`),
+  mangleCache: SHARED,
   sourcemap: true,
   legalComments: /** @type {const} */ ("none"),
   charset: /** @type {const} */ ("utf8"),

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from djust.live.limits import joins
+
 BROWSER_TESTS = Path(__file__).parent / "browser"
 
 
@@ -16,3 +18,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if BROWSER_TESTS in item.path.parents:
             item.add_marker("browser")
     items.sort(key=lambda item: BROWSER_TESTS in item.path.parents)
+
+
+@pytest.fixture(autouse=True)
+def _fresh_limits() -> None:
+    """Each test joins as often as it likes, though they all use the same few names for pages."""
+    joins._buckets.clear()

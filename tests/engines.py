@@ -1,4 +1,4 @@
-"""The real servers that tests talk with: Redis and PostgreSQL, each on a free port, ended with the block.
+"""The real servers that tests talk with: Redis, PostgreSQL and Python programs, each ended with the block.
 
 with RedisServer() as redis:
     redis.kill()            SIGKILL, as when a machine fails
@@ -12,10 +12,12 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -23,6 +25,7 @@ from typing import Self
 import psycopg
 import redis
 
+ROOT = Path(__file__).parents[1]
 SECONDS = 20
 
 
@@ -95,6 +98,18 @@ def until(works: Callable[[], object], message: str, seconds: float = SECONDS) -
             time.sleep(0.02)
         else:
             return
+
+
+@contextmanager
+def process(*command: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    """`python -m …`, of a program that has Django settings of its own; asked to end with the block."""
+    inherited = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
+    child = subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, env={**inherited, **environment})
+    try:
+        yield child
+    finally:
+        child.send_signal(signal.SIGTERM)
+        child.wait(SECONDS)
 
 
 class RedisServer(Server):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,7 +15,7 @@ from django.urls import path
 
 from djust.conf import Config
 from djust.signals import event_finished
-from tests.asgi_client import Browser
+from tests.asgi_client import Browser, Socket
 
 DOCS = Path(__file__).parent.parent / "docs"
 GUIDE = (DOCS / "guide.md").read_text()
@@ -60,12 +62,68 @@ async def test_the_views_of_the_page_on_slow_work_do_what_it_says(settings: Any)
         event_finished.disconnect(names["remember_slow_turns"])
 
 
+class Moody(BaseHTTPRequestHandler):
+    """A weather service with moods."""
+
+    mood = "well"
+    asked = 0
+
+    def do_GET(self) -> None:
+        Moody.asked += 1
+        text = b'{"degrees": 21}'
+        self.send_response(200 if self.mood == "well" else 503)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, format: str, *args: object) -> None: ...
+
+
+async def test_the_page_on_resilience_repeats_gives_up_and_recovers(settings: Any) -> None:
+    names = run((DOCS / "guides" / "resilience.md").read_text())
+    urls = ModuleType("docs_resilience")
+    vars(urls)["urlpatterns"] = [path("weather/", names["WeatherView"].as_view())]
+    settings.ROOT_URLCONF = urls
+    with ThreadingHTTPServer(("127.0.0.1", 0), Moody) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        settings.WEATHER_URL = f"http://127.0.0.1:{server.server_address[1]}"
+        async with Browser() as browser:
+            page = await browser.open("/weather/")
+            assert "no figure yet" in page.response.visible
+            assert "21 °C" in await told(page)
+            Moody.mood, Moody.asked = "ill", 0
+            for _ in range(5):
+                await told(page)
+            assert Moody.asked == 15, "each call three times"
+            assert "The weather service is down" in (await browser.another().get("/weather/")).text
+            await told(page)
+            assert Moody.asked == 15, "nobody asks any more"
+            Moody.mood = "well"
+            circuit = names["WeatherView"]().weather.circuit
+            circuit.half_open()
+            await told(page)
+            assert circuit.current_state == "closed"
+        client = names["AsyncWeather"](settings.WEATHER_URL)
+        assert await client.now("Lisbon") == {"degrees": 21}
+        await client.aclose()
+        server.shutdown()
+
+
+async def told(page: Socket) -> str:
+    await page.post("ask", {"city": "Lisbon"})
+    return await page.receive_text()
+
+
+def test_the_test_of_the_page_on_testing_passes() -> None:
+    run((DOCS / "testing.md").read_text())["test_basket"]()
+
+
 def test_the_guide_lists_every_setting() -> None:
     listed = set(re.findall(r"`([a-z_]+)`", GUIDE))
     assert set(Config.__dataclass_fields__) <= listed
 
 
-@pytest.mark.parametrize("name", re.findall(r"\]\(([\w./]+\.md)\)", (DOCS.parent / "README.md").read_text()))
+@pytest.mark.parametrize("name", re.findall(r"\]\(([\w./-]+\.md)\)", (DOCS.parent / "README.md").read_text()))
 def test_links_of_the_readme_lead_somewhere(name: str) -> None:
     assert (DOCS.parent / name).exists()
 
@@ -79,3 +137,9 @@ def test_what_is_needed_of_browsers_is_what_the_client_uses() -> None:
 
     assert len(words) > 25
     assert [word for word in words if word not in sources] == []
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda page: page.name)
+def test_links_of_the_documentation_lead_somewhere(page: Path) -> None:
+    names = re.findall(r"\]\(([\w./-]+\.md)\)", page.read_text())
+    assert [name for name in names if not (page.parent / name).exists()] == []

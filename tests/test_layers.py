@@ -22,8 +22,8 @@ LAYERS: list[dict[str, str]] = [
         " forms",
     },
     {
-        "live": "page keeping calls tasks metering display messages failures registry visitor joining workers limits"
-        " websocket http posts forms",
+        "live": "page keeping calls tasks metering display messages failures rehearsal registry visitor joining workers"
+        " limits websocket http posts forms guards sessions",
     },
     {"": "routing asgi checks testing apps otel", "templatetags": "*", "management": "*"},
 ]

@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import html
 import json
-import os
 import re
-import signal
-import subprocess
-import sys
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
 
-from tests.engines import PostgresServer, RedisServer, Server, free_port, until
+from tests.engines import PostgresServer, RedisServer, Server, free_port, process, until
 
-ROOT = Path(__file__).parents[1]
 COUNT = 10_000
 SECONDS = 60
 
@@ -30,17 +24,6 @@ SECONDS = 60
 def engine(request: pytest.FixtureRequest) -> Iterator[Server]:
     with request.param() as server:
         yield server
-
-
-@contextmanager
-def process(*command: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
-    inherited = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
-    child = subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, env={**inherited, **environment})
-    try:
-        yield child
-    finally:
-        child.send_signal(signal.SIGTERM)
-        child.wait(20)
 
 
 @contextmanager

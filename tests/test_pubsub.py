@@ -101,13 +101,13 @@ def server(request: pytest.FixtureRequest) -> Server:
 
 
 async def lines_of(page: Socket, last: str) -> list[str]:
-    """The lines that the page shows when `last` is the last one. Frames of the page are pushes of its only part."""
+    """The lines that the page shows when `last` is among them. Frames of the page are pushes of its only part."""
     async with asyncio.timeout(SECONDS):
         while True:
             frame = await page.receive()
             if frame[0] == 0 and isinstance(frame[2], list):
                 lines: list[str] = frame[2][1].split()
-                if lines[-1] == last:
+                if last in lines:
                     return lines
 
 

@@ -7,13 +7,20 @@ last one whose snapshot was written, and says which.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
+import threading
 from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
 from django.core.cache import caches
+from django.core.cache.backends.filebased import FileBasedCache
+from django.core.management import call_command
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.test import override_settings
 from django.urls import path
@@ -24,14 +31,22 @@ from djust import LiveView, event_handler, state
 from djust.live.registry import registry
 from djust.state.snapshots import Snapshot, keep, kept
 from tests.asgi_client import Browser, Socket
+from tests.engines import RedisServer
 from tests.myapp.models import Product
 
 FILE_CACHE = "django.core.cache.backends.filebased.FileBasedCache"
+BACKENDS = {
+    "memory": "django.core.cache.backends.locmem.LocMemCache",
+    "files": FILE_CACHE,
+    "database": "django.core.cache.backends.db.DatabaseCache",
+    "redis": "django.core.cache.backends.redis.RedisCache",
+}
 pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db(transaction=True)]
 
 # What handlers have done in the world: each event has a number of its own.
 deeds: list[int] = []
 mounts: list[str] = []
+begun, go_on = threading.Event(), threading.Event()
 
 
 class Ledger(LiveView):
@@ -54,6 +69,13 @@ class Ledger(LiveView):
         self.entries.append(number)
         self.tags |= {number}
         return len(self.entries)
+
+    @event_handler
+    def enter_slowly(self, number: int) -> None:
+        self.entries.append(number)
+        begun.set()
+        go_on.wait(10)
+        self.entries.append(number + 1)
 
     @event_handler
     def fail(self, number: int) -> None:
@@ -156,6 +178,25 @@ async def test_a_page_whose_process_is_gone_is_restored(url: str) -> None:
         again.ref = 2
         assert (await again.event("enter", {"number": 9}))[4] == {"reply": 3}
         assert deeds == [7, 8, 9]
+
+
+@pytest.mark.parametrize("name", ["memory", "files", "database", "redis"])
+async def test_a_page_goes_on_from_every_cache(name: str, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        location = stack.enter_context(RedisServer()).address if name == "redis" else str(tmp_path / "states")
+        cache = {"BACKEND": BACKENDS[name], "LOCATION": "states" if name == "database" else location}
+        stack.enter_context(override_settings(CACHES={"default": caches.settings["default"], "states": cache}))
+        if name == "database":
+            await sync_to_async(call_command)("createcachetable", verbosity=0)
+        # A process ends, and another one takes over.
+        async with Browser() as browser:
+            page = await browser.open("/ledger/x/")
+            await page.event("enter", {"number": 7})
+        async with Browser() as browser:
+            again, frame = await come_back(browser, page, 1)
+            assert (frame[0], frame[2][:3], frame[4]) == ("all", ["7", 1, "x"], 1)
+            again.ref = 1
+            assert (await again.event("enter", {"number": 8}))[4] == {"reply": 2}
 
 
 async def test_restore_is_called_in_place_of_mount() -> None:
@@ -292,6 +333,18 @@ async def test_snapshots_are_written_when_the_server_ends() -> None:
         assert (frame[0], frame[2][:2]) == ("all", ["7", 1])
 
 
+async def test_a_server_that_ends_waits_for_handlers_and_writes_what_they_have_done() -> None:
+    async with Browser() as browser:
+        page = await browser.open("/ledger/")
+        page_id = only_page()
+        await page.send([1, "enter_slowly", {"number": 7}])
+        await asyncio.to_thread(begun.wait, 10)
+        asyncio.get_running_loop().call_later(0.3, go_on.set)
+    snapshot = kept(page_id)
+    assert snapshot is not None
+    assert (snapshot.last_ref, snapshot.state) == (1, '{"opened":"","entries":[7,8],"tags":{"$":["set",[]]}}')
+
+
 async def test_a_page_is_written_at_most_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     writes: list[int] = []
     real = caches["states"].set
@@ -341,6 +394,68 @@ async def test_a_cache_that_fails_costs_snapshots_and_no_page(caplog: pytest.Log
             assert frame[0] == "all"
     said = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert len([text for text in said if "the cache is gone" in text]) == 1
+
+
+class LateCache(FileBasedCache):
+    """The first snapshot after the join is written late: behind another one, if one is written meanwhile."""
+
+    late = 0
+    overtaken = threading.Event()
+
+    def set(self, key: str, value: Any, *args: Any, **kwargs: Any) -> None:
+        last_ref, document = json.loads(value)[3:5]
+        if document and not last_ref:
+            LateCache.late += 1
+            self.overtaken.wait(0.5)
+        super().set(key, value, *args, **kwargs)
+        if last_ref:
+            self.overtaken.set()
+
+
+async def test_an_older_snapshot_never_replaces_a_newer_one(tmp_path: Path) -> None:
+    late = {"BACKEND": f"{__name__}.LateCache", "LOCATION": str(tmp_path)}
+    with override_settings(CACHES={"default": caches.settings["default"], "states": late}):
+        async with Browser() as browser:
+            page = await browser.open("/ledger/")
+            page_id = only_page()
+            async with asyncio.timeout(10):
+                while not LateCache.late:  # noqa: ASYNC110 — set by a thread
+                    await asyncio.sleep(0.01)
+            await page.event("enter", {"number": 7})
+            await page.close()
+            await written(page_id, lambda snapshot: snapshot.last_ref == 1)
+    snapshot = kept(page_id)
+    assert snapshot is not None
+    assert (LateCache.late, snapshot.last_ref) == (1, 1)
+
+
+class MendedCache(FileBasedCache):
+    """Fails until it is mended."""
+
+    failed = threading.Event()
+    works = False
+
+    def set(self, key: str, value: Any, *args: Any, **kwargs: Any) -> None:
+        if not MendedCache.works:
+            if json.loads(value)[3]:
+                self.failed.set()
+            raise ConnectionError("the cache is gone")
+        super().set(key, value, *args, **kwargs)
+
+
+async def test_what_a_cache_did_not_take_is_written_when_the_page_is_forgotten(tmp_path: Path) -> None:
+    mended = {"BACKEND": f"{__name__}.MendedCache", "LOCATION": str(tmp_path)}
+    with override_settings(CACHES={"default": caches.settings["default"], "states": mended}):
+        async with Browser() as browser:
+            page = await browser.open("/ledger/")
+            (held,) = registry.pages()
+            await page.event("enter", {"number": 7})
+            await page.close()
+            assert await asyncio.to_thread(MendedCache.failed.wait, 10)
+            with held.keeper._lock:
+                MendedCache.works = True
+            registry.clear()
+            await written(held.id, lambda snapshot: snapshot.last_ref == 1)
 
 
 # Whatever happens, in any order

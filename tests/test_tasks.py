@@ -44,7 +44,8 @@ class Gate:
     def door(self, who: Any) -> tuple[threading.Event, asyncio.Event]:
         doors = self.doors.setdefault(who, (threading.Event(), asyncio.Event()))
         if self.is_open:
-            doors[0].set()
+            for door in doors:
+                door.set()
         return doors
 
     def pass_through(self, who: Any) -> Any:
@@ -160,16 +161,31 @@ class Worker(LiveView):
 
     @event_handler(timeout=0.05)
     @background
-    def hang_in_thread(self) -> str:
-        return str(gate.pass_through("late"))
+    def hang_in_thread(self) -> None:
+        gate.pass_through("late")
+        try:
+            self.assign_later(percent=77)
+        except asyncio.CancelledError as error:
+            gate.loop.call_soon_threadsafe(gate.came.put_nowait, str(error))
+            raise
 
     @event_handler
     def start(self, who: str, name: str = "one") -> None:
         self.start_async(gate.pass_through, who, name=name)
 
     @event_handler
+    def start_coroutine(self, name: str) -> None:
+        self.start_async(gate.apass_through, name, name=name)
+
+    @event_handler
     def start_lambda(self) -> None:
         self.start_async(lambda: 1)
+
+    @event_handler
+    @background
+    def hurry(self) -> None:
+        for percent in range(1, 1_000):
+            self.assign_later(percent=percent)
 
     @event_handler
     def start_coroutine_late(self) -> None:
@@ -223,6 +239,10 @@ class AsyncWorker(LiveView):
     @event_handler
     def start(self) -> None:
         self.start_async(User.objects.count, name="count")
+
+    @event_handler
+    def wait(self, name: str) -> None:
+        self.start_async(gate.pass_through, name, name=name)
 
     @event_handler
     def start_failing(self) -> None:
@@ -431,8 +451,9 @@ async def test_a_background_handler_may_have_a_timeout() -> None:
             await page.event(handler)
             changed = await page.receive()
             assert f"{handler}: Worker.{handler} has taken longer than its timeout of 0.05 s" in changed[2][-1]
+        assert await gate.next() == "late"
         gate.open("late")
-        await page.event("look_around")
+        assert await gate.next() == "Worker.hang_in_thread is not wanted any more."
 
 
 @pytest.mark.django_db(transaction=True)
@@ -529,6 +550,51 @@ async def test_a_task_that_was_dropped_while_it_waited_never_runs(settings: Any)
         assert await gate.next() == "first"
         gate.open("first")
         assert await gate.next() == "c"
+
+
+async def test_a_process_runs_so_many_coroutines_at_the_same_time(settings: Any) -> None:
+    settings.LIVEVIEW_CONFIG = {"tasks": 1, "tasks_per_page": 100}
+    async with visit() as browser:
+        page = await browser.open("/worker/")
+        for number in range(33):
+            await page.event("start_coroutine", {"name": f"n{number}"})
+        came = {await gate.next() for _ in range(32)}
+        assert gate.came.empty()
+        gate.open(min(came))
+        assert await gate.next() not in came
+
+
+async def test_so_many_tasks_of_a_page_may_wait(settings: Any, caplog: pytest.LogCaptureFixture) -> None:
+    settings.LIVEVIEW_CONFIG = {"tasks_per_page": 1, "max_waiting": 2}
+    async with visit() as browser:
+        page = await browser.open("/async/")
+        await page.event("wait", {"name": "running"})
+        assert await gate.next() == "running"
+        for name in ("a", "b", "b", "b"):
+            assert "error" not in str(await page.event("wait", {"name": name}))
+        assert "error" in str(await page.event("wait", {"name": "c"}))
+        error = caplog.records[0].exc_info[1]  # type: ignore[index]
+        assert str(error) == (
+            "AsyncWorker.c cannot be started: 2 tasks of its page wait already, as many as "
+            'LIVEVIEW_CONFIG["max_waiting"] allows.'
+        )
+        assert "error" in str(await page.event("wait", {"name": "running"})), "what runs is not given up for it"
+        for name in ("running", "a"):
+            gate.open(name)
+        assert [await gate.next(), await gate.next()] == ["a", "b"]
+        gate.open("b")
+        await page.receive()
+
+
+async def test_of_values_that_come_faster_than_pages_are_shown_the_newest_counts() -> None:
+    async with visit() as browser:
+        page = await browser.open("/worker/")
+        await page.event("hurry")
+        seen: list[int] = []
+        while not seen or seen[-1] < 999:
+            changed = (await page.receive())[2]
+            seen.append(changed[1])
+        assert seen == sorted(set(seen))
 
 
 async def test_slow_tasks_do_not_delay_handlers(settings: Any) -> None:
@@ -635,8 +701,9 @@ async def test_a_task_that_outlives_its_page_is_told_so(rf: RequestFactory) -> N
 
     def work() -> None:
         gate.pass_through("work")
-        with pytest.raises(asyncio.CancelledError, match=r"^Unfinished.work is not wanted any more.$"):
-            view.assign_later(n=1)
+        for call in (partial(view.assign_later, n=1), partial(view.push_event, "late")):
+            with pytest.raises(asyncio.CancelledError, match=r"^Unfinished.work is not wanted any more.$"):
+                call()
         gate.loop.call_soon_threadsafe(ended.set)
 
     view.start_async(work)
@@ -653,6 +720,9 @@ def test_a_view_without_page_can_start_nothing_but_assign() -> None:
     view = Unfinished()
     with pytest.raises(RuntimeError, match=r"^Unfinished has no page, so nothing can run beside it"):
         view.start_async(view.forever)
+    with pytest.raises(RuntimeError, match=r"^Unfinished has no page"):
+        view.assign_async("figures", view.forever)
+    assert vars(view)["figures"] == AsyncResult()
     view.assign_later(n=1)
     assert vars(view)["n"] == 1
     assert view.running_tasks == frozenset()

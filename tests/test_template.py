@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.http import HttpRequest
 from django.template import Context, Engine
 from django.template.base import Template, VariableDoesNotExist
+from django.urls import NoReverseMatch
 from django.utils.safestring import mark_safe
 
 from djust.render.values import Fragment, Html, Values
@@ -232,6 +234,28 @@ class Raises:
     @property
     def with_error(self) -> str:
         raise AttributeError("inside the property")
+
+
+def test_the_name_of_a_url_is_looked_up_after_its_arguments() -> None:
+    template = engine().from_string("{% url name first second %}")
+
+    def order(*, compiled: bool) -> list[str]:
+        found: list[str] = []
+
+        def noted(name: str) -> Callable[[], str]:
+            def look_up() -> str:
+                found.append(name)
+                return name
+
+            return look_up
+
+        context = Context({name: noted(name) for name in ("name", "first", "second")})
+        render = compile_template(template).render if compiled else template.render
+        with pytest.raises(NoReverseMatch):
+            render(context)
+        return found
+
+    assert order(compiled=True) == order(compiled=False) == ["first", "second", "name"]
 
 
 def test_a_missing_argument_of_a_filter_raises_as_in_django() -> None:

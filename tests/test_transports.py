@@ -1,10 +1,11 @@
-"""The same scenarios over every transport: a socket, and POSTs, with their answers or an event stream."""
+"""The same scenarios over every driver of a page: a socket, POSTs with their answers or a stream, the test client."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import threading
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -14,9 +15,12 @@ from django.http import HttpRequest
 from django.test import Client, override_settings
 from django.urls import path
 
-from djust import LiveView, apublish, event_handler, state
+from djust import LiveView, apublish, background, event_handler, state
+from djust.exceptions import HandlerError
+from djust.live.messages import Message, message_of
 from djust.live.posts import _connections
 from djust.live.registry import registry
+from djust.testing import LiveClient
 from tests.asgi_client import Browser, Response
 
 pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db(transaction=True)]
@@ -53,6 +57,16 @@ class Counter(LiveView):
     @event_handler
     def push(self) -> None:
         self.push_event("saved", {"n": self.count})
+
+    @event_handler
+    @background
+    def work(self) -> int:
+        self.assign_later(count=6)
+        assert gate.wait(10)
+        return 7
+
+    def handle_async(self, name: str, result: int) -> None:
+        self.count = result
 
     def handle_info(self, message: int) -> None:
         self.count = message
@@ -186,8 +200,37 @@ class StreamWire(PostWire):
         return frame
 
 
+class ClientWire(Wire):
+    """The test client, in a thread without an event loop, as it wants to have."""
+
+    async def open(self) -> list[Any]:
+        client = await asyncio.to_thread(LiveClient, self.url)
+        self.driver = client._driver
+        return await self.receive()
+
+    async def send(self, frame: list[Any]) -> None:
+        await self._post(message_of(frame))
+
+    async def receive(self) -> list[Any]:
+        if not self.driver.frames:
+            await self._post()
+        return self.driver.frames.pop(0)
+
+    async def _post(self, *messages: Message) -> None:
+        # What a handler raises is in the frame as well.
+        with suppress(ValueError, HandlerError):
+            await asyncio.to_thread(self.driver.post, *messages)
+
+
 @pytest.fixture(params=[SocketWire, PostWire, StreamWire])
 def wire(request: pytest.FixtureRequest) -> type[Wire]:
+    kind: type[Wire] = request.param
+    return kind
+
+
+@pytest.fixture(params=[SocketWire, PostWire, StreamWire, ClientWire])
+def driver(request: pytest.FixtureRequest) -> type[Wire]:
+    """Connections, and the test client, which has none that could be lost."""
     kind: type[Wire] = request.param
     return kind
 
@@ -200,17 +243,17 @@ def _fresh() -> Any:
 
 
 @pytest.mark.parametrize("url", ["/counter/5/", "/async/5/"])
-async def test_a_page_is_adopted_and_its_events_are_answered(wire: type[Wire], url: str) -> None:
+async def test_a_page_is_adopted_and_its_events_are_answered(driver: type[Wire], url: str) -> None:
     async with Browser() as browser:
-        page = wire(browser, url)
+        page = driver(browser, url)
         assert (await page.open())[:2] == ["joined", 0]
         assert (await page.event("add"))[:3] == [1, 1, [0, 6]]
         assert (await page.event("add", {"by": 4}))[:3] == [2, 2, [0, 10]]
 
 
-async def test_errors_come_with_their_reference(wire: type[Wire]) -> None:
+async def test_errors_come_with_their_reference(driver: type[Wire]) -> None:
     async with Browser() as browser:
-        page = wire(browser, "/counter/5/")
+        page = driver(browser, "/counter/5/")
         await page.open()
         assert (await page.event("nothing"))[:2] == ["error", 1]
         assert (await page.event("add", {"by": "x"}))[:2] == ["error", 2]
@@ -218,19 +261,29 @@ async def test_errors_come_with_their_reference(wire: type[Wire]) -> None:
         assert (failed[:3], "error" in failed[4]) == ([3, 1, [0, 99]], True)
 
 
-async def test_events_are_pushed(wire: type[Wire]) -> None:
+async def test_events_are_pushed(driver: type[Wire]) -> None:
     async with Browser() as browser:
-        page = wire(browser, "/counter/5/")
+        page = driver(browser, "/counter/5/")
         await page.open()
         assert (await page.event("push"))[4]["push"] == [["saved", {"n": 5}]]
 
 
-async def test_what_is_published_arrives(wire: type[Wire]) -> None:
+async def test_what_is_published_arrives(driver: type[Wire]) -> None:
     async with Browser() as browser:
-        page = wire(browser, "/counter/5/")
+        page = driver(browser, "/counter/5/")
         await page.open()
         await apublish("counters", 77)
         assert (await page.receive())[:3] == [0, 1, [0, 77]]
+
+
+async def test_work_beside_a_page_shows_its_progress_and_its_result(wire: type[Wire]) -> None:
+    async with Browser() as browser:
+        page = wire(browser, "/counter/5/")
+        await page.open()
+        assert (await page.event("work"))[:2] == [1, 0]
+        assert (await page.receive())[:3] == [0, 1, [0, 6]]
+        gate.set()
+        assert (await page.receive())[:3] == [0, 2, [0, 7]]
 
 
 async def test_a_page_is_resumed_and_nothing_is_executed_twice(wire: type[Wire]) -> None:
@@ -256,9 +309,9 @@ async def test_a_page_that_is_gone_is_mounted_anew(wire: type[Wire]) -> None:
         assert (await page.event("add"))[2] == [0, 6]
 
 
-async def test_a_resync_gives_all_values(wire: type[Wire]) -> None:
+async def test_a_resync_gives_all_values(driver: type[Wire]) -> None:
     async with Browser() as browser:
-        page = wire(browser, "/counter/5/")
+        page = driver(browser, "/counter/5/")
         await page.open()
         await page.send(["resync", "for a test"])
         assert (await page.receive())[0] == "all"

@@ -21,6 +21,8 @@ export interface Action {
   readonly source: Element;
   /** The user has handed over what was sent, and does not go on typing. */
   readonly given: boolean;
+  /** What a field holds: refused to nobody, and told again to a server that has forgotten it. */
+  readonly entry: boolean;
   /** Nothing is sent while the element waits. */
   readonly once: boolean;
   /** While an action of the same slot is under way only the latest is kept. */
@@ -57,7 +59,7 @@ export class Bindings {
   private readonly _numbers = new WeakMap<Element, number>();
   private _last = 0;
 
-  constructor(private readonly _act: (action: Action) => void) {
+  constructor(readonly _act: (action: Action) => void) {
     for (const name of EVENTS.split(" ")) document.addEventListener(name, (event) => this._handle(event));
   }
 
@@ -229,6 +231,7 @@ function makeAction(
     element: fixed ? element : target,
     source: target,
     given: !typing && kind !== "keyup" && kind !== "focus",
+    entry: /^(input|change)$/.test(kind),
     once: fixed && !element.hasAttribute("dj-multiple"),
     slot: /^(input|key|window)/.test(kind) ? `${slot} ${source}` : "",
   };

@@ -5,6 +5,7 @@
  * first" or "to the last". `{parent: td, before: null, after: null}` is the whole content of a cell.
  */
 import { djust } from "./global";
+import { OWN } from "./marks";
 import type { Namespace } from "./protocol";
 
 export interface Span {
@@ -24,9 +25,6 @@ interface Policy {
 interface PolicyFactory {
   createPolicy(name: string, rules: Policy): Policy;
 }
-
-/** Marks the nodes we add to the page beside the template's: the script tag, the banner, the error overlay. */
-export const OWN = "data-djust";
 
 const WRAPPERS = ["", "svg", "math"];
 

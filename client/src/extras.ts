@@ -8,6 +8,7 @@ import type { HookContext } from "../djust";
 import type { Bindings } from "./bindings";
 import type { Fields } from "./forms";
 import { djust, script } from "./global";
+import type { Waiting } from "./pending";
 
 /** What `djust.more.js` makes; the names of its members are the same in both files. */
 export interface More {
@@ -15,8 +16,11 @@ export interface More {
   watch(change: () => void): void;
   /** Everything that belongs to the last change is made. */
   changed(): void;
-  /** Events of the fields that the user had changed. */
-  resend(): void;
+  /**
+   * Tells a page that has forgotten it what the user had entered, without what the events `posted` tell. The events `lost`
+   * end: nobody knows whether they were executed.
+   */
+  resend(posted: Waiting[], lost: Waiting[], end: (ref: number, error?: string) => void): void;
   /** Another page, or this one from the start. */
   go(url: string): void;
   /** Does without a socket from the next attempt on. */

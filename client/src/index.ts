@@ -1,8 +1,8 @@
 /**
  * The start: reads the script tag and makes the page. `data-djust` holds the ticket, `data-socket` the path of the socket.
  */
-import { OWN } from "./dom";
 import { script } from "./global";
+import { OWN } from "./marks";
 import { Page } from "./page";
 
 const SOCKET = "/djust/socket/";

@@ -15,3 +15,6 @@ export const ATTRIBUTE = "@";
 export const TAG = "*";
 export const RAW = "r";
 export const WHOLE = "=";
+
+/** Marks the nodes we add to the page beside the template's: the script tag, the banner, the error overlay. */
+export const OWN = "data-djust";

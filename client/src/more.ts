@@ -24,7 +24,7 @@ djust.more?.((push, bindings, fields) => {
       distant.settle(last);
       hooks.settle(last);
     },
-    resend: () => resend(fields),
+    resend: (...events) => resend(fields, bindings, ...events),
     go,
     post() {
       import(new URL(script?.getAttribute("data-post") ?? "djust.post.js", script?.src) as unknown as string);

@@ -6,8 +6,9 @@
  * `.djust-banner` and `.djust-notice`. A banner of the page's own, hidden, is used instead of ours.
  */
 import type { Failure } from "../djust";
-import { addClass, OWN } from "./dom";
+import { addClass } from "./dom";
 import { djust } from "./global";
+import { OWN } from "./marks";
 
 const SHOWN = 1500;
 const READ = 8000;

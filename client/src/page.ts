@@ -38,8 +38,8 @@ import { type Receiver, Transport } from "./transport";
 
 /** An interruption shorter than this is nobody's business. */
 const GRACE = 2000;
-/** The event that a page mounted anew answers, for the fields: one before all that the user has done. */
-const ANEW = -0.5;
+/** The event that a page without any answers, for the fields: one before all that the user has done. */
+const NONE = -0.5;
 const UNREACHABLE = "The server cannot be reached.";
 
 /** An action under way, and the latest of those that came meanwhile. */
@@ -52,7 +52,9 @@ export class Page implements Receiver {
   private readonly _transport: Transport;
   private readonly _fields = new Fields();
   private readonly _tree = new Tree(this._fields.write);
-  private readonly _pending = new Pending((ref) => this._end(ref, "The server did not answer."));
+  private readonly _pending = new Pending(
+    (ref) => this._unsent.has(ref) || this._end(ref, "The server did not answer."),
+  );
   private readonly _bindings = new Bindings((action) => this._act(action));
   private readonly _extras: Extras;
   private readonly _slots = new Map<string, Slot>();
@@ -96,11 +98,11 @@ export class Page implements Receiver {
     return promise;
   };
 
-  private _send({ handler, params, args, slot, element, source, given }: Action): void {
+  private _send(action: Action): void {
+    const { handler, params, args, slot } = action;
     const ref = this._next();
     if (slot) this._slots.set(slot, { ref, next: null });
-    const frame: EventFrame = [ref, handler, params, ...(args.length ? [args] : [])];
-    this._dispatch(frame, { element, source, given });
+    this._dispatch([ref, handler, params, ...(args.length ? [args] : [])], action);
   }
 
   /** The reference of the next event, after what has to go before it. */
@@ -118,8 +120,8 @@ export class Page implements Receiver {
     this._fields.sent = ref;
     this._pending.add({ ref, frame, ...rest });
     if (djust.connected) this._post(frame);
-    else if (this._grace === null) this._end(ref, UNREACHABLE);
-    else this._unsent.add(ref);
+    else if (this._grace ?? rest.entry) this._unsent.add(ref);
+    else this._end(ref, UNREACHABLE);
   }
 
   private _post(frame: Frame): void {
@@ -129,8 +131,8 @@ export class Page implements Receiver {
   /** The event `ref` waits no longer; 0 stands for the connection. */
   private _end(ref: number, error?: string, detail?: string, reply?: Json): void {
     this._unsent.delete(ref);
-    if (error === undefined) this._pending.end(ref, reply);
-    else this._pending.fail(ref, error, detail);
+    if (error) this._pending.fail(ref, error, detail);
+    else this._pending.end(ref, reply);
     for (const [key, slot] of this._slots) {
       if (slot.ref !== ref) continue;
       this._slots.delete(key);
@@ -165,7 +167,8 @@ export class Page implements Receiver {
       this._grace = null;
       if (first) this._extras._run((more) => more.post());
       showBanner(true);
-      for (const ref of this._unsent) this._end(ref, UNREACHABLE);
+      for (const { ref, entry } of this._pending.all())
+        if (!entry && this._unsent.has(ref)) this._end(ref, UNREACHABLE);
     }, GRACE);
   }
 
@@ -176,11 +179,6 @@ export class Page implements Receiver {
     this._refused = false;
     this._transport.settled();
     showBanner(false);
-  }
-
-  private _attached(): void {
-    announce("connected");
-    this._extras._more?.tell("reconnected");
   }
 
   /** The frame that was too big is the longest, and must not be sent again. */
@@ -204,13 +202,8 @@ export class Page implements Receiver {
 
   private _joined([, version, lastRef = 0, extra]: Joined): void {
     this._attach();
-    this._unsent.clear();
-    const waiting = this._pending.all();
-    for (const { ref, frame } of waiting) if (ref > lastRef) this._post(frame);
-    for (const { ref } of waiting) if (ref <= lastRef) this._end(ref);
+    this._goOn(lastRef, extra);
     if (version !== djust.version) this._resync(`version ${version} instead of ${djust.version}`);
-    this._notice(extra);
-    this._attached();
   }
 
   private _answer([ref, version, diff, fragments, extra]: Answer): void {
@@ -236,22 +229,40 @@ export class Page implements Receiver {
   private _all([, version, values, fragments, lastRef = 0, extra]: All): void {
     const joining = !djust.connected;
     const { error, detail, reply, html } = extra || {};
-    const anew = joining && !lastRef;
     this._syncing = false;
     this._attach();
     // What the template has written once and for all comes only with the whole document.
     const failed = html ? () => this._go(location.href) : ({ message }: Error) => this._resync(message, 1);
-    this._apply(anew ? ANEW : 0, () => this._tree.assign(values || [], fragments || [], html), failed);
+    const assign = () => this._tree.assign(values || [], fragments || [], html);
+    this._apply(lastRef || NONE, assign, failed, error);
     djust.version = version;
-    for (const { ref } of this._pending.all()) {
-      if (ref === lastRef) this._end(ref, error, detail, reply);
-      else if (ref < lastRef) this._end(ref);
-      else if (joining) this._end(ref, "The page was renewed.");
+    if (joining) this._goOn(lastRef, extra);
+    else {
+      this._end(lastRef, error, detail, reply);
+      this._notice(extra);
     }
-    this._notice(extra);
-    if (joining) this._attached();
     announce("updated");
-    if (anew) this._extras._run((more) => more.resend());
+  }
+
+  /**
+   * What the page has executed ends, what it has not seen is sent. Another page than before, which comes with a ticket of
+   * its own, does not know what became of the events that its predecessor was sent.
+   */
+  private _goOn(lastRef: number, extra: 0 | Extra = 0): void {
+    const { ticket } = extra || {};
+    const waiting = this._pending.all();
+    const lost = waiting.filter(
+      (event) => (event.lost ||= !!ticket && event.ref > lastRef && !this._unsent.has(event.ref)),
+    );
+    const posted = waiting.filter((event) => !event.lost && event.ref > lastRef);
+    for (const { frame } of posted) this._post(frame);
+    this._unsent.clear();
+    for (const { ref } of waiting) if (ref <= lastRef) this._end(ref);
+    if (ticket && this._ref)
+      this._extras._run((more) => more.resend(posted, lost, (ref, error) => this._end(ref, error)));
+    this._notice(extra);
+    announce("connected");
+    this._extras._more?.tell("reconnected");
   }
 
   private _error([, ref, text = "", detail]: Refusal): void {

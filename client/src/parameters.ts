@@ -5,7 +5,7 @@
  *     readAttributes(<b data-item-id:int="3" dj-value-kind="x">)   {item_id: 3, kind: "x"}
  */
 
-import { OWN } from "./dom";
+import { OWN } from "./marks";
 import type { Json, Params } from "./protocol";
 
 interface Call {

@@ -17,10 +17,14 @@ export interface Waiting {
   /** The field or form whose content went with the event. */
   readonly source: Element | null;
   readonly given?: boolean;
+  /** What a field holds, which is told until it was heard. */
+  readonly entry?: boolean;
   readonly resolve?: (reply: Json) => void;
   readonly reject?: (error: Error) => void;
   /** What had the focus: an element that is disabled loses it. */
   focused?: Element | null;
+  /** It was sent to a page that is gone. */
+  lost?: boolean;
 }
 
 /** After this many milliseconds an event without answer has failed. */
@@ -33,7 +37,7 @@ export class Pending {
   private readonly _marks = new Map<Element, Undo>();
 
   /** `expire` ends an event that has waited for too long. */
-  constructor(private readonly _expire: (ref: number) => void) {}
+  constructor(private readonly _expire: (ref: number) => unknown) {}
 
   add(event: Waiting): void {
     const { ref } = event;

@@ -11,12 +11,12 @@ import {
   first,
   isElement,
   move,
-  OWN,
   parseDocument,
   parseInside,
   type Span,
   setAttribute,
 } from "./dom";
+import { OWN } from "./marks";
 import type { Namespace } from "./protocol";
 
 /**

@@ -231,11 +231,76 @@ describe("when the connection comes back", () => {
     socket().receive(event);
   });
 
-  test("but with another page, waiting events have failed and are not sent again", () => {
+  test("also when the page has gone on without this browser", () => {
+    const event = click();
+    reconnect(...all("further", event - 1));
+    expect(socket().take().slice(1)).toEqual([[event, "go", {}]]);
+    expect([text(), button().className]).toEqual(["further", "dj-waiting"]);
+    socket().receive(event);
+  });
+
+  test.each([
+    ["joined", () => ["joined", djust.version, 0, { ticket: "NEXT" }]],
+    ["all", () => all("new", 0, { ticket: "NEXT" })],
+  ])(
+    "with another page (%s), what was sent and not answered has failed, what was not is sent",
+    async (_, answer) => {
+      document.body.innerHTML += `<button id="b" dj-click="other"></button>`;
+      click();
+      socket().lose();
+      document.getElementById("b")?.click();
+      const unsent = ++ref;
+      vi.advanceTimersByTime(500);
+      socket().open();
+      socket().take();
+      socket().receive(...answer());
+      await vi.advanceTimersByTimeAsync(0);
+      expect(socket().take()).toEqual([[unsent, "other", {}]]);
+      expect([button().className, document.getElementById("b")?.className]).toEqual([
+        "dj-failed",
+        "dj-waiting",
+      ]);
+      expect(heard).toContainEqual(["error", "The page was renewed."]);
+      socket().receive(unsent);
+    },
+  );
+
+  test("events are sent in their order, also what waited for the answer that was lost", () => {
+    document.body.innerHTML += `<input dj-input="typed" dj-debounce="0">`;
+    const input = document.querySelector("input") as HTMLInputElement;
+    const type = (value: string) => {
+      input.value = value;
+      input.dispatchEvent(new Event("input", { bubbles: true }));
+    };
+    type("a");
+    const executed = ++ref;
+    socket().lose();
+    const unsent = click();
+    type("ab");
+    vi.advanceTimersByTime(500);
+    socket().open();
+    socket().take();
+    socket().receive(...all("further", executed));
+    expect(
+      socket()
+        .take()
+        .map(([number, handler]) => [number, handler]),
+    ).toEqual([
+      [unsent, "go"],
+      [++ref, "typed"],
+    ]);
+    socket().receive(unsent);
+    socket().receive(ref);
+  });
+
+  test("an event that the old page was sent is not sent to the new one, however often the connection is lost", async () => {
     click();
-    reconnect(...all("new", 0));
+    reconnect(...all("new", 0, { ticket: "NEXT" }));
+    socket().take();
+    reconnect("joined", djust.version, 0);
     expect(socket().take()).toHaveLength(1);
-    expect([text(), button().className]).toEqual(["new", "dj-failed"]);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(button().className).toBe("dj-failed");
   });
 
   test("the event that was too big has failed, the others are sent again", () => {
@@ -292,6 +357,30 @@ describe("without a connection", () => {
     expect(socket().take()).toHaveLength(1);
   });
 
+  test("what is entered into a field waits as long as it takes, and the latest of it is sent", () => {
+    document.body.innerHTML = `<p dj>0</p><input dj-input="typed" dj-debounce="0">`;
+    const input = document.querySelector("input") as HTMLInputElement;
+    const type = (value: string) => {
+      input.value = value;
+      input.dispatchEvent(new Event("input", { bubbles: true }));
+    };
+    endless();
+    type("a");
+    vi.advanceTimersByTime(40_000);
+    type("ab");
+    type("abc");
+    window.dispatchEvent(new Event("online"));
+    socket().open();
+    socket().take();
+    socket().receive("joined", djust.version, ref);
+    const values = () => socket().sent.map(([, , params]) => (params as { value: string }).value);
+    expect(values()).toEqual(["a"]);
+    socket().receive(++ref);
+    expect(values()).toEqual(["a", "abc"]);
+    socket().receive(++ref);
+    expect(heard.filter(([name]) => name === "error")).toEqual([]);
+  });
+
   test("an event that was sent waits on", () => {
     const event = click();
     endless();
@@ -303,40 +392,135 @@ describe("without a connection", () => {
   });
 });
 
-describe("a page mounted anew", () => {
-  const fields = () => [...document.querySelectorAll("input")] as HTMLInputElement[];
+describe("a page that was restored or mounted anew", () => {
+  const fields = () => [...document.querySelectorAll("input")] as [HTMLInputElement, ...HTMLInputElement[]];
+  const anew = (value = "new", lastRef = 0) => all(value, lastRef, { ticket: "NEXT" });
+
+  function type(field: HTMLInputElement, value: string): void {
+    field.value = value;
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+  }
+
+  /** What was sent, without the join; all of it is answered. */
+  function told(): unknown[] {
+    const sent = socket()
+      .take()
+      .filter(([name]) => name !== "join");
+    for (const [number] of sent) socket().receive(number);
+    ref += sent.length;
+    return sent.map(([, handler, params]) => [handler, (params as { value?: unknown }).value ?? params]);
+  }
 
   test("is told again what the user had entered, where it differs", async () => {
     document.body.innerHTML = `<p dj>0</p><input name="a" dj-input="typed" dj-debounce="0"><input name="b" value="x"
       dj-input="typed"><input type="checkbox" name="c" dj-change="ticked">`;
-    const [a, , c] = fields() as [HTMLInputElement, HTMLInputElement, HTMLInputElement];
-    a.value = "mine";
-    a.dispatchEvent(new Event("input", { bubbles: true }));
-    socket().receive(++ref);
-    c.click();
-    socket().receive(++ref);
-    socket().take();
-    reconnect(...all("new", 0));
+    const [a, , c] = fields();
+    type(a, "mine");
+    c?.click();
+    told();
+    reconnect(...anew());
     await vi.advanceTimersByTimeAsync(500);
-    const sent = socket().take().slice(1);
-    expect(sent.map(([, handler, params]) => [handler, (params as { value: unknown }).value])).toEqual([
+    expect(told()).toEqual([
       ["typed", "mine"],
       ["ticked", true],
     ]);
-    for (const [number] of sent) socket().receive(number);
-    ref += 2;
   });
 
   test("that shows the same is not", async () => {
     document.body.innerHTML = `<p dj>0</p><input type="checkbox" name="c" dj-change="ticked">`;
-    const [c] = fields() as [HTMLInputElement];
+    const [c] = fields();
     c.click();
-    socket().receive(++ref);
+    told();
     c.setAttribute("checked", "");
-    socket().take();
-    reconnect(...all("new", 0));
+    reconnect(...anew());
     await vi.advanceTimersByTimeAsync(500);
-    expect(socket().take()).toHaveLength(1);
+    expect(told()).toEqual([]);
+  });
+
+  test("is told once what was typed while the server failed, and nobody is alarmed", async () => {
+    document.body.innerHTML = `<p dj>0</p><input name="a" dj-input="typed" dj-debounce="0">`;
+    const [a] = fields();
+    type(a, "m");
+    const answered = ++ref;
+    socket().receive(answered);
+    type(a, "mi");
+    ref++;
+    socket().lose();
+    type(a, "mine");
+    vi.advanceTimersByTime(500);
+    socket().take();
+    socket().open();
+    socket().receive(...anew("restored", answered));
+    await vi.advanceTimersByTimeAsync(0);
+    expect(a.value).toBe("mine");
+    expect(told()).toEqual([["typed", "mine"]]);
+    await vi.advanceTimersByTimeAsync(500);
+    expect([told(), heard.filter(([name]) => name === "error")]).toEqual([[], []]);
+  });
+
+  test("is told a field that was emptied though the template says nothing of it", async () => {
+    document.body.innerHTML = `<p dj>0</p><input name="a" dj-input="typed" dj-debounce="0">`;
+    const [a] = fields();
+    type(a, "mine");
+    told();
+    type(a, "");
+    ref++;
+    reconnect(...anew());
+    await vi.advanceTimersByTimeAsync(0);
+    expect(told().pop()).toEqual(["typed", ""]);
+  });
+
+  test("is told once what was typed before the connection was tried", async () => {
+    document.body.innerHTML = `<p dj>0</p><input name="a" dj-input="typed" dj-debounce="0">`;
+    const [a] = fields();
+    socket().lose();
+    type(a, "mine");
+    vi.advanceTimersByTime(3000);
+    expect(a.className).toBe("dj-waiting");
+    socket().take();
+    socket().open();
+    socket().receive(...anew());
+    await vi.advanceTimersByTimeAsync(500);
+    expect(told()).toEqual([["typed", "mine"]]);
+    expect(heard.filter(([name]) => name === "error")).toEqual([]);
+  });
+
+  test("calls the handler of dj-auto-recover, and asks nobody", async () => {
+    document.body.innerHTML = `<p dj>0</p>
+      <form dj-auto-recover="recover('f')" dj-input="typed" dj-debounce="0" dj-confirm="Sure?" data-id:int="3">
+      <input name="a"><input name="b" value="x"></form>
+      <input name="c" dj-auto-recover="recover_one" dj-input="typed" dj-debounce="0">`;
+    const form = document.forms[0] as HTMLFormElement;
+    const [a, , c] = fields();
+    form.removeAttribute("dj-confirm");
+    type(a, "mine");
+    type(c as HTMLInputElement, "also");
+    told();
+    form.setAttribute("dj-confirm", "Sure?");
+    reconnect(...anew());
+    await vi.advanceTimersByTimeAsync(0);
+    const sent = socket().take().slice(1);
+    expect(sent).toEqual([
+      [++ref, "recover", { id: 3, a: "mine", b: "x" }, ["f"]],
+      [++ref, "recover_one", { value: "also", field: "c" }],
+    ]);
+    for (const [number] of sent) socket().receive(number);
+    expect(a.value).toBe("mine");
+  });
+
+  test("is not told what a submit on its way tells", async () => {
+    document.body.innerHTML = `<p dj>0</p><form dj-input="typed" dj-submit="save" dj-debounce="0"><input name="a"></form>`;
+    const [a] = fields();
+    type(a, "mine");
+    told();
+    socket().lose();
+    document.forms[0]?.dispatchEvent(new SubmitEvent("submit", { bubbles: true, cancelable: true }));
+    vi.advanceTimersByTime(500);
+    socket().take();
+    socket().open();
+    socket().receive(...anew());
+    await vi.advanceTimersByTimeAsync(500);
+    expect(told()).toEqual([["save", { a: "mine" }]]);
   });
 });
 

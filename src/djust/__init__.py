@@ -11,6 +11,7 @@ from djust import views
 from djust.events import event_handler
 from djust.live import posts
 from djust.pubsub import apublish, apush_event, model_changes, publish, push_event
+from djust.services import service
 from djust.state.fields import computed, state
 from djust.tasks import AsyncResult, background
 from djust.views import LiveView
@@ -26,6 +27,7 @@ __all__ = [
     "model_changes",
     "publish",
     "push_event",
+    "service",
     "state",
 ]
 

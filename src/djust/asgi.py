@@ -23,9 +23,11 @@ from djust.live.http import Backstage, Scope, Send, path_below_prefix
 from djust.live.keeping import save_all
 from djust.live.posts import STREAM as STREAM_PARAMETER
 from djust.live.registry import registry
+from djust.live.sessions import watcher
 from djust.live.websocket import Receive, Sockets
 from djust.live.workers import stop_threads
 from djust.pubsub.hub import hub
+from djust.services import close_process_services
 
 # How long the end of the server waits for a cache to take snapshots.
 _SAVE_SECONDS = 5.0
@@ -75,12 +77,15 @@ class Application:
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         registry.keep_sweeping()
+        watcher.start()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self._sockets.close()
         registry.stop_sweeping()
+        watcher.stop()
         await save_all(registry.pages(), _SAVE_SECONDS)
         registry.clear()
+        await close_process_services()
         await hub.close()
         await asyncio.to_thread(stop_threads)
         await send({"type": "lifespan.shutdown.complete"})

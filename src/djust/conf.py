@@ -59,6 +59,8 @@ class Config:
     """How long a page that was sent waits for its browser to join."""
     detach_seconds: float = 60.0
     """How long a page whose browser went away waits for it to come back."""
+    session_check_seconds: float = 30.0
+    """How often the session store is asked whether the visitor of an open page is still who they were."""
     join_seconds: float = 10.0
     """A socket that has not joined after this time is closed."""
     ticket_seconds: float = 86_400.0

@@ -11,6 +11,7 @@ __all__ = [
     "HandlerTimeoutError",
     "ParameterError",
     "ProtocolError",
+    "ServiceError",
     "StateError",
     "TicketError",
 ]
@@ -22,6 +23,10 @@ class DjustError(Exception):
 
 class ProtocolError(DjustError):
     """The browser sent something that is not a frame of `docs/protocol.md`."""
+
+
+class ServiceError(DjustError):
+    """A service could not be made, or was used where it cannot be."""
 
 
 class StateError(DjustError):

@@ -9,7 +9,8 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from djust.views import LiveView, mount_names, provide
+from djust.services import is_asynchronous
+from djust.views import OWN_FUNCTION, LiveView, mark_own, mount_names, provide
 
 __all__ = ["live_session"]
 
@@ -41,7 +42,9 @@ def live_session(view_class: type[LiveView], /, **provided: Any) -> Callable[...
         return view(request, *args, **kwargs)
 
     # A coroutine function is recognised by the marker that update_wrapper copies with the view's other attributes.
-    return update_wrapper(live, view)
+    wrapped = update_wrapper(live, view)
+    # Decorators inside stay visible: only around a function of ours is this one ours.
+    return mark_own(wrapped) if getattr(view, OWN_FUNCTION, None) is view else wrapped
 
 
 def _is_view(value: object) -> bool:
@@ -57,6 +60,11 @@ def _factory(view_class: type[LiveView], taken: frozenset[str] | None, name: str
         )
     if not callable(value):
         return lambda: value
+    if is_asynchronous(value) and not view_class.view_is_async:
+        raise TypeError(
+            f"live_session({view_class.__name__}, {name}={_name(value)}) is provided by a coroutine, and "
+            f"{view_class.__name__}.mount is not one, so it could not wait for it. Make mount async def."
+        )
     try:
         inspect.signature(value).bind()
     except TypeError as error:

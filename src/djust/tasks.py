@@ -32,7 +32,7 @@ from typing import Any, TypeVar
 
 from asgiref.sync import iscoroutinefunction
 
-from djust.machine import Runner, Task, machine_of
+from djust.machine import Machine, Runner, Task, machine_of
 
 logger = logging.getLogger("djust")
 
@@ -75,13 +75,17 @@ class SlowWork:
 
         A newer call for the same attribute wins. An exception is logged, and is the result's `error`.
         """
+        merge, call = partial(_assign_result, self, name), partial(loader, *args, **kwargs)
+        is_async = _is_async(loader)
+        task = Task(name, f"{type(self).__name__}.{name}", call, is_async, merge, is_async)
         before = getattr(self, name, None)
         before = before if isinstance(before, AsyncResult) else AsyncResult()
         setattr(self, name, replace(before, loading=True, failed=False, error=""))
-        call = partial(loader, *args, **kwargs)
-        merge = partial(_assign_result, self, name)
-        is_async = _is_async(loader)
-        runner_of(self).start(Task(name, f"{type(self).__name__}.{name}", call, is_async, merge, is_async))
+        try:
+            runner_of(self).start(task)
+        except RuntimeError:
+            setattr(self, name, before)
+            raise
 
     def cancel_async(self, name: str) -> None:
         """Drop the task of this name, if there is one: its result is not wanted any more.
@@ -100,9 +104,7 @@ class SlowWork:
         Of values that come faster than the page can show them the newest is taken. In a task that was dropped this
         raises `asyncio.CancelledError`, which ends it.
         """
-        task, machine = running_task.get(), machine_of(self)
-        if task is not None and (task.dropped or machine is None):
-            raise asyncio.CancelledError(f"{task.title} is not wanted any more.")
+        machine = machine_now(self)
         if machine is not None:
             machine.tasks.assign(self, values)
         else:
@@ -135,6 +137,14 @@ def task_of(view: SlowWork, name: str, call: partial[Any], timeout: float | None
         merges_on_loop = iscoroutinefunction(view.handle_async)
     title = f"{type(view).__name__}.{name}"
     return Task(name, title, call, is_async, partial(_deliver, view, name), merges_on_loop, timeout)
+
+
+def machine_now(view: object) -> Machine | None:
+    """The machine of `view`; raises `asyncio.CancelledError` in a task that nobody wants any more."""
+    task, machine = running_task.get(), machine_of(view)
+    if task is not None and (task.dropped or machine is None):
+        raise asyncio.CancelledError(f"{task.title} is not wanted any more.")
+    return machine
 
 
 def runner_of(view: SlowWork) -> Runner:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import inspect
 import json
 import weakref
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from functools import update_wrapper
 from typing import Any, ClassVar, TypeAlias
 from weakref import WeakKeyDictionary
@@ -32,10 +32,10 @@ from django.utils.decorators import classonlymethod
 from django.utils.functional import classproperty
 from django.views.generic import View
 
-from djust.machine import machine_of
 from djust.pubsub import subscriptions
+from djust.services import Service, is_pending, provided_by
 from djust.state.fields import per_class, prepare_fields, public_state
-from djust.tasks import SlowWork, running_task
+from djust.tasks import SlowWork, machine_now, running_task
 
 Answer: TypeAlias = HttpResponseBase | Coroutine[Any, Any, HttpResponseBase]
 Responder: TypeAlias = "Callable[[LiveView, HttpRequest], Answer]"
@@ -60,6 +60,12 @@ class LiveView(SlowWork, View):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         prepare_fields(cls, _OWN_NAMES)
+        for name, member in vars(cls).items():
+            if isinstance(member, Service) and name in _OWN_NAMES:
+                raise TypeError(
+                    f"{cls.__name__}.{name} is declared as a service, and LiveView has a member of this name itself. "
+                    "Choose another name."
+                )
 
     def missing_state(self, name: str, error: Exception) -> None:
         """A saved attribute cannot be restored, because a row that it held is gone.
@@ -78,6 +84,12 @@ class LiveView(SlowWork, View):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         """The names that the template sees: all public state, `view`, and `kwargs`."""
         return {"view": self, **state_of(self), **kwargs}
+
+    def __getitem__(self, name: object) -> str:
+        """Templates look here before they ask for an attribute: services are not for them."""
+        if isinstance(name, str) and isinstance(inspect.getattr_static(type(self), name, None), Service):
+            return ""
+        raise KeyError(name)
 
     def get_template(self) -> Template:
         """The template of this page."""
@@ -115,10 +127,11 @@ class LiveView(SlowWork, View):
                 f'{type(self).__name__}.push_event("{name}"): the payload must be what JSON can hold ({error}). '
                 "Convert dates, numbers of other kinds and models to text or dictionaries."
             ) from error
+        machine = machine_now(self)
         if id(self) not in _outboxes:
             bind_outbox(self, [])
         _outboxes[id(self)].append((name, copied))
-        if running_task.get() is not None and (machine := machine_of(self)) is not None:
+        if machine is not None and running_task.get() is not None:
             machine.tasks.flush(self)
 
     def subscribe(self, topic: str) -> None:
@@ -159,7 +172,17 @@ class LiveView(SlowWork, View):
     def as_view(cls, **initkwargs: Any) -> Callable[..., Any]:  # noqa: N805 — a class method of Django's
         """The function for `path()`."""
         view = super().as_view(**initkwargs)
-        return _awaited(view) if cls.view_is_async else view
+        return mark_own(_awaited(view) if cls.view_is_async else view)
+
+
+# Stands in the function of a view, with the function itself: a decorator, which copies it, has another one's.
+OWN_FUNCTION = "_djust_function"
+
+
+def mark_own(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Mark a function for `path()` as our own."""
+    setattr(function, OWN_FUNCTION, function)
+    return function
 
 
 def _awaited(view: Callable[..., Answer]) -> Callable[..., Any]:
@@ -267,10 +290,28 @@ def mount_view(view: LiveView, request: HttpRequest, *, again: bool = False) -> 
             f'{type(view).__name__}: "{min(clash)}" is provided by live_session and is a part of the URL as well. '
             "Rename one of them."
         )
-    kwargs.update((name, factory()) for name, factory in provided.items())
+    for name, factory in provided.items():
+        kwargs[name] = provided_by(factory, view, name)
+    if any(is_pending(kwargs[name]) for name in provided):
+        return _mount_with(view, request, kwargs, provided, again=again)
+    return _mount(view, request, kwargs, again=again)
+
+
+def _mount(view: LiveView, request: HttpRequest, kwargs: dict[str, Any], *, again: bool) -> Any | Awaitable[Any]:
     if again:
         return view.restore(request, **_taken(kwargs, restore_names(type(view))))
     return view.mount(request, **_taken(kwargs, mount_names(type(view))))
+
+
+async def _mount_with(
+    view: LiveView, request: HttpRequest, kwargs: dict[str, Any], provided: Iterable[str], *, again: bool
+) -> Any:
+    """Wait for what is provided by coroutines."""
+    for name in provided:
+        if is_pending(kwargs[name]):
+            kwargs[name] = await kwargs[name]
+    mounted = _mount(view, request, kwargs, again=again)
+    return await mounted if inspect.isawaitable(mounted) else mounted
 
 
 def _taken(kwargs: dict[str, Any], names: frozenset[str] | None) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -64,11 +65,15 @@ class AppServer:
                 return
         raise TimeoutError(f"{self.application} did not answer on port {self.port} within 30 s.")
 
-    def stop(self) -> None:
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         if self.process is not None:
-            self.process.terminate()
+            self.process.send_signal(how)
             self.process.wait(10)
             self.process = None
+
+    def kill(self) -> None:
+        """As when a machine fails: the process has no time to write anything."""
+        self.stop(signal.SIGKILL)
 
 
 @dataclass

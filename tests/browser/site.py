@@ -1,6 +1,7 @@
 """A small site for the browser tests, under a content security policy that forbids everything inline.
 
-`uvicorn tests.browser.site:application`; the list on its pages shows what handlers were called with.
+`uvicorn tests.browser.site:application`; the list on its pages shows what handlers were called with. SITE_CACHE names a
+folder for what has to survive the process.
 """
 
 from __future__ import annotations
@@ -27,7 +28,13 @@ if __name__ == "tests.browser.site" and "DJANGO_SETTINGS_MODULE" not in os.envir
         INSTALLED_APPS=["django.contrib.sessions", "django.contrib.staticfiles", "djust"],
         MIDDLEWARE=["tests.browser.site.policy"],
         TEMPLATES=[{"BACKEND": "django.template.backends.django.DjangoTemplates"}],
-        CACHES={"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}},
+        CACHES={
+            "default": {
+                "BACKEND": "django.core.cache.backends."
+                + ("filebased.FileBasedCache" if "SITE_CACHE" in os.environ else "locmem.LocMemCache"),
+                "LOCATION": os.environ.get("SITE_CACHE", ""),
+            }
+        },
         SESSION_ENGINE="django.contrib.sessions.backends.cache",
     )
 

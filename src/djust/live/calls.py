@@ -15,10 +15,12 @@ import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
-from djust.exceptions import HandlerTimeoutError
+from djust.exceptions import HandlerError, HandlerTimeoutError
 from djust.live.failures import failure_on_loop, refuse_awaitable
 from djust.live.metering import Meter
+from djust.live.rehearsal import report
 from djust.live.workers import contained, lanes, workers
+from djust.services import call_scope
 from djust.views import LiveView
 
 logger = logging.getLogger("djust")
@@ -45,9 +47,13 @@ class Turn(NamedTuple):
 
     def logged(self, error: Exception) -> Exception:
         """What the turn has raised, told to the log and to who measures."""
-        logger.error("%s raised %s", self.title, type(error).__name__, exc_info=error)
+        if isinstance(error, HandlerError):
+            logger.warning("%s %s", error, error.detail)
+        else:
+            logger.error("%s raised %s", self.title, type(error).__name__, exc_info=error)
         if self.meter is not None:
             self.meter.error = error
+        report(error)
         return error
 
 
@@ -110,7 +116,8 @@ async def _outcome_of_thread(view: LiveView, turn: Turn, call: Call, enter: Call
             return None
         enter()
         try:
-            return _called(turn, call)
+            with call_scope():
+                return _called(turn, call)
         except Exception as error:
             if given_up.is_set():
                 turn.logged(error)

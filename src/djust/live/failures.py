@@ -10,7 +10,7 @@ from typing import Any
 
 from django.conf import settings
 
-from djust.exceptions import HandlerTimeoutError
+from djust.exceptions import HandlerError, HandlerTimeoutError
 from djust.live.workers import contained
 
 WENT_WRONG = "Something went wrong. What the page shows is up to date; you may try again."
@@ -49,7 +49,9 @@ def refuse_awaitable(reply: object, title: str) -> None:
 
 
 def told(error: Exception, text: str) -> tuple[str, str]:
-    """What the browser is told of an exception: everything in DEBUG, else `text`."""
+    """What the browser is told of an exception: everything in DEBUG, else `text`. A refusal may be told to anybody."""
+    if isinstance(error, HandlerError):
+        return str(error), error.detail if settings.DEBUG else ""
     if not settings.DEBUG:
         return TOO_SLOW if isinstance(error, HandlerTimeoutError) else text, ""
     return f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error))

@@ -41,8 +41,10 @@ from djust.live.failures import failure_on_loop, refuse_awaitable
 from djust.live.keeping import fits, lay_over
 from djust.live.page import Page
 from djust.live.registry import registry
+from djust.live.sessions import watch
 from djust.live.visitor import binding_of_request
 from djust.live.workers import Lane, contained, mounters
+from djust.services import call_scope
 from djust.state.snapshots import Snapshot
 from djust.state.tickets import Ticket, digest_of, make_ticket
 from djust.views import Answer, LiveView, context_of, mount_view
@@ -74,7 +76,7 @@ _adoption: ContextVar[Adoption | None] = ContextVar("djust_adoption", default=No
 def respond(view: LiveView, request: HttpRequest) -> Answer:
     """The answer to a GET: mounts the view, and renders the page unless `mount` returned a response."""
     page = Page(view, request)
-    with contained:
+    with contained, call_scope():
         mounted = mount_view(view, request, again=_snapshot_for(view) is not None)
         if type(view).view_is_async:
             return _respond_on_loop(page, mounted)
@@ -86,6 +88,11 @@ def respond(view: LiveView, request: HttpRequest) -> Answer:
 
 async def _respond_on_loop(page: Page, mounted: Any) -> HttpResponseBase:
     task = asyncio.current_task()
+    async with call_scope():
+        return await _respond_in_scope(page, mounted, task)
+
+
+async def _respond_in_scope(page: Page, mounted: Any, task: asyncio.Task[Any] | None) -> HttpResponseBase:
     try:
         if inspect.isawaitable(mounted):
             mounted = await mounted
@@ -107,15 +114,15 @@ async def _respond_on_loop(page: Page, mounted: Any) -> HttpResponseBase:
 
 def adopt_here(view: LiveView, request: HttpRequest, adoption: Adoption) -> HttpResponseBase:
     """Mount or restore a view within a request for it, in its thread; if there is a page, it is `adoption.page`."""
-    with _adopting(adoption):
+    with adopting(adoption):
         answer = respond(view, request)
         if isinstance(answer, HttpResponseBase):
             return answer
-        return asyncio.run_coroutine_threadsafe(_in_lane(answer), home.loop).result()
+        return asyncio.run_coroutine_threadsafe(in_lane(answer), home.loop).result()
 
 
-async def _in_lane(answer: Coroutine[Any, Any, HttpResponseBase]) -> HttpResponseBase:
-    """The thread of the request waits: what is thread-sensitive in `answer` needs another one."""
+async def in_lane(answer: Coroutine[Any, Any, HttpResponseBase]) -> HttpResponseBase:
+    """`answer`, where the thread of its request waits: what is thread-sensitive needs another one."""
     lane = Lane()
     lane.enter()
     try:
@@ -174,6 +181,7 @@ def send_page(page: Page, *, status: int = 200, notice: str = "") -> HttpRespons
     html = page.html()
     page.binding = binding_of_request(page.request)
     ticket = make_ticket(Ticket(page.id, page.request.get_full_path(), page.binding, digest_of(html)))
+    watch(page)
     page.keeper.save_first(page, len(html))
     registry.park(page)
     if notice:
@@ -241,7 +249,7 @@ def path_below_prefix(scope: Scope) -> str:
 
 
 @contextmanager
-def _adopting(adoption: Adoption | None) -> Iterator[None]:
+def adopting(adoption: Adoption | None) -> Iterator[None]:
     token = _adoption.set(adoption)
     try:
         yield
@@ -260,7 +268,7 @@ class _SyncHandler(BaseHandler):
         """The whole life of a request, in this thread; a streaming response is left for the caller to close."""
         set_script_prefix(get_script_prefix(scope))
         request_started.send(sender=self.__class__, scope=scope)
-        with _adopting(adoption):
+        with adopting(adoption):
             response = self.get_response(request)
         if not response.streaming:
             response.close()
@@ -302,7 +310,7 @@ class Backstage:
         async with ThreadSensitiveContext():
             set_script_prefix(get_script_prefix(scope))
             await request_started.asend(sender=self.__class__, scope=scope)
-            with _adopting(adoption):
+            with adopting(adoption):
                 response = await self._asynchronous.get_response_async(ASGIRequest(scope, BytesIO()))
             await sync_to_async(response.close)()
         return response

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
+import threading
 import time
 from collections.abc import Iterable
 from typing import Protocol
 
 from djust.exceptions import StateError
-from djust.live.messages import Message, Save
+from djust.live.messages import Message, Save, Settled
 from djust.live.workers import keepers
 from djust.pubsub.subscriptions import inbox_of
 from djust.state.codec import decode_state, encode_state
@@ -42,6 +44,10 @@ class Kept(Protocol):
     document: str
     keeper: Keeper
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a turn is being taken."""
+
     def post(self, message: Message) -> None:
         """Take a message."""
 
@@ -49,12 +55,15 @@ class Kept(Protocol):
 class Keeper:
     """Sees to the snapshots of one page, which it is told each time: it does not hold its owner."""
 
-    __slots__ = ("_changed", "_document", "_then", "_timer", "_written", "size")
+    __slots__ = ("_changed", "_document", "_lock", "_stored", "_then", "_timer", "_written", "size")
 
     def __init__(self) -> None:
         # What a snapshot would say is counted, and what the last one said.
         self._changed = 1
         self._written = 0
+        # Threads may come to their writes in another order: an older snapshot never replaces a newer one.
+        self._stored = 0
+        self._lock = threading.Lock()
         self._then = 0.0
         self._document = ""
         self._timer: asyncio.TimerHandle | None = None
@@ -88,24 +97,24 @@ class Keeper:
 
     async def save(self, page: Kept) -> None:
         """Take a snapshot, between two turns; it is written while the page goes on."""
-        snapshot = await keepers.run(self._snapshot, page)
-        if snapshot is not None:
-            keepers.submit(lambda: self._write(page, snapshot))
+        taken = await keepers.run(self._snapshot, page)
+        if taken is not None:
+            keepers.submit(lambda: self._write(page, *taken))
 
     def save_first(self, page: Kept, size: int) -> None:
         """The page was made, with so many characters of HTML: its browser may come to another process."""
         self.size = size
         if is_shared():
             if asyncio._get_running_loop() is None:
-                if (snapshot := self._snapshot(page)) is not None:
-                    keepers.submit(lambda: self._write(page, snapshot))
+                if (taken := self._snapshot(page)) is not None:
+                    keepers.submit(lambda: self._write(page, *taken))
             else:
                 keepers.submit(lambda: self.save_here(page))
 
     def save_here(self, page: Kept) -> None:
         """Write what was not written, in this thread."""
-        if self._changed != self._written and keeps_anything() and (snapshot := self._snapshot(page)) is not None:
-            self._write(page, snapshot)
+        if self._changed != self._written and keeps_anything() and (taken := self._snapshot(page)) is not None:
+            self._write(page, *taken)
 
     def save_last(self, page: Kept) -> None:
         """The page is forgotten: write what was not written, in a thread."""
@@ -116,10 +125,12 @@ class Keeper:
         """Nobody is to have this page again."""
         self._written = self._changed
         if keeps_anything():
-            keepers.submit(lambda: forget(page.id))
+            keepers.submit(lambda: self._delete(page))
 
-    def _snapshot(self, page: Kept) -> Snapshot | None:
+    def _snapshot(self, page: Kept) -> tuple[int, Snapshot] | None:
+        """What is to be written, and the count of changes that it holds."""
         self._then, self._written = time.monotonic(), self._changed
+        count = self._written
         view_class = type(page.view)
         try:
             state = encode_state(view_class, state_of(page.view))
@@ -130,19 +141,43 @@ class Keeper:
             logger.exception("%s: no snapshot can be taken", view_class.__name__)
             return None
         self.size = max(self.size, len(state))
-        return Snapshot(fields_version(view_class), page.binding, page.version, page.last_ref, page.document, state)
+        version = fields_version(view_class)
+        return count, Snapshot(version, page.binding, page.version, page.last_ref, page.document, state)
 
-    def _write(self, page: Kept, snapshot: Snapshot) -> None:
-        keep(page.id, snapshot, type(page.view).__name__)
+    def _write(self, page: Kept, count: int, snapshot: Snapshot) -> None:
+        with self._lock:
+            if count <= self._stored:
+                return
+            if keep(page.id, snapshot, type(page.view).__name__):
+                self._stored = count
+            else:
+                # Another attempt is made with the next change, or when the page is forgotten.
+                self._written = 0
+
+    def _delete(self, page: Kept) -> None:
+        with self._lock:
+            self._stored = sys.maxsize
+            forget(page.id)
 
 
 async def save_all(pages: Iterable[Kept], seconds: float) -> None:
     """The server ends: write everything that was not written, for at most so many seconds."""
-    unsaved = [asyncio.create_task(keepers.run(page.keeper.save_here, page)) for page in pages]
+    unsaved = [asyncio.create_task(_save_settled(page)) for page in pages]
     if unsaved:
         _, late = await asyncio.wait(unsaved, timeout=seconds)
+        for saving in late:
+            saving.cancel()
         if late:
             logger.warning("%d snapshots could not be written in time.", len(late))
+
+
+async def _save_settled(page: Kept) -> None:
+    # Half of what a handler does is not a state to come back to.
+    if page.is_busy:
+        settled = asyncio.Event()
+        page.post(Settled(settled))
+        await settled.wait()
+    await keepers.run(page.keeper.save_here, page)
 
 
 # Coming back

@@ -15,7 +15,6 @@ handler is one job of a worker thread, that of an `async def` handler runs on th
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import inspect
 import logging
 import secrets
@@ -35,16 +34,19 @@ from djust.exceptions import HandlerError, ParameterError
 from djust.live.calls import Turn, outcome_here, outcome_on_loop
 from djust.live.display import Display
 from djust.live.failures import NOT_RENDERED, WENT_WRONG, failure_on_loop, told, unfit
+from djust.live.guards import NotAllowedError, check, check_here, is_asynchronous, is_guarded
 from djust.live.keeping import Keeper
 from djust.live.limits import Bucket
 from djust.live.messages import Event, Joining, Message, Peer, Refused, Resync, Save, Settled, Work
 from djust.live.metering import Meter
+from djust.live.rehearsal import FRESH, report
 from djust.live.tasks import Tasks
 from djust.live.visitor import Surroundings, renew_visitor, save_session, session_to_save
 from djust.live.workers import Lane, errands, lanes, workers
 from djust.machine import bind_machine
 from djust.pubsub.subscriptions import handle_letters, inbox_of
 from djust.render import wire
+from djust.services import call_scope, close_page_services
 from djust.signals import event_finished
 from djust.tasks import task_of
 from djust.views import LiveView, Outbox, awaits_context, bind_outbox, context_of
@@ -63,9 +65,9 @@ class Page:
     __slots__ = (
         "__weakref__",
         "_awaits_context",
-        "_bucket",
         "_handlers",
         "_is_called",
+        "_is_guarded",
         "_lane",
         "_loop",
         "_mailbox",
@@ -75,6 +77,8 @@ class Page:
         "_task",
         "_tasks",
         "binding",
+        "bucket",
+        "context",
         "display",
         "document",
         "id",
@@ -83,6 +87,7 @@ class Page:
         "peer",
         "request",
         "resyncs",
+        "session_due",
         "version",
         "view",
     )
@@ -98,6 +103,11 @@ class Page:
         self.binding = ""
         self.document = ""
         self.peer: Peer | None = None
+        # That in which every turn begins, and all slow work.
+        self.context = FRESH
+        # When the session is to be asked for, on the monotonic clock.
+        self.session_due = float("inf")
+        self._is_guarded = is_guarded(request)
         self._handlers = handlers_of(type(view))
         self.keeper = Keeper()
         self._outbox: Outbox = []
@@ -107,7 +117,7 @@ class Page:
         # Where it lives, as soon as a browser has it.
         self._loop: asyncio.AbstractEventLoop | None = None
         self._awaits_context = awaits_context(type(view))
-        self._bucket = Bucket(config().events_per_second)
+        self.bucket = Bucket(config().events_per_second)
         self._mailbox: list[tuple[Message, float]] = []
         # When the message of this turn came; nobody asks where nothing is measured.
         self._posted = 0.0
@@ -140,7 +150,7 @@ class Page:
                 if self._tasks is None:
                     tasks = Tasks(self.post)
                     if self._loop is not None:
-                        tasks.release(self._loop, self._surroundings)
+                        tasks.release(self._loop, self._surroundings, self.context)
                     self._tasks = tasks
         return self._tasks
 
@@ -150,7 +160,7 @@ class Page:
             with _making_tasks:
                 self._loop = asyncio.get_running_loop()
                 if self._tasks is not None:
-                    self._tasks.release(self._loop, self._surroundings)
+                    self._tasks.release(self._loop, self._surroundings, self.context)
 
     def end(self, *, for_good: bool = False) -> None:
         """The page is gone: nothing runs for it any more. Its state is kept, or nobody is to have it. In any thread."""
@@ -161,6 +171,7 @@ class Page:
         elif self._task is None:
             # A turn that still runs keeps the state itself when it ends.
             self.keeper.save_last(self)
+        close_page_services(id(self.view))
 
     # The mailbox
 
@@ -176,7 +187,7 @@ class Page:
 
     def post(self, message: Message) -> None:
         """Take a message; its answer goes to `peer` when its turn has come."""
-        if type(message) is Event and not self._bucket.take():
+        if type(message) is Event and not self.bucket.take():
             message = Refused(message.ref, "Too many events in a short time; this one was left out.")
         self._mailbox.append((message, time.perf_counter() if event_finished.receivers else 0.0))
         if self._task is None:
@@ -190,10 +201,9 @@ class Page:
             self.post(Work(title, partial(_take_letters, self), inspect.iscoroutinefunction(self.view.handle_info)))
 
     def _next_turn(self) -> None:
-        # A fresh context: no turn sees what an earlier one, or the connection, has activated.
         message, self._posted = self._mailbox.pop(0)
         turn = self._take_turn(message)
-        self._task = asyncio.get_running_loop().create_task(turn, context=contextvars.Context())
+        self._task = asyncio.get_running_loop().create_task(turn, context=self.context.copy())
 
     async def _take_turn(self, message: Message) -> None:
         try:
@@ -229,7 +239,7 @@ class Page:
             return ""
         self.keeper.changed()
         if isinstance(message, Joining):
-            return self._join(message)
+            return await _joined(self, message)
         if isinstance(message, Refused):
             self.last_ref = max(self.last_ref, message.ref)
             return wire.encode([wire.ERROR, message.ref, message.text])
@@ -279,6 +289,10 @@ class Page:
             return await self._turn(Turn(handler.title, bind, handler.is_async, event.ref, event.asks, timeout))
         except ParameterError as error:
             return _refused(event, error)
+        except NotAllowedError as error:
+            if self.peer is not None:
+                self.peer.close(wire.CLOSE_REFUSED, str(error))
+            return _refused(event, error)
 
     async def _turn(self, turn: Turn) -> str:
         if not event_finished.receivers:
@@ -291,11 +305,12 @@ class Page:
     async def _taken(self, turn: Turn) -> str:
         task = asyncio.current_task()
         try:
-            if turn.is_async or turn.timeout is not None or self._awaits_context:
+            on_loop = turn.is_async or turn.timeout is not None or self._awaits_context
+            if on_loop or (self._is_guarded and is_asynchronous(self.request)):
                 return await self._turn_on_loop(turn)
             return await workers.run(self._turn_in_thread, turn)
-        except ParameterError:
-            # Of an event that does not fit: nothing was called.
+        except (ParameterError, NotAllowedError):
+            # Nothing was called.
             raise
         except BaseException as error:  # noqa: BLE001 — a template or get_context_data may raise whatever it likes
             failure = turn.logged(failure_on_loop(error, task))
@@ -304,9 +319,12 @@ class Page:
     def _turn_in_thread(self, turn: Turn) -> str:
         self._enter(turn)
         renew_visitor(self.request)
-        reply, failure = outcome_here(self.view, turn, turn.bind())
+        if self._is_guarded and turn.ref and not is_asynchronous(self.request):
+            check_here(self.request)
         try:
-            return self._answer(turn, reply, failure)
+            with call_scope():
+                reply, failure = outcome_here(self.view, turn, turn.bind())
+                return self._answer(turn, reply, failure)
         finally:
             # After the template, which may write to the session as well.
             if session := session_to_save(self.request):
@@ -315,17 +333,20 @@ class Page:
     async def _turn_on_loop(self, turn: Turn) -> str:
         self._enter(turn)
         renew_visitor(self.request)
+        if self._is_guarded and turn.ref:
+            await check(self.request)
         call = turn.bind()
         if self._lane is None:
             self._lane = Lane()
         self._lane.enter()
         try:
-            try:
-                reply, failure = await outcome_on_loop(self.view, turn, call, partial(self._enter, turn))
-                data = await context_of(self.view)
-            finally:
-                self._lane.leave()
-            return await self._answer_on_loop(turn, reply, failure, data)
+            async with call_scope():
+                try:
+                    reply, failure = await outcome_on_loop(self.view, turn, call, partial(self._enter, turn))
+                    data = await context_of(self.view)
+                finally:
+                    self._lane.leave()
+                return await self._answer_on_loop(turn, reply, failure, data)
         finally:
             if session := session_to_save(self.request):
                 await errands.run(save_session, session)
@@ -339,7 +360,8 @@ class Page:
 
         def in_thread() -> str:
             self._enter(turn)
-            return self._answer(turn, reply, failure, data)
+            with call_scope():
+                return self._answer(turn, reply, failure, data)
 
         # Not in the pool of handlers, which may all be blocked.
         return await lanes.run(in_thread)
@@ -385,6 +407,18 @@ class Page:
         return extra
 
 
+async def _joined(page: Page, joining: Joining) -> str:
+    """The join of a page that may be guarded: permissions may be gone since it was made."""
+    if page._is_guarded:
+        renew_visitor(page.request)
+        try:
+            await check(page.request)
+        except NotAllowedError as error:
+            joining.peer.close(wire.CLOSE_REFUSED, str(error))
+            return ""
+    return page._join(joining)
+
+
 def _take_letters(page: Page) -> Any:
     page._is_called = False
     return handle_letters(page.view)
@@ -400,4 +434,5 @@ def _bound(page: Page, handler: Handler, event: Event) -> Callable[[], Any]:
 
 def _refused(event: Event, error: HandlerError) -> str:
     logger.warning("%s %s", error, error.detail)
+    report(error)
     return wire.encode([wire.ERROR, event.ref, str(error), error.detail if settings.DEBUG else ""])

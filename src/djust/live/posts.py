@@ -29,13 +29,15 @@ from djust.conf import config
 from djust.exceptions import ProtocolError, TicketError
 from djust.home import home
 from djust.live.forms import answer_form
+from djust.live.guards import reached
 from djust.live.http import Adoption, adopt_here, known_version, respond
 from djust.live.joining import Closing, JoinFrame, check_visitor, join_frame
 from djust.live.keeping import keep_as, snapshot_of
-from djust.live.limits import Bucket, is_too_big
+from djust.live.limits import Bucket, is_too_big, joins
 from djust.live.messages import Event, Joining, Settled, message_of
 from djust.live.page import Page
 from djust.live.registry import registry
+from djust.live.sessions import watch, watcher
 from djust.live.visitor import visitor_of_request
 from djust.render import wire
 from djust.state.tickets import Ticket, make_ticket
@@ -221,6 +223,8 @@ _connections: dict[str, Connection] = {}
 
 def respond_to_get(view: LiveView, request: HttpRequest) -> Answer:
     """The answer to a GET: the page, a stream of an open one, or the token that POSTs of it need."""
+    if (answer := reached()) is not None:
+        return answer
     if STREAM in request.GET:
         return answer_stream(request)
     if HEADER in request.headers:
@@ -280,12 +284,16 @@ def _join(view: LiveView, request: HttpRequest, joining: JoinFrame) -> Connectio
     visitor = visitor_of_request(request)
     check_visitor(ticket, visitor)
     home.call(registry.keep_sweeping)
+    home.call(watcher.start)
     connection = _at_home(_connection())
     page, holder = registry.claim(ticket.page_id, connection, document)
     message = Joining(connection, version, document=document)
     if page is None:
+        if not joins.take(ticket.page_id):
+            raise Closing(wire.CLOSE_TOO_MANY, "Too many joins in a short time.")
         page, known = _bring_back(view, request, joining)
         page.binding = visitor.binding
+        watch(page)
         registry.attach(page, connection, document)
         message = Joining(connection, known, make_ticket(Ticket(page.id, ticket.url, visitor.binding)), document)
     if holder is not None:
@@ -298,6 +306,9 @@ def _join(view: LiveView, request: HttpRequest, joining: JoinFrame) -> Connectio
 async def _connection() -> Connection:
     connection = Connection()
     _connections[connection.id] = connection
+    while len(_connections) > config().max_pages:
+        # Whoever joins without end loses the oldest, which nobody uses any more.
+        _connections.pop(next(iter(_connections))).close(GONE)
     return connection
 
 

@@ -108,6 +108,11 @@ class Registry:
                 one.page.end(for_good=True)
             return [one.peer for one in held]
 
+    def attached_pages(self) -> list[Page]:
+        """The pages that have a browser."""
+        with self._lock:
+            return [one.page for one in self._attached.values()]
+
     def pages(self) -> list[Page]:
         """All pages of this process."""
         with self._lock:
@@ -129,7 +134,7 @@ class Registry:
         if self._loop is not loop:
             self._loop = loop
             home.move(loop)
-            self._tick()
+            self._tick(loop)
 
     def stop_sweeping(self) -> None:
         """The event loop is about to end."""
@@ -176,10 +181,11 @@ class Registry:
     def _is_too_much(self) -> bool:
         return len(self._waiting) > config().max_pages or self._bytes > config().max_page_bytes
 
-    def _tick(self) -> None:
-        self.sweep()
-        assert self._loop is not None, "only keep_sweeping() starts the clock"
-        self._timer = self._loop.call_later(_SWEEP_SECONDS, self._tick)
+    def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
+        # Another loop may sweep by now, and this one still run in its thread.
+        if self._loop is loop:
+            self.sweep()
+            self._timer = loop.call_later(_SWEEP_SECONDS, self._tick, loop)
 
 
 registry = Registry()

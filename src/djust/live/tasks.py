@@ -15,22 +15,24 @@ Tasks hold the view, through the functions they call, but never the page: it goe
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import inspect
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import Context
 from functools import partial
 from typing import Any, ParamSpec
 from weakref import WeakKeyDictionary, WeakMethod, ref
 
-from djust.conf import config
+from djust.conf import SETTING, config
 from djust.exceptions import HandlerTimeoutError
 from djust.live.failures import failure_on_loop
 from djust.live.messages import Message, Work
+from djust.live.rehearsal import FRESH, rehearsal
 from djust.live.visitor import Surroundings
 from djust.live.workers import Lane, contained, slow
 from djust.machine import Task
+from djust.services import call_scope
 from djust.tasks import running_task, set_all
 
 P = ParamSpec("P")
@@ -53,6 +55,7 @@ class Tasks:
         self._flushes = False
         self._is_over = False
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._context = FRESH
         # Set by `release`.
         self._surroundings: Surroundings
 
@@ -66,7 +69,13 @@ class Tasks:
         with self._lock:
             if self._is_over:
                 return
-            self._drop(self._latest.get(task.name))
+            older = self._latest.get(task.name)
+            if len(self._queue) - (older in self._queue) >= config().max_waiting:
+                raise RuntimeError(
+                    f"{task.title} cannot be started: {len(self._queue)} tasks of its page wait already, as many as "
+                    f'{SETTING}["max_waiting"] allows.'
+                )
+            self._drop(older)
             self._latest[task.name] = task
             self._queue.append(task)
             self._on_loop(self._advance)
@@ -76,11 +85,12 @@ class Tasks:
         with self._lock:
             self._drop(self._latest.pop(name, None))
 
-    def release(self, loop: asyncio.AbstractEventLoop, surroundings: Surroundings) -> None:
+    def release(self, loop: asyncio.AbstractEventLoop, surroundings: Surroundings, context: Context = FRESH) -> None:
         """A browser has the page, which lives on `loop`: what waits for that begins."""
         with self._lock:
             self._loop = loop
             self._surroundings = surroundings
+            self._context = context
             self._on_loop(self._advance)
 
     def end(self) -> None:
@@ -96,7 +106,7 @@ class Tasks:
     def _on_loop(self, function: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> None:
         if self._loop is not None:
             try:
-                self._loop.call_soon_threadsafe(partial(function, *args, **kwargs))
+                self._loop.call_soon_threadsafe(partial(function, *args, **kwargs), context=self._context.copy())
             except RuntimeError:
                 # The server has ended, and the page with it.
                 pass
@@ -104,18 +114,27 @@ class Tasks:
     def _drop(self, task: Task | None) -> None:
         if task is not None:
             task.dropped = True
+            if task in self._queue:
+                self._queue.remove(task)
             self._on_loop(_stop, task)
 
     # Running. All of this on the event loop, except `_work`.
 
     def _advance(self) -> None:
-        while self._queue and len(self._running) < config().tasks_per_page:
-            task = self._queue.popleft()
-            if not task.dropped:
-                self._begin(task)
+        with self._lock:
+            while self._queue and len(self._running) < config().tasks_per_page:
+                task = self._queue.popleft()
+                self._running.add(task)
+                if (test := rehearsal.get()) is not None:
+                    test.hold(partial(self._begin, task))
+                else:
+                    self._begin(task)
 
     def _begin(self, task: Task) -> None:
-        self._running.add(task)
+        if task.dropped:
+            # While a test held it.
+            self._leave(task)
+            return
         if task.timeout is not None:
             assert self._loop is not None, "tasks begin on a loop"
             task.clock = self._loop.call_later(
@@ -128,7 +147,7 @@ class Tasks:
 
     def _begin_awaiting(self, task: Task, call: Callable[[], Awaitable[Any]]) -> None:
         assert self._loop is not None, "tasks begin on a loop"
-        task.awaiting = self._loop.create_task(self._await(task, call), context=contextvars.Context())
+        task.awaiting = self._loop.create_task(self._await(task, call), context=self._context.copy())
         task.awaiting.add_done_callback(lambda _: self._leave(task))
 
     def _go_on(self, task: Task, awaitable: Awaitable[Any]) -> None:
@@ -144,7 +163,7 @@ class Tasks:
         """The task as a job of a thread."""
         value, error = None, None
         try:
-            with contained:
+            with contained, call_scope():
                 if not task.dropped:
                     self._enter(task)
                     value = task.call()
@@ -162,7 +181,7 @@ class Tasks:
         self._enter(task)
         Lane().enter_without_turn()
         try:
-            async with _room():
+            async with _room(), call_scope():
                 value = await call()
         except BaseException as raised:  # noqa: BLE001 — a task may raise whatever it likes
             error = failure_on_loop(raised, me)
@@ -175,16 +194,15 @@ class Tasks:
 
     def _leave(self, task: Task, value: Any = None, error: Exception | None = None, *, ended: bool = False) -> None:
         self._running.discard(task)
-        # Timers of the event loop keep the context of a task that was cancelled, and so this task, but not its view.
-        task.call, task.awaiting = _nothing, None
         if ended:
             self._settle(task, value, error)
-        if task.dropped:
-            task.merge = _nothing
+        # Timers of the event loop keep the context of a task that was cancelled, and so this task, but not its view.
+        task.call, task.merge, task.awaiting = _nothing, _nothing, None
         self._advance()
 
     def _give_up(self, task: Task, error: Exception) -> None:
         self._settle(task, None, error)
+        task.dropped = True
         _stop(task)
 
     # What comes out
@@ -195,16 +213,16 @@ class Tasks:
         post = self._post()
         if not task.dropped and not task.settled and post is not None:
             task.settled = True
-            post(Work(task.title, partial(self._merge, task, value, error), task.merges_on_loop))
+            merge = partial(task.merge, value, error)
+            post(Work(task.title, partial(self._merge, task, merge), task.merges_on_loop))
 
-    def _merge(self, task: Task, value: Any, error: Exception | None) -> Any:
+    def _merge(self, task: Task, merge: Callable[[], Any]) -> Any:
         """The turn of a result; an earlier message of the mailbox may have started a newer task."""
-        merge, task.merge = task.merge, _nothing
         with self._lock:
             if self._latest.get(task.name) is not task:
                 return None
             del self._latest[task.name]
-        return merge(value, error)
+        return merge()
 
     def assign(self, view: object, values: Mapping[str, Any]) -> None:
         """Set attributes of the view in a turn of the page; before a browser has it, at once."""
@@ -212,9 +230,9 @@ class Tasks:
         with self._lock:
             if self._loop is None:
                 set_all(view, values)
-                return
-            self._later.update((name, (task, value)) for name, value in values.items())
-            self.flush(view)
+            elif not self._is_over:
+                self._later.update((name, (task, value)) for name, value in values.items())
+                self.flush(view)
 
     def flush(self, view: object) -> None:
         """Take a turn, to show and send what there is."""

@@ -23,10 +23,8 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from django.conf import settings
-from django.contrib.auth.signals import user_logged_out
 from django.core.exceptions import DisallowedHost
 from django.core.handlers.asgi import ASGIRequest
-from django.dispatch import receiver
 from django.http import HttpRequest
 from django.utils.http import is_same_domain
 
@@ -35,11 +33,12 @@ from djust.exceptions import ProtocolError, TicketError
 from djust.live.http import Adoption, Backstage, Scope, Send, known_version
 from djust.live.joining import Closing, check_visitor, join_frame
 from djust.live.keeping import keep_as, snapshot_of
-from djust.live.limits import Bucket, is_too_big
+from djust.live.limits import Bucket, is_too_big, joins
 from djust.live.messages import Event, Joining, Message, message_of
 from djust.live.page import Page
 from djust.live.registry import registry
-from djust.live.visitor import ANONYMOUS, Visitor, binding_of_request, visitor_of
+from djust.live.sessions import watch, watcher
+from djust.live.visitor import ANONYMOUS, Visitor, visitor_of
 from djust.live.workers import errands
 from djust.render import wire
 from djust.state.tickets import Ticket, make_ticket
@@ -69,6 +68,7 @@ class Sockets:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         registry.keep_sweeping()
+        watcher.start()
         connection = Connection(self._backstage, scope, receive, send)
         self._open.add(connection)
         try:
@@ -317,6 +317,8 @@ class Connection:
 
     async def _bring_back(self, ticket: Ticket, visitor: Visitor, version: int, document: str) -> None:
         """The page is not here: restore it from its snapshot, or mount it anew."""
+        if not joins.take(ticket.page_id):
+            raise Closing(wire.CLOSE_TOO_MANY, "Too many joins in a short time.")
         scope = _request_scope(self._scope, ticket.url)
         adoption = Adoption(snapshot=await snapshot_of(ticket.page_id, ticket.binding, document))
         response = await self._backstage.adopt(scope, adoption)
@@ -329,6 +331,7 @@ class Connection:
             if adoption.snapshot is not None:
                 # Before the browser forgets the ticket that leads to it.
                 await keep_as(page, adoption.snapshot)
+            await errands.run(watch, page)
             registry.attach(page, self, document)
             new = make_ticket(Ticket(page.id, ticket.url, visitor.binding))
             known = known_version(page, adoption, ticket, version)
@@ -387,22 +390,6 @@ def _request_scope(scope: Scope, url: str = "") -> Scope:
         "server": scope.get("server"),
         "extensions": {},
     }
-
-
-# Logging out
-
-
-@receiver(user_logged_out, dispatch_uid="djust")
-def _end_session(sender: object, request: HttpRequest | None = None, **kwargs: Any) -> None:
-    """Close the sockets of a session when its user logs out, and forget its pages.
-
-    The page whose own handler does so is spared, so that its answer arrives. Cookie-based sessions have no key: all
-    pages of the user are closed.
-    """
-    binding = binding_of_request(request) if request is not None else ""
-    if request is not None and binding:
-        for peer in registry.drop(binding, request):
-            peer.close_from_thread(wire.CLOSE_REFUSED, "You have logged out.")
 
 
 # Origins

@@ -39,11 +39,10 @@ from django.core.cache import InvalidCacheBackendError, caches
 from django.db import connections
 
 from djust.conf import config
+from djust.live.rehearsal import Job, rehearsal
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-Job = Callable[[], None]
 
 _STOP_SECONDS = 5.0
 _ERRAND_THREADS = 8
@@ -84,6 +83,9 @@ class Workers:
 
     def submit(self, job: Job) -> None:
         """Run `job` in a thread, as soon as one is free. It must not raise."""
+        if (test := rehearsal.get()) is not None:
+            test.take(job)
+            return
         with self._lock:
             if self._idle:
                 self._idle -= 1

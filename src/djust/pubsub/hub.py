@@ -15,7 +15,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, Protocol
 
 from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
 from django.core.signals import setting_changed
@@ -26,7 +26,7 @@ from djust.conf import SETTING, config
 from djust.home import home
 from djust.pubsub.backend import Backend
 from djust.pubsub.encoding import decode_message, encode_event, encode_message
-from djust.pubsub.inbox import Inbox, Letter
+from djust.pubsub.inbox import Letter
 
 logger = logging.getLogger("djust")
 
@@ -39,6 +39,18 @@ _BACKENDS = {
 }
 
 
+class Listening(Protocol):
+    """What may subscribe: the inbox of a view, as a rule."""
+
+    topics: set[str]
+
+    def put(self, letter: Letter) -> None:
+        """A message came. On the loop."""
+
+    def miss(self, topics: Iterable[str], reason: str) -> None:
+        """Messages may have been missed. On the loop."""
+
+
 class Hub:
     """The topics of this process."""
 
@@ -48,13 +60,13 @@ class Hub:
     def _reset(self) -> None:
         self._lock = threading.Lock()
         self._backend: Backend | None = None
-        self._inboxes: dict[str, set[Inbox]] = {}
+        self._inboxes: dict[str, set[Listening]] = {}
         # By topic: done when the service has confirmed.
         self._subscribed: dict[str, Future[None]] = {}
 
     # Listening
 
-    def subscribe(self, inbox: Inbox, topic: str) -> Future[None]:
+    def subscribe(self, inbox: Listening, topic: str) -> Future[None]:
         """Let `inbox` have the messages of `topic`; done when those published from now on will arrive."""
         _checked(topic)
         with self._lock:
@@ -66,7 +78,7 @@ class Hub:
                 subscribed = self._subscribed[topic] = asyncio.run_coroutine_threadsafe(coroutine, home.loop)
             return subscribed
 
-    def unsubscribe(self, inbox: Inbox, topics: Iterable[str]) -> None:
+    def unsubscribe(self, inbox: Listening, topics: Iterable[str]) -> None:
         """Let `inbox` have no more messages of `topics`."""
         with self._lock:
             for topic in topics:
@@ -95,7 +107,7 @@ class Hub:
         for inbox in listening:
             inbox.put(letter)
 
-    def _listening(self, topic: str) -> list[Inbox]:
+    def _listening(self, topic: str) -> list[Listening]:
         with self._lock:
             return list(self._inboxes.get(topic, ()))
 

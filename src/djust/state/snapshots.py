@@ -64,8 +64,8 @@ def is_shared() -> bool:
     return keeps_anything() and not isinstance(_cache(), LocMemCache)
 
 
-def keep(page_id: str, snapshot: Snapshot, title: str) -> None:
-    """Write a snapshot; `title` names its view in warnings."""
+def keep(page_id: str, snapshot: Snapshot, title: str) -> bool:
+    """Write a snapshot; false if the cache has failed. `title` names its view in warnings."""
     text = json.dumps(snapshot, separators=(",", ":"))
     if len(text) > config().state_max_bytes:
         if title not in _too_large:
@@ -76,13 +76,14 @@ def keep(page_id: str, snapshot: Snapshot, title: str) -> None:
                 '%s["state_max_bytes"].',
                 *(title, len(text), config().state_max_bytes, SETTING),
             )
-        return
+        return True
     try:
         _cache().set(_key(page_id), text, config().state_ttl)
     except Exception as error:  # noqa: BLE001 — whatever the cache's client raises
         _report(error)
-    else:
-        _failing.clear()
+        return False
+    _failing.clear()
+    return True
 
 
 def kept(page_id: str) -> Snapshot | None:

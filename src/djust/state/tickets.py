@@ -59,7 +59,10 @@ def load_ticket(text: object, max_age: float) -> Ticket:
     if not isinstance(text, str):
         raise TicketError(f"Expected a ticket: a signed text; got {type(text).__name__}.")
     try:
-        return Ticket(*signing.loads(text, salt=SALT, max_age=timedelta(seconds=max_age)))
+        members = signing.loads(text, salt=SALT, max_age=timedelta(seconds=max_age))
+        if type(members) is list and 3 <= len(members) <= 4 and all(type(member) is str for member in members):
+            return Ticket(*members)
+        raise TicketError("The ticket was made by another version of this package. Load the page again.")
     except signing.SignatureExpired as error:
         ticket = Ticket(*signing.loads(text, salt=SALT))
         raise TicketError(

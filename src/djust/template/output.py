@@ -250,10 +250,10 @@ class Output:
                 return self.expressions.text(names, item.expression, "{}", text)
             case Url():
                 self.scopes.comment(item)
-                view = self.expressions.value(names, item.view_name)
                 args = self._list(names, item.args)
                 kwargs = self._dict(names, item.kwargs)
-                return f"url({names.context}, {view}, {args}, {kwargs})"
+                view = self.expressions.value(names, item.view_name)
+                return f"url({names.context}, {args}, {kwargs}, {view})"
             case StaticUrl():
                 self.scopes.comment(item)
                 path = self.expressions.value(names, item.path)

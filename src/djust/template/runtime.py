@@ -219,8 +219,8 @@ def as_html(context: Context, plain: frozenset[type], value: Any) -> str:
 # Tags
 
 
-def url(context: Context, view_name: Any, args: list[Any], kwargs: dict[str, Any]) -> str:
-    """`{% url %}`; raises NoReverseMatch."""
+def url(context: Context, args: list[Any], kwargs: dict[str, Any], view_name: Any) -> str:
+    """`{% url %}`; raises NoReverseMatch. Django looks up the name last, and so do we."""
     request = getattr(context, "request", None)
     try:
         current_app = request.current_app  # type: ignore[union-attr]

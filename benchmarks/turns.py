@@ -1,0 +1,104 @@
+"""What one turn costs without a socket, and what it costs more when somebody receives `event_finished`.
+
+    python -m benchmarks.turns        some seconds
+
+Microseconds of CPU of the whole process per event of a counter: the mailbox, the handler, the check of the state, the
+rendering, the difference, the frame. Rounds with and without a receiver alternate; the median of each is printed.
+"""
+
+import asyncio
+import statistics
+import time
+from typing import Any
+
+import django
+from django.conf import settings
+from django.test import RequestFactory
+
+ROUNDS = 9
+EVENTS = 2_000
+
+settings.configure(
+    SECRET_KEY="turns",
+    ROOT_URLCONF=__name__,
+    INSTALLED_APPS=["djust"],
+    TEMPLATES=[{"BACKEND": "django.template.backends.django.DjangoTemplates"}],
+    LIVEVIEW_CONFIG={"events_per_second": 1e9},
+)
+django.setup()
+
+from djust import LiveView, event_handler, state  # noqa: E402 - the settings come first in a single-file project
+from djust.live.messages import Event, Joining  # noqa: E402
+from djust.live.page import Page  # noqa: E402
+from djust.live.workers import reporters  # noqa: E402
+from djust.signals import event_finished  # noqa: E402
+
+urlpatterns: list[Any] = []
+
+
+class CounterView(LiveView):
+    template = "<p>{{ count }}</p>"
+    count = state(default=0)
+
+    @event_handler
+    def click(self) -> None:
+        self.count += 1
+
+    @event_handler
+    async def aclick(self) -> None:
+        self.count += 1
+
+
+class Peer:
+    """Counts the frames that it is sent."""
+
+    def __init__(self) -> None:
+        self.missing = 0
+        self.done = asyncio.Event()
+
+    async def send(self, text: str) -> None:
+        self.missing -= 1
+        if not self.missing:
+            self.done.set()
+
+    def close(self, code: int, text: str = "") -> None: ...
+
+    def close_from_thread(self, code: int, text: str = "") -> None: ...
+
+
+async def cost(page: Page, peer: Peer, handler: str) -> float:
+    """Microseconds of CPU per event."""
+    peer.missing = EVENTS
+    peer.done.clear()
+    first = page.last_ref + 1
+    start = time.process_time()
+    for ref in range(first, first + EVENTS):
+        page.post(Event(ref, handler, {}, []))
+    await peer.done.wait()
+    # What was measured is received when the thread of receivers has nothing left to do.
+    await reporters.run(int)
+    return (time.process_time() - start) / EVENTS * 1e6
+
+
+def receive(**report: Any) -> None: ...
+
+
+async def measure() -> None:
+    page, peer = Page(CounterView(), RequestFactory().get("/")), Peer()
+    page.prepare()
+    peer.missing = 1
+    page.post(Joining(peer, 0))
+    await peer.done.wait()
+    print(f"{'µs of CPU per event':24}{'no receiver':>14}{'a receiver':>14}")
+    for handler, kind in (("aclick", "async def"), ("click", "def")):
+        without, received = [], []
+        for _ in range(ROUNDS):
+            without.append(await cost(page, peer, handler))
+            event_finished.connect(receive)
+            received.append(await cost(page, peer, handler))
+            event_finished.disconnect(receive)
+        print(f"{kind:24}{statistics.median(without):14.1f}{statistics.median(received):14.1f}")
+
+
+if __name__ == "__main__":
+    asyncio.run(measure())

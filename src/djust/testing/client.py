@@ -1,0 +1,234 @@
+"""`LiveClient`: a browser for tests, without a browser, a server or a socket.
+
+    page = LiveClient(BasketView, basket_id=7)          or LiveClient("/basket/7/", user=ada)
+    page.click("remove", item_id=1)
+    assert "Pear" not in page.html
+
+What it does goes through `testing/driver.py` into the mailbox of the page, as what a browser sends does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import re
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.test import Client
+
+from djust.exceptions import HandlerError
+from djust.live.http import Adoption, adopting, in_lane
+from djust.live.messages import message_of
+from djust.render import wire
+from djust.state.codec import encode_state
+from djust.state.fields import fields_version
+from djust.state.snapshots import Snapshot
+from djust.testing.driver import Driver
+from djust.testing.markup import fields_to_send, handlers_in
+from djust.testing.requests import request_for
+from djust.views import LiveView, state_of
+
+_MARKS = re.compile(r"<!--(?:\[|\]|,)-->|(<[a-zA-Z][^\s<>/]*) dj(?=[\s/>])")
+
+
+class LiveClient:
+    """A page of a live view, as its browser has it.
+
+    `view` is a view class, whose `mount` gets the other keyword arguments, or the URL of a view, which is requested
+    with all middleware. `user` has logged in, `session` holds what the dictionary says; for a URL, `client` may be a
+    `django.test.Client` that has done more. `path` is what a view class sees as the path of its request. Nothing may
+    take longer than `timeout` seconds.
+
+    What a handler, a template or `handle_info` raises is raised by the method that led to it.
+    """
+
+    def __init__(
+        self,
+        view: type[LiveView] | str,
+        /,
+        *,
+        user: Any = None,
+        session: dict[str, Any] | None = None,
+        client: Client | None = None,
+        path: str = "/",
+        timeout: float = 10.0,
+        **kwargs: Any,
+    ) -> None:
+        if asyncio._get_running_loop() is not None:
+            raise RuntimeError(
+                "LiveClient runs handlers in the thread of the test, and this one runs an event loop. Make the test an "
+                "ordinary def; coroutines of views are awaited all the same."
+            )
+        self._title = view if isinstance(view, str) else view.__name__
+        self._driver = Driver(self._title, timeout)
+        self._ref = 0
+        self._is_open = self._was_closed = False
+        self._request: Callable[[], HttpResponseBase]
+        if isinstance(view, str):
+            if kwargs:
+                raise TypeError(f"LiveClient({view!r}): the URL says what mount gets; it takes no {min(kwargs)}=….")
+            browser = client or Client()
+            _prepare(browser, user, session)
+            self._request = lambda: browser.get(view)
+        else:
+            request = request_for(path, user, session)
+            self._request = lambda: self._mount(view, request, kwargs)
+        #: The answer to the request: a redirect for instance. That of a page that was mounted is empty.
+        self.response: HttpResponseBase
+        self._open(Adoption())
+
+    def _open(self, adoption: Adoption) -> None:
+        with adopting(adoption):
+            self.response = self._request()
+        if adoption.is_spoilt:
+            self._open(Adoption())
+        elif adoption.page is not None:
+            self._is_open = True
+            self._driver.adopt(adoption.page)
+
+    def _mount(self, view_class: type[LiveView], request: HttpRequest, kwargs: dict[str, Any]) -> HttpResponseBase:
+        response = view_class.as_view()(request, **kwargs)
+        if inspect.iscoroutine(response):
+            response = self._driver.run(in_lane(response))
+        session = vars(request).get("session")
+        if session is not None and session.modified:
+            # As Django's middleware does.
+            session.save()
+        answer: HttpResponseBase = response
+        return answer
+
+    # What the page is
+
+    @property
+    def html(self) -> str:
+        """The HTML of the page as it is now, without our marks."""
+        return _MARKS.sub(r"\1", self._caught_up().page.display.html())
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """The public attributes of the view, by name."""
+        return dict(state_of(self._caught_up().page.view))
+
+    @property
+    def view(self) -> Any:
+        """The view itself, with its private attributes. What a test changes in it is shown after the next event."""
+        return self._caught_up().page.view
+
+    @property
+    def pushed(self) -> list[tuple[str, Any]]:
+        """What `push_event` has sent since the beginning: names and payloads, as JSON gives them."""
+        return list(self._caught_up().pushed)
+
+    def _caught_up(self) -> Driver:
+        self._opened.post()
+        return self._opened
+
+    @property
+    def _opened(self) -> Driver:
+        if self._was_closed:
+            raise RuntimeError(f"{self._title}: the page was closed. Open another one: LiveClient(…).")
+        if not self._is_open:
+            status = f"{self.response.status_code} {self.response.headers.get('Location', '')}".strip()
+            raise RuntimeError(
+                f"{self._title}: no live page was mounted; the answer was {status}, and is in .response. Does it ask "
+                "for a user (LiveClient(…, user=…)), or is it no LiveView?"
+            )
+        return self._driver
+
+    # What a user does
+
+    def click(self, handler: str, /, *args: Any, **params: Any) -> None:
+        """Click the element with `dj-click="handler"`; it must be there. Parameters are given, not read from it."""
+        self._act("dj-click", handler, args, params)
+
+    def change(self, handler: str, /, *args: Any, **params: Any) -> None:
+        """Change the field with `dj-change="handler"`: `value="…"` is the parameter, as a rule."""
+        self._act("dj-change", handler, args, params)
+
+    def input(self, handler: str, /, *args: Any, **params: Any) -> None:
+        """Type into the field with `dj-input="handler"`: `value="…"` is the parameter, as a rule."""
+        self._act("dj-input", handler, args, params)
+
+    def submit(self, handler: str, /, **fields: Any) -> None:
+        """Submit the form with `dj-submit="handler"`: what its fields show, but for those that are given.
+
+        A list is a field that stands more than once or a multiple selection, None one that is left out, a boolean a
+        checkbox. Of several forms for the handler it is the one whose hidden fields have the given values.
+        """
+        self._event(handler, (), fields_to_send(self.html, self._title, handler, fields))
+
+    def event(self, handler: str, /, *args: Any, **params: Any) -> None:
+        """Call a handler as an event of any other kind does, such as one that a script sends."""
+        self._event(handler, args, params)
+
+    def ask(self, handler: str, /, *args: Any, **params: Any) -> Any:
+        """As `event`; gives what the handler returns, as `pushEvent` of a script gets it."""
+        return self._event(handler, args, params, asks=True)
+
+    def _act(self, directive: str, handler: str, args: tuple[Any, ...], params: dict[str, Any]) -> None:
+        known = handlers_in(self.html, directive)
+        if handler not in known:
+            raise AssertionError(
+                f'{self._title}: no element of the page has {directive}="{handler}"; '
+                f"the page has it for: {', '.join(sorted(known)) or 'nothing'}."
+            )
+        self._event(handler, args, params)
+
+    def _event(self, handler: str, args: tuple[Any, ...], params: dict[str, Any], *, asks: bool = False) -> Any:
+        self._ref += 1
+        text = json.dumps([self._ref, handler, params, args, int(asks)], cls=DjangoJSONEncoder)
+        self._opened.post(message_of(json.loads(text)))
+        answer = self._opened.answer(self._ref)
+        if answer[0] == wire.ERROR:
+            raise HandlerError(answer[2])
+        extra = answer[-1] if isinstance(answer[-1], dict) else {}
+        return extra.get(wire.EXTRA_REPLY)
+
+    # What happens beside the page
+
+    def settle(self) -> None:
+        """Let slow work (`assign_async`, `start_async`, `@background`) run until it has ended.
+
+        Until then what an event has begun waits, so that a test sees what the page shows meanwhile.
+        """
+        self._opened.settle()
+
+    def restart(self) -> None:
+        """Lose the process of the page: the view is made anew, and restored from a snapshot of its state."""
+        page = self._caught_up().page
+        state, version = encode_state(type(page.view), state_of(page.view)), fields_version(type(page.view))
+        self._leave()
+        self._open(Adoption(snapshot=Snapshot(version, page.binding, page.version, self._ref, page.document, state)))
+
+    def close(self) -> None:
+        """Leave the page. A test need not, unless slow work of its page still runs."""
+        self._leave()
+        self._was_closed = True
+
+    def _leave(self) -> None:
+        if self._is_open:
+            self._driver.leave()
+            self._is_open = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _prepare(browser: Client, user: Any, session: dict[str, Any] | None) -> None:
+    if user is not None:
+        browser.force_login(user)
+    if session:
+        stored = browser.session
+        stored.update(session)
+        stored.save()

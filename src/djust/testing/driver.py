@@ -1,0 +1,184 @@
+"""The driver of one page in a test: posts messages into its mailbox, reads its frames, and lends it the thread.
+
+It is the page's `Peer` and its `Rehearsal`. The page lives on the event loop of all pages of the process; jobs that it
+would give to threads, database and all, come back here and run while the test waits for the answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Coroutine
+from contextvars import copy_context
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar
+
+from djust.exceptions import HandlerError
+from djust.home import home
+from djust.live.keeping import Keeper, Kept
+from djust.live.limits import Bucket
+from djust.live.messages import Joining, Message, Settled
+from djust.live.page import Page
+from djust.live.rehearsal import FRESH, Job, rehearsal
+from djust.live.visitor import binding_of_request
+from djust.render import wire
+
+T = TypeVar("T")
+
+
+class Driver:
+    """Drives the page that it adopts. `title` names it in errors; nothing may take longer than `timeout` seconds."""
+
+    def __init__(self, title: str, timeout: float) -> None:
+        self.page: Page
+        self.pushed: list[tuple[str, Any]] = []
+        # Frames that nobody has asked for yet.
+        self.frames: list[list[Any]] = []
+        self._title = title
+        self._timeout = timeout
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+        self._held: list[Job] = []
+        self._errors: list[Exception] = []
+        self._news = asyncio.Event()
+        self._context = FRESH.copy()
+        self._context.run(rehearsal.set, self)
+
+    def adopt(self, page: Page) -> None:
+        """Be the browser of a page that was mounted."""
+        self.page = page
+        page.binding = binding_of_request(page.request)
+        page.context = self._context
+        page.keeper = _Watcher(self._news)
+        # A test is faster than people are.
+        page.bucket = Bucket(1e9)
+        self.post(Joining(self, page.version))
+
+    def post(self, *messages: Message) -> None:
+        """Let the page deal with these and with all that waits; raises what user code has raised."""
+        self.run(self._through(*messages))
+
+    def answer(self, ref: int) -> list[Any]:
+        """The frame that answers event `ref`; frames until now are of no more interest."""
+        frames, self.frames = self.frames, []
+        return next(frame for frame in frames if frame[0] == ref or frame[:2] == [wire.ERROR, ref])
+
+    def settle(self) -> None:
+        """Let slow work run until it has ended."""
+        self.run(self._ended())
+
+    def leave(self) -> None:
+        """The page is of no use any more."""
+        self.page.peer = None
+        self.page.end()
+
+    # The peer of the page
+
+    async def send(self, text: str) -> None:
+        """Read a frame of the page."""
+        frame = json.loads(text)
+        extra = frame[-1] if isinstance(frame[-1], dict) else {}
+        self.pushed += [(name, payload) for name, payload in extra.get(wire.EXTRA_PUSH, ())]
+        self.frames.append(frame)
+
+    def close(self, code: int, text: str = "") -> None:
+        """The server ends the connection: an error in a test."""
+        self._errors.append(ConnectionAbortedError(f"{self._title}: the server has gone ({code}): {text}"))
+
+    close_from_thread = close
+
+    # The rehearsal
+
+    def take(self, job: Job) -> None:
+        """Run a job in the thread of the test, while that waits."""
+        self._jobs.put(job)
+
+    def hold(self, begin: Job) -> None:
+        """Let slow work begin with `settle`."""
+        self._held.append(begin)
+
+    def raised(self, error: Exception) -> None:
+        """Raise it in the test."""
+        if isinstance(error, HandlerError) and error.detail:
+            error.add_note(error.detail)
+        self._errors.append(error)
+
+    # On the loop
+
+    async def _through(self, *messages: Message) -> None:
+        through = asyncio.Event()
+        for message in (*messages, Settled(through)):
+            self.page.post(message)
+        await through.wait()
+
+    async def _ended(self) -> None:
+        await self._through()
+        while self._held or self._is_active():
+            self._news.clear()
+            held, self._held = self._held, []
+            for begin in held:
+                self._context.copy().run(begin)
+            if self._is_active():
+                await self._news.wait()
+
+    def _is_active(self) -> bool:
+        return self.page.is_busy or bool(self.page.tasks.names)
+
+    # In the thread of the test
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """The result of a coroutine on the loop of the pages, while this thread does what pools would."""
+        context = copy_context()
+        context.run(rehearsal.set, self)
+        done = context.run(asyncio.run_coroutine_threadsafe, _in_time(coroutine, self._timeout), home.loop)
+        done.add_done_callback(lambda _: self._jobs.put(None))
+        try:
+            while (job := self._jobs.get(timeout=self._timeout + 1)) is not None:
+                self._context.copy().run(job)
+        except Empty:
+            raise TimeoutError(
+                f"{self._title}: the event loop of the pages does not run. It is one that a test framework has stopped "
+                "between two tests: give asynchronous tests loops of their own."
+            ) from None
+        errors, self._errors = self._errors, []
+        if len(errors) > 1:
+            raise ExceptionGroup(f"{self._title}: {len(errors)} exceptions", errors)
+        if errors:
+            raise errors[0]
+        try:
+            return done.result()
+        except _LateError as error:
+            running = sorted(self.page.tasks.names) if hasattr(self, "page") else []
+            raise TimeoutError(
+                f"{self._title}: still running after {self._timeout:g} s: {', '.join(running) or 'one call'}."
+            ) from error
+
+
+class _Watcher(Keeper):
+    """In place of what writes snapshots: tells the driver that a turn has ended."""
+
+    __slots__ = ("_news",)
+
+    def __init__(self, news: asyncio.Event) -> None:
+        super().__init__()
+        self._news = news
+
+    def quiet(self, page: Kept) -> None:
+        """No message waits for the page."""
+        self._news.set()
+
+    def save_last(self, page: Kept) -> None:
+        """Nobody comes back to it."""
+
+
+class _LateError(Exception):
+    """Time is up."""
+
+
+async def _in_time(coroutine: Coroutine[Any, Any, T], seconds: float) -> T:
+    try:
+        async with asyncio.timeout(seconds) as clock:
+            return await coroutine
+    except TimeoutError as error:
+        if clock.expired():
+            raise _LateError from error
+        raise

@@ -1,0 +1,459 @@
+"""Who may do what, on every way into a page: raw frames, lost permissions, ended sessions, floods."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from importlib import import_module
+from typing import Any
+
+import pytest
+from django.conf import settings as django_settings
+from django.contrib.auth.decorators import login_required, permission_required, user_passes_test
+from django.contrib.auth.mixins import LoginRequiredMixin, PermissionRequiredMixin, UserPassesTestMixin
+from django.contrib.auth.models import Permission, User
+from django.contrib.auth.signals import user_logged_out
+from django.core import signing
+from django.http import HttpRequest
+from django.test import override_settings
+from django.urls import path
+
+from djust import LiveView, event_handler, state
+from djust.decorators import permission_required as handler_permission_required
+from djust.decorators import rate_limit
+from djust.live.limits import Buckets
+from djust.live.posts import _connections
+from djust.live.registry import registry
+from djust.routing import live_session
+from djust.state.tickets import Ticket, make_ticket
+from tests.asgi_client import Browser, Socket
+from tests.test_transports import PostWire, SocketWire, Wire
+
+pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db(transaction=True)]
+
+PERMISSION = "auth.change_group"
+done: list[str] = []
+
+
+class Open(LiveView):
+    template = "<body><p>{{ count }}</p></body>"
+    count = state(0)
+
+    @event_handler
+    def add(self, **more: Any) -> list[str]:
+        done.append("add")
+        self.count += 1
+        return sorted(more)
+
+    @event_handler
+    async def add_async(self) -> None:
+        done.append("add")
+        self.count += 1
+
+    @event_handler
+    @handler_permission_required(PERMISSION)
+    def change(self) -> None:
+        done.append("change")
+        self.count += 1
+
+    @event_handler
+    @handler_permission_required(PERMISSION)
+    async def change_async(self) -> None:
+        done.append("change")
+        self.count += 1
+
+    @event_handler
+    @rate_limit(2, seconds=60)
+    def seldom(self) -> None:
+        done.append("seldom")
+        self.count += 1
+
+
+class Members(LoginRequiredMixin, Open):
+    pass
+
+
+class AsyncMembers(LoginRequiredMixin, Open):
+    async def mount(self, request: HttpRequest) -> None: ...
+
+
+class Editors(PermissionRequiredMixin, Open):
+    permission_required = PERMISSION
+
+
+class Passing(UserPassesTestMixin, Open):
+    def test_func(self) -> bool:
+        return bool(self.request.user.has_perm(PERMISSION))
+
+
+class Dispatching(Open):
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        if not request.user.is_authenticated:
+            return login_required(lambda _: None)(request)
+        return super().dispatch(request, *args, **kwargs)
+
+
+has_permission = permission_required(PERMISSION, raise_exception=True)
+urlpatterns = [
+    path("open/", Open.as_view()),
+    path("other/", Open.as_view()),
+    path("members/", Members.as_view()),
+    path("async-members/", AsyncMembers.as_view()),
+    path("editors/", Editors.as_view()),
+    path("tested/", Passing.as_view()),
+    path("dispatching/", Dispatching.as_view()),
+    path("decorated/", has_permission(Open.as_view())),
+    path("decorated-session/", live_session(Members)),
+    path("test/", user_passes_test(lambda user: user.has_perm(PERMISSION))(Open.as_view())),
+]
+BY_PERMISSION = ["/editors/", "/tested/", "/decorated/", "/test/"]
+BY_LOGIN = ["/members/", "/async-members/", "/dispatching/", "/decorated-session/"]
+
+
+@pytest.fixture(autouse=True)
+def _fresh() -> None:
+    done.clear()
+    registry.clear()
+
+
+@pytest.fixture(params=[SocketWire, PostWire])
+def wire(request: pytest.FixtureRequest) -> type[Wire]:
+    kind: type[Wire] = request.param
+    return kind
+
+
+async def editor() -> User:
+    user = await User.objects.acreate(username="editor")
+    await user.user_permissions.aadd(await Permission.objects.aget(codename="change_group"))
+    return user
+
+
+async def is_refused(page: Wire, event: str) -> None:
+    """The event is refused and not executed, and the connection ended."""
+    before = len(done)
+    if isinstance(page, PostWire):
+        # The request itself is refused, before it comes to a frame.
+        headers = {"x-djust": page.id, "x-csrftoken": page.token}
+        response = await page.browser.get(page.url, "POST", body=f'[99,"{event}",{{}}]'.encode(), **headers)
+        assert response.status in (302, 403)
+    else:
+        await page.send([99, event, {}, [], 1])
+        assert (await page.receive())[0] == "error"
+        assert await page.closing() == 4403  # type: ignore[attr-defined]
+    assert len(done) == before
+
+
+@pytest.mark.parametrize("url", BY_PERMISSION)
+@pytest.mark.parametrize("event", ["add", "add_async"])
+async def test_a_permission_that_is_lost_ends_the_page_at_the_next_event(
+    wire: type[Wire], url: str, event: str
+) -> None:
+    user = await editor()
+    async with Browser() as browser:
+        assert (await browser.get(url)).status in (302, 403)
+        await browser.log_in(user)
+        page = wire(browser, url)
+        await page.open()
+        assert (await page.event(event))[2] == [0, 1]
+        await user.user_permissions.aclear()
+        await is_refused(page, event)
+
+
+@pytest.mark.parametrize("url", BY_LOGIN)
+async def test_a_user_who_is_deactivated_is_refused_at_the_next_event(wire: type[Wire], url: str) -> None:
+    user = await User.objects.acreate(username="member")
+    async with Browser() as browser:
+        assert (await browser.get(url)).status == 302
+        await browser.log_in(user)
+        page = wire(browser, url)
+        await page.open()
+        assert (await page.event("add"))[2] == [0, 1]
+        await User.objects.filter(pk=user.pk).aupdate(is_active=False)
+        await is_refused(page, "add")
+
+
+async def test_a_join_is_refused_as_the_get_would_be() -> None:
+    user = await editor()
+    async with Browser() as browser:
+        await browser.log_in(user)
+        response = await browser.get("/editors/")
+        await user.user_permissions.aclear()
+        socket = await browser.connect()
+        await socket.send(["join", response.ticket, 0, "/", "one"])
+        assert await socket.receive() == [
+            "error",
+            0,
+            "You are not allowed to use this page any more. Load it again.",
+        ]
+        assert await socket.closing() == 4403
+
+
+async def test_the_middleware_that_asks_for_a_login_is_honoured_by_events(wire: type[Wire]) -> None:
+    middleware = [*django_settings.MIDDLEWARE, "django.contrib.auth.middleware.LoginRequiredMiddleware"]
+    user = await User.objects.acreate(username="member")
+    with override_settings(MIDDLEWARE=middleware):
+        async with Browser() as browser:
+            assert (await browser.get("/open/")).status == 302
+            await browser.log_in(user)
+            page = wire(browser, "/open/")
+            await page.open()
+            assert (await page.event("add"))[2] == [0, 1]
+            await User.objects.filter(pk=user.pk).aupdate(is_active=False)
+            await is_refused(page, "add")
+
+
+async def test_an_open_page_asks_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    user = await User.objects.acreate(username="u")
+    async with Browser() as browser:
+        await browser.log_in(user)
+        page = await browser.open("/open/")
+        monkeypatch.setattr("django.contrib.auth.get_user", lambda request: pytest.fail("was asked for"))
+        assert (await page.event("add"))[2] == [0, 1]
+
+
+@pytest.mark.parametrize("event", ["change", "change_async"])
+async def test_a_handler_may_ask_for_a_permission(wire: type[Wire], event: str) -> None:
+    user = await editor()
+    async with Browser() as browser:
+        stranger = wire(browser.another(), "/open/")
+        await stranger.open()
+        refused = await stranger.event(event)
+        assert refused[4]["error"] == f"Open.{event} asks for a permission that you do not have."
+        assert done == []
+        await browser.log_in(user)
+        page = wire(browser, "/open/")
+        await page.open()
+        assert (await page.event(event))[2] == [0, 1]
+
+
+async def test_a_handler_may_be_called_only_so_often(wire: type[Wire]) -> None:
+    async with Browser() as browser:
+        page, other = wire(browser, "/open/"), wire(browser.another(), "/open/")
+        await page.open()
+        await other.open()
+        answers = [await page.event("seldom") for _ in range(3)]
+        assert answers[2][4]["error"] == "Open.seldom may be called 2 times in 60 seconds. Wait a moment."
+        assert (await other.event("seldom"))[2] == [0, 1]
+        assert done == ["seldom"] * 3
+
+
+# Sessions that end
+
+
+async def closed_within(socket: Socket, seconds: float) -> int:
+    start = time.monotonic()
+    code = await socket.closing()
+    assert time.monotonic() - start < seconds
+    return code
+
+
+async def test_logging_out_closes_sockets_at_once() -> None:
+    user = await User.objects.acreate(username="u")
+    async with Browser() as browser:
+        await browser.log_in(user)
+        page, other = await browser.open("/open/"), await browser.another().open("/open/")
+        request = HttpRequest()
+        request.session = import_module(django_settings.SESSION_ENGINE).SessionStore(browser.cookies["sessionid"])
+        await asyncio.to_thread(user_logged_out.send, sender=User, request=request, user=user)
+        assert await closed_within(page, 1) == 4403
+        assert (await other.event("add"))[2] == [0, 1]
+
+
+async def test_a_session_that_expires_closes_its_sockets_within_a_second() -> None:
+    user = await User.objects.acreate(username="u")
+    async with Browser() as browser:
+        await browser.log_in(user)
+        store = import_module(django_settings.SESSION_ENGINE).SessionStore(browser.cookies["sessionid"])
+        await store.aload()
+        await store.aset_expiry(1)
+        await store.asave()
+        page = await browser.open("/open/")
+        assert await closed_within(page, 2.2) == 4403
+
+
+@override_settings(LIVEVIEW_CONFIG={"session_check_seconds": 0.2})
+async def test_a_session_that_is_deleted_elsewhere_is_found_out() -> None:
+    user = await User.objects.acreate(username="u")
+    async with Browser() as browser:
+        await browser.log_in(user)
+        page = await browser.open("/open/")
+        await import_module(django_settings.SESSION_ENGINE).SessionStore(browser.cookies["sessionid"]).adelete()
+        assert await closed_within(page, 1.5) == 4403
+
+
+# Tickets
+
+
+async def refusal_of(browser: Browser, ticket: str) -> tuple[list[Any], int]:
+    socket = await browser.connect()
+    await socket.send(["join", ticket, 0, "/", "one"])
+    return await socket.receive(), await socket.closing()
+
+
+async def test_tickets_that_were_not_made_here_are_refused() -> None:
+    async with Browser() as browser:
+        real = (await browser.get("/open/")).ticket
+        forged = [
+            real[:-1] + ("A" if real[-1] != "A" else "B"),
+            signing.dumps(["id", "/open/", ""], salt="another"),
+            signing.dumps({"page_id": "x"}, salt="djust.ticket"),
+            signing.dumps(["x"], salt="djust.ticket"),
+            signing.dumps([1, 2, 3, 4, 5, 6], salt="djust.ticket"),
+            signing.dumps([["x"], {}, None], salt="djust.ticket"),
+            "",
+            "::",
+        ]
+        for ticket in forged:
+            frame, code = await refusal_of(browser, ticket)
+            assert (frame[0], code in (4403, 4400)) == ("error", True), ticket
+
+
+async def test_a_ticket_of_one_view_gives_no_other_one() -> None:
+    async with Browser() as browser:
+        response = await browser.get("/open/")
+        _, frame = await browser.join(response.ticket)
+        assert frame[0] == "joined"
+        # What the browser says of its URL changes nothing.
+        socket = await browser.connect()
+        await socket.send(["join", response.ticket, 0, "/members/", "two"])
+        assert (await socket.receive())[0] == "all"
+        assert {page.request.path for page in registry.pages()} == {"/open/"}
+
+
+async def test_a_replayed_ticket_gives_its_page_to_nobody_else() -> None:
+    user = await User.objects.acreate(username="u")
+    async with Browser() as browser:
+        await browser.log_in(user)
+        page = await browser.open("/open/")
+        await page.event("add")
+        frame, code = await refusal_of(browser.another(), page.response.ticket)
+        assert (frame[0], code) == ("error", 4403)
+        assert (await page.event("add"))[2] == [0, 2]
+
+
+# Frames
+
+
+DEEP = "[" * 60_000 + "]" * 5_000
+ODD: list[Any] = [
+    '["join"]', "[]", "{}", "null", '"x"', "[1", "\x00", DEEP, '[1,"add",{},[],9]', '[1,"add",[]]', '[1.5,"add",{}]',
+    '[true,"add",{}]', '["resync"]', '["resync",1,2,3,4]', '[9007199254740993000,"add",{},[],1,1]', b"\x00\x01",
+    '[1,"add",{"x":NaN}]', '[1,"add",{"x":1e999}]', "[" + ",".join("1" * 30_000) + "]",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("frame", ODD)
+async def test_odd_frames_execute_nothing_and_end_the_connection(frame: Any) -> None:
+    async with Browser() as browser:
+        page = await browser.open("/open/")
+        await page.send(frame)
+        assert await page.closing() in (4400, 1009, 4403)
+        assert done == []
+        assert (await (await browser.open("/open/")).event("add"))[2] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "name", ["__init__", "__class__", "mount", "count", "request", "add.__call__", "_add", "as_view", ""]
+)
+async def test_only_handlers_can_be_called(wire: type[Wire], name: str) -> None:
+    async with Browser() as browser:
+        page = wire(browser, "/open/")
+        await page.open()
+        assert (await page.event(name))[:2] == ["error", 1]
+        assert done == []
+
+
+async def test_dunder_names_in_parameters_are_only_names() -> None:
+    async with Browser() as browser:
+        page = await browser.open("/open/")
+        names = {"__class__": "x", "self": "y", "__dict__": {"count": 99}, "constructor": 1}
+        answer = await page.event("add", names)
+        assert answer[4]["reply"] == ["__class__", "__dict__", "constructor"]
+        assert answer[2] == [0, 1]
+
+
+async def test_references_that_go_back_are_not_executed() -> None:
+    async with Browser() as browser:
+        page = await browser.open("/open/")
+        await page.send([5, "add", {}])
+        assert (await page.receive())[:2] == [5, 1]
+        for ref in (5, 4, 1):
+            await page.send([ref, "add", {}])
+            assert (await page.receive())[:2] == ["error", ref]
+        assert len(done) == 1
+
+
+# Floods
+
+
+async def test_ten_thousand_joins_cost_little_and_open_few_pages() -> None:
+    async with Browser() as browser:
+        response = await browser.get("/open/")
+        holder, _ = await browser.join(response.ticket, document="the first one")
+        start, refused = time.monotonic(), 0
+        for number in range(10_000):
+            socket = await browser.connect()
+            browser.sockets.clear()
+            await socket.send(["join", response.ticket, 0, "/", f"document {number}"])
+            frame = await socket.receive()
+            refused += frame[0] == "error"
+            await socket.close()
+        seconds = time.monotonic() - start
+        assert (await holder.event("add"))[2] == [0, 1]
+        print(f"10,000 joins in {seconds:.1f} s, {refused} refused")
+        assert refused > 9_000
+        assert len(registry) < 200
+
+
+async def test_joins_by_posts_are_bounded_too() -> None:
+    with override_settings(LIVEVIEW_CONFIG={"max_pages": 5}):
+        async with Browser() as browser:
+            response = await browser.get("/open/")
+            pages = [PostWire(browser, "/open/") for _ in range(12)]
+            for page in pages:
+                await page.join(response.ticket)
+            assert len(_connections) == 5
+            await pages[0].send([1, "add", {}])
+            assert (pages[0].code, done) == (1012, [])
+            assert (await pages[-1].event("add"))[2] == [0, 1]
+
+
+def test_buckets_forget_names_that_are_not_used() -> None:
+    buckets = Buckets(rate=0.0, burst=1.0, names=3)
+    assert [buckets.take(name) for name in "aabcda"] == [True, False, True, True, True, True]
+
+
+async def test_a_browser_that_does_not_read_costs_bounded_memory() -> None:
+    with override_settings(LIVEVIEW_CONFIG={"max_waiting": 10}):
+        async with Browser() as browser:
+            page = await browser.open("/open/")
+            page.stalls = True
+            for ref in range(1, 200):
+                await page.send([ref, "add", {}])
+            await page.stalled.wait()
+            (held,) = registry.pages()
+            async with asyncio.timeout(10):
+                while held.last_ref == 0:  # noqa: ASYNC110 — nobody tells
+                    await asyncio.sleep(0.01)
+            assert len(held._mailbox) <= 10
+            page.reads.set()
+            page.stalls = False
+
+
+async def test_a_ticket_for_another_path_of_a_post_is_refused() -> None:
+    async with Browser() as browser:
+        page = PostWire(browser, "/other/")
+        ticket = make_ticket(Ticket("gone", "/open/", ""))
+        assert (await page.join(ticket))[0] == "error"
+        assert page.code == 4403
+
+
+async def test_a_closed_socket_stays_closed() -> None:
+    async with Browser() as browser:
+        page = await browser.open("/open/")
+        await page.send("[")
+        await page.closing()
+        await page.send(json.dumps([1, "add", {}]))
+        await page.ended()
+        assert done == []
