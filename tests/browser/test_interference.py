@@ -1,7 +1,7 @@
 """Others change the page between our changes: what is theirs stays, and what is ours is right all the same.
 
 Between any two diffs "third parties" insert elements and comments anywhere in the body (`FOREIGN`), add attributes and
-classes, take the focus and type. The oracle:
+classes, wrap texts as translators do, take the focus and type. The oracle:
 
 * **Ours.** After every diff the page without what is foreign equals a fresh parse of a fresh render. White space is not
   compared exactly: who puts a node between a row and the white space that belongs to it has taken the white space away.
@@ -56,7 +56,7 @@ HARNESS = """(() => {
   };
   const pick = list => list[random(list.length)];
   const ours = () => [...document.body.querySelectorAll('*')].filter(element => !element.closest(
-    '[foreign-node],script,style,template,title,textarea'));
+    '[foreign-node],[foreign-wrap],script,style,template,title,textarea'));
 
   const foreign = new Set();
   const insert = (parent, at) => {
@@ -86,6 +86,15 @@ HARNESS = """(() => {
       field.value = 'typed';
       field.dispatchEvent(new InputEvent('input', { bubbles: true }));
     },
+    translate() {  // as the browsers' translators do
+      const text = pick([...pick([document.body, ...ours()]).childNodes].filter(
+        node => node.nodeType === 3 && node.data.trim()));
+      if (!text) return;
+      const font = document.createElement('font');
+      font.setAttribute('foreign-wrap', '');
+      text.replaceWith(font);
+      font.append(text);
+    },
     rows() {
       const parent = pick([...document.querySelectorAll('[rows]')]);
       if (parent) insert(parent, random(parent.childNodes.length + 1));
@@ -105,6 +114,7 @@ HARNESS = """(() => {
   };
 
   const tidy = root => {
+    for (const font of root.querySelectorAll('[foreign-wrap]')) font.replaceWith(...font.childNodes);
     for (const node of root.querySelectorAll('[foreign-node],script[data-djust],.djust-banner')) node.remove();
     const walker = document.createTreeWalker(root, NodeFilter.SHOW_ALL);
     const gone = [];
@@ -162,7 +172,7 @@ HARNESS = """(() => {
   window.interfere = (start, names) => { seed = start; for (const name of names) acts[name](); };
 })()""".replace("DIFFER", DIFFER)
 
-ACTS = ["insert", "insert", "insert", "start", "script", "attribute", "class", "focus", "type"]
+ACTS = ["insert", "insert", "insert", "start", "script", "attribute", "class", "focus", "type", "translate"]
 
 
 TAKEN: Counter[str] = Counter()
