@@ -6,6 +6,7 @@ SECRET_KEY = "the demo has no secrets"
 DEBUG = True
 ALLOWED_HOSTS = ["127.0.0.1", "localhost"]
 ROOT_URLCONF = "examples.services.urls"
+ASGI_APPLICATION = "examples.services.asgi.application"
 STATIC_URL = "/static/"
 USE_TZ = True
 TIME_ZONE = "UTC"

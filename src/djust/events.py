@@ -151,11 +151,15 @@ class Handler:
 @per_class
 def handlers_of(view_class: type[Any]) -> Mapping[str, Handler]:
     """The handlers of a view class by name, inherited ones included; an override without decorator is not one."""
-    return {
-        name: _handler(view_class, name, function)
-        for name in dir(view_class)
-        if (function := _marked(inspect.getattr_static(view_class, name))) is not None
-    }
+    return {name: read_handler(view_class, name, function) for name, function in handler_functions(view_class).items()}
+
+
+def handler_functions(view_class: type[Any]) -> dict[str, Callable[..., Any]]:
+    """The functions that a browser may call, by name; their signatures are not read."""
+    members: dict[str, object] = {}
+    for owner in reversed(view_class.__mro__):
+        members.update(vars(owner))
+    return {name: function for name in sorted(members) if (function := _marked(members[name])) is not None}
 
 
 def _marked(member: object) -> Callable[..., Any] | None:
@@ -177,7 +181,8 @@ def refusal(view_class: type, name: str) -> HandlerError:
     )
 
 
-def _handler(view_class: type, name: str, function: Callable[..., Any]) -> Handler:
+def read_handler(view_class: type, name: str, function: Callable[..., Any]) -> Handler:
+    """The handler that a function is; `TypeError` if no browser can fill one of its parameters."""
     title = f"{view_class.__name__}.{name}"
     try:
         receiver, *declared = inspect.signature(function).parameters.values()

@@ -6,21 +6,27 @@ for the two hosts of the guide.
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import boto3
 import httpx
 import pytest
 import redis
+from django.core.checks import CheckMessage
 from django.test import override_settings
 from django.urls import clear_url_caches, path, set_urlconf
 
 from djust import LiveView, state
+from djust.checks.sources import Project
+from djust.checks.templates import check_templates
+from djust.checks.views import check_view
 from djust.decorators import event_handler
 from examples.services import backing
 from tests.asgi_client import Browser
@@ -291,3 +297,106 @@ async def test_the_wrong_view_is_an_error_in_strict_mode(
     assert isinstance(error, TypeError)
     assert str(error).startswith(TEXT)
     assert "S3BrowserView.s3_client" in str(error)
+
+
+# The checks
+
+
+@pytest.fixture
+def checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], list[CheckMessage]]]:
+    """Writes a module `myapp.views`, and gives what the checks find in it, templates included."""
+    (tmp_path / "myapp").mkdir()
+    (tmp_path / "myapp" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+
+    def check(source: str) -> list[CheckMessage]:
+        sys.modules.pop("myapp.views", None)
+        (tmp_path / "myapp" / "views.py").write_text(source)
+        importlib.import_module("myapp.views")
+        project = Project(owns=lambda name: name == "myapp.views")
+        assert project.views
+        views = [finding for view in project.views for finding in check_view(view, project)]
+        return [*views, *check_templates(project)]
+
+    yield check
+    for name in ("myapp", "myapp.views"):
+        sys.modules.pop(name, None)
+
+
+IMPORTS = "import boto3\nfrom djust import LiveView, state\nfrom djust.decorators import event_handler\n"
+MODEL = "from tests.myapp.models import Customer as ExternalProduct\n"
+
+
+@pytest.mark.parametrize("name", sorted(set(VIEWS)))
+def test_nothing_is_found_in_the_blocks_of_the_guide(checked: Callable[[str], list[CheckMessage]], name: str) -> None:
+    assert checked(IMPORTS + MODEL + block_of(name)) == []
+
+
+def test_the_block_marked_wrong_is_found(checked: Callable[[str], list[CheckMessage]]) -> None:
+    block = block_of("S3BrowserView", wrong=True)
+    # Its template reads names, too, that this block does not have.
+    [finding] = [finding for finding in checked(IMPORTS + block) if finding.id != "djust.V009"]
+    line = 4 + next(number for number, text in enumerate(block.splitlines()) if "boto3.client(" in text)
+    assert str(finding) == (
+        f"myapp/views.py:{line}: (djust.V006) S3BrowserView.s3_client looks like a service instance stored in state.\n"
+        "\tHINT: Service instances are not JSON-serializable. Use a helper method instead."
+    )
+
+
+def test_every_sentence_of_the_guide_about_checks_is_what_they_say(
+    checked: Callable[[str], list[CheckMessage]],
+) -> None:
+    source = IMPORTS + (
+        "class ApiClient: pass\nclass MyServiceClass: pass\nclass Other: pass\n\n"
+        "class MyView(LiveView):\n    template = ''\n\n    def mount(self, request):\n"
+        "        self.api_client = ApiClient()\n        self.other = Other()\n\n"
+        "        self.service = MyServiceClass()\n"
+    )
+    told = [str(finding).partition(": ")[2] for finding in checked(source)]
+    guide = [line.strip() for line in GUIDE.read_text().splitlines()]
+    start = guide.index("(djust.V006) MyView.api_client looks like a service instance stored in state.")
+    assert told[0] == f"{guide[start]}\n\t{guide[start + 1]}"
+    start = next(number for number, line in enumerate(guide) if line.startswith("(djust.V008) myapp/views.py:15 -- "))
+    assert told[-1] == f"{guide[start]}\n{guide[start + 1]}\n\t{guide[start + 2]}"
+    assert [text[:12] for text in told] == [
+        "(djust.V006)",
+        "(djust.V008)",
+        "(djust.V008)",
+        "(djust.V006)",
+        "(djust.V008)",
+    ]
+
+
+@pytest.mark.parametrize(
+    "example",
+    [
+        'boto3.client("s3")', "httpx.Client()", "requests.Session()", "psycopg2.connect()", "redis.Redis()",
+        'open("data.csv")',
+        "threading.Thread(target=print)", "websockets.connect('')", "(x for x in range(10))",
+        "lambda x: x + 1",
+    ],
+)  # fmt: skip
+def test_what_the_guide_s_table_calls_not_serializable_is_found(
+    checked: Callable[[str], list[CheckMessage]], example: str
+) -> None:
+    imports = "import httpx, redis, requests, threading, websockets\nimport psycopg as psycopg2\n"
+    view = f"class V(LiveView):\n    template = ''\n    def mount(self, request):\n        self.value = {example}\n"
+    assert checked(IMPORTS + imports + view)
+
+
+@pytest.mark.parametrize(
+    "example",
+    [
+        "'a', 1, 1.5, True, None", "[], {}, (), set()", "Product.objects.get(pk=1)",
+        "Product.objects.filter(active=True)",
+        "datetime.date.today()", "datetime.datetime(2030, 1, 1)", "uuid.UUID(int=1)", "decimal.Decimal(1)",
+        '{"items": [{"name": "Widget", "price": 9.99}]}',
+    ],
+)  # fmt: skip
+def test_nothing_is_found_in_what_the_guide_s_table_calls_serializable(
+    checked: Callable[[str], list[CheckMessage]], example: str
+) -> None:
+    imports = "import datetime, decimal, uuid\nfrom tests.myapp.models import Order as Product\n"
+    view = f"class V(LiveView):\n    template = ''\n    def mount(self, request):\n        self.value = {example}\n"
+    assert checked(IMPORTS + imports + view) == []

@@ -126,6 +126,16 @@ class CompiledTemplate:
         return self._variant(binding_context(self.template)).plain.source
 
     @property
+    def items(self) -> list[Item]:
+        """What the template is made of, parents and literal includes resolved."""
+        return self._variant(binding_context(self.template)).items
+
+    @property
+    def templates(self) -> list[Template]:
+        """The template, its parents, and the templates that they include by literal names."""
+        return self._variant(binding_context(self.template)).templates
+
+    @property
     def report(self) -> Report:
         """What the template consists of: parts by kind, native and opaque nodes."""
         return self._variant(binding_context(self.template)).report
@@ -299,7 +309,7 @@ class _Variant:
             raise error
         with _lock:
             self.supers = False
-            for name in ("page", "included", "plain", "observed", "_items", "_items_within", "_inclusions"):
+            for name in ("page", "included", "plain", "observed", "items", "_items_within", "_inclusions"):
                 vars(self).pop(name, None)
 
     def is_current(self, chain: Chain) -> bool:
@@ -337,12 +347,12 @@ class _Variant:
         return invalid
 
     @cached_property
-    def _items(self) -> list[Item]:
+    def items(self) -> list[Item]:
         return Lowering(self.chain, supers=self.supers).items()
 
     @cached_property
     def _items_within(self) -> set[Item]:
-        return set(all_items(self._items))
+        return set(all_items(self.items))
 
     @cached_property
     def _inclusions(self) -> list[Inclusion]:
@@ -353,7 +363,7 @@ class _Variant:
     @property
     def report(self) -> Report:
         with _lock:
-            return report_of(self._items, self._page_program())
+            return report_of(self.items, self._page_program())
 
     @cached_property
     def page(self) -> _Compiled:
@@ -368,7 +378,7 @@ class _Variant:
     @cached_property
     def plain(self) -> _Compiled:
         """The template as a function that gives HTML without marks."""
-        return self._once("plain", lambda: self._render("plain", self._items))
+        return self._once("plain", lambda: self._render("plain", self.items))
 
     @cached_property
     def observed(self) -> _Compiled:
@@ -385,16 +395,16 @@ class _Variant:
             return found
 
     def _page_program(self) -> Program:
-        return fragments.page_program(markup.parse(self._items, (), self.loose), self._name)
+        return fragments.page_program(markup.parse(self.items, (), self.loose), self._name)
 
     def _included_program(self) -> Program:
-        return fragments.included_program(markup.parse(self._items, ("",), self.loose), self._name)
+        return fragments.included_program(markup.parse(self.items, ("",), self.loose), self._name)
 
     def _render(self, kind: str, items: list[Item]) -> _Compiled:
         src = Source(self._names())
         write_render(src, items, self.chain, self._invalid)
         filename = f"<djust render {self._name} {next(_numbers)}>"
-        compiled = _Compiled(src, "render", filename, self._templates, self._root)
+        compiled = _Compiled(src, "render", filename, self.templates, self._root)
         compiled.forgiven = _nodes_in_supers(items)
         if compiled.forgiven:
             compiled.run = partial(self._forgiving, kind, compiled, compiled.run)
@@ -402,14 +412,14 @@ class _Variant:
 
     def _evaluate(self, kind: str, program: Program) -> _Compiled:
         src = Source(self._names())
-        tracked = write_evaluate(src, program, self.chain, self._invalid, self._items)
+        tracked = write_evaluate(src, program, self.chain, self._invalid, self.items)
         filename = f"<djust {kind} {self._name} {next(_numbers)}>"
-        compiled = _Compiled(src, "evaluate", filename, self._templates, self._root, program, tracked)
-        compiled.forgiven = _nodes_in_supers(self._items)
+        compiled = _Compiled(src, "evaluate", filename, self.templates, self._root, program, tracked)
+        compiled.forgiven = _nodes_in_supers(self.items)
         return compiled
 
     @property
-    def _templates(self) -> list[Template]:
+    def templates(self) -> list[Template]:
         """All templates that were compiled into this one."""
         chains = [self.chain, *(inclusion.chain for inclusion in self._inclusions)]
         return [template for chain in chains for template in chain.templates]

@@ -1,0 +1,271 @@
+"""What the checks read: the project's views, their source, and where findings stand.
+
+    project = Project()
+    project.views                                   ->  [S3BrowserView, …], what is installed left out
+    project.class_node(S3BrowserView)               ->  its ast.ClassDef, and the Source of its module
+    source.finding("V006", node, "…", hint="…")     ->  [a warning of Django's]; [] where `# noqa` stands
+
+Each run of checks makes a `Project` of its own and drops it with the trees it holds.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import sys
+import sysconfig
+import tokenize
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from types import CodeType
+from typing import Any, TypeAlias
+
+from django.apps import AppConfig
+from django.conf import settings
+from django.core.checks import Warning as Finding
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from djust.state.kinds import class_name
+from djust.views import LiveView
+
+Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
+
+_FOLDERS = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+_INSTALLED = [Path(__file__).parent.parent, *map(Path, _FOLDERS)]
+_noqa = re.compile(r"#\s*noqa(?P<codes>\s*:\s*[\w.]+(?:[\s,]+[\w.]+)*)?", re.IGNORECASE)
+
+
+class Text:
+    """A file, or a string in one: `shown` is how findings call it, `first` the line of the file it starts at."""
+
+    def __init__(self, shown: str, text: str, first: int = 1) -> None:
+        self.shown, self.first = shown, first
+        self.lines = text.splitlines()
+
+    def place(self, line: int) -> str:
+        return f"{self.shown}:{line + self.first - 1}"
+
+    def line_of(self, pattern: str) -> int | None:
+        """The first line in which `pattern` is found."""
+        found = re.compile(pattern)
+        return next((number for number, line in enumerate(self.lines, 1) if found.search(line)), None)
+
+    def finding(
+        self, code: str, where: ast.AST | int, message: str, hint: str, *, also: tuple[str, ...] = ()
+    ) -> list[Finding]:
+        """One warning, unless `# noqa` silences it or one of `also`. `{place}` in `message` is file and line."""
+        start = where if isinstance(where, int) else getattr(where, "lineno", 1)
+        end = start if isinstance(where, int) else getattr(where, "end_lineno", None) or start
+        if any(self._silences(line, {code, *also}) for line in range(start, end + 1)):
+            return []
+        place = self.place(start)
+        return [Finding(message.replace("{place}", place), hint=hint, obj=place, id=f"djust.{code}")]
+
+    def _silences(self, number: int, codes: set[str]) -> bool:
+        line = self.lines[number - 1] if 0 < number <= len(self.lines) else ""
+        for match in _noqa.finditer(line):
+            named = {name.upper().removeprefix("DJUST.") for name in re.findall(r"[\w.]+", match["codes"] or "")}
+            if not named or named & codes:
+                return True
+        return False
+
+
+class Source(Text):
+    """A module: its tree, and the names that stand in it when it has been imported."""
+
+    def __init__(self, shown: str, text: str, names: dict[str, Any]) -> None:
+        super().__init__(shown, text)
+        self.names = names
+        self.tree = ast.parse(text)
+        self._bound: dict[Function, frozenset[str]] = {}
+
+    def bound(self, function: Function) -> frozenset[str]:
+        """The names that are bound in a function or inside it; reading them never reads the module's."""
+        if function not in self._bound:
+            self._bound[function] = _bound_names(function)
+        return self._bound[function]
+
+    @cached_property
+    def nodes(self) -> Mapping[str, list[tuple[ast.ClassDef | Function, frozenset[str]]]]:
+        """Qualified name → the definitions that have it, each with the names of the functions around it."""
+        found: defaultdict[str, list[tuple[ast.ClassDef | Function, frozenset[str]]]] = defaultdict(list)
+        self._collect(self.tree, "", frozenset(), found)
+        return found
+
+    def _collect(
+        self, parent: ast.AST, prefix: str, hidden: frozenset[str], found: defaultdict[str, list[Any]]
+    ) -> None:
+        for node in ast.iter_child_nodes(parent):
+            if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                name = prefix + node.name
+                found[name].append((node, hidden))
+                if isinstance(node, ast.ClassDef):
+                    self._collect(node, f"{name}.", hidden, found)
+                else:
+                    self._collect(node, f"{name}.<locals>.", hidden | self.bound(node), found)
+            elif isinstance(node, ast.stmt | ast.ExceptHandler | ast.match_case):
+                self._collect(node, prefix, hidden, found)
+
+    @cached_property
+    def mentioned(self) -> frozenset[str]:
+        """Names that something in the module asks an object for, or names in a string."""
+        names = {node.attr for node in ast.walk(self.tree) if isinstance(node, ast.Attribute)}
+        texts = (node.value for node in ast.walk(self.tree) if isinstance(node, ast.Constant))
+        return frozenset(names.union(text for text in texts if isinstance(text, str) and text.isidentifier()))
+
+
+def _bound_names(function: Function) -> frozenset[str]:
+    names: set[str] = set()
+    for node in ast.walk(function):
+        match node:
+            case ast.arg():
+                names.add(node.arg)
+            case ast.Name(ctx=ast.Store() | ast.Del()):
+                names.add(node.id)
+            case ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef() if node is not function:
+                names.add(node.name)
+            case ast.alias():
+                names.add((node.asname or node.name).partition(".")[0])
+            case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
+                names.add(name)
+            case ast.Global():
+                names.difference_update(node.names)
+    return frozenset(names)
+
+
+def decorators(node: Function) -> frozenset[str]:
+    called = [item.func if isinstance(item, ast.Call) else item for item in node.decorator_list]
+    return frozenset(item.attr if isinstance(item, ast.Attribute) else getattr(item, "id", "") for item in called)
+
+
+def own_nodes(node: ast.AST) -> Iterator[ast.AST]:
+    """The nodes of a function, without those of functions inside."""
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.GeneratorExp):
+            yield child
+            yield from own_nodes(child)
+
+
+class Project:
+    """The views of one run. `owns` says which modules are the project's; by default, what is not installed."""
+
+    def __init__(
+        self, app_configs: Iterable[AppConfig] | None = None, owns: Callable[[str], bool] | None = None
+    ) -> None:
+        self._apps = None if app_configs is None else tuple(app.name for app in app_configs)
+        self._owns = owns
+        self._sources: dict[str, Source | None] = {}
+
+    @cached_property
+    def routes(self) -> Mapping[type, list[tuple[Mapping[str, Any], frozenset[str]]]]:
+        """View class → for each route to it the arguments of `as_view`, and the names that the URL gives."""
+        found: defaultdict[type, list[tuple[Mapping[str, Any], frozenset[str]]]] = defaultdict(list)
+        if getattr(settings, "ROOT_URLCONF", None):
+            for pattern, names in _patterns(get_resolver().url_patterns, frozenset()):
+                view = getattr(pattern.callback, "view_class", None)
+                if isinstance(view, type):
+                    found[view].append((getattr(pattern.callback, "view_initkwargs", {}), names))
+        return found
+
+    @cached_property
+    def views(self) -> list[type[LiveView]]:
+        """The project's views that are imported, by their names; reading the URLs imports those that are in use."""
+        assert self.routes is not None
+        views = {view for view in _subclasses(LiveView) if self.owns(view) and self.is_wanted(view)}
+        return sorted(views, key=lambda view: (view.__module__, view.__qualname__))
+
+    def is_wanted(self, view: type) -> bool:
+        return self._apps is None or any(f"{view.__module__}.".startswith(f"{app}.") for app in self._apps)
+
+    def owns(self, kind: type) -> bool:
+        """Whether the class is still what its module calls so, and the module is the project's own."""
+        is_there = "<locals>" in kind.__qualname__ or class_name(kind) is not None
+        return is_there and self.owns_module(kind.__module__) and self.class_node(kind) is not None
+
+    def owns_module(self, name: str) -> bool:
+        if self._owns is not None:
+            return self._owns(name)
+        path = getattr(sys.modules.get(name), "__file__", None)
+        if not isinstance(path, str) or "site-packages" in path or "dist-packages" in path:
+            return False
+        # A virtual environment or this package may stand inside of what looks like the project.
+        return not any(Path(path).is_relative_to(folder) for folder in _INSTALLED)
+
+    def source(self, module_name: str) -> Source | None:
+        """The source of an imported module, or None where there is none."""
+        if module_name not in self._sources:
+            self._sources[module_name] = _read(module_name)
+        return self._sources[module_name]
+
+    def class_node(self, kind: type) -> tuple[Source, ast.ClassDef, frozenset[str]] | None:
+        """The definition of a class, and the names of functions around it."""
+        source = self.source(kind.__module__)
+        found = source.nodes.get(kind.__qualname__, []) if source else []
+        classes = [(node, hidden) for node, hidden in found if isinstance(node, ast.ClassDef)]
+        lines = [code.co_firstlineno for code in map(_code, vars(kind).values()) if code]
+        for node, hidden in reversed(classes):
+            # Of several with one name it is the one that holds its methods.
+            if len(classes) == 1 or all(node.lineno <= line <= (node.end_lineno or 0) for line in lines):
+                assert source is not None
+                return source, node, hidden
+        return None
+
+    def function_node(self, function: Any) -> tuple[Source, Function, frozenset[str]] | None:
+        """The definition of a function of the project, which a decorator may have wrapped."""
+        function = inspect.unwrap(function) if inspect.isroutine(function) else None
+        if not inspect.isfunction(function) or not self.owns_module(function.__module__ or ""):
+            return None
+        source = self.source(function.__module__)
+        for node, hidden in source.nodes.get(function.__qualname__, ()) if source else ():
+            first = min([node.lineno, *(decorator.lineno for decorator in getattr(node, "decorator_list", ()))])
+            if isinstance(node, Function) and first == function.__code__.co_firstlineno:
+                assert source is not None
+                return source, node, hidden
+        return None
+
+
+def _code(member: Any) -> CodeType | None:
+    # What a decorator has wrapped stands where it stood; a function from elsewhere says nothing.
+    return member.__code__ if inspect.isfunction(member) and not hasattr(member, "__wrapped__") else None
+
+
+def _subclasses(kind: type) -> Iterator[type]:
+    direct: list[type] = kind.__subclasses__()
+    for subclass in direct:
+        yield subclass
+        yield from _subclasses(subclass)
+
+
+def _patterns(patterns: Iterable[Any], names: frozenset[str]) -> Iterator[tuple[URLPattern, frozenset[str]]]:
+    for pattern in patterns:
+        taken = (
+            names | frozenset(getattr(pattern.pattern, "converters", ())) | frozenset(pattern.pattern.regex.groupindex)
+        )
+        if isinstance(pattern, URLResolver):
+            yield from _patterns(pattern.url_patterns, taken)
+        else:
+            yield pattern, taken | frozenset(pattern.default_args)
+
+
+def _read(module_name: str) -> Source | None:
+    module = sys.modules.get(module_name)
+    path = getattr(module, "__file__", None)
+    if module is None or not isinstance(path, str):
+        return None
+    try:
+        with tokenize.open(path) as file:
+            return Source(shown(path, module_name), file.read(), vars(module))
+    except (OSError, SyntaxError, UnicodeDecodeError):
+        return None  # Compiled, zipped, or changed since it was imported: there is nothing to read.
+
+
+def shown(path: str, module_name: str = "") -> str:
+    """How a file is called: from the current directory, or as much of its path as its module's name tells."""
+    try:
+        return Path(path).relative_to(Path.cwd()).as_posix()
+    except ValueError:
+        count = module_name.count(".") + (2 if Path(path).stem == "__init__" else 1)
+        return "/".join(Path(path).parts[-count:]) if module_name else path

@@ -1,0 +1,196 @@
+"""Checks of view classes: their methods, handlers and state (V001, V003, V004, V006, V007, V008)."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from django.core.checks import Warning as Finding
+
+from djust.checks.expressions import Assigned
+from djust.checks.flow import ViewScan
+from djust.checks.sources import Function, Project, Source
+from djust.checks.values import offenders
+from djust.events import handler_functions, read_handler
+from djust.state.fields import State
+from djust.views import LiveView, is_own_name, mount_names, restore_names
+
+_ABSTRACT = re.compile(r"_|Base|Abstract|.*(Base|Mixin)$")
+_HANDLER_NAME = re.compile(r"(on|handle)_\w+$")
+
+
+def check_view(view: type[LiveView], project: Project) -> Iterator[Finding]:
+    """All findings about one class that need no template."""
+    yield from _template(view, project)
+    yield from _mount(view, project)
+    yield from _handlers(view, project)
+    for node, source in undeclared(view, project).values():
+        yield from undeclared_finding(view, node, source)
+    for item in ViewScan(view, project).assigned:
+        yield from _assigned(view, item)
+
+
+# V001
+
+
+def _template(view: type[LiveView], project: Project) -> Iterator[Finding]:
+    found = project.class_node(view)
+    if found is None or has_own_template(view):
+        return
+    routes = project.routes.get(view, [])
+    is_routed = any(not {"template", "template_name"} & given.keys() for given, _ in routes)
+    is_abstract = _ABSTRACT.match(view.__name__) or view.__subclasses__() or routes
+    if is_routed or not is_abstract:
+        source, node, _ = found
+        yield from source.finding(
+            "V001",
+            node.lineno,
+            f"{view.__name__} has no template.",
+            'Set template_name = "…", or write the template into template = "…".',
+        )
+
+
+def has_own_template(view: type[LiveView]) -> bool:
+    """Whether the class says where its template comes from, or answers in a way of its own."""
+    own = (getattr(view, name) is not getattr(LiveView, name) for name in ("get_template", "get", "dispatch"))
+    return view.template is not None or view.template_name is not None or any(own)
+
+
+# V003
+
+
+def _mount(view: type[LiveView], project: Project) -> Iterator[Finding]:
+    for name, read in (("mount", mount_names), ("restore", restore_names)):
+        member = inspect.getattr_static(view, name)
+        found = project.function_node(member)
+        if found is None:
+            if not inspect.isfunction(member) and (owner := _owner(view, name, project)):
+                source, node, _ = owner
+                line = next((inner.lineno for inner in node.body if getattr(inner, "name", "") == name), node.lineno)
+                yield from source.finding("V003", line, f"{view.__name__}.{name} is not a method.", _MOUNT_HINT)
+            continue
+        source, function, _ = found
+        if wrong := _wrong_mount(view, name, read, member, project):
+            yield from source.finding("V003", function.lineno, f"{view.__name__}.{name} {wrong}.", _MOUNT_HINT)
+
+
+_MOUNT_HINT = "Write def mount(self, request, **kwargs), or async def; name the keyword arguments that you use."
+
+
+def _wrong_mount(
+    view: type[LiveView], name: str, read: Callable[[type[Any]], Any], member: Any, project: Project
+) -> str | None:
+    if inspect.isgeneratorfunction(member) or inspect.isasyncgenfunction(member):
+        return "contains yield, so that calling it runs nothing"
+    try:
+        read(view)
+    except TypeError:
+        return f"does not take the request: it is declared {name}{inspect.signature(member)}"
+    parameters = list(inspect.signature(member).parameters.values())
+    second = parameters[1].name if len(parameters) > 1 else ""
+    if (
+        any(second in names for _, names in project.routes.get(view, ()))
+        and parameters[1].kind is parameters[1].POSITIONAL_OR_KEYWORD
+    ):
+        return f'receives the request as "{second}", which the URL gives as well'
+    return None
+
+
+def _owner(view: type, name: str, project: Project) -> tuple[Source, ast.ClassDef, frozenset[str]] | None:
+    owner = next(base for base in view.__mro__ if name in vars(base))
+    return project.class_node(owner) if project.owns_module(owner.__module__) else None
+
+
+# V004
+
+
+def undeclared(view: type[LiveView], project: Project) -> dict[str, tuple[Function, Source]]:
+    """The methods of a class that look like handlers: named like one, or with `**kwargs`; they change public state,
+    have no decorator and override nothing, and nothing in the module speaks of them.
+    """
+    found: dict[str, tuple[Function, Source]] = {}
+    class_node = project.class_node(view)
+    source, node, _ = class_node or (None, None, None)
+    for method in node.body if node else ():
+        assert source is not None
+        if not isinstance(method, ast.FunctionDef | ast.AsyncFunctionDef) or method.name.startswith("_"):
+            continue
+        inherits = any(method.name in vars(base) for base in view.__mro__[1:])
+        if method.decorator_list or inherits or is_own_name(method.name) or method.name in source.mentioned:
+            continue
+        if (_HANDLER_NAME.match(method.name) or method.args.kwarg) and _changes_state(method):
+            found[method.name] = method, source
+    return found
+
+
+def _changes_state(method: Function) -> bool:
+    receiver = method.args.args[0].arg if method.args.args else ""
+    return any(
+        isinstance(node, ast.Attribute)
+        and isinstance(node.ctx, ast.Store)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == receiver
+        and not node.attr.startswith("_")
+        for node in ast.walk(method)
+    )
+
+
+def undeclared_finding(view: type, node: Function, source: Source) -> list[Finding]:
+    return source.finding(
+        "V004",
+        node.lineno,
+        f"{view.__name__}.{node.name} looks like an event handler, but is not declared as one.",
+        f'Decorate it with @event_handler; else a browser cannot call it. If it is none, call it "_{node.name}".',
+    )
+
+
+# V006, V008
+
+
+def _assigned(view: type[LiveView], item: Assigned) -> Iterator[Finding]:
+    member = inspect.getattr_static(view, item.name, None)
+    is_stored = isinstance(member, State) or not hasattr(type(member), "__set__")
+    if item.name.startswith("_") or is_own_name(item.name) or not is_stored:
+        return
+    name, private = f"{item.owner}.{item.name}", f"self._{item.name}"
+    found = sorted(set(offenders(item.values)))
+    services = [verdict for verdict in found if verdict.is_service]
+    if services:
+        yield from item.source.finding(
+            "V006",
+            item.node,
+            f"{name} looks like a service instance stored in state.",
+            "Service instances are not JSON-serializable. Use a helper method instead.",
+        )
+    for verdict in found:
+        # A function of a library names no class; what it gives has been reported.
+        if not verdict.is_service or verdict.name[:1].isupper():
+            yield from item.source.finding(
+                "V008",
+                item.node,
+                f"{{place}} -- Non-primitive type '{verdict.name}' assigned to self.{item.name} in {item.where}.\n"
+                "Ensure this type is JSON-serializable.",
+                f"If '{verdict.name}' is not serializable, use {private} instead or re-initialize in event handlers.",
+                also=("V006",) if services else (),
+            )
+
+
+# V007
+
+
+def _handlers(view: type[LiveView], project: Project) -> Iterator[Finding]:
+    for name, function in handler_functions(view).items():
+        found = project.function_node(function)
+        if found is None:
+            continue
+        try:
+            read_handler(view, name, function)
+        except (TypeError, NameError) as error:
+            source, node, _ = found
+            text, _, advice = str(error).partition(". ")
+            yield from source.finding(
+                "V007", node.lineno, f"{text}.", advice or "Annotate it with a type of the guide."
+            )
