@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import stamina
 from django.test import RequestFactory
 from django.urls import path
 
@@ -84,7 +85,9 @@ async def test_the_page_on_resilience_repeats_gives_up_and_recovers(settings: An
     urls = ModuleType("docs_resilience")
     vars(urls)["urlpatterns"] = [path("weather/", names["WeatherView"].as_view())]
     settings.ROOT_URLCONF = urls
-    with ThreadingHTTPServer(("127.0.0.1", 0), Moody) as server:
+    # Without the pauses between attempts.
+    without_pauses = stamina.set_testing(True, attempts=3)
+    with without_pauses, ThreadingHTTPServer(("127.0.0.1", 0), Moody) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         settings.WEATHER_URL = f"http://127.0.0.1:{server.server_address[1]}"
         async with Browser() as browser:
