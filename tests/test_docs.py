@@ -128,6 +128,17 @@ def test_links_of_the_readme_lead_somewhere(name: str) -> None:
     assert (DOCS.parent / name).exists()
 
 
+def test_what_is_needed_of_browsers_is_what_the_client_uses() -> None:
+    sources = "".join(path.read_text() for path in (DOCS.parent / "client" / "src").glob("*.ts"))
+    rows = [line.split("|") for line in (DOCS / "browsers.md").read_text().splitlines() if line.startswith("| ")]
+    named = [name for row in rows for name in re.findall(r"`([^`]+)`", row[1])]
+
+    words = [name.removeprefix("new ").partition("(")[0].strip("<>") for name in named]
+
+    assert len(words) > 25
+    assert [word for word in words if word not in sources] == []
+
+
 @pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda page: page.name)
 def test_links_of_the_documentation_lead_somewhere(page: Path) -> None:
     names = re.findall(r"\]\(([\w./-]+\.md)\)", page.read_text())

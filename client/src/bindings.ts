@@ -171,10 +171,11 @@ function findBindings(event: Event, kind: string): Binding[] {
 
 function bindingsOf(element: Element, attribute: string, event: KeyboardEvent): Binding[] {
   const found: Binding[] = [];
-  for (const { name, value } of element.attributes) {
+  // Names, because a field called "attributes" hides the form's attributes.
+  for (const name of element.getAttributeNames()) {
     const [base, ...suffixes] = name.split(".");
     if (base === attribute && fits(event, suffixes))
-      found.push({ element, attribute: name, source: value, suffixes });
+      found.push({ element, attribute: name, source: `${element.getAttribute(name)}`, suffixes });
   }
   return found;
 }

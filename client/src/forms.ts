@@ -72,7 +72,10 @@ export class Fields {
     this.given = given ? source : null;
     const submitted = given && source instanceof HTMLFormElement;
     if (!source) return;
-    const sent = submitted ? [...source.elements] : [source];
+    // A field called "elements" hides the form's elements.
+    const sent = submitted
+      ? [...document.querySelectorAll<Control>("input,textarea,select")].filter(({ form }) => form === source)
+      : [source];
     for (const field of sent.flatMap((element) => group(fieldOf(element))))
       if (submitted || this._due.has(field) || field.matches(TOLD)) this._due.set(field, ref);
   }
@@ -90,7 +93,7 @@ export class Fields {
     const { options = [] } = users ? (field as HTMLSelectElement) : {};
     const chosen = [...options].map((option) => option.selected);
     if (name === "open") {
-      if (users) return;
+      if (this._isOpened(element, gently)) return;
       if (element.hasAttribute(name) !== (value !== null)) this.toggled.add(element);
     } else {
       this._due.set(field, this._ref);
@@ -103,6 +106,11 @@ export class Fields {
       option.selected = chosen[at] as boolean;
     });
   };
+
+  /** Raw HTML says again and again what it has always said, and what is modal was opened by a script. */
+  private _isOpened(element: Element, gently: boolean): boolean {
+    return this.isUsers(element) || (gently && (this.changed.has(element) || element.matches(":modal")));
+  }
 
   /** What the server last said. */
   said(element: Element, name: string): string | null {

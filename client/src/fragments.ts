@@ -293,9 +293,9 @@ function alikeAttributes(a: Element, b: Element, parts: Part[] = []): boolean {
   const free = parts.some(({ kind }) => kind === TAG);
   const written = new Set(parts.map(({ name }) => name));
   return (
-    [...a.attributes].every(
-      ({ name, value }) => b.getAttribute(name) === value || free || written.has(name),
-    ) &&
-    (free || [...b.attributes].every(({ name }) => a.hasAttribute(name) || written.has(name)))
+    a
+      .getAttributeNames()
+      .every((name) => b.getAttribute(name) === a.getAttribute(name) || free || written.has(name)) &&
+    (free || b.getAttributeNames().every((name) => a.hasAttribute(name) || written.has(name)))
   );
 }

@@ -15,6 +15,8 @@ type Global = Partial<Omit<Djust, "version" | "connected" | "debug">> & {
   Socket?: typeof WebSocket | undefined;
   /** `djust.more.js` hands itself over. */
   more?: (make: (push: Push, bindings: Bindings, fields: Fields) => More) => void;
+  /** The order in which the server has written what its rows begin with, before scripts of the page move them. */
+  order?: WeakMap<Node, number>;
   /** Elements whose content is the page's scripts', and what the server changes instead. */
   shadows?: WeakMap<Element, Element>;
 };

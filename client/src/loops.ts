@@ -8,8 +8,10 @@
  * Example of a change of `[a, b, c, d]` by removes `[0, 1]`, moves `[2, 0]`, inserts `[1, [x]]`: the removes leave
  * `[b, c, d]`, `d` moves to 0, `x` is inserted at 1, `b` and `c` fill the other places: `[d, x, b, c]`.
  */
+
 import { first, isElement, isMark, isText, move, must, type Span } from "./dom";
 import { closing } from "./fragments";
+import { djust } from "./global";
 import { MARK, OPEN, ROW } from "./marks";
 
 interface RowShape {
@@ -36,14 +38,20 @@ export function pairs<A, B>(flat: readonly (A | B)[] | 0 | undefined): [A, B][] 
 export function findRows(span: Span, { single }: RowShape): ChildNode[] {
   const { parent, before, after } = span;
   if (single && !before && !after && isElement(parent))
-    return [...parent.querySelectorAll(`:scope>[${MARK}]`)];
+    return ordered([...parent.querySelectorAll(`:scope>[${MARK}]`)]);
   const roots: ChildNode[] = [];
   for (let node = first(span); node && node !== span.after; node = node.nextSibling) {
     if (single ? isElement(node) && node.hasAttribute(MARK) : isMark(node, ROW))
       roots.push(node as ChildNode);
     else if (isMark(node, OPEN)) node = closing(node);
   }
-  return roots;
+  return ordered(roots);
+}
+
+/** Rows that scripts of the page have moved stand in the server's order, as far as it is known. */
+function ordered(rows: ChildNode[]): ChildNode[] {
+  const { order } = djust;
+  return order ? rows.sort((a, b) => (order.get(a) ?? 0) - (order.get(b) ?? 0)) : rows;
 }
 
 /** The nodes of the row with `root`; `end` is the root of the next row or the end of the loop. */

@@ -6,7 +6,11 @@ import { Distant } from "./distant";
 import { djust, script } from "./global";
 import { Hooks } from "./hooks";
 import { ignore } from "./ignored";
+import { MARK } from "./marks";
 import { go, resend } from "./recovery";
+
+djust.order = new WeakMap();
+for (const [at, element] of document.querySelectorAll(`[${MARK}]`).entries()) djust.order.set(element, at);
 
 djust.more?.((push, bindings, fields) => {
   const distant = new Distant(bindings);

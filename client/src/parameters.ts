@@ -51,10 +51,10 @@ function literal([, , text = "", number, word]: RegExpExecArray): Json {
 export function readAttributes(element: Element): Params {
   const params: Params = {};
   for (const prefix of ["data-", "dj-value-"])
-    for (const { name, value } of element.attributes)
+    for (const name of element.getAttributeNames())
       if (name.startsWith(prefix) && !name.startsWith(OWN)) {
         const [key = "", type = ""] = name.slice(prefix.length).split(":");
-        params[key.replace(/-/g, "_")] = convert(value, type);
+        params[key.replace(/-/g, "_")] = convert(`${element.getAttribute(name)}`, type);
       }
   return params;
 }

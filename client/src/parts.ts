@@ -221,7 +221,7 @@ export class Tree {
     if (!gently) return;
     // What neither the template names nor the value holds was the part's before.
     const rest = new Set([MARK, ...others.split(","), ...Object.keys(value)]);
-    for (const { name } of [...element.attributes])
+    for (const name of element.getAttributeNames())
       if (!rest.has(name)) this.writeAttribute(element, name, null, gently);
   }
 

@@ -30,14 +30,15 @@ const LIVE: Record<string, string> = {
   value: "INPUT",
   checked: "INPUT",
   selected: "OPTION",
-  open: "DETAILS",
+  open: "DETAILS DIALOG",
 };
 
 /** Inputs whose `value` is not what the user types. */
 const FIXED = /^(checkbox|radio|submit|button|reset|image|hidden|file)$/;
 
 export const isLive = (element: Element, name: string): boolean =>
-  LIVE[name] === element.nodeName && (name !== "value" || !FIXED.test((element as HTMLInputElement).type));
+  !!LIVE[name]?.includes(element.nodeName) &&
+  (name !== "value" || !FIXED.test((element as HTMLInputElement).type));
 
 /** Whether the element holds text that the user can change, or what stands for text: a date, a colour. */
 export const holdsText = (node: Node | null): node is HTMLInputElement =>
@@ -144,10 +145,10 @@ export function resetField(field: Element): void {
 }
 
 function morphAttributes(old: Element, fresh: Element, writer: Writer): void {
-  for (const { name } of [...old.attributes, ...fresh.attributes]) {
+  for (const name of [...old.getAttributeNames(), ...fresh.getAttributeNames()]) {
     const value = fresh.getAttribute(name);
     if (old.getAttribute(name) === value) continue;
-    if (isLive(old, name)) writer(old, name, value);
+    if (isLive(old, name)) writer(old, name, value, name === "open");
     else setAttribute(old, name, value);
   }
 }

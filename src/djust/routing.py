@@ -21,6 +21,8 @@ def live_session(view_class: type[LiveView], /, **provided: Any) -> Callable[...
         path("dashboard/", live_session(DashboardView, metrics_client=get_metrics_client, limit=20))
 
     A callable that needs no arguments is called for each page, to make the value; anything else is passed as it is.
+    A generator function with `@contextmanager` is entered, and left when the page is gone. Closing anything else is for
+    whoever made it, since all pages may share it.
     """
     if not _is_view(view_class):
         raise TypeError(

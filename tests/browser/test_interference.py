@@ -1,7 +1,7 @@
 """Others change the page between our changes: what is theirs stays, and what is ours is right all the same.
 
 Between any two diffs "third parties" insert elements and comments anywhere in the body (`FOREIGN`), add attributes and
-classes, take the focus and type. The oracle:
+classes, wrap texts as translators do, take the focus and type. The oracle:
 
 * **Ours.** After every diff the page without what is foreign equals a fresh parse of a fresh render. White space is not
   compared exactly: who puts a node between a row and the white space that belongs to it has taken the white space away.
@@ -23,6 +23,8 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -32,9 +34,11 @@ from djust.render.wire import answer
 from tests.browser.test_patching import DIFFER, WATCH, Patched, Site, site  # noqa: F401
 from tests.random_templates import Writer, changed, random_context
 
-TEMPLATES = 18
-STEPS = 25
-ROW_STEPS = 150
+# Loading a page costs as much as fifty steps, so few pages are led through many.
+TEMPLATES = 9
+ROUNDS = 3
+STEPS = 40
+ROW_STEPS = 500
 
 # A socket that can be fed in the page, and what others do.
 HARNESS = """(() => {
@@ -52,7 +56,7 @@ HARNESS = """(() => {
   };
   const pick = list => list[random(list.length)];
   const ours = () => [...document.body.querySelectorAll('*')].filter(element => !element.closest(
-    '[foreign-node],script,style,template,title,textarea'));
+    '[foreign-node],[foreign-wrap],script,style,template,title,textarea'));
 
   const foreign = new Set();
   const insert = (parent, at) => {
@@ -82,6 +86,15 @@ HARNESS = """(() => {
       field.value = 'typed';
       field.dispatchEvent(new InputEvent('input', { bubbles: true }));
     },
+    translate() {  // as the browsers' translators do
+      const text = pick([...pick([document.body, ...ours()]).childNodes].filter(
+        node => node.nodeType === 3 && node.data.trim()));
+      if (!text) return;
+      const font = document.createElement('font');
+      font.setAttribute('foreign-wrap', '');
+      text.replaceWith(font);
+      font.append(text);
+    },
     rows() {
       const parent = pick([...document.querySelectorAll('[rows]')]);
       if (parent) insert(parent, random(parent.childNodes.length + 1));
@@ -101,6 +114,7 @@ HARNESS = """(() => {
   };
 
   const tidy = root => {
+    for (const font of root.querySelectorAll('[foreign-wrap]')) font.replaceWith(...font.childNodes);
     for (const node of root.querySelectorAll('[foreign-node],script[data-djust],.djust-banner')) node.remove();
     const walker = document.createTreeWalker(root, NodeFilter.SHOW_ALL);
     const gone = [];
@@ -158,7 +172,10 @@ HARNESS = """(() => {
   window.interfere = (start, names) => { seed = start; for (const name of names) acts[name](); };
 })()""".replace("DIFFER", DIFFER)
 
-ACTS = ["insert", "insert", "insert", "start", "script", "attribute", "class", "focus", "type"]
+ACTS = ["insert", "insert", "insert", "start", "script", "attribute", "class", "focus", "type", "translate"]
+
+
+TAKEN: Counter[str] = Counter()
 
 
 class Prepared:
@@ -187,11 +204,21 @@ class Prepared:
         self.steps.append((frame, self.patched.fragment.html(self.patched.values)))
 
     def run(self, seed: int, acts: list[str]) -> str:
+        TAKEN["steps"] += len(self.steps)
         found: str = self.patched.site.page.evaluate(
             "([steps, seed, acts]) => run(steps, seed, acts)", [self.steps, seed, acts]
         )
         self.steps.clear()
         return found
+
+
+@pytest.fixture(scope="module", autouse=True)
+def print_the_steps(request: pytest.FixtureRequest) -> Iterator[None]:
+    """How much was tried is part of the result."""
+    yield
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        print(f"\n  {TAKEN['steps']:,} changes of the server's between random acts of others")
 
 
 @pytest.fixture
@@ -213,12 +240,12 @@ def test_what_others_do_to_the_page_does_no_harm(harness: Site, block: int) -> N
         source, partials = Writer(rng).page()
         context = random_context(rng)
         prepared = Prepared(Patched(harness, source, partials, context))
-        for _ in range(STEPS):
+        for _ in range(ROUNDS):
+            for _ in range(STEPS):
+                context = changed(rng, context)
+                prepared.show(context)
             context = changed(rng, context)
-            prepared.show(context)
-        context = changed(rng, context)
-        prepared.show_all(context)
-        prepared.show(changed(rng, context))
+            prepared.show_all(context)
         found = prepared.run(seed, ACTS)
         assert found == "", f"seed {seed}: {found}\n{source}\n{partials}\n{harness.errors}"
         assert asked(harness) == [], f"seed {seed}: {harness.errors}\n{source}"
