@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import io
 import itertools
@@ -27,8 +28,9 @@ from djust import LiveView
 from djust.asgi import Application
 from djust.checks import configuration
 from djust.checks.flow import ViewScan
-from djust.checks.sources import Project
+from djust.checks.sources import Project, Source
 from djust.checks.templates import check_templates
+from djust.checks.values import offenders
 from djust.checks.views import check_view
 
 ROOT = Path(__file__).parent.parent
@@ -89,6 +91,35 @@ def test_nothing_is_found_in_django_s_own_generic_views() -> None:
     scans = [ViewScan(view, owner) for view in made]
     assert {"object", "object_list"} <= {item.name for scan in scans for item in scan.assigned}
     assert [finding for view in made for finding in check_view(view, owner)] == []
+
+
+def test_there_is_no_code_that_it_cannot_read() -> None:
+    """Every class of some large packages, read as if it were a view."""
+    packages = (
+        "asyncio",
+        "concurrent",
+        "django.db.models",
+        "django.forms",
+        "django.http",
+        "email",
+        "logging",
+        "unittest",
+    )
+    owner = Project(owns=lambda name: name.startswith(packages))
+    sources = [owner.source(name) for name in sorted(sys.modules) if name.startswith(packages)]
+    nodes = [*class_nodes(filter(None, sources))]
+    scan = ViewScan(LiveView, owner)
+    for source, node in nodes:
+        scan.read_class(LiveView, source, node, frozenset())
+    assert len(nodes) > 500
+    assert sum(bool(list(offenders(item.values))) for item in scan.assigned) > 50
+
+
+def class_nodes(sources: Iterable[Source]) -> Iterator[tuple[Source, ast.ClassDef]]:
+    for source in sources:
+        for node in ast.walk(source.tree):
+            if isinstance(node, ast.ClassDef):
+                yield source, node
 
 
 def test_nothing_is_found_in_the_demo() -> None:
@@ -176,8 +207,9 @@ def test_settings_silence_findings(site: Callable[..., str]) -> None:
 
 
 def test_a_template_may_come_from_the_url_configuration(site: Callable[..., str]) -> None:
-    view = "from djust import LiveView\nclass Routed(LiveView): pass\n"
-    assert site(view, urls="path('', Routed.as_view(template='x'))") == ""
+    view = "from djust import LiveView\nclass Routed(LiveView):\n    title = ''\n"
+    given = "path('', Routed.as_view(template='{{ title }}', title='x'))"
+    assert site(view, "--tag", "djust", urls=given) == ""
     assert ".py:2: (djust.V001) Routed has no template." in site(view, urls="path('', Routed.as_view())")
 
 

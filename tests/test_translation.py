@@ -175,7 +175,7 @@ def test_every_sentence_of_native_expressions_is_compiled() -> None:
         assert not report.opaque
         if source.startswith("{% blocktranslate"):
             variant = compile_template(template)._variant(Context())
-            assert any(isinstance(item, Sentence) for item in all_items(variant._items)), source
+            assert any(isinstance(item, Sentence) for item in all_items(variant.items)), source
 
 
 def test_a_counter_must_be_a_number() -> None:

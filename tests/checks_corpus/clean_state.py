@@ -432,3 +432,46 @@ class DeclaredServices(Form):
     async def handle_info(self, message):
         api = await self.api
         self.status = (await api.get("/")).status_code  # fine
+
+
+class Annotated(Form):
+    def __init_subclass__(cls, **kwargs):
+        cls.registry = Rapid()  # fine
+
+    def mount(self, request, limit=Rapid, **kwargs):
+        self.client: httpx.Client | None = None  # fine
+        self.clients: list[httpx.Client] = []  # fine
+        self.by_name: dict[str, httpx.Client] = {}  # fine
+        self.limit = limit  # fine
+        self.title: str = kwargs["title"]  # fine
+        self.shown: bool  # fine
+
+
+def opened_pair():
+    return "name", boto3.client("s3")
+
+
+def typed_pair() -> tuple[str, httpx.Client]:
+    return find()
+
+
+class Mixed(Form):
+    def mount(self, request, **kwargs):
+        client = boto3.client("s3")
+        self.name, self._client = opened_pair()  # fine
+        self.other, self._other = typed_pair()  # fine
+        config = {"client": client, "name": "x"}
+        self.title = config["name"]  # fine
+        pair = ("a", client)
+        self.first = pair[0]  # fine
+        rows = [("a", client), ("b", client)]
+        self.names = [name for name, _ in rows]  # fine
+        found = {}
+        found["client"] = client
+        found["name"] = "x"
+        self.found = found["name"]  # fine
+        things = list(pair)
+        self.thing = things[0]  # fine
+        for name, self._each in rows:
+            self.last = name  # fine
+        self.sizes = {name: 1 for name in config}  # fine

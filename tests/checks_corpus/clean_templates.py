@@ -1,5 +1,6 @@
 """Templates that are right: nothing is found. Each marked line is a sample."""
 
+import dataclasses
 import random
 
 from django.utils.html import escape, strip_tags
@@ -92,6 +93,12 @@ class Names(LiveView):
     @event_handler
     def change(self):
         self.in_handler = 1
+
+
+@dataclasses.dataclass
+class Fields(LiveView):
+    template = "{{ number }}"  # fine
+    number: int = 0
 
 
 class Dynamic(LiveView):

@@ -96,6 +96,7 @@ class Assignments(Form):
         self.one, two = client, 2  # expect: V006
         (self.nested, (self.deep, _)) = 1, (client, 3)  # expect: V006
         self.annotated: object = client  # expect: V006
+        self.promised: httpx.Client = find()  # expect: V006 V008
         self.walrus = (found := boto3.client("sqs"))  # expect: V006
         self.after_walrus = found  # expect: V006
         self.from_other = other  # expect: V006

@@ -30,6 +30,7 @@ from djust.checks.values import (
     Package,
     Value,
     Values,
+    containers,
     inside_of,
     is_sent,
     many,
@@ -104,19 +105,19 @@ class Expressions:
                     some = self.value(one) if one is not None else inside_of(values)
                     self.assign(inner.value if isinstance(inner, ast.Starred) else inner, some, node, one)
             case ast.Subscript():
-                self.fill(target.value, values, node)
+                self.fill(target.value, [values], node)
             case ast.Name() | ast.Attribute() if key := self.key(target):
                 self.env[key] = values
                 self._note(key, values, node)
 
-    def fill(self, target: ast.expr, values: Values, node: ast.AST) -> None:
-        """Put `values` into the container that `target` stands for."""
+    def fill(self, target: ast.expr, members: list[Values], node: ast.AST, *, all_of: bool = False) -> None:
+        """Put `members`, or what is in them, into the container that `target` stands for."""
         while isinstance(target, ast.Subscript):
             target = target.value
         key = self.key(target)
         if key is None:
             return
-        added: Values = frozenset({Many(values)}) if values else NOTHING
+        added = containers(members) if all_of else many([NOTHING, *members])
         self.env[key] = self.value(target) | added
         self._note(key, added, node)
 
@@ -154,7 +155,7 @@ class Expressions:
                 self.env[node.target.id] = values
                 return values
             case ast.List() | ast.Tuple() | ast.Set():
-                return many(self.value(inner) for inner in node.elts)
+                return many([self.value(inner) for inner in node.elts])
             case ast.Dict():
                 return many([*map(self.value, node.values), *(self.value(key) for key in node.keys if key)])
             case ast.Starred():
@@ -238,7 +239,7 @@ class Expressions:
         for generator in node.generators:
             self.assign(generator.target, inside_of(self.value(generator.iter)), node)
         if isinstance(node, ast.DictComp):
-            made = many([self.value(node.key), self.value(node.value)])
+            made = many([self.value(node.key) | self.value(node.value)])
         else:
             made = many([self.value(node.elt)])
         self.env = before
@@ -251,8 +252,7 @@ class Expressions:
         if isinstance(node.func, ast.Attribute):
             own, name = self.value(node.func.value), node.func.attr
             if name in _MUTATORS:
-                for values in args:
-                    self.fill(node.func.value, inside_of(values) if name in ("extend", "update") else values, node)
+                self.fill(node.func.value, args, node, all_of=name in ("extend", "update"))
             texts = isinstance(node.func.value, ast.Constant) and any(map(is_sent, args))
             if name in _TEXT_METHODS and (texts or is_sent(own)):
                 return frozenset({SENT})
@@ -316,8 +316,7 @@ class Expressions:
 
     def _constructed(self, kind: type, args: list[Values], name: str) -> Values:
         if kind in _COPIES:
-            inside = many(map(inside_of, args))
-            return frozenset({Instance(kind), *inside})
+            return containers(args)
         if kind is str or kind.__name__ == "SafeString":
             return frozenset({SENT}) if any(map(is_sent, args)) else NOTHING
         if kind is type or kind is super:
@@ -331,11 +330,11 @@ class Expressions:
     ) -> Values:
         if not inspect.isroutine(function) and not isinstance(function, NewType):
             return NOTHING  # Asking any other object for its name may run its code.
-        own = f"{function.__module__}.{getattr(function, '__qualname__', '')}"
+        own = ".".join(str(getattr(function, name, "")) for name in ("__module__", "__qualname__"))
         if maker := made_by(name, own):
             return frozenset({Made(maker)})
         if function is sorted:
-            return many(map(inside_of, args))
+            return containers(args)
         if inspect.ismethod(function) and isinstance(kind := function.__self__, type):
             return frozenset({Instance(kind)} if is_alternative_constructor(kind, function.__name__) else ())
         if isinstance(function, NewType) or own.endswith((".mark_safe", "typing.cast")):

@@ -51,6 +51,8 @@ _TRANSPARENT_NAMES = """
     sensitive_variables
 """
 _TRANSPARENT = frozenset(_TRANSPARENT_NAMES.split())
+# Methods that get a class without saying so.
+_OF_CLASSES = ("__new__", "__init_subclass__", "__class_getitem__")
 
 
 class ViewScan:
@@ -74,11 +76,12 @@ class ViewScan:
         for _ in range(2):
             self.assigned, self.memo = [], {}
             for owner, source, node, hidden in found:
-                self._class(owner, source, node, hidden)
+                self.read_class(owner, source, node, hidden)
             for item in self.assigned:
                 self.attributes[item.name] = self.attributes.get(item.name, NOTHING) | item.values
 
-    def _class(self, owner: type, source: Source, node: ast.ClassDef, hidden: frozenset[str]) -> None:
+    def read_class(self, owner: type, source: Source, node: ast.ClassDef, hidden: frozenset[str]) -> None:
+        """Read the methods and fields of one class of the view."""
         handlers = handler_functions(owner)
         for statement in node.body:
             match statement:
@@ -90,7 +93,7 @@ class ViewScan:
                     self._field(owner, source, name, call, hidden)
 
     def _method(self, owner: type, source: Source, node: Function, hidden: frozenset[str], *, sent: bool) -> None:
-        if not node.args.args or decorators(node) & {"staticmethod", "classmethod"}:
+        if not node.args.args or node.name in _OF_CLASSES or decorators(node) & {"staticmethod", "classmethod"}:
             return
         receiver, *_ = node.args.args
         run = Run(self, source, hidden | source.bound(node), {receiver.arg: frozenset({VIEW})}, owner.__name__)
@@ -153,19 +156,13 @@ class Run(Expressions):
         self.ends: list[dict[str, Values]] = []
 
     def parameters(self, node: Function, *, sent: bool = False) -> None:
-        """Bind the parameters to what their annotations and defaults say, or to what a browser sends."""
+        """Bind the parameters to what their annotations say, or to what a browser sends. A default is nobody's wish."""
         args = node.args
-        positional = [*args.posonlyargs, *args.args]
-        defaults = dict(zip([arg.arg for arg in positional][-len(args.defaults) :], args.defaults, strict=False))
-        defaults |= {arg.arg: value for arg, value in zip(args.kwonlyargs, args.kw_defaults, strict=True) if value}
-        for arg in (*positional, *args.kwonlyargs):
-            if arg.arg in self.env:
-                continue
-            values = self.value(defaults[arg.arg]) if arg.arg in defaults else NOTHING
-            declared = promised(arg.annotation, self.value)
-            if sent:
-                values = frozenset({SENT}) if declared is None or Instance(str, declared=True) in declared else NOTHING
-            self.env[arg.arg] = values | (declared or NOTHING)
+        for arg in (*args.posonlyargs, *args.args, *args.kwonlyargs):
+            if arg.arg not in self.env:
+                declared = promised(arg.annotation, self.value)
+                is_text = declared is None or Instance(str, declared=True) in declared
+                self.env[arg.arg] = (declared or NOTHING) | ({SENT} if sent and is_text else NOTHING)
         if sent and args.kwarg:
             self.env[args.kwarg.arg] = frozenset({Many(frozenset({SENT}))})
 
@@ -209,7 +206,9 @@ class Run(Expressions):
                 pass
             case ast.AnnAssign(value=ast.expr() as given):
                 values = self.value(given)
-                self.assign(node.target, values or promised(node.annotation, self.value) or NOTHING, node, given)
+                if not values and isinstance(given, ast.Call | ast.Await | ast.Name | ast.Attribute | ast.Subscript):
+                    values = promised(node.annotation, self.value) or NOTHING
+                self.assign(node.target, values, node, given)
             case ast.AugAssign():
                 self.assign(node.target, self.value(node.target) | self.value(node.value), node)
             case ast.Return():

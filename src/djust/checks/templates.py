@@ -340,6 +340,9 @@ class _View:
     def _names(self) -> set[str] | None:
         """All names that the template is given, or None if that cannot be known."""
         names = self.scan.names | {*declared_names(self.view)} | computed_names(self.view) | _ALWAYS_THERE
+        names |= {*getattr(self.view, "__dataclass_fields__", ())}
+        for given_by_url, _ in self.project.routes.get(self.view, ()):
+            names |= given_by_url.keys()  # `as_view(title=…)` puts them into the instance.
         if not self.scan.closed:
             return None
         for owner in self.view.__mro__:

@@ -49,9 +49,10 @@ class Made:
 
 @dataclass(frozen=True)
 class Many:
-    """A container of such values."""
+    """A container of such values. In a `mixed` one nobody can tell which of its members they are."""
 
     inside: frozenset[Any]
+    mixed: bool = False
 
 
 @dataclass(frozen=True)
@@ -129,11 +130,9 @@ def _subscripted(node: ast.Subscript, value: Callable[[ast.expr], Values]) -> Va
     origin = next((v.value for v in value(node.value) if isinstance(v, Known)), None)
     inner = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
     if origin in (list, set, frozenset, tuple, typing.List, typing.Tuple):  # noqa: UP006 — what is looked for
-        inside = _either([promised(one, value) for one in inner if not _is_dots(one)])
-        return None if inside is None else many([inside])
+        return _container([promised(one, value) for one in inner if not _is_dots(one)])
     if origin is dict:
-        inside = promised(inner[-1], value)
-        return None if inside is None else many([inside])
+        return _container([promised(inner[-1], value)])
     if origin is typing.Optional or origin is typing.Union:
         return _either([promised(one, value) for one in inner])
     if origin is typing.Literal:
@@ -150,15 +149,26 @@ def _either(alternatives: list[Values | None]) -> Values | None:
     return frozenset().union(*known) if len(known) == len(alternatives) else None
 
 
+def _container(parts: list[Values | None]) -> Values | None:
+    known = [values for values in parts if values is not None]
+    return many(known) if len(known) == len(parts) else None
+
+
 def inside_of(values: Iterable[Any]) -> Values:
-    """What may be in containers; what is in text is text."""
-    inside = [value.inside if isinstance(value, Many) else frozenset({value} & {SENT}) for value in values]
+    """What a member of containers is; what is in text is text."""
+    inside = [value.inside if isinstance(value, Many) and not value.mixed else {value} & {SENT} for value in values]
     return frozenset().union(*inside)
 
 
-def many(parts: Iterable[Values]) -> Values:
+def many(parts: list[Values]) -> Values:
+    """A container of what may be any of `parts`."""
     inside: Values = frozenset().union(*parts) - {VIEW}
-    return frozenset({Many(inside)}) if inside else NOTHING
+    return frozenset({Many(inside, mixed=any(part != parts[0] for part in parts))}) if inside else NOTHING
+
+
+def containers(args: list[Values]) -> Values:
+    """The containers among values."""
+    return frozenset(value for values in args for value in values if isinstance(value, Many))
 
 
 def joined(ways: Iterable[Mapping[str, Values]]) -> dict[str, Values]:
