@@ -38,7 +38,19 @@ class Apart(NamedTuple):
 @contextmanager
 def serving_apart(module: str) -> Iterator[Apart]:
     """While it is entered, a process runs `python -m module serve`, which calls `serve`."""
-    command = [sys.executable, "-m", module, "serve"]
+    with _serving([sys.executable, "-m", module, "serve"]) as apart:
+        yield apart
+
+
+@contextmanager
+def serving_peer(python: str, script: str) -> Iterator[Apart]:
+    """The same for a server of somebody else: `script`, run by an interpreter that has what it needs."""
+    with _serving([python, script]) as apart:
+        yield apart
+
+
+@contextmanager
+def _serving(command: list[str]) -> Iterator[Apart]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:

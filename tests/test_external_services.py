@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import logging
 import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -20,6 +21,9 @@ from celery import Celery
 from django.apps import apps
 from django.test import override_settings
 
+from djust.checks.sources import Project
+from djust.checks.templates import check_templates
+from djust.checks.views import check_view
 from djust.home import home
 from djust.services import close_process_services
 from djust.testing import LiveClient
@@ -31,11 +35,15 @@ MODULE = "tests.myapp.external_services"
 
 
 @pytest.fixture(scope="module")
-def guide() -> Iterator[Any]:
-    """What the code of the page defines: run once, because it defines a model and a task."""
-    module = sys.modules[MODULE] = ModuleType(MODULE)
-    for block in re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL):
-        exec(compile(block, "external-services.md", "exec"), vars(module))
+def guide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The code of the page as a module: imported once, because it defines a model and a task."""
+    file = tmp_path_factory.mktemp("guide") / "external_services.py"
+    file.write_text("\n\n".join(re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)))
+    spec = importlib.util.spec_from_file_location(MODULE, file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[MODULE] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
     yield module
     asyncio.run_coroutine_threadsafe(close_process_services(), home.loop).result(10)
     del sys.modules[MODULE], apps.all_models["myapp"]["catalogproduct"]
@@ -90,6 +98,14 @@ def test_the_broken_view_is_warned_about_and_refused_in_strict_mode(
         pytest.raises(TypeError, match=r"BrokenView\.client"),
     ):
         LiveClient(guide.BrokenView)
+
+
+def test_the_checks_find_the_broken_view_and_nothing_else(guide: Any) -> None:
+    project = Project(owns=lambda name: name == MODULE)
+    assert guide.StockView in project.views
+    found = [finding for view in project.views for finding in check_view(view, project)]
+    found += check_templates(project)
+    assert [(finding.id, finding.msg.partition(" ")[0]) for finding in found] == [("djust.V006", "BrokenView.client")]
 
 
 def test_a_helper_method(guide: Any, s3: backing.S3) -> None:

@@ -270,7 +270,17 @@ def test_messages_of_topics_arrive() -> None:
     assert "<p>good</p>" in page.html
 
 
-def test_a_thousand_events_are_not_too_many() -> None:
+def test_between_two_looks_a_page_takes_no_turn() -> None:
+    page = LiveClient(Basket)
+    for message in ("one", "two"):
+        publish("baskets", message)
+        asyncio.run_coroutine_threadsafe(asyncio.sleep(0), home.loop).result(10)
+        assert not page._driver.page.is_busy
+    page.event("add", name="Plum")
+    assert page.state == {"items": ["Pear", "Plum"], "note": "two"}
+
+
+def test_hundreds_of_events_are_not_too_many() -> None:
     page = LiveClient(Basket)
     for number in range(500):
         page.event("search", value=str(number))

@@ -131,6 +131,8 @@ def _cache(tmp_path: Any) -> Any:
     files = {"BACKEND": FILE_CACHE, "LOCATION": str(tmp_path)}
     sessions = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
     with override_settings(CACHES={"default": sessions, "states": files}, LIVEVIEW_CONFIG={"state_cache": "states"}):
+        # What a test of another module has left.
+        registry.clear()
         yield
     deeds.clear()
     mounts.clear()

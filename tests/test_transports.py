@@ -204,8 +204,8 @@ class ClientWire(Wire):
     """The test client, in a thread without an event loop, as it wants to have."""
 
     async def open(self) -> list[Any]:
-        client = await asyncio.to_thread(LiveClient, self.url)
-        self.driver = client._driver
+        self.client = await asyncio.to_thread(LiveClient, self.url)
+        self.driver = self.client._driver
         return await self.receive()
 
     async def send(self, frame: list[Any]) -> None:

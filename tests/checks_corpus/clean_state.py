@@ -32,7 +32,7 @@ from django.utils.safestring import mark_safe
 from django.utils.translation import gettext, gettext_lazy as _
 from django.views.generic.base import ContextMixin
 
-from djust import AsyncResult, LiveView, computed, event_handler, state
+from djust import AsyncResult, LiveView, computed, event_handler, service, state
 from tests.myapp.models import *
 
 if TYPE_CHECKING:
@@ -414,3 +414,21 @@ class AsyncOnly(Form):
 
     def _later(self):
         return 1
+
+
+def make_service():
+    return boto3.client("s3")
+
+
+class DeclaredServices(Form):
+    s3 = service(make_service)  # fine
+    _hidden = service(httpx.Client, scope="call")  # fine
+    api = service(httpx.AsyncClient, scope="page")  # fine
+
+    def mount(self, request):
+        self.buckets = self.s3.list_buckets()["Buckets"]  # fine
+        self._private = self.s3  # fine
+
+    async def handle_info(self, message):
+        api = await self.api
+        self.status = (await api.get("/")).status_code  # fine

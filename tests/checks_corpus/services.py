@@ -24,7 +24,7 @@ import requests
 from boto3 import client as make_client
 from redis import Redis as Cache
 
-from djust import LiveView, event_handler, state
+from djust import LiveView, event_handler, service, state
 
 
 class MyServiceClass:
@@ -234,3 +234,38 @@ class Values(Form):
 
     async def _load(self):
         return 1
+
+
+async def make_api():
+    return httpx.AsyncClient()
+
+
+class Declared(Form):
+    s3 = service(make_s3)
+    api = service(make_api, scope="page")
+
+    def mount(self, request):
+        self.kept = self.s3  # expect: V006
+        self.pending = self.api  # expect: V008
+
+    async def restore(self, request):
+        self.awaited = await self.api  # expect: V006 V008
+
+
+class Conditions(Form):
+    def mount(self, request):
+        match request.method:
+            case "GET":
+                client = boto3.client("s3")
+            case _:
+                client = None
+        self.matched = client  # expect: V006
+        while True:
+            self.looped = boto3.client("s3")  # expect: V006
+            break
+        else:
+            self.otherwise = boto3.client("s3")  # expect: V006
+        if request.GET:
+            self.early = boto3.client("s3")  # expect: V006
+            return
+        self.early = None

@@ -118,7 +118,8 @@ def _leads_to_ours(thing: Any, depth: int, seen: set[int]) -> bool:
         inside += thing.values()
     elif isinstance(thing, list | tuple | set | frozenset):
         inside += thing
-    inside += [cell.cell_contents for cell in getattr(thing, "__closure__", None) or ()]
+    if inspect.isfunction(thing):
+        inside += inspect.getclosurevars(thing).nonlocals.values()
     # A partial or a method.
     inside += [getattr(thing, name, None) for name in ("func", "args", "keywords", "__self__")]
     return any(_leads_to_ours(one, depth - 1, seen) for one in inside)

@@ -34,6 +34,7 @@ from djust.checks.values import (
     is_sent,
     many,
 )
+from djust.services import Service
 from djust.state.fields import Computed
 
 _MUTATORS = frozenset({"append", "add", "insert", "extend", "update", "setdefault", "appendleft"})
@@ -133,7 +134,7 @@ class Expressions:
             case ast.Name():
                 return self._name(node.id)
             case ast.Attribute():
-                return self._attribute(node)
+                return self._attribute_of(self.value(node.value), node.attr)
             case ast.Call():
                 return self._call(node)
             case ast.Await():
@@ -184,9 +185,6 @@ class Expressions:
         value = names[name] if name in names else getattr(builtins, name)
         return frozenset({Known(value, f"builtins.{name}" if name not in names else "")})
 
-    def _attribute(self, node: ast.Attribute) -> Values:
-        return self._attribute_of(self.value(node.value), node.attr)
-
     def _attribute_of(self, values: Values, name: str) -> Values:
         if VIEW not in values:
             return self.attribute_of(values, name)
@@ -203,6 +201,8 @@ class Expressions:
         if isinstance(member, property | Computed):
             getter = member.fget if isinstance(member, property) else member.function
             return self.scan.result(getter, [frozenset({VIEW})], is_method=True)
+        if isinstance(member, Service):
+            return self.called(frozenset({Known(member.factory)}), ast.Call(ast.Name(name), [], []), [])
         if isinstance(member, type) and name not in self.scan.names:
             return frozenset({Known(member)})
         return self.scan.attributes.get(name, NOTHING)
@@ -308,13 +308,10 @@ class Expressions:
                     found.add(Made(maker))
                 case Method():
                     member = inspect.getattr_static(self.scan.view, value.name)
-                    receiver = (
-                        []
-                        if isinstance(member, staticmethod)
-                        else [frozenset({VIEW} if inspect.isfunction(member) else ())]
-                    )
                     function = getattr(member, "__func__", member)
-                    found |= self.scan.result(function, [*receiver, *args[:count]], named, is_method=True)
+                    receiver: Values = frozenset({VIEW}) if member is function else NOTHING
+                    given = args[:count] if isinstance(member, staticmethod) else [receiver, *args[:count]]
+                    found |= self.scan.result(function, given, named, is_method=True)
         return frozenset(found)
 
     def _constructed(self, kind: type, args: list[Values], name: str) -> Values:

@@ -18,9 +18,8 @@ import sysconfig
 import tokenize
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
-from types import CodeType
 from typing import Any, TypeAlias
 
 from django.apps import AppConfig
@@ -155,8 +154,8 @@ class Project:
     def __init__(
         self, app_configs: Iterable[AppConfig] | None = None, owns: Callable[[str], bool] | None = None
     ) -> None:
-        self._apps = None if app_configs is None else tuple(app.name for app in app_configs)
-        self._owns = owns
+        self._apps = None if app_configs is None else tuple(f"{app.name}." for app in app_configs)
+        self.owns_module = cache(owns or _is_own)
         self._sources: dict[str, Source | None] = {}
 
     @cached_property
@@ -174,25 +173,15 @@ class Project:
     def views(self) -> list[type[LiveView]]:
         """The project's views that are imported, by their names; reading the URLs imports those that are in use."""
         assert self.routes is not None
-        views = {view for view in _subclasses(LiveView) if self.owns(view) and self.is_wanted(view)}
+        views = {view for view in _subclasses(LiveView) if self.owns(view)}
+        if self._apps is not None:
+            views = {view for view in views if f"{view.__module__}.".startswith(self._apps)}
         return sorted(views, key=lambda view: (view.__module__, view.__qualname__))
-
-    def is_wanted(self, view: type) -> bool:
-        return self._apps is None or any(f"{view.__module__}.".startswith(f"{app}.") for app in self._apps)
 
     def owns(self, kind: type) -> bool:
         """Whether the class is still what its module calls so, and the module is the project's own."""
         is_there = "<locals>" in kind.__qualname__ or class_name(kind) is not None
         return is_there and self.owns_module(kind.__module__) and self.class_node(kind) is not None
-
-    def owns_module(self, name: str) -> bool:
-        if self._owns is not None:
-            return self._owns(name)
-        path = getattr(sys.modules.get(name), "__file__", None)
-        if not isinstance(path, str) or "site-packages" in path or "dist-packages" in path:
-            return False
-        # A virtual environment or this package may stand inside of what looks like the project.
-        return not any(Path(path).is_relative_to(folder) for folder in _INSTALLED)
 
     def source(self, module_name: str) -> Source | None:
         """The source of an imported module, or None where there is none."""
@@ -205,13 +194,8 @@ class Project:
         source = self.source(kind.__module__)
         found = source.nodes.get(kind.__qualname__, []) if source else []
         classes = [(node, hidden) for node, hidden in found if isinstance(node, ast.ClassDef)]
-        lines = [code.co_firstlineno for code in map(_code, vars(kind).values()) if code]
-        for node, hidden in reversed(classes):
-            # Of several with one name it is the one that holds its methods.
-            if len(classes) == 1 or all(node.lineno <= line <= (node.end_lineno or 0) for line in lines):
-                assert source is not None
-                return source, node, hidden
-        return None
+        # Of several with one name, what the module has is the last one, or nobody can tell.
+        return None if source is None or not classes else (source, *classes[-1])
 
     def function_node(self, function: Any) -> tuple[Source, Function, frozenset[str]] | None:
         """The definition of a function of the project, which a decorator may have wrapped."""
@@ -227,9 +211,12 @@ class Project:
         return None
 
 
-def _code(member: Any) -> CodeType | None:
-    # What a decorator has wrapped stands where it stood; a function from elsewhere says nothing.
-    return member.__code__ if inspect.isfunction(member) and not hasattr(member, "__wrapped__") else None
+def _is_own(name: str) -> bool:
+    """Whether an imported module is the project's own: not installed, and not a part of Python or of this package."""
+    path = getattr(sys.modules.get(name), "__file__", None)
+    if not isinstance(path, str) or "site-packages" in path or "dist-packages" in path:
+        return False
+    return not any(Path(path).is_relative_to(folder) for folder in _INSTALLED)
 
 
 def _subclasses(kind: type) -> Iterator[type]:

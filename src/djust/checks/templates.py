@@ -24,7 +24,7 @@ from django.template.defaulttags import AutoEscapeControlNode
 from django.views.generic import View
 
 from djust.checks.flow import ViewScan
-from djust.checks.sources import Function, Project, Text, own_nodes, shown
+from djust.checks.sources import Function, Project, Source, Text, own_nodes, shown
 from djust.checks.values import is_sent
 from djust.checks.views import has_own_template, undeclared, undeclared_finding
 from djust.events import handler_functions
@@ -90,7 +90,6 @@ class _Read:
 
     name: str
     root: str | None
-    place: str
     expression: FilterExpression
     item: Item
     escapes: bool
@@ -136,8 +135,7 @@ class _Reading:
         if expression.is_var and isinstance(variable, Variable) and variable.lookups:
             name = variable.lookups[0]
             root = around.names.get(name, name)
-            place = str.__str__(item.line) if not isinstance(item, Static) else ""
-            self.reads.append(_Read(name, root, place, expression, item, around.escapes))
+            self.reads.append(_Read(name, root, expression, item, around.escapes))
 
     def handlers(self) -> Iterator[tuple[str, str, bool]]:
         """The handlers that the markup names: the directive, the name, and whether it is shown on a condition."""
@@ -146,11 +144,8 @@ class _Reading:
             for match in _attribute.finditer(tag[0], 1):
                 text = match[2] or match[3] or match[4] or ""
                 called = _call.fullmatch(text)
-                if (
-                    called
-                    and _directive.fullmatch(match[1])
-                    and not {_UNKNOWN, _IF, _END} & {*called[1], *text.partition("(")[0]}
-                ):
+                # A name that is put together at run time has marks in it, which are no letters.
+                if called and _directive.fullmatch(match[1]):
                     before = html[: tag.start() + match.start()]
                     yield match[1], called[1], before.count(_IF) > before.count(_END)
 
@@ -176,8 +171,7 @@ def _sets(item: Item) -> frozenset[str]:
 def _inside(item: Item, around: _Around) -> _Around:
     match item:
         case For():
-            loops = item.names if len(item.names) > 1 else item.names[:1]
-            return replace(around, names={**around.names, **dict.fromkeys(loops, _root(item.sequence, around))})
+            return replace(around, names={**around.names, **dict.fromkeys(item.names, _root(item.sequence, around))})
         case With() | Inclusion():
             given = {name: _root(value, around) for name, value in item.bindings.items()}
             return replace(around, names={**around.names, **given})
@@ -235,19 +229,17 @@ class _View:
         """V001: there is no template of that name, or it is none."""
         text = f'there is no template "{error}"' if isinstance(error, TemplateDoesNotExist) else str(error)
         message = f"{self.view.__name__}: {text.rstrip('.')}."
-        return self._at_class(
-            "template_name|template", "V001", message, "Correct template_name, or write the template."
-        )
-
-    def _at_class(self, names: str, code: str, message: str, hint: str) -> list[Finding]:
-        for owner in self.view.__mro__:
-            found = self.project.class_node(owner) if self.project.owns_module(owner.__module__) else None
-            for statement in found[1].body if found else ():
-                targets = getattr(statement, "targets", [getattr(statement, "target", None)])
-                if any(isinstance(target, ast.Name) and re.fullmatch(names, target.id) for target in targets):
-                    assert found is not None
-                    return found[0].finding(code, statement, message, hint)
+        for source, statement in self._statements():
+            targets = getattr(statement, "targets", [getattr(statement, "target", None)])
+            if any(isinstance(target, ast.Name) and target.id in ("template_name", "template") for target in targets):
+                return source.finding("V001", statement, message, "Correct template_name, or write the template.")
         return []
+
+    def _statements(self) -> Iterator[tuple[Source, ast.stmt]]:
+        """What the bodies of the view's classes say, as far as they are the project's."""
+        for owner in self.view.__mro__:
+            if self.project.owns_module(owner.__module__) and (found := self.project.class_node(owner)):
+                yield from ((found[0], statement) for statement in found[1].body)
 
     # V004, V005
 
@@ -289,15 +281,11 @@ class _View:
         name = str(template.origin.name)
         if Path(name).is_file():
             return Text(shown(name), template.source)
-        for owner in self.view.__mro__ if template.source == self.view.template else ():
-            found = self.project.class_node(owner) if self.project.owns_module(owner.__module__) else None
-            for statement in found[1].body if found else ():
-                value = getattr(statement, "value", None)
-                if isinstance(value, ast.Constant) and value.value == template.source:
-                    assert found is not None
-                    source = found[0]
-                    lines = source.lines[value.lineno - 1 : value.end_lineno]
-                    return Text(source.shown, "\n".join(lines), value.lineno)
+        for source, statement in self._statements():
+            value = getattr(statement, "value", None)
+            if isinstance(value, ast.Constant) and value.value == template.source:
+                lines = source.lines[value.lineno - 1 : value.end_lineno]
+                return Text(source.shown, "\n".join(lines), value.lineno)
         return Text(str(getattr(template.origin, "template_name", None) or name), template.source)
 
     def _place(self, read: _Read) -> tuple[Text, int]:

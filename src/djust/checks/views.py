@@ -91,10 +91,8 @@ def _wrong_mount(
         return f"does not take the request: it is declared {name}{inspect.signature(member)}"
     parameters = list(inspect.signature(member).parameters.values())
     second = parameters[1].name if len(parameters) > 1 else ""
-    if (
-        any(second in names for _, names in project.routes.get(view, ()))
-        and parameters[1].kind is parameters[1].POSITIONAL_OR_KEYWORD
-    ):
+    is_given = any(second in names for _, names in project.routes.get(view, ()))
+    if is_given and parameters[1].kind is parameters[1].POSITIONAL_OR_KEYWORD:
         return f'receives the request as "{second}", which the URL gives as well'
     return None
 

@@ -15,7 +15,6 @@ handler is one job of a worker thread, that of an `async def` handler runs on th
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 import secrets
 import threading
@@ -44,7 +43,7 @@ from djust.live.tasks import Tasks
 from djust.live.visitor import Surroundings, renew_visitor, save_session, session_to_save
 from djust.live.workers import Lane, errands, lanes, workers
 from djust.machine import bind_machine
-from djust.pubsub.subscriptions import handle_letters, inbox_of
+from djust.pubsub.subscriptions import handle_letters, handles_on_loop, inbox_of
 from djust.render import wire
 from djust.services import call_scope, close_page_services
 from djust.signals import event_finished
@@ -198,7 +197,7 @@ class Page:
         if self.peer is not None and not self._is_called:
             self._is_called = True
             title = f"{type(self.view).__name__}.handle_info"
-            self.post(Work(title, partial(_take_letters, self), inspect.iscoroutinefunction(self.view.handle_info)))
+            self.post(Work(title, partial(_take_letters, self), handles_on_loop(type(self.view))))
 
     def _next_turn(self) -> None:
         message, self._posted = self._mailbox.pop(0)

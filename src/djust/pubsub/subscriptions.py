@@ -19,6 +19,7 @@ from djust.home import home
 from djust.machine import machine_by_id
 from djust.pubsub.hub import SUBSCRIBE_SECONDS, hub
 from djust.pubsub.inbox import Inbox, Letter
+from djust.state.fields import per_class
 
 logger = logging.getLogger("djust")
 
@@ -105,11 +106,17 @@ def _tell_when_late(view: Listener, topic: str, subscribed: Future[None]) -> Non
 # The turn of a page
 
 
+@per_class
+def handles_on_loop(view_class: type[Any]) -> bool:
+    """Whether `handle_info` of this class is `async def`."""
+    return inspect.iscoroutinefunction(view_class.handle_info)
+
+
 def handle_letters(view: Listener) -> Any:
     """Call `handle_info` for everything that waits; an awaitable if it is `async def`."""
     inbox = inbox_of(view)
     letters = iter(inbox.take() if inbox is not None else [])
-    if inspect.iscoroutinefunction(view.handle_info):
+    if handles_on_loop(type(view)):
         return _handle_on_loop(view, letters)
     errors: list[Exception] = []
     for letter in letters:

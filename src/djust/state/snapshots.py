@@ -11,13 +11,16 @@ from __future__ import annotations
 
 import json
 import logging
+from functools import lru_cache
 from typing import NamedTuple
 
+from django.conf import settings
 from django.core.cache import InvalidCacheBackendError, caches
 from django.core.cache.backends.base import BaseCache
 from django.core.cache.backends.dummy import DummyCache
 from django.core.cache.backends.locmem import LocMemCache
 from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
 
 from djust.conf import SETTING, config
 
@@ -54,14 +57,26 @@ def _cache() -> BaseCache:
         ) from error
 
 
+def _cache_class() -> type[BaseCache]:
+    """Asked after every turn, so without a client: Django makes one for each context that asks."""
+    known = settings.CACHES.get(config().state_cache)
+    return type(_cache()) if known is None else _imported(known["BACKEND"])
+
+
+@lru_cache
+def _imported(path: str) -> type[BaseCache]:
+    kind: type[BaseCache] = import_string(path)
+    return kind
+
+
 def keeps_anything() -> bool:
     """Whether the cache keeps anything at all."""
-    return not isinstance(_cache(), DummyCache)
+    return not issubclass(_cache_class(), DummyCache)
 
 
 def is_shared() -> bool:
     """Whether snapshots survive the process: those in its own memory do not."""
-    return keeps_anything() and not isinstance(_cache(), LocMemCache)
+    return not issubclass(_cache_class(), (DummyCache, LocMemCache))
 
 
 def keep(page_id: str, snapshot: Snapshot, title: str) -> bool:

@@ -14,6 +14,7 @@ import inspect
 import json
 import re
 from collections.abc import Callable
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -78,7 +79,7 @@ class LiveClient:
             self._request = lambda: browser.get(view)
         else:
             request = request_for(path, user, session)
-            self._request = lambda: self._mount(view, request, kwargs)
+            self._request = partial(_mount, self._driver, view, request, kwargs)
         #: The answer to the request: a redirect for instance. That of a page that was mounted is empty.
         self.response: HttpResponseBase
         self._open(Adoption())
@@ -91,17 +92,6 @@ class LiveClient:
         elif adoption.page is not None:
             self._is_open = True
             self._driver.adopt(adoption.page)
-
-    def _mount(self, view_class: type[LiveView], request: HttpRequest, kwargs: dict[str, Any]) -> HttpResponseBase:
-        response = view_class.as_view()(request, **kwargs)
-        if inspect.iscoroutine(response):
-            response = self._driver.run(in_lane(response))
-        session = vars(request).get("session")
-        if session is not None and session.modified:
-            # As Django's middleware does.
-            session.save()
-        answer: HttpResponseBase = response
-        return answer
 
     # What the page is
 
@@ -232,3 +222,17 @@ def _prepare(browser: Client, user: Any, session: dict[str, Any] | None) -> None
         stored = browser.session
         stored.update(session)
         stored.save()
+
+
+def _mount(
+    driver: Driver, view_class: type[LiveView], request: HttpRequest, kwargs: dict[str, Any]
+) -> HttpResponseBase:
+    response = view_class.as_view()(request, **kwargs)
+    if inspect.iscoroutine(response):
+        response = driver.run(in_lane(response))
+    session = vars(request).get("session")
+    if session is not None and session.modified:
+        # As Django's middleware does.
+        session.save()
+    answer: HttpResponseBase = response
+    return answer

@@ -21,6 +21,7 @@ from djust.live.messages import Joining, Message, Settled
 from djust.live.page import Page
 from djust.live.rehearsal import FRESH, Job, rehearsal
 from djust.live.visitor import binding_of_request
+from djust.pubsub.subscriptions import inbox_of
 from djust.render import wire
 
 T = TypeVar("T")
@@ -55,7 +56,7 @@ class Driver:
 
     def post(self, *messages: Message) -> None:
         """Let the page deal with these and with all that waits; raises what user code has raised."""
-        self.run(self._through(*messages))
+        self._look(self._through(*messages))
 
     def answer(self, ref: int) -> list[Any]:
         """The frame that answers event `ref`; frames until now are of no more interest."""
@@ -64,11 +65,10 @@ class Driver:
 
     def settle(self) -> None:
         """Let slow work run until it has ended."""
-        self.run(self._ended())
+        self._look(self._ended())
 
     def leave(self) -> None:
         """The page is of no use any more."""
-        self.page.peer = None
         self.page.end()
 
     # The peer of the page
@@ -105,6 +105,9 @@ class Driver:
     # On the loop
 
     async def _through(self, *messages: Message) -> None:
+        self.page.peer = self
+        if inbox_of(self.page.view):
+            self.page.wake()
         through = asyncio.Event()
         for message in (*messages, Settled(through)):
             self.page.post(message)
@@ -124,6 +127,13 @@ class Driver:
         return self.page.is_busy or bool(self.page.tasks.names)
 
     # In the thread of the test
+
+    def _look(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Between two looks the page has no browser: what is published begins no turn that nobody lends a thread."""
+        try:
+            self.run(coroutine)
+        finally:
+            self.page.peer = None
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """The result of a coroutine on the loop of the pages, while this thread does what pools would."""
