@@ -15,8 +15,8 @@ type Global = Partial<Omit<Djust, "version" | "connected" | "debug">> & {
   Socket?: typeof WebSocket | undefined;
   /** `djust.more.js` hands itself over. */
   more?: (make: (push: Push, bindings: Bindings, fields: Fields) => More) => void;
-  /** The order in which the server has written what its rows begin with, before scripts of the page move them. */
-  order?: WeakMap<Node, number>;
+  /** Of loops with rows of one element each: the rows as the server has written them, before scripts move them. */
+  written?: WeakMap<Node, Element[]>;
   /** Elements whose content is the page's scripts', and what the server changes instead. */
   shadows?: WeakMap<Element, Element>;
 };

@@ -11,7 +11,6 @@
 
 import { first, isElement, isMark, isText, move, must, type Span } from "./dom";
 import { closing } from "./fragments";
-import { djust } from "./global";
 import { MARK, OPEN, ROW } from "./marks";
 
 interface RowShape {
@@ -38,20 +37,14 @@ export function pairs<A, B>(flat: readonly (A | B)[] | 0 | undefined): [A, B][] 
 export function findRows(span: Span, { single }: RowShape): ChildNode[] {
   const { parent, before, after } = span;
   if (single && !before && !after && isElement(parent))
-    return ordered([...parent.querySelectorAll(`:scope>[${MARK}]`)]);
+    return [...parent.querySelectorAll(`:scope>[${MARK}]`)];
   const roots: ChildNode[] = [];
   for (let node = first(span); node && node !== span.after; node = node.nextSibling) {
     if (single ? isElement(node) && node.hasAttribute(MARK) : isMark(node, ROW))
       roots.push(node as ChildNode);
     else if (isMark(node, OPEN)) node = closing(node);
   }
-  return ordered(roots);
-}
-
-/** Rows that scripts of the page have moved stand in the server's order, as far as it is known. */
-function ordered(rows: ChildNode[]): ChildNode[] {
-  const { order } = djust;
-  return order ? rows.sort((a, b) => (order.get(a) ?? 0) - (order.get(b) ?? 0)) : rows;
+  return roots;
 }
 
 /** The nodes of the row with `root`; `end` is the root of the next row or the end of the loop. */

@@ -6,11 +6,10 @@ import { Distant } from "./distant";
 import { djust, script } from "./global";
 import { Hooks } from "./hooks";
 import { ignore } from "./ignored";
-import { MARK } from "./marks";
 import { go, resend } from "./recovery";
+import { writtenRows } from "./written";
 
-djust.order = new WeakMap();
-for (const [at, element] of document.querySelectorAll(`[${MARK}]`).entries()) djust.order.set(element, at);
+djust.written = writtenRows();
 
 djust.more?.((push, bindings, fields) => {
   const distant = new Distant(bindings);

@@ -37,6 +37,7 @@ import {
   same,
   stencil,
 } from "./fragments";
+import { djust } from "./global";
 import { arrange, type Block, findRows, isFull, pairs, place, rowNodes, rowStart } from "./loops";
 import { ATTRIBUTE, BRANCH, CLOSE, LOOP, MARK, OPEN, RAW, ROW, TAG } from "./marks";
 import type {
@@ -173,9 +174,10 @@ export class Tree {
   private loopAt(instance: Instance, index: number, span: Span): Loop {
     let loop = instance.inner[index] as Loop | undefined;
     if (!loop) {
-      const { rows } = instance.fragment.plan.parts[index] as Part;
-      const fragment = this.fragments.get(rows);
-      loop = { fragment, rows: findRows(span, fragment.plan) };
+      const fragment = this.fragments.get((instance.fragment.plan.parts[index] as Part).rows);
+      const written = fragment.plan.single && djust.written?.get(span.before ?? span.parent);
+      const rows = written ? written.filter((row) => row.isConnected) : findRows(span, fragment.plan);
+      loop = { fragment, rows };
       instance.inner[index] = loop;
     }
     return loop;

@@ -16,7 +16,7 @@ const LAYERS = [
   ["bindings", "extras"],
   ["page"],
   ["index"],
-  ["debug", "post", "distant", "hooks", "ignored", "recovery", "more"],
+  ["debug", "post", "distant", "hooks", "ignored", "recovery", "written", "more"],
 ];
 
 const source = (name: string): string => readFileSync(`src/${name}.ts`, "utf8");

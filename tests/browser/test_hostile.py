@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
+from tests.browser.test_interference import change, harness, show_whole  # noqa: F401
 from tests.browser.test_patching import WATCH, Patched, Site, site  # noqa: F401
 
 
@@ -79,6 +80,23 @@ def test_rows_that_were_dragged_stand_where_the_server_then_says(shown: Site, or
     assert asked(shown) == [], shown.errors
     assert shown.page.evaluate(keys) == "new" + order[1:]
     assert asked(shown) == [], shown.errors
+
+
+def test_a_row_that_was_dropped_behind_the_end_of_its_loop_is_one_of_its_rows(harness: Site) -> None:  # noqa: F811
+    source = body("""<ul dj-hook="Sortable">
+      <li>first</li>
+      {% for x in xs %}
+        <li dj-key="{{ x }}">{{ x }}</li>
+      {% endfor %}
+    </ul>""")
+    patched = Patched(harness, source, {}, {"xs": list("1234")})
+    harness.page.evaluate("() => new Promise(mounted => djust.registerHook('Sortable', { mounted }))")
+    harness.page.evaluate("document.querySelector('ul').append(document.querySelector('[dj-key]'))")
+
+    for xs in ("2341", "5342", "", "1", "21"):
+        assert change(patched, {"xs": list(xs)}) == ("", "")
+    show_whole(patched, whole=False)
+    assert change(patched, {"xs": list("12")}) == ("", "")
 
 
 def test_what_the_user_opened_in_raw_html_stays_open_when_the_html_changes(shown: Site) -> None:
