@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -213,7 +214,9 @@ async def test_a_server_that_failed_is_subscribed_to_again_and_the_pages_are_tol
             # Clicks do without the server.
             assert await page.event("nothing") == [1, 1]
             await asyncio.to_thread(server.start)
+            start = time.monotonic()
             lines = await lines_of(page, "missed:room:connection")
+            print(f"{type(server).__name__}: pages were told {time.monotonic() - start:.2f} s after it was back")
             await asyncio.to_thread(publish, "room", "after")
             assert await lines_of(page, "after") == [*lines, "after"] == ["before", "missed:room:connection", "after"]
 
