@@ -407,6 +407,36 @@ async def test_a_connection_of_another_visitor_is_of_no_use() -> None:
         assert (thief.code, thief.frames[0][0]) == (4403, "error")
 
 
+async def test_a_second_stream_takes_the_place_of_the_first() -> None:
+    async with Browser() as browser:
+        page = StreamWire(browser, "/counter/5/")
+        await page.open()
+        first = page.events
+        second = _connections[page.id].stream()
+        assert "here" in await anext(second)
+        waiting = asyncio.create_task(anext(second))
+        await asyncio.sleep(0)
+        await page.send([1, "add", {}])
+        async with asyncio.timeout(10):
+            assert json.loads((await waiting).removeprefix("data: "))[:2] == [1, 1]
+        with pytest.raises(StopAsyncIteration):
+            await anext(first)
+
+
+async def test_a_sign_of_life_overtakes_nothing_in_a_stream() -> None:
+    async with Browser() as browser:
+        page = StreamWire(browser, "/counter/5/")
+        await page.open()
+        waiting = asyncio.create_task(page.send([1, "wait", {}]))
+        while not registry.attached_pages()[0].is_busy:  # noqa: ASYNC110 — nobody tells
+            await asyncio.sleep(0.005)
+        await page.send(["ping"])
+        assert (page.frames, await page.receive()) == ([], ["pong"])
+        gate.set()
+        await waiting
+        assert (await page.receive())[:2] == [1, 1]
+
+
 async def test_many_frames_go_in_one_post() -> None:
     async with Browser() as browser:
         page = PostWire(browser, "/counter/1/")

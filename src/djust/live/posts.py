@@ -88,6 +88,7 @@ class Connection:
         # Frames go into the stream; the browser has said once that it reads it.
         self._streams = False
         self._was_told = False
+        self._stream = 0
         self._news = asyncio.Event()
         self._others = Bucket(config().events_per_second)
         self._idle: asyncio.TimerHandle | None = None
@@ -97,13 +98,15 @@ class Connection:
 
     async def send(self, text: str) -> None:
         """Keep a frame until it is fetched."""
-        if self._farewell is not None:
-            return
+        if self._farewell is None:
+            self._keep(text)
+
+    def _keep(self, text: str) -> None:
         self._frames.append(text)
         self._size += len(text)
+        self._news.set()
         if self._size > _MOST_CHARACTERS:
             self.close(GONE)
-        self._news.set()
 
     def close(self, code: int, text: str = "") -> None:
         """End the connection: the browser is told with the next answer."""
@@ -129,9 +132,15 @@ class Connection:
         except Closing as closing:
             self.close(closing.code, closing.text)
             posted = []
-        if not posted and self._frames and self.page is not None and self.page.is_busy:
-            # A sign of life: it does not wait for a handler.
-            return Answered(self._taken(), more=True)
+        except ProtocolError as error:
+            self.close(wire.CLOSE_BAD_FRAME, str(error))
+            posted = []
+        if not posted and self._farewell is None and self.page is not None and self.page.is_busy:
+            # A sign of life does not wait for a handler.
+            if self._streams:
+                return Answered([])
+            if self._frames:
+                return Answered(self._taken(), more=True)
         is_through = await self._settled()
         if self._streams and self._farewell is None:
             return Answered([], not is_through)
@@ -144,14 +153,14 @@ class Connection:
             return False
         if frame[0] == wire.PING:
             self._count_other()
-            self._frames.append(_PONG)
+            self._keep(_PONG)
             return False
         message = message_of(frame)
         if type(message) is not Event:
             self._count_other()
         elif page.is_full:
             text = "Too many events wait for their turn; this one was left out."
-            self._frames.append(wire.encode([wire.ERROR, message.ref, text]))
+            self._keep(wire.encode([wire.ERROR, message.ref, text]))
             return False
         page.post(message)
         return True
@@ -180,8 +189,10 @@ class Connection:
 
     async def stream(self) -> AsyncIterator[str]:
         """The frames, as events of a stream."""
+        # An older stream of the same browser, which may not have noticed its end, takes no frames any more.
+        mine = self._stream = self._stream + 1
         yield "retry: 1000\n: here\n\ndata: \n\n"
-        while self._farewell is None:
+        while self._farewell is None and self._stream == mine:
             if self._streams and self._frames:
                 for frame in self._taken():
                     yield f"data: {frame}\n\n"
