@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any, NamedTuple, TypeVar
 
@@ -201,6 +202,8 @@ class Connection:
     def _stay(self) -> None:
         if self._idle is not None:
             self._idle.cancel()
+        if self._farewell is None and self.id in _connections:
+            _connections.move_to_end(self.id)
         self._idle = asyncio.get_running_loop().call_later(_IDLE_SECONDS, self.close, GONE)
 
     def _leave(self) -> None:
@@ -215,7 +218,8 @@ class Connection:
             self.page.keeper.hasten(self.page)
 
 
-_connections: dict[str, Connection] = {}
+# The one that has been silent for longest comes first.
+_connections: OrderedDict[str, Connection] = OrderedDict()
 
 
 # Requests
@@ -267,7 +271,8 @@ def _frames_of(request: HttpRequest) -> list[list[Any]]:
     limit = config().max_frame
     text = request.body.decode("utf-8", "replace")
     frames = []
-    for line in text.splitlines():
+    # Not `splitlines`: what a user types may hold U+2028 or U+0085, which JSON leaves as they are.
+    for line in filter(None, text.split("\n")):
         if is_too_big(line, limit):
             raise Closing(wire.CLOSE_TOO_BIG, f"A frame may have at most {limit} bytes.")
         frames.append(wire.decode(line))
@@ -307,8 +312,9 @@ async def _connection() -> Connection:
     connection = Connection()
     _connections[connection.id] = connection
     while len(_connections) > config().max_pages:
-        # Whoever joins without end loses the oldest, which nobody uses any more.
-        _connections.pop(next(iter(_connections))).close(GONE)
+        # Whoever joins without end ends connections of the same page, and those go first.
+        ended = (known.id for known in _connections.values() if known._farewell is not None)
+        _connections.pop(next(ended, None) or next(iter(_connections))).close(GONE)
     return connection
 
 
