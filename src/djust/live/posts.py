@@ -283,7 +283,7 @@ def _frames_of(request: HttpRequest) -> list[list[Any]]:
 
 def _join(view: LiveView, request: HttpRequest, joining: JoinFrame) -> Connection:
     """Let a new connection have the page: the one that is here, or one that is brought back by this very request."""
-    ticket, version, document = joining
+    ticket = joining[0]
     if ticket.url != request.get_full_path():
         raise Closing(wire.CLOSE_REFUSED, "The ticket belongs to another page.")
     visitor = visitor_of_request(request)
@@ -291,21 +291,31 @@ def _join(view: LiveView, request: HttpRequest, joining: JoinFrame) -> Connectio
     home.call(registry.keep_sweeping)
     home.call(watcher.start)
     connection = _at_home(_connection())
+    try:
+        _enter(view, request, joining, connection, visitor.binding)
+    except BaseException:
+        # Nobody was told of it.
+        home.call(connection.close, GONE)
+        raise
+    return connection
+
+
+def _enter(view: LiveView, request: HttpRequest, joining: JoinFrame, connection: Connection, binding: str) -> None:
+    ticket, version, document = joining
     page, holder = registry.claim(ticket.page_id, connection, document)
     message = Joining(connection, version, document=document)
     if page is None:
         if not joins.take(ticket.page_id):
             raise Closing(wire.CLOSE_TOO_MANY, "Too many joins in a short time.")
         page, known = _bring_back(view, request, joining)
-        page.binding = visitor.binding
+        page.binding = binding
         watch(page)
         registry.attach(page, connection, document)
-        message = Joining(connection, known, make_ticket(Ticket(page.id, ticket.url, visitor.binding)), document)
+        message = Joining(connection, known, make_ticket(Ticket(page.id, ticket.url, binding)), document)
     if holder is not None:
         holder.close_from_thread(NORMAL)
     connection.page = page
     home.call(page.post, message)
-    return connection
 
 
 async def _connection() -> Connection:
