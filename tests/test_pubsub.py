@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import redis
 from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
 from django.http import HttpRequest
 from django.test import override_settings
@@ -298,3 +299,16 @@ def test_postgres_as_a_word_needs_it_as_the_default_database() -> None:
     refused = pytest.raises(ImproperlyConfigured, match="the default database is sqlite")
     with override_settings(LIVEVIEW_CONFIG={"pubsub": "postgres"}), refused:
         publish("room", "hello")
+
+
+async def test_bytes_that_are_no_text_do_not_end_listening(
+    redis_server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    with override_settings(LIVEVIEW_CONFIG={"pubsub": redis_server.address}):
+        async with Browser() as browser:
+            page = await browser.open("/room/")
+            with redis.Redis.from_url(redis_server.address) as stranger:
+                assert stranger.publish("djust:room", b"\xff\xfe") == 1
+            await apublish("room", "whole")
+            assert await lines_of(page, "whole") == ["whole"]
+    assert 'A message of the topic "room" cannot be read' in caplog.text

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.test import Client, override_settings
 from django.urls import path
 
@@ -26,6 +26,7 @@ from tests.asgi_client import Browser, Response
 pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db(transaction=True)]
 
 gate = threading.Event()
+away = threading.Event()
 
 
 class Counter(LiveView):
@@ -91,7 +92,13 @@ class TwoForms(Counter):
     )
 
 
+class Moved(Counter):
+    def mount(self, request: HttpRequest, start: int = 0) -> HttpResponse | None:  # type: ignore[override]
+        return HttpResponseRedirect("/elsewhere/") if away.is_set() else None
+
+
 urlpatterns = [
+    path("moved/", Moved.as_view()),
     path("counter/<int:start>/", Counter.as_view()),
     path("async/<int:start>/", AsyncCounter.as_view()),
     path("two/", TwoForms.as_view()),
@@ -501,3 +508,48 @@ def test_a_page_of_several_forms_has_to_say_which() -> None:
     assert (failed.status_code, "<p dj>99</p>" in failed.content.decode()) == (500, True)
     for name in ("wait", "mount", "__init__"):
         assert browser.post("/two/", {"dj-submit": name}).status_code == 400
+
+
+async def test_what_looks_like_the_end_of_a_line_to_python_is_text_in_a_frame() -> None:
+    async with Browser() as browser:
+        page = PostWire(browser, "/counter/1/")
+        await page.open()
+        headers = {"x-djust": page.id, "x-csrftoken": page.token, "content-type": "text/plain"}
+        body = '[1,"add",{"by":"\u2028\u0085"}]\n[2,"add",{}]'.encode()
+        response = await browser.get(page.url, "POST", body=body, **headers)
+        assert "x-djust-close" not in response.headers
+        frames = [json.loads(line) for line in response.text.split("\n")]
+        assert [frame[:2] for frame in frames] == [["error", 1], [2, 1]]
+
+
+async def test_joins_without_end_do_not_take_away_the_connections_of_others() -> None:
+    with override_settings(LIVEVIEW_CONFIG={"max_pages": 5}):
+        async with Browser() as browser:
+            page = PostWire(browser, "/counter/1/")
+            await page.open()
+            other = browser.another()
+            response = await other.get("/counter/2/")
+            for _ in range(12):
+                await PostWire(other, "/counter/2/").join(response.ticket)
+            assert (await page.event("add"))[2] == [0, 2]
+
+
+async def test_refused_joins_do_not_take_away_the_connections_of_others() -> None:
+    with override_settings(LIVEVIEW_CONFIG={"max_pages": 5}):
+        async with Browser() as browser:
+            page = PostWire(browser, "/counter/1/")
+            await page.open()
+            other = browser.another()
+            response = await other.get("/counter/2/")
+            for _ in range(12):
+                refused = PostWire(other, "/counter/1/")
+                await refused.join(response.ticket)
+                assert refused.code == 4403
+            moved = await other.get("/moved/")
+            registry.clear()
+            away.set()
+            for _ in range(9):
+                refused = PostWire(other, "/moved/")
+                assert await refused.join(moved.ticket) == ["go", "/elsewhere/"]
+            away.clear()
+            assert sum(known._farewell is None for known in _connections.values()) == 1

@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any, NamedTuple, TypeVar
 
@@ -212,6 +213,8 @@ class Connection:
     def _stay(self) -> None:
         if self._idle is not None:
             self._idle.cancel()
+        if self._farewell is None and self.id in _connections:
+            _connections.move_to_end(self.id)
         self._idle = asyncio.get_running_loop().call_later(_IDLE_SECONDS, self.close, GONE)
 
     def _leave(self) -> None:
@@ -226,7 +229,8 @@ class Connection:
             self.page.keeper.hasten(self.page)
 
 
-_connections: dict[str, Connection] = {}
+# The one that has been silent for longest comes first.
+_connections: OrderedDict[str, Connection] = OrderedDict()
 
 
 # Requests
@@ -278,7 +282,8 @@ def _frames_of(request: HttpRequest) -> list[list[Any]]:
     limit = config().max_frame
     text = request.body.decode("utf-8", "replace")
     frames = []
-    for line in text.splitlines():
+    # Not `splitlines`: what a user types may hold U+2028 or U+0085, which JSON leaves as they are.
+    for line in filter(None, text.split("\n")):
         if is_too_big(line, limit):
             raise Closing(wire.CLOSE_TOO_BIG, f"A frame may have at most {limit} bytes.")
         frames.append(wire.decode(line))
@@ -289,7 +294,7 @@ def _frames_of(request: HttpRequest) -> list[list[Any]]:
 
 def _join(view: LiveView, request: HttpRequest, joining: JoinFrame) -> Connection:
     """Let a new connection have the page: the one that is here, or one that is brought back by this very request."""
-    ticket, version, document = joining
+    ticket = joining[0]
     if ticket.url != request.get_full_path():
         raise Closing(wire.CLOSE_REFUSED, "The ticket belongs to another page.")
     visitor = visitor_of_request(request)
@@ -297,29 +302,40 @@ def _join(view: LiveView, request: HttpRequest, joining: JoinFrame) -> Connectio
     home.call(registry.keep_sweeping)
     home.call(watcher.start)
     connection = _at_home(_connection())
+    try:
+        _enter(view, request, joining, connection, visitor.binding)
+    except BaseException:
+        # Nobody was told of it.
+        home.call(connection.close, GONE)
+        raise
+    return connection
+
+
+def _enter(view: LiveView, request: HttpRequest, joining: JoinFrame, connection: Connection, binding: str) -> None:
+    ticket, version, document = joining
     page, holder = registry.claim(ticket.page_id, connection, document)
     message = Joining(connection, version, document=document)
     if page is None:
         if not joins.take(ticket.page_id):
             raise Closing(wire.CLOSE_TOO_MANY, "Too many joins in a short time.")
         page, known = _bring_back(view, request, joining)
-        page.binding = visitor.binding
+        page.binding = binding
         watch(page)
         registry.attach(page, connection, document)
-        message = Joining(connection, known, make_ticket(Ticket(page.id, ticket.url, visitor.binding)), document)
+        message = Joining(connection, known, make_ticket(Ticket(page.id, ticket.url, binding)), document)
     if holder is not None:
         holder.close_from_thread(NORMAL)
     connection.page = page
     home.call(page.post, message)
-    return connection
 
 
 async def _connection() -> Connection:
     connection = Connection()
     _connections[connection.id] = connection
     while len(_connections) > config().max_pages:
-        # Whoever joins without end loses the oldest, which nobody uses any more.
-        _connections.pop(next(iter(_connections))).close(GONE)
+        # Whoever joins without end ends connections of the same page, and those go first.
+        ended = (known.id for known in _connections.values() if known._farewell is not None)
+        _connections.pop(next(ended, None) or next(iter(_connections))).close(GONE)
     return connection
 
 

@@ -39,6 +39,8 @@ class RedisBackend(ListeningBackend[PubSub]):
             "socket_connect_timeout": CONNECT_SECONDS,
             "socket_keepalive": True,
             "decode_responses": True,
+            # Whoever shares the server may send anything; what is no text must not end the listening.
+            "encoding_errors": "replace",
         }
         # Without retries of their own: a message whose sending failed may have arrived, and a listener that connects
         # again in silence has missed messages.
