@@ -235,6 +235,22 @@ async def test_a_page_opens_while_the_server_is_away_and_is_told_when_it_is_back
             assert (await lines_of(page, "after"))[-1] == "after"
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "redis://user:secret@localhost:6379/0",
+        "redis://localhost:6379/0?password=secret",
+        "dbname='shop' user='u' password='secret \\' more' host='db'",
+        "postgresql://u:secret@db/shop",
+        "dbname=shop password=secret host=db",
+    ],
+)
+def test_passwords_are_not_shown(address: str) -> None:
+    shown = PostgresBackend(address, lambda topic, text: None, lambda topics: None)._address_shown
+    assert "secret" not in shown
+    assert ("db" if "db" in address else "localhost") in shown
+
+
 # Inboxes
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Collection
 from typing import ClassVar, Generic, TypeVar
@@ -25,6 +26,9 @@ FIRST_WAIT = 0.05
 LONGEST_WAIT = 5.0
 # A service that accepts no connection within this time counts as lost.
 CONNECT_SECONDS = 5.0
+
+
+_PASSWORD = re.compile(r"password\s*=\s*('(?:[^'\\]|\\.)*'|[^\s&]+)", re.IGNORECASE)
 
 
 class ListeningBackend(ABC, Generic[C]):
@@ -124,6 +128,9 @@ class ListeningBackend(ABC, Generic[C]):
                 if self._connected is not None or not was_lost:
                     text = "Publish/subscribe: the connection to %s is lost (%s); trying again."
                     logger.warning(text, self._address_shown, str(error) or type(error).__name__)
+            except Exception:
+                # Such as something that no client library should raise: listening goes on, and nobody misses anything.
+                logger.exception("Publish/subscribe: reading from %s has failed; trying again.", self._address_shown)
             # A connection that stood for a while is tried again at once, one that was never made is waited for longer.
             wait = FIRST_WAIT if self._connected is not None else min(wait * 2, LONGEST_WAIT)
             self._connected = None
@@ -158,9 +165,10 @@ class ListeningBackend(ABC, Generic[C]):
 
     @property
     def _address_shown(self) -> str:
-        """The address without a password."""
+        """The address without a password, be it a URL or a connection string of libpq."""
         head, at, tail = self._address.rpartition("@")
-        return f"{head.partition('://')[0]}://…@{tail}" if at else self._address
+        shown = f"{head.partition('://')[0]}://…@{tail}" if at else self._address
+        return _PASSWORD.sub("password=…", shown)
 
 
 class _Lost(ConnectionError):  # noqa: N818 — not an error but what happened

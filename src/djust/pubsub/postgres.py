@@ -28,6 +28,8 @@ from djust.pubsub.connection import CONNECT_SECONDS, ListeningBackend
 # Characters of one part: each has up to four bytes, and PostgreSQL takes 7,999 bytes.
 _PART = 1_950
 _ASCII_PART = 7_800
+# Whoever may NOTIFY could send parts without end.
+_LONGEST = 64_000_000
 _NOTIFY = "SELECT pg_notify(%s, part) FROM unnest(%s::text[]) WITH ORDINALITY AS parts (part, n) ORDER BY n"
 # A server that vanished without a word is found to be gone after some 30 seconds.
 _KEEP_ALIVE: dict[str, Any] = {
@@ -107,9 +109,9 @@ class PostgresBackend(ListeningBackend[AsyncConnection[Any]]):
         sender = notification.pid, notification.channel
         number, kind, text = _split(notification.payload)
         text = self._parts.pop(sender, "") + text if number else text
-        if kind == "+":
+        if kind == "+" and len(text) <= _LONGEST:
             self._parts[sender] = text
-        elif topic is not None:
+        elif kind == "." and topic is not None:
             self.deliver(topic, text)
 
     async def hang_up(self, connection: AsyncConnection[Any]) -> None:
