@@ -10,7 +10,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -309,17 +308,32 @@ def test_unknown_keys_are_told_with_the_nearest_one() -> None:
 # Speed
 
 
-def test_two_hundred_modules_take_two_seconds_at_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(tmp_path)
-    names = [f"generated_views_{number}" for number in range(200)]
-    for name in names:
-        (tmp_path / f"{name}.py").write_text(GENERATED)
-        importlib.import_module(name)
-    started = time.process_time()
-    generated = Project(owns=lambda name: Project().owns_module(name) and name in names)
-    findings = [finding for view in generated.views for finding in check_view(view, generated)]
-    assert (len(generated.views), len(findings)) == (600, 400)
-    assert time.process_time() - started < 2
+MEASURE = """
+import importlib, sys, time
+import django
+django.setup()
+from djust.checks.sources import Project
+from djust.checks.views import check_view
+names = [f"generated_views_{number}" for number in range(200)]
+for name in names:
+    importlib.import_module(name)
+started = time.process_time()
+project = Project(owns=lambda name: Project().owns_module(name) and name in names)
+findings = [finding for view in project.views for finding in check_view(view, project)]
+print(len(project.views), len(findings), time.process_time() - started)
+"""
+
+
+def test_two_hundred_modules_take_two_seconds_at_most(tmp_path: Path) -> None:
+    for number in range(200):
+        (tmp_path / f"generated_views_{number}.py").write_text(GENERATED)
+    # In a process of its own: what measures the coverage of tests would be measured as well.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
+    environment |= {"DJANGO_SETTINGS_MODULE": "tests.settings", "PYTHONPATH": f"{tmp_path}:{ROOT}:{ROOT / 'src'}"}
+    done = subprocess.run([sys.executable, "-c", MEASURE], env=environment, capture_output=True, text=True, check=True)
+    views, findings, seconds = done.stdout.split()
+    assert (views, findings) == ("600", "400")
+    assert float(seconds) < 2
 
 
 GENERATED = """
