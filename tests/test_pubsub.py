@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import redis.asyncio
 from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
 from django.http import HttpRequest
 from django.test import override_settings
@@ -295,3 +296,73 @@ def test_postgres_as_a_word_needs_it_as_the_default_database() -> None:
     refused = pytest.raises(ImproperlyConfigured, match="the default database is sqlite")
     with override_settings(LIVEVIEW_CONFIG={"pubsub": "postgres"}), refused:
         publish("room", "hello")
+
+
+async def test_a_text_with_half_a_character_is_no_topic() -> None:
+    with pytest.raises(TypeError, match="can be encoded as UTF-8"):
+        await apublish("\ud800", "hello")
+    with pytest.raises(TypeError, match="can be encoded as UTF-8"):
+        Room().subscribe("\ud800")
+
+
+def test_a_subscription_without_a_back_end_leaves_nothing_behind() -> None:
+    inbox = Inbox(lambda: None)
+    with override_settings(LIVEVIEW_CONFIG={"pubsub": "kafka://localhost"}):
+        with pytest.raises(ImproperlyConfigured):
+            hub.subscribe(inbox, "nowhere")
+        assert (inbox.topics, "nowhere" in hub._inboxes) == (set(), False)
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("redis://:secret@host:1/0", "redis://…@host:1/0"),
+        ("redis://host:1/0?password=secret", "redis://host:1/0"),
+        ("postgresql://me:secret@host/name", "postgresql://…@host/name"),
+        (r"host='host' password='secret \' secret' port='1'", "host='host' password=… port='1'"),
+    ],
+)
+def test_logs_show_an_address_without_its_password(address: str, shown: str) -> None:
+    kind = RedisBackend if address.startswith("redis") else PostgresBackend
+    assert kind(address, lambda *_: None, lambda _: None)._address_shown == shown
+
+
+def test_a_listener_that_fails_costs_the_others_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    def fail() -> None:
+        raise RuntimeError("a broken listener")
+
+    inboxes = [Inbox(fail) for _ in range(3)]
+    for inbox in inboxes:
+        hub.subscribe(inbox, "room").result(SECONDS)
+    hub._deliver("room", '["", "whole"]')
+    for inbox in inboxes:
+        hub.unsubscribe(inbox, ["room"])
+        assert inbox.take() == [Letter("room", "whole")]
+    assert caplog.text.count("RuntimeError: a broken listener") == 3
+
+
+async def test_bytes_of_another_program_cost_one_connection_and_no_more(redis_server: RedisServer) -> None:
+    with override_settings(LIVEVIEW_CONFIG={"pubsub": redis_server.address}):
+        async with Browser() as browser:
+            page = await browser.open("/room/")
+            async with redis.asyncio.Redis.from_url(redis_server.address) as client:
+                await client.publish("djust:room", b"\xff")
+            await lines_of(page, "missed:room:connection")
+            await apublish("room", "after")
+            assert (await lines_of(page, "after"))[-1] == "after"
+
+
+async def test_postgres_forgets_the_channels_that_nobody_listens_to(postgres_server: PostgresServer) -> None:
+    backend = PostgresBackend(postgres_server.address, lambda *_: None, lambda _: None)
+    await backend.subscribe("kept")
+    for number in range(5):
+        await backend.subscribe(f"topic {number}")
+        await backend.unsubscribe(f"topic {number}")
+    assert [*backend._channels.values()] == ["kept"]
+    await backend.close()
+
+
+def test_closing_ends_subscriptions_that_wait_for_a_service_which_is_away() -> None:
+    with override_settings(LIVEVIEW_CONFIG={"pubsub": "redis://127.0.0.1:1/0"}):
+        subscribed = hub.subscribe(Inbox(lambda: None), "away")
+    assert subscribed.cancelled()

@@ -11,9 +11,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Collection
 from typing import ClassVar, Generic, TypeVar
+from urllib.parse import urlsplit
 
 from djust.pubsub.backend import Deliver, Lost
 
@@ -124,6 +126,9 @@ class ListeningBackend(ABC, Generic[C]):
                 if self._connected is not None or not was_lost:
                     text = "Publish/subscribe: the connection to %s is lost (%s); trying again."
                     logger.warning(text, self._address_shown, str(error) or type(error).__name__)
+            except Exception:
+                # Such as bytes of another program that are no text: they cost one connection, not all later messages.
+                logger.exception("Publish/subscribe: reading from %s failed; connecting again.", self._address_shown)
             # A connection that stood for a while is tried again at once, one that was never made is waited for longer.
             wait = FIRST_WAIT if self._connected is not None else min(wait * 2, LONGEST_WAIT)
             self._connected = None
@@ -159,8 +164,11 @@ class ListeningBackend(ABC, Generic[C]):
     @property
     def _address_shown(self) -> str:
         """The address without a password."""
-        head, at, tail = self._address.rpartition("@")
-        return f"{head.partition('://')[0]}://…@{tail}" if at else self._address
+        if "://" not in self._address:
+            return re.sub(r"(password=)'(?:\\.|[^'\\])*'", r"\1…", self._address)
+        parts = urlsplit(self._address)
+        _, at, place = parts.netloc.rpartition("@")
+        return f"{parts.scheme}://{'…@' if at else ''}{place}{parts.path}"
 
 
 class _Lost(ConnectionError):  # noqa: N818 — not an error but what happened
