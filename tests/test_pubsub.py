@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import pytest
@@ -18,6 +18,7 @@ from django.urls import path
 from djust import LiveView, apublish, apush_event, event_handler, publish, push_event, state
 from djust.live.registry import registry
 from djust.pubsub import Resubscribed
+from djust.pubsub.connection import ListeningBackend
 from djust.pubsub.hub import hub
 from djust.pubsub.inbox import Inbox, Letter
 from djust.pubsub.postgres import PostgresBackend
@@ -335,10 +336,11 @@ def test_a_listener_that_fails_costs_the_others_nothing(caplog: pytest.LogCaptur
     for inbox in inboxes:
         hub.subscribe(inbox, "room").result(SECONDS)
     hub._deliver("room", '["", "whole"]')
+    hub._lost(["room"])
     for inbox in inboxes:
         hub.unsubscribe(inbox, ["room"])
-        assert inbox.take() == [Letter("room", "whole")]
-    assert caplog.text.count("RuntimeError: a broken listener") == 3
+        assert inbox.take() == [Letter("room", "whole"), Letter("", Resubscribed(("room",), "connection"))]
+    assert caplog.text.count("RuntimeError: a broken listener") == 6
 
 
 async def test_bytes_of_another_program_cost_one_connection_and_no_more(redis_server: RedisServer) -> None:
@@ -359,6 +361,41 @@ async def test_postgres_forgets_the_channels_that_nobody_listens_to(postgres_ser
         await backend.subscribe(f"topic {number}")
         await backend.unsubscribe(f"topic {number}")
     assert [*backend._channels.values()] == ["kept"]
+    await backend.close()
+
+
+class Gated(ListeningBackend[str]):
+    """A service that confirms when it is let."""
+
+    def __init__(self) -> None:
+        super().__init__("gated", lambda *_: None, lambda _: None)
+        self.asked, self.gate, self.ignored = asyncio.Event(), asyncio.Event(), asyncio.Queue[str]()
+
+    async def connect(self) -> str:
+        return "connection"
+
+    async def listen(self, connection: str, topics: Collection[str]) -> None:
+        self.asked.set()
+        await self.gate.wait()
+
+    async def ignore(self, connection: str, topic: str) -> None:
+        self.ignored.put_nowait(topic)
+
+    async def read(self, connection: str) -> None:
+        await asyncio.Event().wait()
+
+    async def hang_up(self, connection: str) -> None: ...
+
+
+async def test_a_topic_that_is_left_while_the_connection_is_made_is_not_listened_to() -> None:
+    backend = Gated()
+    async with asyncio.timeout(SECONDS):
+        subscribing = asyncio.create_task(backend.subscribe("left"))
+        await backend.asked.wait()
+        subscribing.cancel()
+        await backend.unsubscribe("left")
+        backend.gate.set()
+        assert await backend.ignored.get() == "left"
     await backend.close()
 
 

@@ -105,19 +105,15 @@ class Hub:
             logger.exception('A message of the topic "%s" cannot be read; it is left out.', topic)
             return
         letter = Letter(topic, message, event)
-        for inbox in listening:
-            try:
-                inbox.put(letter)
-            except Exception:
-                logger.exception('A message of the topic "%s" could not be handed to one of its listeners.', topic)
+        _tell(listening, lambda inbox: inbox.put(letter))
 
     def _listening(self, topic: str) -> list[Listening]:
         with self._lock:
             return list(self._inboxes.get(topic, ()))
 
     def _lost(self, topics: Iterable[str]) -> None:
-        for inbox in {inbox for topic in topics for inbox in self._listening(topic)}:
-            inbox.miss(topics, "connection")
+        listening = {inbox for topic in topics for inbox in self._listening(topic)}
+        _tell(listening, lambda inbox: inbox.miss(topics, "connection"))
 
     # Sending
 
@@ -154,6 +150,14 @@ class Hub:
             # It may wait for a service that is away.
             subscribed.cancel()
         self._subscribed.clear()
+
+
+def _tell(listening: Iterable[Listening], tell: Callable[[Listening], None]) -> None:
+    for inbox in listening:
+        try:
+            tell(inbox)
+        except Exception:
+            logger.exception("A listener could not be told of a message; the others are.")
 
 
 hub = Hub()
