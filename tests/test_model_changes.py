@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group, Permission, User
+from django.contrib.auth.models import AbstractUser, Group, Permission, User
 from django.db import transaction
 from django.http import HttpRequest
+from django.test.utils import isolate_apps
 from django.urls import path
 
-from djust import LiveView, event_handler, model_changes, state
+from djust import LiveView, event_handler, model_changes, publish, state
 from djust.pubsub import Changed
+from djust.pubsub.hub import hub
+from djust.pubsub.inbox import Inbox
 from tests.asgi_client import Browser
+from tests.myapp.models import Express, Parcel, Urgent
 
 pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db(transaction=True)]
 
@@ -81,3 +88,62 @@ async def test_nothing_is_heard_of_what_was_rolled_back() -> None:
 
 def test_the_topic_names_the_model() -> None:
     assert (GROUP_CHANGES, model_changes(User)) == ("model:auth.group", "model:auth.user")
+
+
+@contextmanager
+def heard(topic: str) -> Iterator[Callable[[], list[Any]]]:
+    """Gives what was published to a topic so far."""
+    called = threading.Event()
+    inbox = Inbox(called.set)
+    hub.subscribe(inbox, topic).result(10)
+
+    def messages() -> list[Any]:
+        found: list[Any] = []
+        publish(topic, "end")
+        while "end" not in found:
+            assert called.wait(10)
+            called.clear()
+            found += [letter.message for letter in inbox.take()]
+        return found[:-1]
+
+    yield messages
+    hub.unsubscribe(inbox, [topic])
+
+
+def test_a_proxy_has_the_topic_of_its_model_whichever_class_saves() -> None:
+    assert model_changes(Urgent) == model_changes(Express) == "model:myapp.express"
+    with heard("model:myapp.express") as messages:
+        fast, urgent = Express.objects.create(code="a"), Urgent.objects.create(code="b")
+        assert messages() == [Changed("myapp.express", row.pk, "created") for row in (fast, urgent)]
+        keys = [urgent.pk, fast.pk]
+        urgent.delete()
+        fast.delete()
+        assert messages() == [Changed("myapp.express", pk, "deleted") for pk in keys]
+
+
+def test_a_row_of_a_model_that_inherits_is_a_row_of_its_parent() -> None:
+    with heard(model_changes(Parcel)) as messages:
+        urgent = Urgent.objects.create(code="c")
+        urgent.save()
+        pk = urgent.pk
+        urgent.delete()
+        assert messages() == [Changed("myapp.parcel", pk, kind) for kind in ("created", "saved", "deleted")]
+
+
+@isolate_apps("tests.myapp")
+def test_models_that_are_made_later_are_followed_as_well() -> None:
+    topic = model_changes(Parcel)
+
+    class Later(Parcel):
+        class Meta:
+            app_label = "myapp"
+            proxy = True
+
+    with heard(topic) as messages:
+        row = Later.objects.create(code="d")
+        assert messages() == [Changed("myapp.parcel", row.pk, "created")]
+
+
+def test_an_abstract_model_has_no_changes() -> None:
+    with pytest.raises(TypeError, match=r"model_changes\(AbstractUser\): it is abstract"):
+        model_changes(AbstractUser)

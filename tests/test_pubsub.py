@@ -6,7 +6,7 @@ import asyncio
 import gc
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import pytest
@@ -19,6 +19,7 @@ from django.urls import path
 from djust import LiveView, apublish, apush_event, event_handler, publish, push_event, state
 from djust.live.registry import registry
 from djust.pubsub import Resubscribed
+from djust.pubsub.connection import ListeningBackend
 from djust.pubsub.hub import hub
 from djust.pubsub.inbox import Inbox, Letter
 from djust.pubsub.postgres import PostgresBackend
@@ -328,3 +329,84 @@ async def test_bytes_that_are_no_text_do_not_end_listening(
             await apublish("room", "whole")
             assert await lines_of(page, "whole") == ["whole"]
     assert 'A message of the topic "room" cannot be read' in caplog.text
+
+
+async def test_a_text_with_half_a_character_is_no_topic() -> None:
+    with pytest.raises(TypeError, match="can be encoded as UTF-8"):
+        await apublish("\ud800", "hello")
+    with pytest.raises(TypeError, match="can be encoded as UTF-8"):
+        Room().subscribe("\ud800")
+
+
+def test_a_subscription_without_a_back_end_leaves_nothing_behind() -> None:
+    inbox = Inbox(lambda: None)
+    with override_settings(LIVEVIEW_CONFIG={"pubsub": "kafka://localhost"}):
+        with pytest.raises(ImproperlyConfigured):
+            hub.subscribe(inbox, "nowhere")
+        assert (inbox.topics, "nowhere" in hub._inboxes) == (set(), False)
+
+
+def test_a_listener_that_fails_costs_the_others_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    def fail() -> None:
+        raise RuntimeError("a broken listener")
+
+    inboxes = [Inbox(fail) for _ in range(3)]
+    for inbox in inboxes:
+        hub.subscribe(inbox, "room").result(SECONDS)
+    hub._deliver("room", '["", "whole"]')
+    hub._lost(["room"])
+    for inbox in inboxes:
+        hub.unsubscribe(inbox, ["room"])
+        assert inbox.take() == [Letter("room", "whole"), Letter("", Resubscribed(("room",), "connection"))]
+    assert caplog.text.count("RuntimeError: a broken listener") == 6
+
+
+async def test_postgres_forgets_the_channels_that_nobody_listens_to(postgres_server: PostgresServer) -> None:
+    backend = PostgresBackend(postgres_server.address, lambda *_: None, lambda _: None)
+    await backend.subscribe("kept")
+    for number in range(5):
+        await backend.subscribe(f"topic {number}")
+        await backend.unsubscribe(f"topic {number}")
+    assert [*backend._channels.values()] == ["kept"]
+    await backend.close()
+
+
+class Gated(ListeningBackend[str]):
+    """A service that confirms when it is let."""
+
+    def __init__(self) -> None:
+        super().__init__("gated", lambda *_: None, lambda _: None)
+        self.asked, self.gate, self.ignored = asyncio.Event(), asyncio.Event(), asyncio.Queue[str]()
+
+    async def connect(self) -> str:
+        return "connection"
+
+    async def listen(self, connection: str, topics: Collection[str]) -> None:
+        self.asked.set()
+        await self.gate.wait()
+
+    async def ignore(self, connection: str, topic: str) -> None:
+        self.ignored.put_nowait(topic)
+
+    async def read(self, connection: str) -> None:
+        await asyncio.Event().wait()
+
+    async def hang_up(self, connection: str) -> None: ...
+
+
+async def test_a_topic_that_is_left_while_the_connection_is_made_is_not_listened_to() -> None:
+    backend = Gated()
+    async with asyncio.timeout(SECONDS):
+        subscribing = asyncio.create_task(backend.subscribe("left"))
+        await backend.asked.wait()
+        subscribing.cancel()
+        await backend.unsubscribe("left")
+        backend.gate.set()
+        assert await backend.ignored.get() == "left"
+    await backend.close()
+
+
+def test_closing_ends_subscriptions_that_wait_for_a_service_which_is_away() -> None:
+    with override_settings(LIVEVIEW_CONFIG={"pubsub": "redis://127.0.0.1:1/0"}):
+        subscribed = hub.subscribe(Inbox(lambda: None), "away")
+    assert subscribed.cancelled()

@@ -147,6 +147,10 @@ class ListeningBackend(ABC, Generic[C]):
             await self._listen(connection, topics)
             self._connected = connection
             self._changed.set()
+            for topic in topics:
+                if topic not in self._topics:
+                    # Nobody wants it any more since this connection was begun.
+                    await self.ignore(connection, topic)
             if was_lost:
                 logger.warning("Publish/subscribe: %s is there again.", self._address_shown)
                 self._lost(topics)

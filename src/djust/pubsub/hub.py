@@ -70,11 +70,12 @@ class Hub:
         """Let `inbox` have the messages of `topic`; done when those published from now on will arrive."""
         _checked(topic)
         with self._lock:
+            backend = self._its_backend()
             inbox.topics.add(topic)
             self._inboxes.setdefault(topic, set()).add(inbox)
             subscribed = self._subscribed.get(topic)
             if subscribed is None:
-                coroutine = self._its_backend().subscribe(topic)
+                coroutine = backend.subscribe(topic)
                 subscribed = self._subscribed[topic] = asyncio.run_coroutine_threadsafe(coroutine, home.loop)
             return subscribed
 
@@ -104,16 +105,15 @@ class Hub:
             logger.exception('A message of the topic "%s" cannot be read; it is left out.', topic)
             return
         letter = Letter(topic, message, event)
-        for inbox in listening:
-            inbox.put(letter)
+        _tell(listening, lambda inbox: inbox.put(letter))
 
     def _listening(self, topic: str) -> list[Listening]:
         with self._lock:
             return list(self._inboxes.get(topic, ()))
 
     def _lost(self, topics: Iterable[str]) -> None:
-        for inbox in {inbox for topic in topics for inbox in self._listening(topic)}:
-            inbox.miss(topics, "connection")
+        listening = {inbox for topic in topics for inbox in self._listening(topic)}
+        _tell(listening, lambda inbox: inbox.miss(topics, "connection"))
 
     # Sending
 
@@ -146,7 +146,18 @@ class Hub:
     def _reset_connection(self) -> None:
         self._backend = None
         self._inboxes.clear()
+        for subscribed in self._subscribed.values():
+            # It may wait for a service that is away.
+            subscribed.cancel()
         self._subscribed.clear()
+
+
+def _tell(listening: Iterable[Listening], tell: Callable[[Listening], None]) -> None:
+    for inbox in listening:
+        try:
+            tell(inbox)
+        except Exception:
+            logger.exception("A listener could not be told of a message; the others are.")
 
 
 hub = Hub()
@@ -223,6 +234,11 @@ async def apush_event(topic: str, name: str, payload: Any = None) -> None:
 def _checked(topic: object) -> str:
     if not isinstance(topic, str) or not topic or len(topic) > 500:
         raise TypeError(f"A topic is a text of 1 to 500 characters; got {topic!r:.100}.")
+    try:
+        topic.encode()
+    except UnicodeEncodeError:
+        # Browsers can send half of a character, and no service takes it.
+        raise TypeError(f"A topic is a text that can be encoded as UTF-8; got {topic!r:.100}.") from None
     return topic
 
 

@@ -61,6 +61,7 @@ class PostgresBackend(ListeningBackend[AsyncConnection[Any]]):
     async def connect(self) -> AsyncConnection[Any]:
         """A new connection."""
         self._parts.clear()
+        self._channels.clear()
         return await AsyncConnection.connect(self._address, autocommit=True, **_KEEP_ALIVE)
 
     async def listen(self, connection: AsyncConnection[Any], topics: Collection[str]) -> None:
@@ -70,6 +71,8 @@ class PostgresBackend(ListeningBackend[AsyncConnection[Any]]):
     async def ignore(self, connection: AsyncConnection[Any], topic: str) -> None:
         """UNLISTEN the channel."""
         await self._execute(connection, "UNLISTEN {}", [topic])
+        if topic not in self._topics:
+            self._channels.pop(channel_of(topic), None)
 
     async def _execute(self, connection: AsyncConnection[Any], command: str, topics: Collection[str]) -> None:
         """Run a command for each topic while `read` steps aside: a connection does one thing at a time."""

@@ -11,7 +11,7 @@ import inspect
 import logging
 import weakref
 from collections.abc import Awaitable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from functools import partial
 from typing import Any, Protocol
 
@@ -49,6 +49,9 @@ def subscribe(view: Listener, topic: str) -> None:
     if asyncio._get_running_loop() is None:
         try:
             subscribed.result(SUBSCRIBE_SECONDS)
+        except CancelledError:
+            # The process closes its connections.
+            return
         except TimeoutError:
             logger.warning('The subscription to "%s" takes long; the view is told when messages come.', topic)
         else:
