@@ -28,7 +28,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from djust import LiveView, event_handler, state
-from djust.live.registry import registry
+from djust.live.registry import registry, save_at_exit
 from djust.state.snapshots import Snapshot, keep, kept
 from tests.asgi_client import Browser, Socket
 from tests.engines import RedisServer
@@ -345,6 +345,16 @@ async def test_a_server_that_ends_waits_for_handlers_and_writes_what_they_have_d
     snapshot = kept(page_id)
     assert snapshot is not None
     assert (snapshot.last_ref, snapshot.state) == (1, '{"opened":"","entries":[7,8],"tags":{"$":["set",[]]}}')
+
+
+async def test_snapshots_are_written_when_a_process_without_such_a_server_ends() -> None:
+    async with Browser() as browser:
+        page = await browser.open("/ledger/")
+        await page.event("enter", {"number": 7})
+        await asyncio.to_thread(save_at_exit)
+        snapshot = kept(only_page())
+        assert snapshot is not None
+        assert snapshot.last_ref == 1
 
 
 async def test_a_page_is_written_at_most_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:

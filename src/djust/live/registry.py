@@ -12,6 +12,7 @@ every method holds the lock.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import threading
 import time
 from collections import Counter
@@ -24,6 +25,7 @@ from djust.conf import config
 from djust.home import home
 from djust.live.messages import Peer
 from djust.live.page import Page
+from djust.state.snapshots import is_shared
 
 _SWEEP_SECONDS = 5.0
 # What a page holds beside its HTML and its state.
@@ -189,3 +191,11 @@ class Registry:
 
 
 registry = Registry()
+
+
+@atexit.register
+def save_at_exit() -> None:
+    """Where no server tells of its end, as under WSGI, what was not written of the pages is written now."""
+    for page in registry.pages():
+        if is_shared():
+            page.keeper.save_here(page)
