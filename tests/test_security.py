@@ -19,15 +19,17 @@ from django.http import HttpRequest
 from django.test import override_settings
 from django.urls import path
 
-from djust import LiveView, event_handler, state
+from djust import LiveView, apublish, event_handler, state
 from djust.decorators import permission_required as handler_permission_required
 from djust.decorators import rate_limit
+from djust.live import sessions
 from djust.live.limits import Buckets
 from djust.live.posts import _connections
 from djust.live.registry import registry
 from djust.routing import live_session
 from djust.state.tickets import Ticket, make_ticket
 from tests.asgi_client import Browser, Socket
+from tests.engines import RedisServer
 from tests.test_transports import PostWire, SocketWire, Wire
 
 pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db(transaction=True)]
@@ -258,6 +260,21 @@ async def test_logging_out_closes_sockets_at_once() -> None:
         await asyncio.to_thread(user_logged_out.send, sender=User, request=request, user=user)
         assert await closed_within(page, 1) == 4403
         assert (await other.event("add"))[2] == [0, 1]
+
+
+async def test_logging_out_in_another_process_closes_sockets_here() -> None:
+    user = await User.objects.acreate(username="u")
+    with RedisServer() as redis, override_settings(LIVEVIEW_CONFIG={"pubsub": redis.address}):
+        async with Browser() as browser:
+            await browser.log_in(user)
+            page, other = await browser.open("/open/"), await browser.another().open("/open/")
+            binding = next(held.binding for held in registry.pages() if held.binding)
+            # What this process says to itself is heard, and means nothing.
+            await apublish(sessions.TOPIC, [sessions._ME, binding])
+            assert (await page.event("add"))[2] == [0, 1]
+            await apublish(sessions.TOPIC, ["another process", binding])
+            assert await closed_within(page, 1) == 4403
+            assert (await other.event("add"))[2] == [0, 1]
 
 
 async def test_a_session_that_expires_closes_its_sockets_within_a_second() -> None:
