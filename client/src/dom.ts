@@ -90,9 +90,12 @@ export function setAttribute(element: Element, name: string, value: string | nul
   else if (element.getAttribute(name) !== value) addAttribute(element, name, value);
 }
 
+/** Whether the DOM takes an attribute of this name, and means what the parser means by it. */
+export const isPlainName = (name: string): boolean => /^[\w-]+$/.test(name);
+
 /** `setAttribute` for an element that is known not to have the value. */
 export function addAttribute(element: Element, name: string, value: string): void {
-  if (/^[\w-]+$/.test(name)) element.setAttribute(name, value);
+  if (isPlainName(name)) element.setAttribute(name, value);
   else {
     // The parser knows the namespace of `xlink:href` in SVG, and accepts names like `@click`.
     const svg = /svg$|MathML$/.test(`${element.namespaceURI}`) ? 1 : 0;

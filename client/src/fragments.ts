@@ -11,8 +11,8 @@
  * skeleton where the marks alone would not tell one fragment from another (`match`), and by position in what is
  * cloned from the skeleton (`follow`).
  */
-import { addAttribute, fail, inside, isElement, isMark, must, parse } from "./dom";
-import { BRANCH, CLOSE, LOOP, MARK, OPEN, TAG, WHOLE } from "./marks";
+import { addAttribute, fail, inside, isElement, isMark, isPlainName, lineStart, must, parse } from "./dom";
+import { ATTRIBUTE, BRANCH, CLOSE, LOOP, MARK, OPEN, TAG, WHOLE } from "./marks";
 import type { Entry, Namespace, WirePlan } from "./protocol";
 
 export interface Part {
@@ -58,7 +58,11 @@ export interface Fragment {
 /** A parsed skeleton: its top nodes, and the steps that lead over its anchors. */
 interface Stencil {
   readonly nodes: readonly ChildNode[];
+  /** Where the route begins: of rows that are one element each, there. */
+  readonly start: ChildNode | null | undefined;
   readonly route: readonly Step[];
+  /** By part: the element takes an attribute of this name, or a text, as it is. */
+  readonly quick: boolean[];
 }
 
 export interface Place {
@@ -157,7 +161,7 @@ export function locateRow(fragment: Fragment, row: Element): Place {
   return found;
 }
 
-const isMarked = (node: Node | null): boolean => isElement(node) && node.hasAttribute(MARK);
+const isMarked = (node: Node | null): boolean => !!(node as Element | null)?.hasAttribute?.(MARK);
 
 function visit(plan: Plan, from: Node | null, end: Node | null, place: Place): void {
   for (let node = from; node && node !== end; node = node.nextSibling) {
@@ -213,12 +217,21 @@ function cut({ plan, skeleton, namespace }: Fragment): Stencil {
   // Many classes are empty: those come with the copy.
   for (const { kind, name, anchor } of plan.parts)
     if (kind + name === "@class") addAttribute(nodes[anchor] as Element, name, "");
-  plot(route, root.firstChild, nodes);
-  return { nodes: [...root.childNodes], route };
+  const tops = [...root.childNodes];
+  const start = plan.single ? tops.find(isElement) : root.firstChild;
+  plot(route, start, [...nodes]);
+  const quick = plan.parts.map(({ kind, name, anchor }) =>
+    kind === ATTRIBUTE ? isPlainName(name) : takesText(nodes[anchor]),
+  );
+  return { nodes: tops, start, route, quick };
 }
 
+/** Whether a text that is appended to `node` is what the parser would make of it. */
+const takesText = (node: Node | undefined): boolean =>
+  isElement(node) && !(node instanceof HTMLTemplateElement) && lineStart(node, "\n") !== "";
+
 /** The steps from `node` over all `targets` that follow it. */
-function plot(route: Step[], from: Node | null, targets: Node[]): void {
+function plot(route: Step[], from: Node | null | undefined, targets: Node[]): void {
   for (let node = from; node && targets.length; node = node.nextSibling) {
     if (node !== from) route.push(NEXT);
     if (node === targets[0]) {

@@ -9,7 +9,7 @@
  * `[b, c, d]`, `d` moves to 0, `x` is inserted at 1, `b` and `c` fill the other places: `[d, x, b, c]`.
  */
 
-import { first, isElement, isMark, isText, move, must, type Span } from "./dom";
+import { first, isElement, isMark, isText, must, type Span } from "./dom";
 import { closing } from "./fragments";
 import { MARK, OPEN, ROW } from "./marks";
 
@@ -19,11 +19,11 @@ interface RowShape {
   readonly trail: number;
 }
 
-/** Rows that come to stand together, the first of them at `at` of the final list. */
+/** Rows that come to stand together, the first of them at `at` of the final list, and what puts them before a node. */
 export interface Block<R> {
   readonly at: number;
   readonly rows: readonly R[];
-  readonly nodes: readonly Node[];
+  put(before: Node | null): void;
 }
 
 /** `[[a, b], [c, d]]` of the flat list `[a, b, c, d]`. */
@@ -93,15 +93,15 @@ export function arrange<R>(rest: readonly R[], blocks: readonly Block<R>[]): R[]
   return final;
 }
 
-/** Puts the nodes of `blocks` into the page; from the last to the first, so that what follows is in place already. */
+/** Puts `blocks` into the page; from the last to the first, so that what follows is in place already. */
 export function place<R>(
   final: readonly R[],
   blocks: readonly Block<R>[],
-  span: Span,
+  { after }: Span,
   start: (row: R) => Node,
 ): void {
-  for (const { at, rows, nodes } of [...blocks].reverse()) {
+  for (const { at, rows, put } of [...blocks].reverse()) {
     const next = final[at + rows.length];
-    move(span.parent, nodes, next === undefined ? span.after : start(next));
+    put(next === undefined ? after : start(next));
   }
 }

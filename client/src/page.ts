@@ -12,7 +12,7 @@ import { fail } from "./dom";
 import { Extras } from "./extras";
 import { Fields } from "./forms";
 import { djust } from "./global";
-import { announce, showBanner } from "./notices";
+import { announce, announceUpdate, showBanner } from "./notices";
 import { Tree } from "./parts";
 import { Pending, type Waiting } from "./pending";
 import {
@@ -133,11 +133,11 @@ export class Page implements Receiver {
     this._unsent.delete(ref);
     if (error) this._pending.fail(ref, error, detail);
     else this._pending.end(ref, reply);
-    for (const [key, slot] of this._slots) {
-      if (slot.ref !== ref) continue;
+    this._slots.forEach((slot, key) => {
+      if (slot.ref !== ref) return;
       this._slots.delete(key);
       if (slot.next) this._act(slot.next);
-    }
+    });
   }
 
   // Connection
@@ -192,7 +192,7 @@ export class Page implements Receiver {
 
   received(frame: Json[], text: string): void {
     this._extras._look(text);
-    const [name] = frame;
+    const name = frame[0];
     if (typeof name === "number") this._answer(frame as Answer);
     else if (name === JOINED) this._joined(frame as Joined);
     else if (name === ALL) this._all(frame as All);
@@ -206,7 +206,9 @@ export class Page implements Receiver {
     if (version !== djust.version) this._resync(`version ${version} instead of ${djust.version}`);
   }
 
-  private _answer([ref, version, diff, fragments, extra]: Answer): void {
+  private _answer(frame: Answer): void {
+    // Not taken apart as a list: that would be the slowest part of a small answer.
+    const { 0: ref, 1: version, 2: diff, 3: fragments, 4: extra } = frame;
     const { error, detail, reply } = extra || {};
     if (!this._syncing)
       this._apply(
@@ -223,7 +225,7 @@ export class Page implements Receiver {
       );
     if (ref || error) this._end(ref, error, detail, reply);
     this._notice(extra);
-    if (diff) announce("updated");
+    if (diff) announceUpdate();
   }
 
   private _all([, version, values, fragments, lastRef = 0, extra]: All): void {
@@ -241,7 +243,7 @@ export class Page implements Receiver {
       this._end(lastRef, error, detail, reply);
       this._notice(extra);
     }
-    announce("updated");
+    announceUpdate();
   }
 
   /**

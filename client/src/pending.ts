@@ -79,7 +79,9 @@ export class Pending {
     try {
       change();
     } finally {
-      for (const { element, ref } of this._waiting.values()) if (ref !== ending) this._mark(element);
+      this._waiting.forEach(({ element, ref }) => {
+        if (ref !== ending) this._mark(element);
+      });
     }
   }
 

@@ -1,9 +1,8 @@
 // @vitest-environment node
 import { readdirSync, readFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
-import { build } from "esbuild";
 import { expect, test } from "vitest";
-import { options } from "../build.js";
+import { bundle, options } from "../build.js";
 
 const GZIPPED = 12 * 1024;
 const ALL_GZIPPED = 20 * 1024;
@@ -22,11 +21,11 @@ const LAYERS = [
 const source = (name: string): string => readFileSync(`src/${name}.ts`, "utf8");
 
 test("the client stays small", async () => {
-  const { outputFiles } = await build({ ...options("unused"), write: false });
+  const files = [...(await bundle("unused"))];
   const size = (end: string) =>
-    outputFiles
-      .filter(({ path }) => path.endsWith(end))
-      .reduce((sum, { contents }) => sum + gzipSync(contents, { level: 9 }).length, 0);
+    files
+      .filter(([path]) => path.endsWith(end))
+      .reduce((sum, [, text]) => sum + gzipSync(text, { level: 9 }).length, 0);
   expect(size("/djust.js")).toBeLessThanOrEqual(GZIPPED);
   expect(size(".js")).toBeLessThanOrEqual(ALL_GZIPPED);
 });
@@ -69,11 +68,10 @@ test("no name that the build shortens is the wire's or public", () => {
 });
 
 test("only the client itself makes the policy for Trusted Types", async () => {
-  const { outputFiles } = await build({ ...options("unused"), write: false });
-  const makers = outputFiles.filter(
-    ({ path, text }) => path.endsWith(".js") && text.includes("createPolicy"),
+  const makers = [...(await bundle("unused"))].filter(
+    ([path, text]) => path.endsWith(".js") && text.includes("createPolicy"),
   );
-  expect(makers.map(({ path }) => path.split("/").pop())).toEqual(["djust.js"]);
+  expect(makers.map(([path]) => path.split("/").pop())).toEqual(["djust.js"]);
 });
 
 test("every module says what it is for", () => {

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from "vitest";
-import type { Span } from "../src/dom";
+import { move, type Span } from "../src/dom";
 import { arrange, type Block, findRows, pairs, place, rowNodes, rowStart } from "../src/loops";
 import { Random } from "./random";
 
@@ -24,7 +24,7 @@ test("a flat list is read in pairs, and nothing of 0", () => {
   expect(pairs(undefined)).toEqual([]);
 });
 
-const block = <R>(at: number, ...rows: R[]): Block<R> => ({ at, rows, nodes: [] });
+const block = <R>(at: number, ...rows: R[]): Block<R> => ({ at, rows, put() {} });
 
 test("the example of the module: removes leave [b, c, d], d moves to 0, x is inserted at 1", () => {
   expect(arrange(["b", "c"], [block(0, "d"), block(1, "x")])).toEqual(["d", "x", "b", "c"]);
@@ -76,7 +76,7 @@ function placed(from: string[], to: string[], blocks: Block<string>[]): string {
   };
   place(
     to,
-    blocks.map((b) => ({ ...b, nodes: b.rows.map(node) })),
+    blocks.map((b) => ({ ...b, put: (before) => move(document.body, b.rows.map(node), before) })),
     span,
     node,
   );
