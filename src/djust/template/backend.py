@@ -27,7 +27,7 @@ from django.template.base import Origin
 from django.template.loader_tags import BLOCK_CONTEXT_KEY
 from django.utils.safestring import SafeString
 
-from djust.template.cache import compile_template
+from djust.template.cache import CompiledTemplate, compile_template
 
 
 class Template(django.template.base.Template):
@@ -63,7 +63,9 @@ class Template(django.template.base.Template):
 
 
 def _html(template: Any, context: Context) -> SafeString:
-    compiled = compile_template(template)
+    compiled: CompiledTemplate | None = vars(template).get("_djust_compiled")
+    if compiled is None or compiled.template is not template:
+        compiled = compile_template(template)
     # Nearly always it is Django's own method, and this is called for each include.
     instrumentation = None if _Base._render.__module__ == "django.template.base" else _instrumentation()
     if instrumentation is None:

@@ -447,8 +447,10 @@ def included(context: Context, node: IncludeNode, found: Any) -> Any:
     As in Django, a template that was found by name is the same during a rendering.
     """
     cache: dict[Any, Any] = context.render_context.dicts[0]
-    known = cache.setdefault(node, {})
-    if type(found) in _STRINGS and (template := known.get(found)) is not None:
+    known = cache.get(node)
+    if known is None:
+        known = cache[node] = {}
+    elif type(found) in _STRINGS and (template := known.get(found)) is not None:
         return template
     if callable(getattr(found, "render", None)):
         return getattr(found, "template", found)

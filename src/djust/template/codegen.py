@@ -60,6 +60,7 @@ def write_evaluate(src: Source, program: Program, chain: Chain, invalid: str, it
         generator.prologue(chain, items)
         unchanging = skippable(program.steps)
         src.line(f"return {generator.page_values(program, unchanging)}")
+    src.drop_unused("plain")
     return frozenset().union(*unchanging.values())
 
 
@@ -72,6 +73,7 @@ def write_render(src: Source, items: Sequence[Item], chain: Chain, invalid: str)
         src.line("out = []")
         generator.output.write(Names(), items, "out")
         src.line("return SafeString(''.join(out))")
+    src.drop_unused("plain")
 
 
 class _Generator:
@@ -83,7 +85,7 @@ class _Generator:
         self.output = Output(src, self.scopes)
 
     def prologue(self, chain: Chain, items: Sequence[Item]) -> None:
-        self.src.line("plain = text_types(context)")
+        self.src.tentative("plain = text_types(context)")
         if any(isinstance(item, Sentence) or message_of(item) is not None for item in all_items(items)):
             self.src.line("translated = translations()")
         if "block" in needs_of(items) and chain.extends:

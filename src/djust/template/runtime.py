@@ -137,7 +137,12 @@ def looked_up(context: Context, bits: tuple[str, ...], missing: object = "", sil
             value = step(context, first)
         if type(value) not in PLAIN and callable(value):
             value = called(context, value)
-        return _follow(context, value, bits[1:]) if len(bits) > 1 else value
+        # As `_follow`: this is the most frequent call of all.
+        for bit in bits[1:]:
+            value = value[bit] if type(value) is dict and bit in value else step(value, bit)
+            if type(value) not in PLAIN and callable(value):
+                value = called(context, value)
+        return value
     except Exception as error:  # noqa: BLE001 - raised again unless it stands for a value
         return _shown_instead(context, error, missing, silenced)
 
@@ -213,6 +218,8 @@ def as_text(context: Context, plain: frozenset[type], value: Any) -> str:
 
 def as_html(context: Context, plain: frozenset[type], value: Any) -> str:
     """`value` as it is written into HTML."""
+    if type(value) is SafeString:
+        return value
     return escaped(value if type(value) in plain else text(context, value))
 
 

@@ -175,7 +175,7 @@ class Scopes:
 
     def settings(self, names: Names) -> None:
         """Ask anew how text is shown, after what may have changed that."""
-        self.src.line(f"plain = text_types({names.context})")
+        self.src.tentative(f"plain = text_types({names.context})")
 
     def sequence(self, names: Names, item: For) -> str:
         self.comment(item)

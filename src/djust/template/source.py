@@ -29,6 +29,7 @@ class Source:
         self._starts: list[int] = []  # the first lines of the blocks we are in
         self._list = ""
         self._entries: list[tuple[str, str]] = []  # what is to be appended to that list, and its place; comments
+        self._tentative: list[tuple[int, int]] = []  # lines, and from where on they matter
         self._count = 0
         self._constants: dict[int, str] = {}
 
@@ -37,6 +38,21 @@ class Source:
             self._extend()
         self.lines.append(self._indent + text)
         self.places.append(self.place)
+
+    def tentative(self, text: str) -> None:
+        """A line that is needed only if something uses its result: `drop_unused` takes it away if not."""
+        loops = (start for start in self._starts if self.lines[start - 1].lstrip().startswith("for "))
+        self.line(text)
+        written = len(self.lines) - 1
+        self._tentative.append((written, next(loops, written)))
+
+    def drop_unused(self, name: str) -> None:
+        """Take away the tentative lines after which, and around which in a loop, no line uses `name`."""
+        tentative = {line for line, _ in self._tentative}
+        used = [at for at, line in enumerate(self.lines) if at not in tentative and name in line]
+        for line, start in reversed(self._tentative):
+            if not used or used[-1] < start:
+                del self.lines[line], self.places[line]
 
     def comment(self, place: str) -> None:
         """Say which place in the template the next lines belong to."""
