@@ -30,7 +30,7 @@ TEXT, ATTRIBUTE, TAG, RAW, BRANCH, LOOP = "t", "@", "*", "r", "b", "l"
 MARK = " dj"
 OPEN, CLOSE, ROW = "<!--[-->", "<!--]-->", "<!--,-->"
 
-_special = re.compile("[&<>\"']").search
+special = re.compile("[&<>\"']").search
 
 
 class Html(str):
@@ -49,13 +49,13 @@ class Html(str):
 
 def source(text: str) -> str:
     """The value of HTML source `text`: plain where escaping would not change it, so that equal things compare equal."""
-    return Html(text) if _special(text) else str.__str__(text)
+    return Html(text) if special(text) else str.__str__(text)
 
 
 def escaped(value: str | int) -> str:
     """`value` as it is written into HTML: the escapes are the ones of `django.utils.html.escape`."""
     if type(value) is str:
-        return html.escape(value) if _special(value) else value
+        return html.escape(value) if special(value) else value
     return str.__str__(value) if type(value) is Html else str(value)
 
 

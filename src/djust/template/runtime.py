@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
+import html
 import inspect
 import logging
 import traceback
@@ -38,7 +39,7 @@ from django.utils.html import conditional_escape, strip_spaces_between_tags
 from django.utils.safestring import SafeData, SafeString, mark_safe
 from django.utils.translation import trans_real
 
-from djust.render.values import Html, escaped, source
+from djust.render.values import Html, escaped, source, special
 from djust.template.markup import UnbalancedError, reach
 from djust.template.parts import Capture, Chain, IfChanged, Opaque, Sentence, SimpleTag, Text
 from djust.template.scope import rendering, stored_by
@@ -86,8 +87,8 @@ _STRINGS_AND_NUMBERS: frozenset[type] = frozenset({str, int})
 
 
 def step(current: Any, bit: str) -> Any:
-    """One further lookup: dictionary, attribute, list index."""
-    subscriptable = hasattr(type(current), "__getitem__")
+    """One further lookup: dictionary, attribute, list index. A plain dictionary was found to lack `bit`."""
+    subscriptable = type(current) is not dict and hasattr(type(current), "__getitem__")
     if subscriptable:
         try:
             return current[bit]
@@ -220,6 +221,8 @@ def as_html(context: Context, plain: frozenset[type], value: Any) -> str:
     """`value` as it is written into HTML."""
     if type(value) is SafeString:
         return value
+    if type(value) is str and plain:  # the most frequent case, without another call
+        return html.escape(value) if special(value) else value
     return escaped(value if type(value) in plain else text(context, value))
 
 

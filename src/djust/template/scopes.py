@@ -49,6 +49,14 @@ class Scopes:
 
     def rounds(self, names: Names, item: For, sequence: str, write_body: Callable[[Names], None]) -> None:
         """Write the loop itself; `write_body` writes one round. Needed names go to the context, others are locals."""
+        if item.empty is None and (item.counts or item.needs):  # many loops have no items, and need nothing then
+            self.src.line(f"if {sequence} is not EMPTY:")
+            with self.src.indented():
+                self._rounds(names, item, sequence, write_body)
+        else:
+            self._rounds(names, item, sequence, write_body)
+
+    def _rounds(self, names: Names, item: For, sequence: str, write_body: Callable[[Names], None]) -> None:
         src, context = self.src, names.context
         values = [src.temporary("i") for _ in item.names]
         local = dict(zip(item.names, values, strict=True))  # of two names that are the same, the last one counts
@@ -60,9 +68,7 @@ class Scopes:
         value = targets if len(item.names) == 1 else src.temporary("item")
         over = f"{value} in counted({loop}, {sequence})" if item.counts else f"{value} in {sequence}"
         inner = names.bind(local | ({"forloop": loop} if item.counts else {})).unbind(sets_of(item)).within_loop()
-        with self._layer(context, {}, item.needs):
-            if "forloop" in item.needs:
-                src.line(f"{context}.dicts[-1]['forloop'] = {loop}")
+        with self._layer(context, {"forloop": loop} if "forloop" in item.needs else {}, item.needs):
             src.line(f"for {over}:")
             with src.indented():
                 if len(item.names) > 1:
