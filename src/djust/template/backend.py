@@ -40,8 +40,11 @@ class Template(django.template.base.Template):
     unproved = False
 
     def render(self, context: Context) -> SafeString:
-        if context.template is None or self.unproved:
+        first = context.template is None
+        if self.unproved or (first and type(context) is not Context):
             return super().render(context)
+        if first:  # as `Context.bind_template`, which a form would call for each of its widgets
+            context.template, context.template_name = self, self.name
         state, template = context.render_context, context.render_context.template
         state.template = self
         state.dicts.append({})
@@ -50,6 +53,8 @@ class Template(django.template.base.Template):
         finally:
             state.template = template
             state.dicts.pop()
+            if first:
+                context.template = None
 
     def _render(self, context: Context) -> SafeString:
         if self.unproved:
