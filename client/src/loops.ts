@@ -9,9 +9,11 @@
  * `[b, c, d]`, `d` moves to 0, `x` is inserted at 1, `b` and `c` fill the other places: `[d, x, b, c]`.
  */
 
-import { first, isElement, isMark, isText, must, type Span } from "./dom";
+import { fail, first, isElement, isMark, isText, type Span } from "./dom";
 import { closing } from "./fragments";
 import { MARK, OPEN, ROW } from "./marks";
+
+const STEP = 1000;
 
 interface RowShape {
   readonly single: boolean;
@@ -81,16 +83,15 @@ function edge(root: ChildNode, count: number, back: boolean): ChildNode {
   return node;
 }
 
-/** The final order: `rows` without those that are in `blocks`, which stand where they say. */
-export function arrange<R>(rest: readonly R[], blocks: readonly Block<R>[]): R[] {
-  const final: R[] = [];
-  let next = 0;
-  for (const { at, rows } of blocks) {
-    while (final.length < at) final.push(must(rest[next++], "a row"));
-    for (const row of rows) final.push(row);
+/** The final order: `rows` with those of `blocks` where they say, ascending. `rows` itself is changed. */
+export function arrange<R>(rows: R[], blocks: readonly Block<R>[]): R[] {
+  for (const { at, rows: added } of blocks) {
+    if (at > rows.length) fail("a row is missing");
+    // Not all at once, because a call takes only so many arguments.
+    for (let from = 0; from < added.length; from += STEP)
+      rows.splice(at + from, 0, ...added.slice(from, from + STEP));
   }
-  while (next < rest.length) final.push(rest[next++] as R);
-  return final;
+  return rows;
 }
 
 /** Puts `blocks` into the page; from the last to the first, so that what follows is in place already. */

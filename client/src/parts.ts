@@ -169,8 +169,9 @@ export class Tree {
     const { plain } = loop.fragment.plan;
     for (let next = 0; updates && next < updates.length; next += 2) {
       const at = updates[next] as number;
-      const row = bindRow(loop, at, span);
-      this.change(row, updates[next + 1] as Diff, plain ? span : rowSpan(loop, at, span));
+      const diff = updates[next + 1] as Diff;
+      const row = bindRow(loop, at, span, diff[diff.length - 2] as number);
+      this.change(row, diff, plain ? span : rowSpan(loop, at, span));
     }
     if (removes) removeRows(loop, pairs(removes), span);
     if (moves || inserts) this.placeRows(loop, pairs(moves), pairs<number, Values[]>(inserts), span);
@@ -190,10 +191,8 @@ export class Tree {
 
   private placeRows(loop: Loop, moves: [number, number][], inserts: [number, Values[]][], span: Span): void {
     const { fragment, rows } = loop;
-    const moved = new Set<number>();
     const blocks: Block<Row>[] = moves.map(([from, at]) => {
       const nodes = nodesOf(loop, from, span);
-      moved.add(from);
       return { at, rows: [rows[from] as Row], put: (before) => move(span.parent, nodes, before) };
     });
     // Rows are made where they belong: to gather them first would cost a tenth of their time.
@@ -203,13 +202,12 @@ export class Tree {
         rows: Array(list.length),
         put: (before) =>
           list.forEach((values, index) => {
-            loop.rows[at + index] = this.createRow(fragment, values, span.parent, before);
+            rows[at + index] = this.createRow(fragment, values, span.parent, before);
           }),
       });
     blocks.sort((a, b) => a.at - b.at);
-    const rest = moved.size ? rows.filter((_, at) => !moved.has(at)) : rows;
-    loop.rows = arrange(rest, blocks);
-    place(loop.rows, blocks, span, (row) => rowStart(rootOf(row), fragment.plan.lead));
+    for (const [from] of moves.sort(([a], [b]) => b - a)) rows.splice(from, 1);
+    place(arrange(rows, blocks), blocks, span, (row) => rowStart(rootOf(row), fragment.plan.lead));
   }
 
   // Single values
@@ -452,12 +450,13 @@ const rowSpan = (loop: Loop, at: number, span: Span): Span => ({
 const nodesOf = (loop: Loop, at: number, span: Span): ChildNode[] =>
   rowNodes(rootOf(must(loop.rows[at], "a row")), endOf(loop, at, span), loop.fragment.plan);
 
-function bindRow(loop: Loop, at: number, span: Span): Instance {
+/** The instance of a row; its parts up to `last` are there. */
+function bindRow(loop: Loop, at: number, span: Span, last?: number): Instance {
   const row = must(loop.rows[at], "a row");
   if (!(row instanceof Node)) return row;
   const { plan } = loop.fragment;
   const place = plan.single
-    ? locateRow(loop.fragment, row as ChildNode & Element)
+    ? locateRow(loop.fragment, row as ChildNode & Element, plan.parts[last as number]?.anchor)
     : locate(plan, row.nextSibling, endOf(loop, at, span));
   const instance = instantiate(loop.fragment, row, place);
   if (!plan.plain) loop.rows[at] = instance;
