@@ -15,9 +15,9 @@ const FOLDER = "../src/djust/static/djust";
 const OURS = `
   anchor anchors answered args assignBranch assignLoop assignParts attribute begin bindBranch branchAt
   changeBranch changeLoop changePart changeRow closed composing cooling createBranch createLoop createRow
-  edited element ending ends entry fillContent fillInner flush focused forget fragment fragments frame given
-  handler hook inner isUsers kept kind known knownBranch knownLoop lead leaf leave loopAt lost namespace
-  next nodes once opened params parts placeRows plain plan received register reject release replaceBranch
+  edited element ending ends entry fillContent fillInner fillPart flush focused forget fragment fragments frame given
+  handler hook inner isEditing isUsers kept kind known knownBranch knownLoop lead leaf leave loopAt lost namespace
+  next nodes once opened params parts placeRows plain plan quick received register reject release replaceBranch
   resolve root route rows run seen sent settle settled settling single skeleton slot source stencil
   suffixes toggled touch trail whole writeAttribute writeContent writeNewTag writeTag writer
 `;

@@ -82,9 +82,9 @@ export class Fields {
 
   /** Everything is in the page: resets fields, whose properties depend on each other (`max` and `value`). */
   end(): void {
-    this._due.forEach((_, field) => {
-      if (!field.isConnected || !this.isUsers(field)) this.settle(field);
-    });
+    if (this._due.size)
+      for (const field of this._due.keys())
+        if (!field.isConnected || !this.isUsers(field)) this.settle(field);
     this.given = null;
   }
 

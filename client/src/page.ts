@@ -133,11 +133,12 @@ export class Page implements Receiver {
     this._unsent.delete(ref);
     if (error) this._pending.fail(ref, error, detail);
     else this._pending.end(ref, reply);
-    this._slots.forEach((slot, key) => {
-      if (slot.ref !== ref) return;
-      this._slots.delete(key);
-      if (slot.next) this._act(slot.next);
-    });
+    if (this._slots.size)
+      for (const [key, slot] of this._slots) {
+        if (slot.ref !== ref) continue;
+        this._slots.delete(key);
+        if (slot.next) this._act(slot.next);
+      }
   }
 
   // Connection

@@ -81,8 +81,8 @@ const DOCUMENT: Span = { parent: document, before: null, after: null };
 export class Tree {
   private fragments = new Fragments();
   private root: Instance | null = null;
-  /** The element whose text the user is editing: nothing is written into it. */
-  private edited: Element | null = null;
+  /** The element whose text the user is editing: nothing is written into it. Found out when it matters. */
+  private edited: Element | null | undefined;
 
   constructor(private readonly writer: Writer) {}
 
@@ -91,14 +91,14 @@ export class Tree {
   }
 
   update(diff: Diff): void {
-    this.edited = editedElement();
+    this.edited = undefined;
     this.root ??= instantiate(this.fragments.get(0), null, bindRoot(this.fragments.get(0)));
     this.change(this.root, diff, DOCUMENT);
   }
 
   /** Replaces all numbers by those of `entries` and brings the page to `values`; first to `html`, another document. */
   assign(values: Values, entries: readonly Entry[], html?: string): void {
-    this.edited = editedElement();
+    this.edited = undefined;
     if (html) {
       morph(DOCUMENT, html, 0, this.writer);
       this.root = null;
@@ -218,7 +218,7 @@ export class Tree {
     else if (part.kind === TAG) this.writeTag(element, part.name, value as TagValue, gently);
     else if (part.kind === RAW && element.nodeName === "TEXTAREA")
       this.writer(element, "value", `${value}`, gently);
-    else if (gently || this.edited || !replaceText(element, value as TextValue))
+    else if (gently || this.isEditing() || !replaceText(element, value as TextValue))
       this.writeContent(spanOf(instance, part, span), value as TextValue, instance.fragment);
   }
 
@@ -237,8 +237,13 @@ export class Tree {
       if (!rest.has(name)) this.writeAttribute(element, name, null, gently);
   }
 
+  private isEditing(): Element | null {
+    if (this.edited === undefined) this.edited = editedElement();
+    return this.edited;
+  }
+
   private writeContent(span: Span, value: TextValue, { namespace }: Fragment): void {
-    if (this.edited?.contains(span.parent)) return;
+    if (this.isEditing()?.contains(span.parent)) return;
     const region = typeof value === "object";
     const source = region ? value[0] : `${value}`;
     const shown = span.before ? source : lineStart(span.parent, source);
