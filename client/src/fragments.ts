@@ -149,12 +149,12 @@ export function locate(plan: Plan, node: Node | null, end: Node | null): Place {
 }
 
 /**
- * The place of a row, or of a plain row its anchors up to number `last`: what comes after them cannot mislead. The steps
- * over the anchors of one plain row lead over those of others, if nobody changed them.
+ * The place of a row. The steps over the anchors of one plain row lead over those of others, if nobody changed them: all are
+ * looked at, because steps that miss one of two neighbours end at the other.
  */
-export function locateRow(fragment: Fragment, row: Element, last?: number): Place {
+export function locateRow(fragment: Fragment, row: Element): Place {
   const { plan, route } = fragment;
-  const nodes = route ? follow(route, row, last) : [];
+  const nodes = route ? follow(route, row) : [];
   if (route && nodes.every((node) => node === row || isMarked(node))) return { nodes, ends: [] };
   const found = locate(plan, row, row.nextSibling);
   if (plan.plain) {
@@ -249,14 +249,13 @@ function plot(route: Step[], from: Node | null | undefined, targets: Node[]): vo
   }
 }
 
-/** The nodes that the route takes from `start`, the first node of a clone, up to number `last`. */
-export function follow(route: readonly Step[], start: Node | undefined, last?: number): Node[] {
+/** The nodes that the route takes from `start`, the first node of a clone. */
+export function follow(route: readonly Step[], start: Node | undefined): Node[] {
   const nodes: Node[] = [];
   let node: Node | null | undefined = start;
   for (const step of route) {
-    if (step === TAKE) {
-      if (nodes.push(node as Node) > (last as number)) break;
-    } else node = step === NEXT ? node?.nextSibling : step === DOWN ? node?.firstChild : node?.parentNode;
+    if (step === TAKE) nodes.push(node as Node);
+    else node = step === NEXT ? node?.nextSibling : step === DOWN ? node?.firstChild : node?.parentNode;
   }
   return nodes;
 }

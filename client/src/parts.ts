@@ -169,9 +169,8 @@ export class Tree {
     const { plain } = loop.fragment.plan;
     for (let next = 0; updates && next < updates.length; next += 2) {
       const at = updates[next] as number;
-      const diff = updates[next + 1] as Diff;
-      const row = bindRow(loop, at, span, diff[diff.length - 2] as number);
-      this.change(row, diff, plain ? span : rowSpan(loop, at, span));
+      const row = bindRow(loop, at, span);
+      this.change(row, updates[next + 1] as Diff, plain ? span : rowSpan(loop, at, span));
     }
     if (removes) removeRows(loop, pairs(removes), span);
     if (moves || inserts) this.placeRows(loop, pairs(moves), pairs<number, Values[]>(inserts), span);
@@ -455,13 +454,12 @@ const rowSpan = (loop: Loop, at: number, span: Span): Span => ({
 const nodesOf = (loop: Loop, at: number, span: Span): ChildNode[] =>
   rowNodes(rootOf(must(loop.rows[at], "a row")), endOf(loop, at, span), loop.fragment.plan);
 
-/** The instance of a row; its parts up to `last` are there. */
-function bindRow(loop: Loop, at: number, span: Span, last?: number): Instance {
+function bindRow(loop: Loop, at: number, span: Span): Instance {
   const row = must(loop.rows[at], "a row");
   if (!(row instanceof Node)) return row;
   const { plan } = loop.fragment;
   const place = plan.single
-    ? locateRow(loop.fragment, row as ChildNode & Element, plan.parts[last as number]?.anchor)
+    ? locateRow(loop.fragment, row as ChildNode & Element)
     : locate(plan, row.nextSibling, endOf(loop, at, span));
   const instance = instantiate(loop.fragment, row, place);
   if (!plan.plain) loop.rows[at] = instance;

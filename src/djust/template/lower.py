@@ -160,12 +160,14 @@ class Lowering:
         # What stands before `{% extends %}` is shown, too; Django's parser allows nothing but text there.
         *children, root = self.chain.templates
         leading = [node for template in children for node in template.nodelist if isinstance(node, TextNode)]
-        return self.nodes([*leading, *root.nodelist])
+        return self.nodes([*leading, *root.nodelist], -len(leading))
 
-    def nodes(self, nodes: Sequence[Node]) -> list[Item]:
+    def nodes(self, nodes: Sequence[Node], first: int = 0) -> list[Item]:
         items: list[Item] = []
-        for node in nodes:
+        for index, node in enumerate(nodes, first):
             for item in self._node(node):
+                if isinstance(item, Opaque) and item.node is node:
+                    item.index = index
                 if isinstance(item, Static) and items and isinstance(items[-1], Static):
                     items[-1] = Static(items[-1].text + item.text)
                 else:

@@ -110,7 +110,9 @@ class Output:
                 return self.settled(names, item, f"include_html({self.included(names, item)})")
             case Call() | Opaque():
                 self.scopes.comment(item)
-                return self.settled(names, item, f"rendered({names.context}, {self.src.constant(item.node)})")
+                index = f", {item.index}" if isinstance(item, Opaque) and item.index else ""
+                code = f"rendered({names.context}, {self.src.constant(item.node)}{index})"
+                return self.settled(names, item, code)
         raise TypeError(f"{item!r} has no output of its own")
 
     def settled(self, names: Names, item: Tag, code: str) -> str:

@@ -126,12 +126,13 @@ class Sentence:
 
 @dataclass(slots=True, eq=False)
 class Opaque:
-    """A node we do not know; its own `render(context)` gives the output."""
+    """A node we do not know, at `index` of its list; its own `render(context)` gives the output."""
 
     node: Node
     line: str
     silent: bool = False
     inside: tuple[str, ...] = ()
+    index: int = 0
     needs = ALL_NAMES
 
 

@@ -522,10 +522,10 @@ def block(context: Context, node: BlockNode) -> Iterator[ContextDict]:
                 blocks.push(node.name, top)
 
 
-def rendered(context: Context, node: Node) -> str:
-    """The output of an opaque node, which must be a string in Django, too."""
+def rendered(context: Context, node: Node, index: int = 0) -> str:
+    """The output of an opaque node, which must be a string in Django, too, whose error tells its `index`."""
     output: Any = node.render_annotated(context)
-    return output if isinstance(output, str) else _NO_TEXT.join([output])
+    return output if isinstance(output, str) else _NO_TEXT.join([*[_NO_TEXT] * index, output])
 
 
 # The type stubs of Django lack this function.
