@@ -35,14 +35,12 @@ def by_django(template: Template, context: Context) -> str:
 
 
 def compiled(template: Template, context: Context) -> str:
-    context.template = template
-    with context.render_context.push_state(template):
-        return compile_template(template).render(context)
+    return compile_template(template).render(context)
 
 
 def in_parts(template: Template, context: Context) -> str:
     """What a live page shows, without its marks."""
-    context.template = template
+    context.template, context.template_name = template, template.name
     with context.render_context.push_state(template):
         fragment, values = compile_template(template).evaluate(context)
     return re.sub(r"(<[a-zA-Z][^\s/>]*) dj(?=[\s/>])", r"\1", re.sub(r"<!--[\[\],]-->", "", fragment.html(values)))

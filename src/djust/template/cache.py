@@ -94,7 +94,11 @@ class CompiledTemplate:
         return self._tracked
 
     def render(self, context: Context) -> SafeString:
-        """The HTML that Django's own engine gives, without marks. `context` is bound to the template."""
+        """The HTML that Django's own engine gives, without marks."""
+        if context.template is None:
+            with context.render_context.push_state(self.template), context.bind_template(self.template):
+                context.template_name = self.template.name
+                return self.render(context)
         html: SafeString = (self._only or self._variant(context)).plain.run(context)
         return html
 

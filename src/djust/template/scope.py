@@ -128,7 +128,7 @@ def page_context(
     if lazy:
         context.dicts.append(_Lazy(lazy))
     context.dicts.append(data if type(data) is dict else dict(data))
-    context.template = template
+    context.template, context.template_name = template, template.name
     return context
 
 
