@@ -33,11 +33,6 @@ function add(className: string, role: string, text: string): HTMLElement {
 export const announce = (name: string, detail?: unknown, target: Element | Document = document): boolean =>
   target.dispatchEvent(new CustomEvent(`djust:${name}`, { bubbles: true, cancelable: true, detail }));
 
-/** The event of every frame is always the same object: to make one takes as long as to change a text. */
-const UPDATED = new CustomEvent("djust:updated", { bubbles: true });
-
-export const announceUpdate = (): boolean => document.dispatchEvent(UPDATED);
-
 export function showBanner(shown: boolean): void {
   const found = document.querySelector<HTMLElement>(".djust-banner");
   const banner = found ?? (shown ? add("djust-banner", "status", "Reconnecting…") : null);

@@ -12,7 +12,7 @@ import { fail } from "./dom";
 import { Extras } from "./extras";
 import { Fields } from "./forms";
 import { djust } from "./global";
-import { announce, announceUpdate, showBanner } from "./notices";
+import { announce, showBanner } from "./notices";
 import { Tree } from "./parts";
 import { Pending, type Waiting } from "./pending";
 import {
@@ -226,7 +226,6 @@ export class Page implements Receiver {
       );
     if (ref || error) this._end(ref, error, detail, reply);
     this._notice(extra);
-    if (diff) announceUpdate();
   }
 
   private _all([, version, values, fragments, lastRef = 0, extra]: All): void {
@@ -244,7 +243,6 @@ export class Page implements Receiver {
       this._end(lastRef, error, detail, reply);
       this._notice(extra);
     }
-    announceUpdate();
   }
 
   /**

@@ -37,7 +37,7 @@ function click(): number {
 beforeAll(async () => {
   vi.useFakeTimers();
   vi.stubGlobal("WebSocket", FakeSocket);
-  for (const name of ["connected", "disconnected", "updated", "error", "push_event", "ding"])
+  for (const name of ["connected", "disconnected", "error", "push_event", "ding"])
     document.addEventListener(`djust:${name}`, (event) =>
       heard.push([name, (event as CustomEvent).detail?.text ?? (event as CustomEvent).detail]),
     );
@@ -84,7 +84,6 @@ test("an event is answered by a diff; then its element waits no longer", () => {
   expect(heard).toEqual([
     ["push_event", { name: "ding", payload: { a: 1 } }],
     ["ding", { a: 1 }],
-    ["updated", null],
   ]);
 });
 

@@ -42,7 +42,14 @@ TYPIST = """id => {
   };
   field.addEventListener('focusout', () => window.wrong.push('focusout'));
   document.addEventListener('keydown', () => { last = undefined; }, true);
-  document.addEventListener('djust:updated', () => { check('updated'); window.updates++; });
+  let version = djust.version;
+  Object.defineProperty(djust, 'version', {
+    get: () => version,
+    set: number => {
+      version = number;
+      queueMicrotask(() => { check('updated'); window.updates++; });
+    },
+  });
   window.type = (text, interval) => {
     const characters = [...text];
     window.typed = new Promise(resolve => {
