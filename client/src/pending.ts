@@ -74,14 +74,16 @@ export class Pending {
 
   /** Runs `change` on the page as the server knows it, without the signs of waiting; event `ending` ends with it. */
   pause(change: () => void, ending = 0): void {
+    if (!this._marks.size) {
+      change();
+      return;
+    }
     for (const undo of this._marks.values()) undo();
     this._marks.clear();
     try {
       change();
     } finally {
-      this._waiting.forEach(({ element, ref }) => {
-        if (ref !== ending) this._mark(element);
-      });
+      for (const { element, ref } of this._waiting.values()) if (ref !== ending) this._mark(element);
     }
   }
 
