@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from enum import Enum
+from time import sleep
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -246,4 +247,9 @@ def test_an_odd_attribute_does_not_make_the_others_slow(odd: Any) -> None:
 
 
 def _fastest(view: type, state: dict[str, Any]) -> float:
-    return min(timeit.repeat(lambda: check_state(view, state, strict=False), number=1, repeat=20))
+    """Seconds of the fastest of many checks, in moments apart: others may have the machine for a while."""
+    times: list[float] = []
+    for _ in range(8):
+        times += timeit.repeat(lambda: check_state(view, state, strict=False), number=1, repeat=20)
+        sleep(0.05)
+    return min(times)
