@@ -134,14 +134,14 @@ class Expressions:
         match node:
             case ast.Name():
                 return self._name(node.id)
+            case ast.Constant():
+                return frozenset({Instance(type(node.value))}) if isinstance(node.value, bytes | complex) else NOTHING
             case ast.Attribute():
                 return self._attribute_of(self.value(node.value), node.attr)
             case ast.Call():
                 return self._call(node)
             case ast.Await():
                 return frozenset().union(*(v.result for v in self.value(node.value) if isinstance(v, Made)))
-            case ast.Constant() if isinstance(node.value, bytes | complex):
-                return frozenset({Instance(type(node.value))})
             case ast.Lambda():
                 self._lambda(node)
                 return frozenset({FUNCTION})

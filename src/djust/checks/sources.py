@@ -19,6 +19,7 @@ import tokenize
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache, cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -34,6 +35,8 @@ Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 
 _FOLDERS = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
 _INSTALLED = [Path(__file__).parent.parent, *map(Path, _FOLDERS)]
+# The fields of statements that hold statements, and handlers and cases that do.
+_BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
 _noqa = re.compile(r"#\s*noqa(?P<codes>\s*:\s*[\w.]+(?:[\s,]+[\w.]+)*)?", re.IGNORECASE)
 
 
@@ -97,7 +100,7 @@ class Source(Text):
     def _collect(
         self, parent: ast.AST, prefix: str, hidden: frozenset[str], found: defaultdict[str, list[Any]]
     ) -> None:
-        for node in ast.iter_child_nodes(parent):
+        for node in chain.from_iterable(getattr(parent, field, ()) for field in _BLOCKS):
             if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
                 name = prefix + node.name
                 found[name].append((node, hidden))
@@ -105,7 +108,7 @@ class Source(Text):
                     self._collect(node, f"{name}.", hidden, found)
                 else:
                     self._collect(node, f"{name}.<locals>.", hidden | self.bound(node), found)
-            elif isinstance(node, ast.stmt | ast.ExceptHandler | ast.match_case):
+            else:
                 self._collect(node, prefix, hidden, found)
 
     @cached_property
@@ -118,12 +121,18 @@ class Source(Text):
 
 def _bound_names(function: Function) -> frozenset[str]:
     names: set[str] = set()
-    for node in ast.walk(function):
+    of_module: set[str] = set()
+    nodes: list[ast.AST] = [function]
+    for node in nodes:
         match node:
+            case ast.Name():
+                if not isinstance(node.ctx, ast.Load):
+                    names.add(node.id)
+                continue
+            case ast.Constant():
+                continue
             case ast.arg():
                 names.add(node.arg)
-            case ast.Name(ctx=ast.Store() | ast.Del()):
-                names.add(node.id)
             case ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef() if node is not function:
                 names.add(node.name)
             case ast.alias():
@@ -131,8 +140,13 @@ def _bound_names(function: Function) -> frozenset[str]:
             case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
                 names.add(name)
             case ast.Global():
-                names.difference_update(node.names)
-    return frozenset(names)
+                of_module.update(node.names)
+        for value in vars(node).values():
+            if isinstance(value, list):
+                nodes.extend(item for item in value if isinstance(item, ast.AST))
+            elif isinstance(value, ast.AST):
+                nodes.append(value)
+    return frozenset(names - of_module)
 
 
 def decorators(node: Function) -> frozenset[str]:
