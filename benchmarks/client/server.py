@@ -111,11 +111,26 @@ urlpatterns: list[Any] = [
 ]
 
 
+def echoing(application: Any) -> Any:
+    """`application`, and at `/echo` a socket that says what it is told: how the others get their messages."""
+
+    async def serve(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "websocket" or scope["path"] != "/echo":
+            await application(scope, receive, send)
+            return
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (message := await receive())["type"] == "websocket.receive":
+            await send({"type": "websocket.send", "text": message["text"]})
+
+    return serve
+
+
 @contextmanager
 def contest(scripts: dict[str, str]) -> Iterator[str]:
     """Serves all contestants; yields the address."""
     SCRIPTS.update(scripts)
-    with serving(get_asgi_application()) as port:
+    with serving(echoing(get_asgi_application())) as port:
         yield f"http://127.0.0.1:{port}"
 
 

@@ -84,6 +84,14 @@ export const parseDocument = (html: string): Element =>
 
 // Attributes
 
+/** Attributes that stand for something the user can change, and the elements where they do. */
+export const LIVE: Record<string, string> = {
+  value: "INPUT",
+  checked: "INPUT",
+  selected: "OPTION",
+  open: "DETAILS DIALOG",
+};
+
 /** Sets an attribute as the parser would, or removes it (`null`); equal values are not written again. */
 export function setAttribute(element: Element, name: string, value: string | null): void {
   if (value === null) element.removeAttribute(name);

@@ -11,9 +11,20 @@
  * skeleton where the marks alone would not tell one fragment from another (`match`), and by position in what is
  * cloned from the skeleton (`follow`).
  */
-import { addAttribute, fail, inside, isElement, isMark, isPlainName, lineStart, must, parse } from "./dom";
+import {
+  addAttribute,
+  fail,
+  inside,
+  isElement,
+  isMark,
+  isPlainName,
+  LIVE,
+  lineStart,
+  must,
+  parse,
+} from "./dom";
 import { ATTRIBUTE, BRANCH, CLOSE, LOOP, MARK, OPEN, TAG, WHOLE } from "./marks";
-import type { Entry, Namespace, WirePlan } from "./protocol";
+import type { Diff, Entry, Namespace, WirePlan } from "./protocol";
 
 export interface Part {
   readonly kind: string;
@@ -22,6 +33,8 @@ export interface Part {
   /** Of a loop the number of its rows' fragment. */
   readonly rows: number;
   readonly anchor: number;
+  /** An attribute that is nothing more, of a name that the DOM takes. */
+  readonly bare: boolean;
 }
 
 interface Anchor {
@@ -106,7 +119,9 @@ const descriptors = (anchor: string | string[]): string[] =>
 
 function part(descriptor: string, anchor: number): Part {
   const name = descriptor.slice(1);
-  return { kind: descriptor.charAt(0), name, rows: Number(name), anchor };
+  const kind = descriptor.charAt(0);
+  const bare = kind === ATTRIBUTE && isPlainName(name) && !(name in LIVE);
+  return { kind, name, rows: Number(name), anchor, bare };
 }
 
 /** The fragments of one page by number. Entries may complete what came before: a plan first, its skeleton later. */
@@ -149,11 +164,13 @@ export function locate(plan: Plan, node: Node | null, end: Node | null): Place {
 }
 
 /**
- * The place of a row. The steps over the anchors of one plain row lead over those of others, if nobody changed them: all are
+ * The place of a row, as far as `diff` needs it: the root of a plain row is its first anchor. The steps over the anchors of one plain row lead over those of others, if nobody changed them: all are
  * looked at, because steps that miss one of two neighbours end at the other.
  */
-export function locateRow(fragment: Fragment, row: Element): Place {
+export function locateRow(fragment: Fragment, row: Element, diff: Diff): Place {
   const { plan, route } = fragment;
+  if (plan.plain && diff.length === 2 && !plan.parts[diff[0] as number]?.anchor)
+    return { nodes: [row], ends: [] };
   const nodes = route ? follow(route, row) : [];
   if (route && nodes.every((node) => node === row || isMarked(node))) return { nodes, ends: [] };
   const found = locate(plan, row, row.nextSibling);
@@ -223,8 +240,8 @@ function cut({ plan, skeleton, namespace }: Fragment): Stencil {
   const tops = [...root.childNodes];
   const start = plan.single ? tops.find(isElement) : root.firstChild;
   plot(route, start, [...nodes]);
-  const quick = plan.parts.map(({ kind, name, anchor }) =>
-    kind === ATTRIBUTE ? isPlainName(name) : takesText(nodes[anchor]),
+  const quick = plan.parts.map(({ kind, bare, anchor }) =>
+    kind === ATTRIBUTE ? bare : takesText(nodes[anchor]),
   );
   return { nodes: tops, start, route, quick };
 }

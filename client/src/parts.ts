@@ -169,8 +169,9 @@ export class Tree {
     const { plain } = loop.fragment.plan;
     for (let next = 0; updates && next < updates.length; next += 2) {
       const at = updates[next] as number;
-      const row = bindRow(loop, at, span);
-      this.change(row, updates[next + 1] as Diff, plain ? span : rowSpan(loop, at, span));
+      const diff = updates[next + 1] as Diff;
+      const row = bindRow(loop, at, span, diff);
+      this.change(row, diff, plain ? span : rowSpan(loop, at, span));
     }
     if (removes) removeRows(loop, pairs(removes), span);
     if (moves || inserts) this.placeRows(loop, pairs(moves), pairs<number, Values[]>(inserts), span);
@@ -213,7 +214,8 @@ export class Tree {
 
   private write(instance: Instance, part: Part, value: Value, span: Span, gently = false): void {
     const element = instance.nodes[part.anchor] as Element;
-    if (part.kind === ATTRIBUTE) this.writeAttribute(element, part.name, `${value}`, gently);
+    if (part.bare && !gently) element.setAttribute(part.name, value as string);
+    else if (part.kind === ATTRIBUTE) this.writeAttribute(element, part.name, `${value}`, gently);
     else if (part.kind === TAG) this.writeTag(element, part.name, value as TagValue, gently);
     else if (part.kind === RAW && element.nodeName === "TEXTAREA")
       this.writer(element, "value", `${value}`, gently);
@@ -454,12 +456,13 @@ const rowSpan = (loop: Loop, at: number, span: Span): Span => ({
 const nodesOf = (loop: Loop, at: number, span: Span): ChildNode[] =>
   rowNodes(rootOf(must(loop.rows[at], "a row")), endOf(loop, at, span), loop.fragment.plan);
 
-function bindRow(loop: Loop, at: number, span: Span): Instance {
+/** `diff`: all that will be changed, if that is known. */
+function bindRow(loop: Loop, at: number, span: Span, diff: Diff = []): Instance {
   const row = must(loop.rows[at], "a row");
   if (!(row instanceof Node)) return row;
   const { plan } = loop.fragment;
   const place = plan.single
-    ? locateRow(loop.fragment, row as ChildNode & Element)
+    ? locateRow(loop.fragment, row as ChildNode & Element, diff)
     : locate(plan, row.nextSibling, endOf(loop, at, span));
   const instance = instantiate(loop.fragment, row, place);
   if (!plan.plain) loop.rows[at] = instance;

@@ -52,6 +52,11 @@ export class Pending {
     return this._marks.has(element);
   }
 
+  /** Whether anything in the page shows that it waits. */
+  isShown(): boolean {
+    return !!this._marks.size;
+  }
+
   get(ref: number): Waiting | undefined {
     return this._waiting.get(ref);
   }
@@ -74,7 +79,7 @@ export class Pending {
 
   /** Runs `change` on the page as the server knows it, without the signs of waiting; event `ending` ends with it. */
   pause(change: () => void, ending = 0): void {
-    if (!this._marks.size) {
+    if (!this.isShown()) {
       change();
       return;
     }

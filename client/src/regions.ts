@@ -10,6 +10,7 @@ import {
   content,
   first,
   isElement,
+  LIVE,
   move,
   parseDocument,
   parseInside,
@@ -24,14 +25,6 @@ import type { Namespace } from "./protocol";
  * `gently`: not because it changed but because everything is written again.
  */
 export type Writer = (element: Element, name: string, value: string | null, gently?: boolean) => void;
-
-/** Attributes that stand for something the user can change, and the elements where they do. */
-const LIVE: Record<string, string> = {
-  value: "INPUT",
-  checked: "INPUT",
-  selected: "OPTION",
-  open: "DETAILS DIALOG",
-};
 
 /** Inputs whose `value` is not what the user types. */
 const FIXED = /^(checkbox|radio|submit|button|reset|image|hidden|file)$/;

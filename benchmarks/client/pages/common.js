@@ -13,9 +13,25 @@ export async function timed(apply) {
   return time;
 }
 
-/** @param {(text: string) => void} apply */
+/**
+ * The page's messages come by a socket, as ours do: what was asleep meanwhile is as cold for everybody.
+ *
+ * @param {(text: string) => void} apply
+ */
 export function compete(apply) {
-  window.operate = (text) => timed(() => apply(text));
+  const socket = new WebSocket(`ws://${location.host}/echo`);
+  const open = new Promise((resolve) => {
+    socket.onopen = resolve;
+  });
+  let finish;
+  socket.onmessage = async ({ data }) => finish(await timed(() => apply(data)));
+  window.operate = async (text) => {
+    await open;
+    return new Promise((resolve) => {
+      finish = resolve;
+      socket.send(text);
+    });
+  };
 }
 
 export const main = document.getElementById("main");
