@@ -19,7 +19,7 @@ const OURS = `
   handler hook inner isEditing isShown isUsers kept kind known knownBranch knownLoop lead leaf leave loopAt lost namespace
   next nodes once opened params parts placeRows plain plan quick received register reject release replaceBranch
   resolve root route rows run seen sent settle settled settling single skeleton slot source stencil
-  suffixes toggled touch trail whole writeAttribute writeContent writeNewTag writeTag writer
+  suffixes toggled touch trail whole writeAttribute writeContent writeNewTag writeQuickly writeRow writeTag writer
 `;
 
 /** Those of them that both files know, and what they become: the other names are chosen for each file. */

@@ -24,7 +24,7 @@ import {
   parse,
 } from "./dom";
 import { ATTRIBUTE, BRANCH, CLOSE, LOOP, MARK, OPEN, TAG, WHOLE } from "./marks";
-import type { Diff, Entry, Namespace, WirePlan } from "./protocol";
+import type { Entry, Namespace, WirePlan } from "./protocol";
 
 export interface Part {
   readonly kind: string;
@@ -64,8 +64,6 @@ export interface Fragment {
   skeleton: string | undefined;
   namespace: Namespace;
   stencil?: Stencil;
-  /** Of plain rows: the steps from a root over the anchors. */
-  route?: Step[];
 }
 
 /** A parsed skeleton: its top nodes, and the steps that lead over its anchors. */
@@ -159,26 +157,8 @@ export function locate(plan: Plan, node: Node | null, end: Node | null): Place {
   const place: Place = { nodes: [], ends: [] };
   if (plan.whole) return place;
   visit(plan, node, end, place);
-  if (place.nodes.length < plan.anchors.length) fail("fewer marks than the plan has");
+  if (place.nodes.length < plan.anchors.length) fail("marks and plan differ");
   return place;
-}
-
-/**
- * The place of a row, as far as `diff` needs it: the root of a plain row is its first anchor. The steps over the anchors of one plain row lead over those of others, if nobody changed them: all are
- * looked at, because steps that miss one of two neighbours end at the other.
- */
-export function locateRow(fragment: Fragment, row: Element, diff: Diff): Place {
-  const { plan, route } = fragment;
-  if (plan.plain && diff.length === 2 && !plan.parts[diff[0] as number]?.anchor)
-    return { nodes: [row], ends: [] };
-  const nodes = route ? follow(route, row) : [];
-  if (route && nodes.every((node) => node === row || isMarked(node))) return { nodes, ends: [] };
-  const found = locate(plan, row, row.nextSibling);
-  if (plan.plain) {
-    fragment.route = [];
-    plot(fragment.route, row, [...found.nodes]);
-  }
-  return found;
 }
 
 const isMarked = (node: Node | null): boolean => !!(node as Element | null)?.hasAttribute?.(MARK);
@@ -240,6 +220,7 @@ function cut({ plan, skeleton, namespace }: Fragment): Stencil {
   const tops = [...root.childNodes];
   const start = plan.single ? tops.find(isElement) : root.firstChild;
   plot(route, start, [...nodes]);
+  if (plan.plain) for (const at in nodes) (nodes[at] as Element).setAttribute(MARK, at);
   const quick = plan.parts.map(({ kind, bare, anchor }) =>
     kind === ATTRIBUTE ? bare : takesText(nodes[anchor]),
   );
@@ -266,13 +247,14 @@ function plot(route: Step[], from: Node | null | undefined, targets: Node[]): vo
   }
 }
 
-/** The nodes that the route takes from `start`, the first node of a clone. */
-export function follow(route: readonly Step[], start: Node | undefined): Node[] {
+/** The nodes that the route takes from `start`, the first node of a copy, up to number `last`. */
+export function follow(route: readonly Step[], start: Node | undefined, last?: number): Node[] {
   const nodes: Node[] = [];
   let node: Node | null | undefined = start;
   for (const step of route) {
-    if (step === TAKE) nodes.push(node as Node);
-    else node = step === NEXT ? node?.nextSibling : step === DOWN ? node?.firstChild : node?.parentNode;
+    if (step !== TAKE)
+      node = step === NEXT ? node?.nextSibling : step === DOWN ? node?.firstChild : node?.parentNode;
+    else if (nodes.push(node as Node) > (last as number)) break;
   }
   return nodes;
 }
@@ -309,9 +291,10 @@ function alike(plan: Plan, model: Node | null, node: Node | null, end: Node | nu
 
 function alikeElements(plan: Plan, a: Element, b: Element, place: Place): boolean {
   const at = place.nodes.length;
-  const anchor = a.hasAttribute(MARK) ? plan.anchors[at] : undefined;
+  const anchor = isMarked(a) ? plan.anchors[at] : undefined;
   if (
     a.nodeName !== b.nodeName ||
+    isMarked(a) !== isMarked(b) ||
     !alikeAttributes(a, b, anchor && plan.parts.filter((p) => p.anchor === at))
   )
     return false;
@@ -324,11 +307,11 @@ function alikeElements(plan: Plan, a: Element, b: Element, place: Place): boolea
 /** Whether `b` has the attributes of `a` and no others, except those that parts write. */
 function alikeAttributes(a: Element, b: Element, parts: Part[] = []): boolean {
   const free = parts.some(({ kind }) => kind === TAG);
-  const written = new Set(parts.map(({ name }) => name));
-  return (
-    a
+  const written = new Set([MARK, ...parts.map(({ name }) => name)]);
+  const covers = (one: Element, other: Element) =>
+    free ||
+    one
       .getAttributeNames()
-      .every((name) => b.getAttribute(name) === a.getAttribute(name) || free || written.has(name)) &&
-    (free || b.getAttributeNames().every((name) => a.hasAttribute(name) || written.has(name)))
-  );
+      .every((name) => written.has(name) || one.getAttribute(name) === other.getAttribute(name));
+  return covers(a, b) && covers(b, a);
 }

@@ -8,7 +8,8 @@ export const OPEN = "[";
 export const CLOSE = "]";
 export const ROW = ",";
 
-// The first character of a descriptor (`t` stands for text); WHOLE stands before it.
+// The first character of a descriptor; WHOLE stands before it.
+export const TEXT = "t";
 export const BRANCH = "b";
 export const LOOP = "l";
 export const ATTRIBUTE = "@";

@@ -30,7 +30,6 @@ import {
   Fragments,
   follow,
   locate,
-  locateRow,
   match,
   matchRow,
   type Part,
@@ -40,7 +39,7 @@ import {
 } from "./fragments";
 import { djust } from "./global";
 import { arrange, type Block, findRows, isFull, pairs, place, rowNodes, rowStart } from "./loops";
-import { ATTRIBUTE, BRANCH, CLOSE, LOOP, MARK, OPEN, RAW, ROW, TAG } from "./marks";
+import { ATTRIBUTE, BRANCH, CLOSE, LOOP, MARK, OPEN, RAW, ROW, TAG, TEXT } from "./marks";
 import type {
   BranchChange,
   BranchValue,
@@ -170,8 +169,8 @@ export class Tree {
     for (let next = 0; updates && next < updates.length; next += 2) {
       const at = updates[next] as number;
       const diff = updates[next + 1] as Diff;
-      const row = bindRow(loop, at, span, diff);
-      this.change(row, diff, plain ? span : rowSpan(loop, at, span));
+      if (!plain || !this.writeRow(loop, at, diff))
+        this.change(bindRow(loop, at, span), diff, rowSpan(loop, at, span));
     }
     if (removes) removeRows(loop, pairs(removes), span);
     if (moves || inserts) this.placeRows(loop, pairs(moves), pairs<number, Values[]>(inserts), span);
@@ -212,15 +211,46 @@ export class Tree {
 
   // Single values
 
+  /**
+   * Writes one part of a row of which nothing is kept. Its root is its first anchor; in a copy of ours the others are where
+   * the route leads, if their marks have their number.
+   */
+  private writeRow({ fragment, rows }: Loop, at: number, diff: Diff): boolean {
+    const row = rows[at] as Element;
+    const part = fragment.plan.parts[diff[0] as number];
+    if (!part || diff.length > 2 || !row?.nodeType) return false;
+    const { anchor } = part;
+    const node = anchor ? (follow(fragment.stencil?.route ?? [], row, anchor)[anchor] as Element) : row;
+    const number = node?.getAttribute?.(MARK) ?? -1;
+    return +number === anchor && node.isConnected && this.writeQuickly(part, node, diff[1] as Value);
+  }
+
+  /** The usual cases, and nothing else: a plain attribute, and one text in an element that becomes another one. */
+  private writeQuickly(part: Part, element: Element, value: Value): boolean {
+    const node = element?.firstChild;
+    if (part.bare) element.setAttribute(part.name, value as string);
+    else if (
+      part.kind === TEXT &&
+      isText(node) &&
+      !node.nextSibling &&
+      value &&
+      typeof value !== "object" &&
+      !djust.shadows &&
+      !this.isEditing()
+    )
+      node.data = lineStart(element, `${value}`);
+    else return false;
+    return true;
+  }
+
   private write(instance: Instance, part: Part, value: Value, span: Span, gently = false): void {
     const element = instance.nodes[part.anchor] as Element;
-    if (part.bare && !gently) element.setAttribute(part.name, value as string);
-    else if (part.kind === ATTRIBUTE) this.writeAttribute(element, part.name, `${value}`, gently);
+    if (!gently && this.writeQuickly(part, element, value)) return;
+    if (part.kind === ATTRIBUTE) this.writeAttribute(element, part.name, `${value}`, gently);
     else if (part.kind === TAG) this.writeTag(element, part.name, value as TagValue, gently);
     else if (part.kind === RAW && element.nodeName === "TEXTAREA")
       this.writer(element, "value", `${value}`, gently);
-    else if (gently || this.isEditing() || !replaceText(element, value as TextValue))
-      this.writeContent(spanOf(instance, part, span), value as TextValue, instance.fragment);
+    else this.writeContent(spanOf(instance, part, span), value as TextValue, instance.fragment);
   }
 
   private writeAttribute(element: Element, name: string, value: string | null, gently: boolean): void {
@@ -456,13 +486,12 @@ const rowSpan = (loop: Loop, at: number, span: Span): Span => ({
 const nodesOf = (loop: Loop, at: number, span: Span): ChildNode[] =>
   rowNodes(rootOf(must(loop.rows[at], "a row")), endOf(loop, at, span), loop.fragment.plan);
 
-/** `diff`: all that will be changed, if that is known. */
-function bindRow(loop: Loop, at: number, span: Span, diff: Diff = []): Instance {
+function bindRow(loop: Loop, at: number, span: Span): Instance {
   const row = must(loop.rows[at], "a row");
   if (!(row instanceof Node)) return row;
   const { plan } = loop.fragment;
   const place = plan.single
-    ? locateRow(loop.fragment, row as ChildNode & Element, diff)
+    ? locate(plan, row, row.nextSibling)
     : locate(plan, row.nextSibling, endOf(loop, at, span));
   const instance = instantiate(loop.fragment, row, place);
   if (!plan.plain) loop.rows[at] = instance;
@@ -527,14 +556,6 @@ function importContent(shell: Node): DocumentFragment {
   const batch = new DocumentFragment();
   for (const node of [...shell.childNodes]) batch.append(document.importNode(node, true));
   return batch;
-}
-
-/** The usual case, and nothing else: one text in an element becomes another one. */
-function replaceText(element: Element | undefined, value: TextValue): boolean {
-  const node = element?.firstChild;
-  if (!isText(node) || node.nextSibling || !value || typeof value === "object" || djust.shadows) return false;
-  node.data = lineStart(element as Element, `${value}`);
-  return true;
 }
 
 function writeText(span: Span, text: string): void {

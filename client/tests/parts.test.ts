@@ -123,6 +123,43 @@ describe("loops", () => {
     expect(a?.isConnected).toBe(false);
   });
 
+  test("whose rows we made are written where their marks say, whatever others took away or put there", () => {
+    const row = (...cells: string[]) => `<tr dj>${cells.map((cell) => `<td dj>${cell}</td>`).join("")}</tr>`;
+    const html = (...rows: string[]) => `<table><tbody dj>${rows.join("")}</tbody></table>`;
+    const plan: Entry = [
+      1,
+      [
+        [0, 0],
+        [[], ["t"], ["t"], ["t"]],
+      ],
+      `<tr dj><th></th><td dj></td><td dj></td><td dj></td></tr>`,
+    ];
+    const page = new Shown(html(), [0, [["l1"]]], plan);
+    page.update([
+      0,
+      [
+        0,
+        0,
+        0,
+        [
+          0,
+          [
+            ["a", "b", "c"],
+            ["d", "e", "f"],
+          ],
+        ],
+      ],
+    ]);
+    for (const head of document.querySelectorAll("th")) head.remove();
+    page.update([0, [[0, [0, "A"], 1, [1, "E"]]]]).equals(html(row("A", "b", "c"), row("d", "E", "f")));
+    node("tr").append(document.createElement("td"));
+    page.update([0, [[0, [1, "B"]]]]).update([0, [[0, [2, "C"]]]]);
+    page.equals(html(row("A", "B", "C").replace("</tr>", "<td></td></tr>"), row("d", "E", "f")));
+    node("td").remove();
+    for (const part of [0, 1, 2])
+      expect(() => page.update([0, [[0, [part, "x"]]]])).toThrow("marks and plan differ");
+  });
+
   test("move white space with their rows", () => {
     const row = (text: string) => `\n  <li dj>${text}</li>  `;
     const html = (...texts: string[]) => `<ul>x<!--[-->${texts.map(row).join("")}<!--]--></ul>`;
@@ -258,7 +295,9 @@ describe("foreign nodes", () => {
   });
 
   test("marks that do not fit the plan are an error", () => {
-    expect(() => new Shown("<p dj>a</p>", [0, [["t"], ["t"]]]).update([0, "x"])).toThrow("fewer marks");
+    expect(() => new Shown("<p dj>a</p>", [0, [["t"], ["t"]]]).update([0, "x"])).toThrow(
+      "marks and plan differ",
+    );
     expect(() => new Shown("<p dj>a</p>", [0, ["t"]]).update([0, "x"])).toThrow("differ");
     expect(() => new Shown("<!--[-->", [0, ["t"]]).update([0, "x"])).toThrow("closing mark");
   });
@@ -324,6 +363,6 @@ describe("all values", () => {
 
   test("of a changed page that does not fit are an error", () => {
     const page = new Shown("<p dj>a</p>", [0, [["t"]]]);
-    expect(() => page.assign(["a", "b"], [0, [0, [["t"], ["t"]]]])).toThrow("fewer marks");
+    expect(() => page.assign(["a", "b"], [0, [0, [["t"], ["t"]]]])).toThrow("marks and plan differ");
   });
 });

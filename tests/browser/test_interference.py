@@ -141,7 +141,7 @@ HARNESS = """(() => {
   };
   DIFFER
   window.difference = html => differ(
-    tidy(document.documentElement.cloneNode(true)),
+    tidy(unnumbered(document.documentElement.cloneNode(true))),
     tidy(new DOMParser().parseFromString(html, 'text/html').documentElement), '');
 
   window.feed = frame => socket.onmessage(new MessageEvent('message', { data: frame }));
