@@ -14,12 +14,12 @@ const FOLDER = "../src/djust/static/djust";
 /** Names of members that are ours alone: not the wire's, not public, not used of the platform. Others begin with `_`. */
 const OURS = `
   anchor anchors answered args assignBranch assignLoop assignParts attribute bare begin bindBranch branchAt
-  changeBranch changeLoop changePart changeRow closed composing cooling createBranch createLoop createRow
-  edited element ending ends entry fillContent fillInner fillPart flush focused forget fragment fragments frame given
-  handler hook inner isEditing isShown isUsers kept kind known knownBranch knownLoop lead leaf leave loopAt lost namespace
-  next nodes once opened params parts placeRows plain plan quick received register reject release replaceBranch
+  changeBranch changeLoop changePart closed composing cooling createBranch createLoop createRow
+  edited element ending ends entry fail fillContent fillInner fillPart flush focused forget fragment fragments frame given
+  handler hook inner instance isEditing isUsers kept kind known knownBranch knownLoop lead leaf leave loopAt lost marks namespace
+  next nodes once opened params parts pause placeRows plain plan quick received register reject release replaceBranch
   resolve root route rows run seen sent settle settled settling single skeleton slot source stencil
-  suffixes toggled touch trail whole writeAttribute writeContent writeNewTag writeQuickly writeRow writeTag writer
+  suffixes timer toggled touch trail whole writeAttribute writeContent writeNewTag writeQuickly writeRow writeRows writeTag writer
 `;
 
 /** Those of them that both files know, and what they become: the other names are chosen for each file. */

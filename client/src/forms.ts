@@ -28,6 +28,12 @@ export interface Control extends HTMLElement {
   name: string;
 }
 
+/** What an event has handed over: the field or form whose content went with it, for good or just to be known. */
+interface Handed {
+  readonly source?: Element | null;
+  readonly given?: boolean;
+}
+
 /** Fields of which the template seems to tell what is in them. */
 const TOLD =
   "[dj]:is([value],[type=checkbox],textarea:not(:empty)),select:is([dj],:has([dj])):has([selected])";
@@ -66,12 +72,13 @@ export class Fields {
   }
 
   /** What follows belongs to the answer to event `ref` (0: to none), with which the content of `source` was sent. */
-  begin(ref: number, source: Element | null, given: boolean): void {
+  begin(ref: number, { source, given }: Handed = {}, refused?: string): void {
     this.answered = Math.max(this.answered, ref);
     this._ref = ref || this.answered;
-    this.given = given ? source : null;
-    const submitted = given && source instanceof HTMLFormElement;
     if (!source) return;
+    const isGiven = given && refused === undefined;
+    this.given = isGiven ? source : null;
+    const submitted = isGiven && source instanceof HTMLFormElement;
     // A field called "elements" hides the form's elements.
     const sent = submitted
       ? [...document.querySelectorAll<Control>("input,textarea,select")].filter(({ form }) => form === source)

@@ -248,7 +248,7 @@ function plot(route: Step[], from: Node | null | undefined, targets: Node[]): vo
 }
 
 /** The nodes that the route takes from `start`, the first node of a copy, up to number `last`. */
-export function follow(route: readonly Step[], start: Node | undefined, last?: number): Node[] {
+export function follow(route: readonly Step[] = [], start: Node | undefined, last?: number): Node[] {
   const nodes: Node[] = [];
   let node: Node | null | undefined = start;
   for (const step of route) {

@@ -20,6 +20,7 @@ import {
   type All,
   type Answer,
   CLOSE_TOO_BIG,
+  type Diff,
   ERROR,
   type EventFrame,
   type Extra,
@@ -215,18 +216,16 @@ export class Page implements Receiver {
   private _changed(frame: Answer, text: string): boolean {
     const { 0: ref, 1: version, 2: diff } = frame;
     if (
-      !diff ||
       version !== djust.version + 1 ||
       this._syncing ||
       this._extras._more ||
-      this._pending.isShown() ||
-      this._pending.get(ref)?.source ||
+      this._pending.marks.size ||
       text.includes("dj-")
     )
       return false;
     try {
-      this._fields.begin(ref, null, false);
-      this._tree.update(diff);
+      this._fields.begin(ref, this._pending.get(ref));
+      this._tree.update(diff as Diff);
       djust.version = version;
     } catch (error) {
       this._failed(error as Error);
@@ -247,7 +246,7 @@ export class Page implements Receiver {
         () => {
           if (fragments) this._tree.register(fragments);
           if (!diff) return;
-          if (version !== djust.version + 1) fail(`version ${version} after ${djust.version}`);
+          if (version !== djust.version + 1) fail(`version ${version} instead of ${djust.version}`);
           this._tree.update(diff);
           djust.version = version;
         },
@@ -320,8 +319,7 @@ export class Page implements Receiver {
   private _apply(ref: number, change: () => void, failed?: (error: Error) => void, refused?: string): void {
     const more = this._extras._more;
     try {
-      const { source = null, given = false } = this._pending.get(ref) ?? {};
-      this._fields.begin(ref, source, given && refused === undefined);
+      this._fields.begin(ref, this._pending.get(ref), refused);
       this._pending.pause(more ? () => more.watch(change) : change, ref);
     } catch (error) {
       this._failed(error as Error, failed);

@@ -131,7 +131,8 @@ export class Tree {
     if (part.kind === BRANCH) {
       this.changeBranch(instance, index, change as BranchChange, spanOf(instance, part, span));
     } else if (part.kind === LOOP) {
-      this.changeLoop(instance, index, change as LoopChange, spanOf(instance, part, span));
+      if (!this.writeRows(instance.inner[index] as Loop | undefined, change as LoopChange))
+        this.changeLoop(instance, index, change as LoopChange, spanOf(instance, part, span));
     } else this.write(instance, part, change as Value, span);
   }
 
@@ -165,12 +166,9 @@ export class Tree {
   private changeLoop(instance: Instance, index: number, change: LoopChange, span: Span): void {
     const loop = this.loopAt(instance, index, span);
     const [updates, removes, moves, inserts] = change;
-    const { plain } = loop.fragment.plan;
     for (let next = 0; updates && next < updates.length; next += 2) {
       const at = updates[next] as number;
-      const diff = updates[next + 1] as Diff;
-      if (!plain || !this.writeRow(loop, at, diff))
-        this.change(bindRow(loop, at, span), diff, rowSpan(loop, at, span));
+      this.change(bindRow(loop, at, span), updates[next + 1] as Diff, rowSpan(loop, at, span));
     }
     if (removes) removeRows(loop, pairs(removes), span);
     if (moves || inserts) this.placeRows(loop, pairs(moves), pairs<number, Values[]>(inserts), span);
@@ -211,6 +209,14 @@ export class Tree {
 
   // Single values
 
+  /** Writes rows if nothing else is to be done; if not in all of them, it can be done again in any other way. */
+  private writeRows(loop: Loop | undefined, { 0: updates, length }: LoopChange): boolean {
+    if (!loop?.fragment.plan.plain || length > 1) return false;
+    for (let next = 0; updates && next < updates.length; next += 2)
+      if (!this.writeRow(loop, updates[next] as number, updates[next + 1] as Diff)) return false;
+    return true;
+  }
+
   /**
    * Writes one part of a row of which nothing is kept. Its root is its first anchor; in a copy of ours the others are where
    * the route leads, if their marks have their number.
@@ -220,7 +226,7 @@ export class Tree {
     const part = fragment.plan.parts[diff[0] as number];
     if (!part || diff.length > 2 || !row?.nodeType) return false;
     const { anchor } = part;
-    const node = anchor ? (follow(fragment.stencil?.route ?? [], row, anchor)[anchor] as Element) : row;
+    const node = anchor ? (follow(fragment.stencil?.route, row, anchor)[anchor] as Element) : row;
     const number = node?.getAttribute?.(MARK) ?? -1;
     return +number === anchor && node.isConnected && this.writeQuickly(part, node, diff[1] as Value);
   }

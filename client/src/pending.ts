@@ -34,7 +34,8 @@ type Undo = () => void;
 
 export class Pending {
   private readonly _waiting = new Map<number, Waiting>();
-  private readonly _marks = new Map<Element, Undo>();
+  /** Elements that show that they wait. */
+  readonly marks = new Map<Element, Undo>();
 
   /** `expire` ends an event that has waited for too long. */
   constructor(private readonly _expire: (ref: number) => unknown) {}
@@ -49,12 +50,7 @@ export class Pending {
   }
 
   has(element: Element): boolean {
-    return this._marks.has(element);
-  }
-
-  /** Whether anything in the page shows that it waits. */
-  isShown(): boolean {
-    return !!this._marks.size;
+    return this.marks.has(element);
   }
 
   get(ref: number): Waiting | undefined {
@@ -79,12 +75,12 @@ export class Pending {
 
   /** Runs `change` on the page as the server knows it, without the signs of waiting; event `ending` ends with it. */
   pause(change: () => void, ending = 0): void {
-    if (!this.isShown()) {
+    if (!this.marks.size) {
       change();
       return;
     }
-    for (const undo of this._marks.values()) undo();
-    this._marks.clear();
+    for (const undo of this.marks.values()) undo();
+    this.marks.clear();
     try {
       change();
     } finally {
@@ -100,13 +96,13 @@ export class Pending {
   }
 
   private _mark(element: Element | null): void {
-    if (element?.isConnected && !this._marks.has(element)) this._marks.set(element, showWaiting(element));
+    if (element?.isConnected && !this.marks.has(element)) this.marks.set(element, showWaiting(element));
   }
 
   private _unmark(element: Element, focused?: Element | null): void {
     if (this.all().some((event) => event.element === element)) return;
-    this._marks.get(element)?.();
-    this._marks.delete(element);
+    this.marks.get(element)?.();
+    this.marks.delete(element);
     if (document.activeElement === document.body && focused?.matches("[dj-disable-with],[dj-lock]"))
       (focused as HTMLElement).focus();
   }

@@ -22,7 +22,7 @@ function answer(
   given = source instanceof HTMLFormElement,
 ): void {
   fields.sent = Math.max(fields.sent, ref);
-  fields.begin(ref, source, given);
+  fields.begin(ref, { source, given });
   write();
   fields.end();
 }
