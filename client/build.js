@@ -76,7 +76,7 @@ export async function bundle(folder) {
     const map = `${path}.map`;
     const result = await minify(text, {
       ecma: 2020,
-      compress: { passes: 2, unsafe: true },
+      compress: { passes: 2, unsafe: true, lhs_constants: false },
       format: { preamble: path.endsWith("/djust.js") ? EAGER : "" },
       sourceMap: { content: `${files.get(map)}`, filename: basename(path), url: basename(map) },
     });

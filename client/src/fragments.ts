@@ -193,7 +193,7 @@ export function closing(open: Node): Node {
   const walker = document.createTreeWalker(parent, NodeFilter.SHOW_COMMENT);
   walker.currentNode = open;
   for (let depth = 1; depth; ) {
-    const node = must(walker.nextNode(), "a closing mark");
+    const node = must(walker.nextNode(), "a mark");
     if (node.parentNode !== parent) continue;
     if (isMark(node, OPEN)) depth++;
     else if (isMark(node, CLOSE)) depth--;

@@ -35,11 +35,21 @@ export function pairs<A, B>(flat: readonly (A | B)[] | 0 | undefined): [A, B][] 
   return list;
 }
 
+/** The marked elements in `span`, found by the browser, if they reach from its start to its end. */
+function markedIn({ parent, before, after }: Span): Element[] | false {
+  const rows = isElement(parent) && [...parent.querySelectorAll(`:scope>[${MARK}]`)];
+  return (
+    rows &&
+    (!before || (before as Comment).nextElementSibling === rows[0]) &&
+    (!after || (after as Comment).previousElementSibling === rows[rows.length - 1]) &&
+    rows
+  );
+}
+
 /** The roots of the rows that stand in `span`. */
 export function findRows(span: Span, { single }: RowShape): ChildNode[] {
-  const { parent, before, after } = span;
-  if (single && !before && !after && isElement(parent))
-    return [...parent.querySelectorAll(`:scope>[${MARK}]`)];
+  const marked = single && markedIn(span);
+  if (marked) return marked;
   const roots: ChildNode[] = [];
   for (let node = first(span); node && node !== span.after; node = node.nextSibling) {
     if (single ? isElement(node) && node.hasAttribute(MARK) : isMark(node, ROW))

@@ -145,7 +145,7 @@ export class Tree {
   private branchAt(instance: Instance, index: number, number: number, span: Span): Instance {
     const fragment = this.fragments.get(number);
     const branch = (instance.inner[index] as Branch | undefined) ?? { fragment, instance: null };
-    if (branch.fragment !== fragment) fail("another branch stands here");
+    if (branch.fragment !== fragment) fail("another branch is here");
     instance.inner[index] = branch;
     return this.bindBranch(branch, span);
   }

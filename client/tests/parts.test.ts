@@ -299,7 +299,7 @@ describe("foreign nodes", () => {
       "marks and plan differ",
     );
     expect(() => new Shown("<p dj>a</p>", [0, ["t"]]).update([0, "x"])).toThrow("differ");
-    expect(() => new Shown("<!--[-->", [0, ["t"]]).update([0, "x"])).toThrow("closing mark");
+    expect(() => new Shown("<!--[-->", [0, ["t"]]).update([0, "x"])).toThrow("a mark is missing");
   });
 
   test("our own script in the body is not its content", () => {

@@ -14,24 +14,31 @@ export async function timed(apply) {
 }
 
 /**
- * The page's messages come by a socket, as ours do: what was asleep meanwhile is as cold for everybody.
+ * A function that sends a text to a server that says nothing else, and gives it to `take` when it is back; it returns how
+ * long that took. So every page gets its messages in the same way and at the same moment: by a socket, and not right
+ * after a server had all the machine's caches for itself.
  *
- * @param {(text: string) => void} apply
+ * @param {(text: string) => void} take
  */
-export function compete(apply) {
+export function echo(take) {
   const socket = new WebSocket(`ws://${location.host}/echo`);
   const open = new Promise((resolve) => {
     socket.onopen = resolve;
   });
   let finish;
-  socket.onmessage = async ({ data }) => finish(await timed(() => apply(data)));
-  window.operate = async (text) => {
+  socket.onmessage = async ({ data }) => finish(await timed(() => take(data)));
+  return async (text) => {
     await open;
     return new Promise((resolve) => {
       finish = resolve;
       socket.send(text);
     });
   };
+}
+
+/** @param {(text: string) => void} apply */
+export function compete(apply) {
+  window.operate = echo(apply);
 }
 
 export const main = document.getElementById("main");

@@ -2,17 +2,18 @@
  * Our page: an event, a frame of the server, and what the page's own script does with it. The socket is wrapped before
  * that script is loaded: the frame's handler is what is timed. No element shows that it waits, as nothing does elsewhere.
  */
-import { timed } from "./common.js";
+import { echo } from "./common.js";
 
 let finish = null;
 let handle = null;
+const take = echo((data) => handle({ data }));
 
 window.WebSocket = class extends WebSocket {
   set onmessage(handler) {
     handle = handler;
     super.onmessage = async ({ data }) => {
-      const time = await timed(() => handler({ data }));
-      if (/^\[\d/.test(data)) finish?.({ time, data });
+      if (/^\[\d/.test(data)) finish({ time: await take(data), data });
+      else handler({ data });
     };
   }
 };
