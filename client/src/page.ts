@@ -193,10 +193,9 @@ export class Page implements Receiver {
   // Frames
 
   received(frame: Json[], text: string): void {
-    const name = frame[0];
-    if (frame.length === 3 && this._changed(frame as Answer, text)) return;
     this._extras._look(text);
-    if (typeof name === "number") this._answer(frame as Answer);
+    const name = frame[0];
+    if (typeof name === "number") this._changed(frame as Answer) || this._answer(frame as Answer);
     else if (name === JOINED) this._joined(frame as Joined);
     else if (name === ALL) this._all(frame as All);
     else if (name === ERROR) this._error(frame as Refusal);
@@ -213,14 +212,13 @@ export class Page implements Receiver {
    * Takes the usual answer, a diff and nothing else while nothing shows that it waits. The way of all others is long enough
    * to double the time of a small change.
    */
-  private _changed(frame: Answer, text: string): boolean {
-    const { 0: ref, 1: version, 2: diff } = frame;
+  private _changed({ 0: ref, 1: version, 2: diff, length }: Answer): boolean {
     if (
+      length !== 3 ||
       version !== djust.version + 1 ||
       this._syncing ||
       this._extras._more ||
-      this._pending.marks.size ||
-      text.includes("dj-")
+      this._pending.marks.size
     )
       return false;
     try {
