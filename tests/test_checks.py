@@ -335,7 +335,7 @@ for work in (check, parse):
 
 
 def test_two_hundred_modules_take_a_small_multiple_of_the_time_that_python_parses_them(tmp_path: Path) -> None:
-    """Under two seconds where parsing takes half a second; how fast a machine is must not decide a test."""
+    """Two seconds at most, or four times the parsing where a machine takes more than half a second for that."""
     for number in range(200):
         (tmp_path / f"generated_views_{number}.py").write_text(GENERATED)
     # In a process of its own: what measures the coverage of tests would be measured as well.
@@ -344,7 +344,7 @@ def test_two_hundred_modules_take_a_small_multiple_of_the_time_that_python_parse
     done = subprocess.run([sys.executable, "-c", MEASURE], env=environment, capture_output=True, text=True, check=True)
     views, findings, seconds, modules, parsing = done.stdout.split()
     assert (views, findings, modules) == ("600", "400", "200")
-    assert float(seconds) < 5 * float(parsing), f"{seconds} s, parsing alone {parsing} s"
+    assert float(seconds) < max(2, 4 * float(parsing)), f"{seconds} s, parsing alone {parsing} s"
 
 
 GENERATED = """

@@ -105,9 +105,9 @@ def measure(contestants: list[Contestant], cycles: int, warm: int) -> Times:
     table, chance = Table(), random.Random(0)
     for cycle in range(warm + cycles):
         for line, name, values in STEPS:
-            for value in values:
+            for number, value in enumerate(values, 1):
                 argument = value + 10 * cycle if name == "count" else value
-                last = value == values[-1]
+                last = number == len(values)
                 message, html = operate(table, name, argument), plain(table) if last else ""
                 chance.shuffle(contestants)  # who comes after a heavy one finds the caches cold
                 for contestant in contestants:

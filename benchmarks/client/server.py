@@ -112,7 +112,7 @@ urlpatterns: list[Any] = [
 
 
 def echoing(application: Any) -> Any:
-    """`application`, and at `/echo` a socket that says what it is told: how the others get their messages."""
+    """`application`, and at `/echo` a socket that says what it is told: how every page gets its messages."""
 
     async def serve(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "websocket" or scope["path"] != "/echo":

@@ -25,7 +25,8 @@ SCRIPT = '<script src="/djust.js" data-djust="ticket" defer></script>'
 # The first difference between two nodes, "" if there is none; marks may be numbered.
 DIFFER = """
   const unnumbered = root => {
-    for (const marked of root.querySelectorAll('[dj]')) marked.setAttribute('dj', '');
+    for (const marked of root.querySelectorAll('[dj]'))
+      if (/^\\d+$/.test(marked.getAttribute('dj'))) marked.setAttribute('dj', '');
     return root;
   };
   const show = node => node ? node.outerHTML ?? `${node.nodeName} ${JSON.stringify(node.data)}` : 'nothing';

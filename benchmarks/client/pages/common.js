@@ -3,7 +3,7 @@
  * included, layout not. Layout is done afterwards, unmeasured, and so is the collection of much garbage.
  */
 /** @param {() => void} apply */
-export async function timed(apply) {
+async function timed(apply) {
   const start = performance.now();
   apply();
   await null;
