@@ -13,19 +13,21 @@ const FOLDER = "../src/djust/static/djust";
 
 /** Names of members that are ours alone: not the wire's, not public, not used of the platform. Others begin with `_`. */
 const OURS = `
-  anchor anchors answered args assignBranch assignLoop assignParts attribute bare begin bindBranch branchAt
-  changeBranch changeLoop changePart closed composing cooling createBranch createLoop createRow
+  after anchor anchors answered args assignBranch assignLoop assignPart assignParts attribute bare before begin bindBranch branchAt
+  changeBranch changed changeLoop changePart closed composing cooling createBranch createLoop createRow
   edited element ending ends entry fail fillContent fillInner fillPart flush focused forget fragment fragments frame given
   handler hook inner instance isEditing isUsers kept kind known knownBranch knownLoop lead leaf leave loopAt lost marks namespace
   next nodes once opened params parts pause placeRows plain plan quick received register reject release replaceBranch
-  resolve root route rows run seen sent settle settled settling single skeleton slot source stencil
-  suffixes timer toggled touch trail whole writeAttribute writeContent writeNewTag writeQuickly writeRow writeRows writeTag writer
+  resend resolve root route rows run said seen sent settle settled settling single skeleton slot source start stencil
+  suffixes tell timer toggled touch trail update watch whole write writeAttribute writeBranch writeContent writeNewTag writePart writeParts writeRow writeRows writeTag writer
 `;
 
 /** Those of them that both files know, and what they become: the other names are chosen for each file. */
 const SHARED = {
   _act: "A",
+  _distant: "L",
   args: "B",
+  changed: "M",
   element: "C",
   entry: "D",
   flush: "E",
@@ -33,8 +35,12 @@ const SHARED = {
   handler: "G",
   once: "H",
   params: "I",
+  resend: "N",
+  said: "O",
   slot: "J",
   source: "K",
+  tell: "P",
+  watch: "Q",
 };
 
 /** @param {string} folder */

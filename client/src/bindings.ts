@@ -85,7 +85,7 @@ export class Bindings {
   }
 
   /** Acts on the directives `dj-${kind}` of an element, for an event elsewhere; `pause` is its throttle if it has none. */
-  handleDistant(event: Event, kind: string, element: Element, pause: number, params?: Params): void {
+  _distant(event: Event, kind: string, element: Element, pause: number, params?: Params): void {
     for (const binding of bindingsOf(element, `dj-${kind}`, event as KeyboardEvent))
       this._trigger(event, kind, binding, element, pause, params);
   }

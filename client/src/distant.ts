@@ -46,7 +46,7 @@ export class Distant {
       if (!element.isConnected) this._elements.delete(element);
       else if (!inside.includes(element)) {
         const pause = /scroll|resize/.test(kind) ? PAUSE : 0;
-        this._bindings.handleDistant(event, kind, element, pause, parametersOf(kind));
+        this._bindings._distant(event, kind, element, pause, parametersOf(kind));
       }
     }
   }

@@ -72,9 +72,10 @@ export class Fields {
   }
 
   /** What follows belongs to the answer to event `ref` (0: to none), with which the content of `source` was sent. */
-  begin(ref: number, { source, given }: Handed = {}, refused?: string): void {
-    this.answered = Math.max(this.answered, ref);
+  begin(ref: number, handed?: Handed, refused?: string): void {
     this._ref = ref || this.answered;
+    if (ref > this.answered) this.answered = ref;
+    const { source, given } = handed || {};
     if (!source) return;
     const isGiven = given && refused === undefined;
     this.given = isGiven ? source : null;
@@ -84,7 +85,7 @@ export class Fields {
       ? [...document.querySelectorAll<Control>("input,textarea,select")].filter(({ form }) => form === source)
       : [source];
     for (const field of sent.flatMap((element) => group(fieldOf(element))))
-      if (submitted || this._due.has(field) || field.matches(TOLD)) this._due.set(field, ref);
+      if (submitted || this._due.has(field) || field.matches(TOLD)) this._due.set(field, this._ref);
   }
 
   /** Everything is in the page: resets fields, whose properties depend on each other (`max` and `value`). */
@@ -100,26 +101,17 @@ export class Fields {
     const field = fieldOf(element);
     const users = this.isUsers(field);
     const { options = [] } = users ? (field as HTMLSelectElement) : {};
-    const chosen = [...options].map((option) => option.selected);
-    if (name === "open") {
-      if (this._isOpened(element, gently)) return;
-      if (element.hasAttribute(name) !== (value !== null)) this.toggled.add(element);
-    } else {
-      this._due.set(field, this._ref);
-      if (name === "checked" && users) dirty(element, name);
-    }
+    const chosen = [...options].filter((option) => option.selected);
+    // Raw HTML says again and again that something is open, and what is modal was opened by a script.
+    if (name !== "open") this._due.set(field, this._ref);
+    else if (users || (gently && (this.changed.has(element) || element.matches(":modal")))) return;
+    else if (element.hasAttribute(name) !== (value !== null)) this.toggled.add(element);
+    if (name === "checked" && users) dirty(element, name);
     if (element.nodeName === "TEXTAREA") element.textContent = value;
     else setAttribute(element, name, value);
     // Options do not become dirty by being set to what they are.
-    [...options].forEach((option, at) => {
-      option.selected = chosen[at] as boolean;
-    });
+    for (const option of options) option.selected = chosen.includes(option);
   };
-
-  /** Raw HTML says again and again what it has always said, and what is modal was opened by a script. */
-  private _isOpened(element: Element, gently: boolean): boolean {
-    return this.isUsers(element) || (gently && (this.changed.has(element) || element.matches(":modal")));
-  }
 
   /** What the server last said. */
   said(element: Element, name: string): string | null {

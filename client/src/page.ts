@@ -85,17 +85,19 @@ export class Page implements Receiver {
     const slot = this._slots.get(action.slot);
     if (this._refused) location.reload();
     else if (slot) slot.next = action;
-    else if (!action.once || !this._pending.has(action.element)) this._send(action);
+    else if (!action.once || !this._pending.marks.has(action.element)) this._send(action);
   }
 
   private readonly _push = (handler: string, params: Params = {}): Promise<Json> => {
     this._bindings.flush();
-    const promise = new Promise<Json>((resolve, reject) => {
-      const frame: EventFrame = [this._next(), handler, params, [], 1];
-      this._dispatch(frame, { element: null, source: null, resolve, reject });
+    const promise = new Promise<Json>((resolve, refuse) => {
+      const reject = (error: Error) => {
+        // Whoever does not look at the promise is told otherwise.
+        queueMicrotask(() => promise.catch(() => {}));
+        refuse(error);
+      };
+      this._dispatch([this._next(), handler, params, [], 1], { resolve, reject });
     });
-    // Whoever does not look at the promise is told otherwise.
-    promise.catch(() => {});
     return promise;
   };
 
@@ -193,9 +195,11 @@ export class Page implements Receiver {
   // Frames
 
   received(frame: Json[], text: string): void {
-    this._extras._look(text);
     const name = frame[0];
-    if (typeof name === "number") this._changed(frame as Answer) || this._answer(frame as Answer);
+    const isAnswer = typeof name === "number";
+    if (isAnswer && this._written(frame as Answer)) return;
+    this._extras._look(text);
+    if (isAnswer) this._answer(frame as Answer);
     else if (name === JOINED) this._joined(frame as Joined);
     else if (name === ALL) this._all(frame as All);
     else if (name === ERROR) this._error(frame as Refusal);
@@ -209,27 +213,22 @@ export class Page implements Receiver {
   }
 
   /**
-   * Takes the usual answer, a diff and nothing else while nothing shows that it waits. The way of all others is long enough
-   * to double the time of a small change.
+   * Takes the usual answer, new values and nothing else while nothing shows that it waits. The way of all others is long
+   * enough to double the time of a small change.
    */
-  private _changed({ 0: ref, 1: version, 2: diff, length }: Answer): boolean {
+  private _written({ 0: ref, 1: version, 2: diff, length }: Answer): boolean {
     if (
       length !== 3 ||
       version !== djust.version + 1 ||
       this._syncing ||
       this._extras._more ||
-      this._pending.marks.size
+      this._pending.marks.size ||
+      !this._tree.write(diff as Diff)
     )
       return false;
-    try {
-      this._fields.begin(ref, this._pending.get(ref));
-      this._tree.update(diff as Diff);
-      djust.version = version;
-    } catch (error) {
-      this._failed(error as Error);
-    } finally {
-      this._fields.end();
-    }
+    djust.version = version;
+    this._fields.begin(ref, this._pending.get(ref));
+    this._fields.end();
     this._end(ref);
     return true;
   }

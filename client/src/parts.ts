@@ -131,9 +131,8 @@ export class Tree {
     if (part.kind === BRANCH) {
       this.changeBranch(instance, index, change as BranchChange, spanOf(instance, part, span));
     } else if (part.kind === LOOP) {
-      if (!this.writeRows(instance.inner[index] as Loop | undefined, change as LoopChange))
-        this.changeLoop(instance, index, change as LoopChange, spanOf(instance, part, span));
-    } else this.write(instance, part, change as Value, span);
+      this.changeLoop(instance, index, change as LoopChange, spanOf(instance, part, span));
+    } else this.assignPart(instance, part, change as Value, span);
   }
 
   private changeBranch(instance: Instance, index: number, change: BranchChange, span: Span): void {
@@ -209,7 +208,43 @@ export class Tree {
 
   // Single values
 
-  /** Writes rows if nothing else is to be done; if not in all of them, it can be done again in any other way. */
+  /**
+   * Writes values where they belong if nothing more is to be done. Else it returns false, and everything is to be done by
+   * `update`, what was written already once more; what does not fit fails there.
+   */
+  write(diff: Diff): boolean {
+    this.edited = undefined;
+    try {
+      return !!this.root && this.writeParts(this.root, diff);
+    } catch {
+      return false;
+    }
+  }
+
+  private writeParts({ fragment, nodes, inner }: Instance, diff: Diff): boolean {
+    for (let at = 0; at < diff.length; at += 2) {
+      const index = diff[at] as number;
+      const part = fragment.plan.parts[index];
+      const change = diff[at + 1] as Change;
+      if (
+        !part ||
+        !(part.kind === LOOP
+          ? this.writeRows(inner[index] as Loop | undefined, change as LoopChange)
+          : part.kind === BRANCH
+            ? this.writeBranch(inner[index] as Branch | undefined, change as BranchChange)
+            : nodes[part.anchor]?.isConnected &&
+              this.writePart(part, nodes[part.anchor] as Element, change as Value))
+      )
+        return false;
+    }
+    return true;
+  }
+
+  private writeBranch(branch: Branch | undefined, [number, diff, inside]: BranchChange): boolean {
+    if (!inside || branch?.fragment !== this.fragments.get(number as number)) return false;
+    return !!branch.instance && this.writeParts(branch.instance, diff as Diff);
+  }
+
   private writeRows(loop: Loop | undefined, { 0: updates, length }: LoopChange): boolean {
     if (!loop?.fragment.plan.plain || length > 1) return false;
     for (let next = 0; updates && next < updates.length; next += 2)
@@ -218,22 +253,26 @@ export class Tree {
   }
 
   /**
-   * Writes one part of a row of which nothing is kept. Its root is its first anchor; in a copy of ours the others are where
-   * the route leads, if their marks have their number.
+   * Writes a row of which nothing is kept but its root, the first anchor; in a copy of ours the others are where the route
+   * leads, if their marks have their number.
    */
-  private writeRow({ fragment, rows }: Loop, at: number, diff: Diff): boolean {
-    const row = rows[at] as Element;
-    const part = fragment.plan.parts[diff[0] as number];
-    if (!part || diff.length > 2 || !row?.nodeType) return false;
-    const { anchor } = part;
-    const node = anchor ? (follow(fragment.stencil?.route, row, anchor)[anchor] as Element) : row;
-    const number = node?.getAttribute?.(MARK) ?? -1;
-    return +number === anchor && node.isConnected && this.writeQuickly(part, node, diff[1] as Value);
+  private writeRow({ fragment, rows }: Loop, index: number, diff: Diff): boolean {
+    const row = rows[index] as Element | undefined;
+    if (!row?.isConnected) return false;
+    for (let at = 0; at < diff.length; at += 2) {
+      const part = fragment.plan.parts[diff[at] as number];
+      if (!part) return false;
+      const { anchor } = part;
+      const node = anchor ? (follow(fragment.stencil?.route, row, anchor)[anchor] as Element) : row;
+      if (anchor && node?.getAttribute?.(MARK) !== `${anchor}`) return false;
+      if (!this.writePart(part, node, diff[at + 1] as Value)) return false;
+    }
+    return true;
   }
 
-  /** The usual cases, and nothing else: a plain attribute, and one text in an element that becomes another one. */
-  private writeQuickly(part: Part, element: Element, value: Value): boolean {
-    const node = element?.firstChild;
+  /** The usual cases: a plain attribute, and one text in an element that becomes another one. */
+  private writePart(part: Part, element: Element, value: Value): boolean {
+    const node = element.firstChild;
     if (part.bare) element.setAttribute(part.name, value as string);
     else if (
       part.kind === TEXT &&
@@ -249,9 +288,8 @@ export class Tree {
     return true;
   }
 
-  private write(instance: Instance, part: Part, value: Value, span: Span, gently = false): void {
+  private assignPart(instance: Instance, part: Part, value: Value, span: Span, gently = false): void {
     const element = instance.nodes[part.anchor] as Element;
-    if (!gently && this.writeQuickly(part, element, value)) return;
     if (part.kind === ATTRIBUTE) this.writeAttribute(element, part.name, `${value}`, gently);
     else if (part.kind === TAG) this.writeTag(element, part.name, value as TagValue, gently);
     else if (part.kind === RAW && element.nodeName === "TEXTAREA")
@@ -274,8 +312,13 @@ export class Tree {
       if (!rest.has(name)) this.writeAttribute(element, name, null, gently);
   }
 
-  private isEditing(): Element | null {
-    if (this.edited === undefined) this.edited = editedElement();
+  private isEditing(): Element | null | undefined {
+    if (this.edited === undefined) {
+      const { activeElement: active, body } = document;
+      // By the attribute: `isContentEditable` would make the browser compute styles for every frame.
+      const none = active === body && !body.hasAttribute("contenteditable");
+      this.edited = none ? null : active?.closest("[contenteditable]:not([contenteditable=false])");
+    }
     return this.edited;
   }
 
@@ -373,9 +416,7 @@ export class Tree {
       const own = part.kind === BRANCH || part.kind === LOOP ? spanOf(instance, part, span) : span;
       if (part.kind === BRANCH) this.assignBranch(instance, index, value as BranchValue, own);
       else if (part.kind === LOOP) this.assignLoop(instance, index, value as RowsValue, own);
-      else {
-        this.write(instance, part, value, own, true);
-      }
+      else this.assignPart(instance, part, value, own, true);
     });
   }
 
@@ -465,13 +506,6 @@ function spanOf({ fragment, nodes, ends }: Instance, { anchor }: Part, span: Spa
   const node = nodes[anchor] as Node;
   const after = ends[anchor];
   return after ? { parent: node.parentNode as Node, before: node, after } : content(node as Element);
-}
-
-/** By the attribute: `isContentEditable` would make the browser compute styles for every frame. */
-function editedElement(): Element | null {
-  const { activeElement: active, body } = document;
-  if (active === body && !body.hasAttribute("contenteditable")) return null;
-  return active?.closest("[contenteditable]:not([contenteditable=false])") ?? null;
 }
 
 // Rows

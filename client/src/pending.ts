@@ -13,9 +13,9 @@ export interface Waiting {
   readonly ref: number;
   readonly frame: EventFrame;
   /** Shows that it waits. */
-  readonly element: Element | null;
+  readonly element?: Element | null;
   /** The field or form whose content went with the event. */
-  readonly source: Element | null;
+  readonly source?: Element | null;
   readonly given?: boolean;
   /** What a field holds, which is told until it was heard. */
   readonly entry?: boolean;
@@ -49,10 +49,6 @@ export class Pending {
     this._mark(event.element);
   }
 
-  has(element: Element): boolean {
-    return this.marks.has(element);
-  }
-
   get(ref: number): Waiting | undefined {
     return this._waiting.get(ref);
   }
@@ -75,10 +71,6 @@ export class Pending {
 
   /** Runs `change` on the page as the server knows it, without the signs of waiting; event `ending` ends with it. */
   pause(change: () => void, ending = 0): void {
-    if (!this.marks.size) {
-      change();
-      return;
-    }
     for (const undo of this.marks.values()) undo();
     this.marks.clear();
     try {
@@ -95,7 +87,7 @@ export class Pending {
     return event;
   }
 
-  private _mark(element: Element | null): void {
+  private _mark(element?: Element | null): void {
     if (element?.isConnected && !this.marks.has(element)) this.marks.set(element, showWaiting(element));
   }
 

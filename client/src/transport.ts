@@ -16,7 +16,8 @@ export interface Receiver {
 
 const FIRST_DELAY = 500;
 const LAST_DELAY = 30_000;
-const HEARTBEAT = 25_000;
+/** A silence between once and twice this long is asked about. */
+const HEARTBEAT = 12_500;
 const DEADLINE = 10_000;
 
 /** Milliseconds before attempt number `attempt` (from 0): doubling, and spread so that clients do not come in step. */
@@ -28,7 +29,7 @@ export class Transport {
   private _attempt = 0;
   private _retry = 0;
   private _beat = 0;
-  private _heard = 0;
+  private _heard = false;
   private _stopped = false;
 
   constructor(
@@ -46,14 +47,10 @@ export class Transport {
     clearTimeout(this._retry);
     const socket = new (djust.Socket ?? WebSocket)(this._url);
     this._socket = socket;
-    const live =
-      <E>(deliver: (event: E) => void) =>
-      (event: E) => {
-        if (socket === this._socket) deliver(event);
-      };
-    socket.onopen = live(() => this._receiver.opened());
-    socket.onmessage = live(({ data }) => this._receive(data));
-    socket.onclose = live(({ code }) => this._lose(code));
+    // What one says that was given up is not heard.
+    socket.onopen = () => socket === this._socket && this._receiver.opened();
+    socket.onmessage = ({ data }) => socket === this._socket && this._receive(data);
+    socket.onclose = ({ code }) => socket === this._socket && this._lose(code);
     this._expect();
   }
 
@@ -75,13 +72,13 @@ export class Transport {
   }
 
   private _receive(text: string): void {
-    this._heard = performance.now();
+    this._heard = true;
     this._receiver.received(JSON.parse(text), text);
   }
 
-  /** Asks for a sign of life after a while without one; `-past` milliseconds of it are over. */
-  private _rest(past = 0): void {
-    this._time(() => this._ping(), HEARTBEAT + past);
+  /** Asks for a sign of life after a while without one. */
+  private _rest(): void {
+    this._time(() => this._ping(), HEARTBEAT);
   }
 
   private _ping(): void {
@@ -94,14 +91,11 @@ export class Transport {
     this._time(() => this._drop(0), DEADLINE);
   }
 
-  /** Runs `run` if nothing was heard until then. A timer for each frame would cost more than the frame. */
+  /** Runs `run` if nothing was heard until then. A timer for each frame, or the clock, would cost more than the frame. */
   private _time(run: () => void, milliseconds: number): void {
-    const start = performance.now();
+    this._heard = false;
     clearTimeout(this._beat);
-    this._beat = window.setTimeout(
-      () => (this._heard >= start ? this._rest(this._heard - performance.now()) : run()),
-      milliseconds,
-    );
+    this._beat = window.setTimeout(() => (this._heard ? this._rest() : run()), milliseconds);
   }
 
   /** The network has come or gone, or the user is back: no waiting now. */

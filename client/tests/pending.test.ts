@@ -49,9 +49,9 @@ describe("an element that waits", () => {
     wait(1, button);
     wait(2, button);
     pending.end(1);
-    expect(pending.has(button)).toBe(true);
+    expect(pending.marks.has(button)).toBe(true);
     pending.end(2);
-    expect(pending.has(button)).toBe(false);
+    expect(pending.marks.has(button)).toBe(false);
   });
 
   test("may be disabled, show another text, and load", () => {

@@ -21,7 +21,7 @@ export class Shown {
 
   update(diff: Diff, ...entries: Entry[]): this {
     this.tree.register(entries);
-    this.tree.update(diff);
+    if (entries.length || !this.tree.write(diff)) this.tree.update(diff);
     return this;
   }
 
