@@ -11,18 +11,7 @@
  * skeleton where the marks alone would not tell one fragment from another (`match`), and by position in what is
  * cloned from the skeleton (`follow`).
  */
-import {
-  addAttribute,
-  fail,
-  inside,
-  isElement,
-  isMark,
-  isPlainName,
-  LIVE,
-  lineStart,
-  must,
-  parse,
-} from "./dom";
+import { addAttribute, fail, inside, isElement, isMark, isPlainName, LIVE, must, parse } from "./dom";
 import { ATTRIBUTE, BRANCH, CLOSE, LOOP, MARK, OPEN, TAG, WHOLE } from "./marks";
 import type { Entry, Namespace, WirePlan } from "./protocol";
 
@@ -227,9 +216,9 @@ function cut({ plan, skeleton, namespace }: Fragment): Stencil {
   return { nodes: tops, start, route, quick };
 }
 
-/** Whether a text that is appended to `node` is what the parser would make of it. */
+/** Whether any text may become the content of `node`, and is what the parser would make of it. */
 const takesText = (node: Node | undefined): boolean =>
-  isElement(node) && !(node instanceof HTMLTemplateElement) && lineStart(node, "\n") !== "";
+  !!(node as Element | undefined)?.matches?.(":not(template,pre,listing,script)");
 
 /** The steps from `node` over all `targets` that follow it. */
 function plot(route: Step[], from: Node | null | undefined, targets: Node[]): void {

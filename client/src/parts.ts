@@ -364,9 +364,9 @@ export class Tree {
       const node = (isWhole ? whole : nodes[part.anchor]) as Element;
       if (!quick[at] || typeof value === "object") inner[at] = this.fillPart(fragment, part, node, value);
       else if (value !== "")
-        if (part.kind === ATTRIBUTE) node.setAttribute(part.name, value as string);
-        else node.append(value as string);
-      else if (part.kind === ATTRIBUTE && part.name !== "class") node.setAttribute(part.name, value);
+        if (part.bare) node.setAttribute(part.name, value as string);
+        else node.textContent = value as string;
+      else if (part.bare && part.name !== "class") node.setAttribute(part.name, value);
     }
     return inner;
   }
@@ -413,10 +413,11 @@ export class Tree {
     const { parts } = instance.fragment.plan;
     parts.forEach((part, index) => {
       const value = must(values[index], "a value");
-      const own = part.kind === BRANCH || part.kind === LOOP ? spanOf(instance, part, span) : span;
-      if (part.kind === BRANCH) this.assignBranch(instance, index, value as BranchValue, own);
-      else if (part.kind === LOOP) this.assignLoop(instance, index, value as RowsValue, own);
-      else this.assignPart(instance, part, value, own, true);
+      if (part.kind === BRANCH)
+        this.assignBranch(instance, index, value as BranchValue, spanOf(instance, part, span));
+      else if (part.kind === LOOP)
+        this.assignLoop(instance, index, value as RowsValue, spanOf(instance, part, span));
+      else this.assignPart(instance, part, value, span, true);
     });
   }
 
