@@ -272,19 +272,21 @@ export class Tree {
 
   /** The usual cases: a plain attribute, and one text in an element that becomes another one. */
   private writePart(part: Part, element: Element, value: Value): boolean {
-    const node = element.firstChild;
     if (part.bare) element.setAttribute(part.name, value as string);
-    else if (
-      part.kind === TEXT &&
-      isText(node) &&
-      !node.nextSibling &&
-      value &&
-      typeof value !== "object" &&
-      !djust.shadows &&
-      !this.isEditing()
-    )
+    else {
+      const node = element.firstChild;
+      if (
+        part.kind !== TEXT ||
+        !isText(node) ||
+        node.nextSibling ||
+        !value ||
+        typeof value === "object" ||
+        djust.shadows ||
+        this.isEditing()
+      )
+        return false;
       node.data = lineStart(element, `${value}`);
-    else return false;
+    }
     return true;
   }
 
