@@ -14,11 +14,11 @@ const FOLDER = "../src/djust/static/djust";
 /** Names of members that are ours alone: not the wire's, not public, not used of the platform. Others begin with `_`. */
 const OURS = `
   after anchor anchors answered args assignBranch assignLoop assignPart assignParts attribute bare before begin bindBranch branchAt
-  changeBranch changed changeLoop changePart closed composing cooling createBranch createLoop createRow
-  edited element ending ends entry fail fillContent fillInner fillPart flush focused forget fragment fragments frame given
+  changeBranch changed changeLoop changePart closed composing cooling createBranch createLoop createRows
+  edited element ending ends entry fail fillContent fillInner fillPart fillRow flush focused forget fragment fragments frame given
   handler hook inner instance isEditing isUsers kept kind known knownBranch knownLoop lead leaf leave loopAt lost marks namespace
   next nodes once opened params parts pause placeRows plain plan quick received register reject release replaceBranch
-  resend resolve root route rows run said seen sent settle settled settling single skeleton slot source start stencil
+  resend resolve root route rows run said seen sent settle settled settling single skeleton slot source model stencil stencils
   suffixes tell timer toggled touch trail update watch whole write writeAttribute writeBranch writeContent writeNewTag writePart writeParts writeRow writeRows writeTag writer
 `;
 
@@ -82,7 +82,7 @@ export async function bundle(folder) {
     const map = `${path}.map`;
     const result = await minify(text, {
       ecma: 2020,
-      compress: { passes: 2, unsafe: true, lhs_constants: false },
+      compress: { passes: 3, unsafe: true, unsafe_arrows: true, lhs_constants: false },
       format: { preamble: path.endsWith("/djust.js") ? EAGER : "" },
       sourceMap: { content: `${files.get(map)}`, filename: basename(path), url: basename(map) },
     });

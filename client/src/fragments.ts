@@ -52,14 +52,13 @@ export interface Fragment {
   readonly plan: Plan;
   skeleton: string | undefined;
   namespace: Namespace;
-  stencil?: Stencil;
+  /** By the number of copies in them. */
+  readonly stencils: Record<number, Stencil>;
 }
 
-/** A parsed skeleton: its top nodes, and the steps that lead over its anchors. */
+/** A parsed skeleton, and the steps that lead over its anchors: from a row's element, or from the first node. */
 interface Stencil {
-  readonly nodes: readonly ChildNode[];
-  /** Where the route begins: of rows that are one element each, there. */
-  readonly start: ChildNode | null | undefined;
+  readonly model: DocumentFragment;
   readonly route: readonly Step[];
   /** By part: the element takes an attribute of this name, or a text, as it is. */
   readonly quick: boolean[];
@@ -121,7 +120,7 @@ export class Fragments {
 
   add(entries: readonly Entry[]): void {
     for (const [number, plan, skeleton, namespace = 0] of entries) {
-      if (plan) this.known[number] = { plan: compile(plan), skeleton, namespace };
+      if (plan) this.known[number] = { plan: compile(plan), skeleton, namespace, stencils: {} };
       else Object.assign(this.get(number), { skeleton, namespace });
     }
   }
@@ -192,28 +191,32 @@ export function closing(open: Node): Node {
 
 // Skeletons
 
-export function stencil(fragment: Fragment): Stencil {
-  fragment.stencil ??= cut(fragment);
-  return fragment.stencil;
+/** The stencil of so many copies. */
+export function stencil(fragment: Fragment, count = 1): Stencil {
+  fragment.stencils[count] ??= cut(fragment, count);
+  return fragment.stencils[count] as Stencil;
 }
 
-function cut({ plan, skeleton, namespace }: Fragment): Stencil {
+function cut({ plan, skeleton, namespace }: Fragment, count: number): Stencil {
+  const parsed = parse(must(skeleton, "a skeleton"), namespace);
   // Nodes of the page's own document are copied faster than they are imported from a template's.
-  const root = new DocumentFragment();
-  root.append(...parse(must(skeleton, "a skeleton"), namespace).childNodes);
+  const model = new DocumentFragment();
+  for (let left = count; left--; ) model.append(...parsed.cloneNode(true).childNodes);
   const route: Step[] = [];
-  const { nodes } = locate(plan, root.firstChild, null);
-  // Many classes are empty: those come with the copy.
-  for (const { kind, name, anchor } of plan.parts)
-    if (kind + name === "@class") addAttribute(nodes[anchor] as Element, name, "");
-  const tops = [...root.childNodes];
-  const start = plan.single ? tops.find(isElement) : root.firstChild;
-  plot(route, start, [...nodes]);
-  if (plan.plain) for (const at in nodes) (nodes[at] as Element).setAttribute(MARK, at);
+  const { nodes } = locate(plan, model.firstChild, null);
+  plot(route, plan.single ? model.firstElementChild : model.firstChild, [...nodes]);
+  for (const row of model.children) prepare(plan, plan.single ? follow(route, row) : nodes);
   const quick = plan.parts.map(({ kind, bare, anchor }) =>
     kind === ATTRIBUTE ? bare : takesText(nodes[anchor]),
   );
-  return { nodes: tops, start, route, quick };
+  return { model, route, quick };
+}
+
+function prepare({ parts, plain }: Plan, nodes: Node[]): void {
+  // Many classes are empty: those come with the copy.
+  for (const { kind, name, anchor } of parts)
+    if (kind + name === "@class") addAttribute(nodes[anchor] as Element, name, "");
+  if (plain) for (const at in nodes) (nodes[at] as Element).setAttribute(MARK, at);
 }
 
 /** Whether any text may become the content of `node`, and is what the parser would make of it. */
@@ -237,7 +240,7 @@ function plot(route: Step[], from: Node | null | undefined, targets: Node[]): vo
 }
 
 /** The nodes that the route takes from `start`, the first node of a copy, up to number `last`. */
-export function follow(route: readonly Step[] = [], start: Node | undefined, last?: number): Node[] {
+export function follow(route: readonly Step[] = [], start: Node | null | undefined, last?: number): Node[] {
   const nodes: Node[] = [];
   let node: Node | null | undefined = start;
   for (const step of route) {
@@ -254,14 +257,13 @@ export function follow(route: readonly Step[] = [], start: Node | undefined, las
 export function match(fragment: Fragment, node: Node | null, end: Node | null): Place | null {
   const place: Place = { nodes: [], ends: [] };
   if (fragment.plan.whole) return place;
-  const [model = null] = stencil(fragment).nodes;
-  return alike(fragment.plan, model, node, end, place) ? place : null;
+  return alike(fragment.plan, stencil(fragment).model.firstChild, node, end, place) ? place : null;
 }
 
 /** `match` for a row that is one element: the white space around it is not looked at. */
 export function matchRow(fragment: Fragment, row: Element): Place | null {
   const place: Place = { nodes: [], ends: [] };
-  const model = stencil(fragment).nodes.find(isElement);
+  const model = stencil(fragment).model.firstElementChild;
   return model && alikeElements(fragment.plan, model, row, place) ? place : null;
 }
 

@@ -24,7 +24,6 @@ import {
   ERROR,
   type EventFrame,
   type Extra,
-  type Frame,
   GO,
   type Go,
   JOIN,
@@ -122,13 +121,9 @@ export class Page implements Receiver {
     const [ref] = frame;
     this._fields.sent = ref;
     this._pending.add({ ref, frame, ...rest });
-    if (djust.connected) this._post(frame);
+    if (djust.connected) this._transport.send(frame);
     else if (this._grace ?? rest.entry) this._unsent.add(ref);
     else this._end(ref, UNREACHABLE);
-  }
-
-  private _post(frame: Frame): void {
-    this._transport.send(frame);
   }
 
   /** The event `ref` waits no longer; 0 stands for the connection. */
@@ -147,8 +142,8 @@ export class Page implements Receiver {
   // Connection
 
   opened(): void {
-    const { pathname, search } = location;
-    this._post([JOIN, this._ticket, djust.version, pathname + search, this._document]);
+    const url = location.pathname + location.search;
+    this._transport.send([JOIN, this._ticket, djust.version, url, this._document]);
   }
 
   lost(code: number, final: boolean): void {
@@ -157,9 +152,10 @@ export class Page implements Receiver {
     this._syncing = false;
     this._refused = final;
     if (code === CLOSE_TOO_BIG) this._endLongest();
-    if (final) this._slots.clear();
-    if (final) for (const { ref } of this._pending.all()) this._end(ref, "The server refused this page.");
-    else if (was) this._startGrace();
+    if (final) {
+      this._slots.clear();
+      for (const { ref } of this._pending.all()) this._end(ref, "The server refused this page.");
+    } else if (was) this._startGrace();
     if (!was) return;
     announce("disconnected");
     this._extras._more?.tell("disconnected");
@@ -177,7 +173,7 @@ export class Page implements Receiver {
   }
 
   private _attach(): void {
-    clearTimeout(this._grace ?? undefined);
+    clearTimeout(this._grace as number);
     this._grace = null;
     djust.connected = true;
     this._refused = false;
@@ -234,8 +230,7 @@ export class Page implements Receiver {
   }
 
   private _answer(frame: Answer): void {
-    // Not taken apart as a list: that would be the slowest part of a small answer.
-    const { 0: ref, 1: version, 2: diff, 3: fragments, 4: extra } = frame;
+    const [ref, version, diff, fragments, extra] = frame;
     const { error, detail, reply } = extra || {};
     if (!this._syncing)
       this._apply(
@@ -260,9 +255,12 @@ export class Page implements Receiver {
     this._syncing = false;
     this._attach();
     // What the template has written once and for all comes only with the whole document.
-    const failed = html ? () => this._go(location.href) : ({ message }: Error) => this._resync(message, 1);
-    const assign = () => this._tree.assign(values || [], fragments || [], html);
-    this._apply(lastRef || NONE, assign, failed, error);
+    this._apply(
+      lastRef || NONE,
+      () => this._tree.assign(values || [], fragments || [], html),
+      html ? () => this._go(location.href) : ({ message }: Error) => this._resync(message, 1),
+      error,
+    );
     djust.version = version;
     if (joining) this._goOn(lastRef, extra);
     else {
@@ -275,14 +273,14 @@ export class Page implements Receiver {
    * What the page has executed ends, what it has not seen is sent. Another page than before, which comes with a ticket of
    * its own, does not know what became of the events that its predecessor was sent.
    */
-  private _goOn(lastRef: number, extra: 0 | Extra = 0): void {
+  private _goOn(lastRef: number, extra?: 0 | Extra): void {
     const { ticket } = extra || {};
     const waiting = this._pending.all();
     const lost = waiting.filter(
       (event) => (event.lost ||= !!ticket && event.ref > lastRef && !this._unsent.has(event.ref)),
     );
     const posted = waiting.filter((event) => !event.lost && event.ref > lastRef);
-    for (const { frame } of posted) this._post(frame);
+    for (const { frame } of posted) this._transport.send(frame);
     this._unsent.clear();
     for (const { ref } of waiting) if (ref <= lastRef) this._end(ref);
     if (ticket && this._ref)
@@ -293,11 +291,12 @@ export class Page implements Receiver {
   }
 
   private _error([, ref, text = "", detail]: Refusal): void {
-    this._apply(ref, () => {}, undefined, text);
+    this._fields.begin(ref, this._pending.get(ref), text);
+    this._fields.end();
     this._end(ref, text, detail);
   }
 
-  private _notice(extra: 0 | Extra = 0): void {
+  private _notice(extra?: 0 | Extra): void {
     const { ticket, push = [] } = extra || {};
     this._ticket = ticket ?? this._ticket;
     for (const [name, payload] of push) {
@@ -335,6 +334,6 @@ export class Page implements Receiver {
   private _resync(reason: string, whole = 0): void {
     console.error(`djust: resync: ${reason}`);
     this._syncing = true;
-    this._post([RESYNC, reason, whole]);
+    this._transport.send([RESYNC, reason, whole]);
   }
 }

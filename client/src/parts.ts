@@ -75,6 +75,8 @@ interface Loop {
   rows: Row[];
 }
 
+/** So many rows are copied at once: more is hardly faster, and the copies stay in memory. */
+const MANY = 32;
 const DOCUMENT: Span = { parent: document, before: null, after: null };
 
 export class Tree {
@@ -144,7 +146,7 @@ export class Tree {
   private branchAt(instance: Instance, index: number, number: number, span: Span): Instance {
     const fragment = this.fragments.get(number);
     const branch = (instance.inner[index] as Branch | undefined) ?? { fragment, instance: null };
-    if (branch.fragment !== fragment) fail("another branch is here");
+    if (branch.fragment !== fragment) fail("another branch");
     instance.inner[index] = branch;
     return this.bindBranch(branch, span);
   }
@@ -191,14 +193,13 @@ export class Tree {
       const nodes = nodesOf(loop, from, span);
       return { at, rows: [rows[from] as Row], put: (before) => move(span.parent, nodes, before) };
     });
-    // Rows are made where they belong: to gather them first would cost a tenth of their time.
     for (const [at, list] of inserts)
       blocks.push({
         at,
         rows: Array(list.length),
         put: (before) =>
-          list.forEach((values, index) => {
-            rows[at + index] = this.createRow(fragment, values, span.parent, before);
+          this.createRows(fragment, list, span.parent, before).forEach((row, index) => {
+            rows[at + index] = row;
           }),
       });
     blocks.sort((a, b) => a.at - b.at);
@@ -263,7 +264,7 @@ export class Tree {
       const part = fragment.plan.parts[diff[at] as number];
       if (!part) return false;
       const { anchor } = part;
-      const node = anchor ? (follow(fragment.stencil?.route, row, anchor)[anchor] as Element) : row;
+      const node = anchor ? (follow(fragment.stencils[1]?.route, row, anchor)[anchor] as Element) : row;
       if (anchor && node?.getAttribute?.(MARK) !== `${anchor}`) return false;
       if (!this.writePart(part, node, diff[at + 1] as Value)) return false;
     }
@@ -338,32 +339,44 @@ export class Tree {
   private createBranch([number, values]: BranchValue, parent: Node): Branch | undefined {
     if (number === undefined) return undefined;
     const fragment = this.fragments.get(number);
-    const nodes = clone(fragment, parent);
-    const inner = this.fill(fragment, nodes, values as Values, parent);
+    const copy = stencil(fragment).model.cloneNode(true);
+    const nodes = follow(stencil(fragment).route, copy.firstChild);
+    const inner = this.fill(fragment, nodes, values as Values, copy);
+    parent.appendChild(copy);
     return { fragment, instance: fragment.plan.leaf ? null : created(fragment, null, nodes, inner) };
   }
 
-  private createRow(fragment: Fragment, values: Values, parent: Node, before: Node | null): Row {
-    const { leaf, single } = fragment.plan;
-    const { nodes: models, route, start } = stencil(fragment);
-    const batch = single ? null : new DocumentFragment();
-    const root = batch ? batch.appendChild(new Comment(ROW)) : (start as ChildNode).cloneNode(true);
-    const nodes = batch ? clone(fragment, batch) : follow(route, root);
+  /** Copies many rows at once where there are many: each call of the browser costs. */
+  private createRows(fragment: Fragment, list: readonly Values[], parent: Node, before: Node | null): Row[] {
+    const { single } = fragment.plan;
+    const rows: Row[] = [];
+    while (rows.length < list.length) {
+      const count = single && list.length - rows.length >= MANY ? MANY : 1;
+      const batch = stencil(fragment, count).model.cloneNode(true) as DocumentFragment;
+      if (!single) batch.prepend(new Comment(ROW));
+      let root = single ? batch.firstElementChild : batch.firstChild;
+      for (; root; root = single ? (root as Element).nextElementSibling : null)
+        rows.push(this.fillRow(fragment, root, list[rows.length] as Values, batch));
+      parent.insertBefore(batch, before);
+    }
+    return rows;
+  }
+
+  private fillRow(fragment: Fragment, root: ChildNode, values: Values, batch: DocumentFragment): Row {
+    const nodes = follow(stencil(fragment).route, fragment.plan.single ? root : root.nextSibling);
     const inner = this.fill(fragment, nodes, values, batch);
-    if (batch) parent.insertBefore(batch, before);
-    else for (const model of models) parent.insertBefore(model === start ? root : model.cloneNode(), before);
-    return leaf ? (root as ChildNode) : created(fragment, root as ChildNode, nodes, inner);
+    return fragment.plan.leaf ? root : created(fragment, root, nodes, inner);
   }
 
   /** Fills a copy; `whole` is what it stands in. */
-  private fill(fragment: Fragment, nodes: Node[], values: Values, whole: Node | null): Instance["inner"] {
-    const { parts, whole: isWhole } = fragment.plan;
+  private fill(fragment: Fragment, nodes: Node[], values: Values, whole: Node): Instance["inner"] {
+    const { parts } = fragment.plan;
     const { quick } = stencil(fragment);
     const inner: Instance["inner"] = [];
     for (let at = 0; at < parts.length; at++) {
       const part = parts[at] as Part;
       const value = values[at] as Value;
-      const node = (isWhole ? whole : nodes[part.anchor]) as Element;
+      const node = (nodes[part.anchor] ?? whole) as Element;
       if (!quick[at] || typeof value === "object") inner[at] = this.fillPart(fragment, part, node, value);
       else if (value !== "")
         if (part.bare) node.setAttribute(part.name, value as string);
@@ -406,7 +419,7 @@ export class Tree {
   private createLoop(number: number, rows: RowsValue, parent: Node): Loop | undefined {
     if (!rows.length) return undefined;
     const fragment = this.fragments.get(number);
-    return { fragment, rows: rows.map((values) => this.createRow(fragment, values, parent, null)) };
+    return { fragment, rows: this.createRows(fragment, rows, parent, null) };
   }
 
   // Assignment
@@ -565,7 +578,7 @@ function matchRows(fragment: Fragment, span: Span): Instance[] | null {
       ? matchRow(fragment, root as Element)
       : match(fragment, root.nextSibling, endOf(loop, at, span));
     if (!place || nodes[0] !== expected) return null;
-    if (single && spaces(nodes) !== spaces(stencil(fragment).nodes)) return null;
+    if (single && spaces(nodes) !== spaces([...stencil(fragment).model.childNodes])) return null;
     rows.push(instantiate(fragment, root, place));
     expected = (nodes[nodes.length - 1] as ChildNode).nextSibling;
   }
@@ -577,17 +590,6 @@ const spaces = (nodes: readonly Node[]): string =>
   nodes.map((node) => (isText(node) ? node.data : "")).join("");
 
 // Nodes
-
-/** Appends a copy of the skeleton to `parent`; returns the nodes of its anchors. */
-function clone(fragment: Fragment, parent: Node): Node[] {
-  const { nodes, route } = stencil(fragment);
-  let start: Node | undefined;
-  for (const model of nodes) {
-    const node = parent.appendChild(model.cloneNode(true));
-    start ??= node;
-  }
-  return follow(route, start);
-}
 
 /** Puts the content of a new part into its element or behind its opening comment. */
 function insert(anchor: Node, node: Node): void {

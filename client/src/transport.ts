@@ -68,7 +68,7 @@ export class Transport {
   /** Closes the socket without making another one. */
   stop(): void {
     this._stopped = true;
-    this._drop(1000);
+    this._drop();
   }
 
   private _receive(text: string): void {
@@ -88,7 +88,7 @@ export class Transport {
 
   /** Something has to arrive before the deadline. */
   private _expect(): void {
-    this._time(() => this._drop(0), DEADLINE);
+    this._time(() => this._drop(), DEADLINE);
   }
 
   /** Runs `run` if nothing was heard until then. A timer for each frame, or the clock, would cost more than the frame. */
@@ -107,10 +107,10 @@ export class Transport {
   }
 
   /** Gives up the socket at once; a dead network would report its end only much later. */
-  private _drop(code: number): void {
+  private _drop(): void {
     const { _socket } = this;
     if (!_socket) return;
-    this._lose(code);
+    this._lose(0);
     _socket.close();
   }
 

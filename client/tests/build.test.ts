@@ -65,6 +65,8 @@ test("no name that the build shortens is the wire's or public", () => {
   const { mangleProps } = options("unused");
   const words = new Set(fixed.match(/\w+/g));
   expect([...words].filter((word) => mangleProps.test(word))).toEqual([]);
+  // Fields of ours that are methods of the platform's nodes.
+  for (const name of LAYERS.flat()) expect(source(name)).not.toMatch(/\.(after|before)\(/);
 });
 
 test("only the client itself makes the policy for Trusted Types", async () => {
