@@ -160,6 +160,39 @@ describe("loops", () => {
       expect(() => page.update([0, [[0, [part, "x"]]]])).toThrow("marks and plan differ");
   });
 
+  const NUMBERS = [1, 31, 32, 33, 64, 70];
+  const names = (count: number) => Array.from({ length: count }, (_, at) => `n${at}`);
+
+  test.each(NUMBERS)("come in any number, between others: %i", (count) => {
+    const html = (...texts: string[]) =>
+      `<ul><!--[-->${texts.map((text) => ` <li dj class="${text}">${text}</li>\n`).join("")}<!--]--></ul>`;
+    const row: Entry = [1, [[1, 1], [["@class", "t"]]], " <li dj></li>\n"];
+    const page = new Shown(html("a", "z"), [0, ["l1"]], row);
+    page.update([0, [0, 0, 0, [1, names(count).map((name) => [name, name])]]]);
+    page.equals(html("a", ...names(count), "z"));
+    page.update([0, [[count, [0, "!", 1, "!"]]]]).equals(html("a", ...names(count - 1), "!", "z"));
+  });
+
+  test.each(NUMBERS)("come in any number with branches in them: %i", (count) => {
+    const html = (...texts: string[]) =>
+      `<ul dj>${texts.map((text) => `<li dj><!--[-->${text}<!--]--><b dj></b></li>`).join("")}</ul>`;
+    const skeleton = "<li dj><!--[--><!--]--><b dj></b></li>";
+    const row: Entry = [
+      1,
+      [
+        [0, 0],
+        [[], "t", ["b"]],
+      ],
+      skeleton,
+    ];
+    const page = new Shown(html(), [0, [["l1"]]], row, [2, [0, [["t"]]], "<i dj></i>"]);
+    page.update([0, [0, 0, 0, [0, names(count).map((name) => [name, []])]]]).equals(html(...names(count)));
+    page.update([0, [[count - 1, [0, "!", 1, [2, ["?"]]]]]]);
+    page.equals(
+      html(...names(count - 1), "!").replace(/<b dj><\/b><\/li><\/ul>$/, "<b dj><i dj>?</i></b></li></ul>"),
+    );
+  });
+
   test("move white space with their rows", () => {
     const row = (text: string) => `\n  <li dj>${text}</li>  `;
     const html = (...texts: string[]) => `<ul>x<!--[-->${texts.map(row).join("")}<!--]--></ul>`;
