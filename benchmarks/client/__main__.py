@@ -1,6 +1,6 @@
 """How long does the browser take for a frame? The table of js-framework-benchmark, with frames of our server.
 
-    python -m benchmarks.client                    about two minutes
+    python -m benchmarks.client                    about ten minutes
     python -m benchmarks.client --quick            a smoke run
     python -m benchmarks.client --client FILE      another build of our script
 
