@@ -157,3 +157,27 @@ export function move(parent: MovingNode, nodes: readonly Node[], before: Node | 
   }
   if (focused !== document.activeElement) (focused as HTMLElement).focus({ preventScroll: true });
 }
+
+/** Puts the content of a new part into its element or behind its opening comment. */
+export function insert(anchor: Node, node: Node): void {
+  if (anchor.nodeType === 8) (anchor.parentNode as Node).insertBefore(node, anchor.nextSibling);
+  else (anchor instanceof HTMLTemplateElement ? anchor.content : anchor).appendChild(node);
+}
+
+/** A copy of what is in `shell`, of this document. */
+export function importContent(shell: Node): DocumentFragment {
+  const batch = new DocumentFragment();
+  for (const node of [...shell.childNodes]) batch.append(document.importNode(node, true));
+  return batch;
+}
+
+/** Makes `text` the only content of `span`, in the text node that is there if one is. */
+export function writeText(span: Span, text: string): void {
+  const node = first(span);
+  if (text && isText(node) && node.nextSibling === span.after) {
+    if (node.data !== text) node.data = text;
+    return;
+  }
+  clear(span);
+  if (text) span.parent.insertBefore(new Text(text), span.after);
+}

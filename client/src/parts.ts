@@ -14,6 +14,8 @@ import {
   content,
   fail,
   first,
+  importContent,
+  insert,
   isElement,
   isMark,
   isText,
@@ -23,6 +25,7 @@ import {
   parseInside,
   type Span,
   setAttribute,
+  writeText,
 } from "./dom";
 import {
   closing,
@@ -588,27 +591,3 @@ function matchRows(fragment: Fragment, span: Span): Instance[] | null {
 /** The white space around the element of a row. */
 const spaces = (nodes: readonly Node[]): string =>
   nodes.map((node) => (isText(node) ? node.data : "")).join("");
-
-// Nodes
-
-/** Puts the content of a new part into its element or behind its opening comment. */
-function insert(anchor: Node, node: Node): void {
-  if (anchor.nodeType === 8) (anchor.parentNode as Node).insertBefore(node, anchor.nextSibling);
-  else (anchor instanceof HTMLTemplateElement ? anchor.content : anchor).appendChild(node);
-}
-
-function importContent(shell: Node): DocumentFragment {
-  const batch = new DocumentFragment();
-  for (const node of [...shell.childNodes]) batch.append(document.importNode(node, true));
-  return batch;
-}
-
-function writeText(span: Span, text: string): void {
-  const node = first(span);
-  if (text && isText(node) && node.nextSibling === span.after) {
-    if (node.data !== text) node.data = text;
-    return;
-  }
-  clear(span);
-  if (text) span.parent.insertBefore(new Text(text), span.after);
-}
