@@ -18,12 +18,12 @@ LAYERS: list[dict[str, str]] = [
         " output codegen runtime debug report cache backend",
     },
     {
-        "": "views events parameters decorators services navigation js streams tasks pubsub presence uploads components"
+        "": "access views events parameters decorators services navigation js streams tasks pubsub presence uploads components"
         " forms",
     },
     {
         "live": "page keeping calls tasks metering display messages failures rehearsal registry visitor joining workers"
-        " limits websocket http posts forms guards sessions",
+        " limits websocket http posts forms guards middleware sessions",
     },
     {"": "routing asgi checks testing apps otel", "templatetags": "*", "management": "*"},
 ]

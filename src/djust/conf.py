@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -25,6 +26,11 @@ class Config:
     """Public state that cannot be serialized raises `TypeError` instead of a warning."""
     threads: int = 32
     """So many `def` handlers run at the same time in one process, and as many mounts beside them."""
+    handler_timeout: float = 0.0
+    """Seconds after which an event is answered with an error, unless `@event_handler(timeout=…)` says another
+    number; 0 for none."""
+    skip_middleware: Sequence[str] = ()
+    """Middleware of MIDDLEWARE, by its dotted names, that turns of pages do not pass; GETs and POSTs do."""
     tasks: int = 32
     """So many slow `def` functions run at the same time in one process, and 32 times as many coroutines beside them."""
     tasks_per_page: int = 4
@@ -78,10 +84,13 @@ def config() -> Config:
     return _config
 
 
+_ACCEPTED: dict[type, tuple[type, ...]] = {float: (int, float), tuple: (list, tuple)}
+
+
 def _read(given: dict[str, Any]) -> Config:
     known = {field.name: field.default for field in fields(Config)}
     for name in given.keys() & known.keys():
-        expected = (int, float) if isinstance(known[name], float) else type(known[name])
+        expected = _ACCEPTED.get(type(known[name]), type(known[name]))
         if not isinstance(given[name], expected) or isinstance(given[name], bool) is not isinstance(known[name], bool):
             raise ImproperlyConfigured(
                 f'{SETTING}["{name}"] must be {type(known[name]).__name__}; got {given[name]!r}. '

@@ -163,7 +163,12 @@ def handler_functions(view_class: type[Any]) -> dict[str, Callable[..., Any]]:
 
 
 def _marked(member: object) -> Callable[..., Any] | None:
-    return member if inspect.isfunction(member) and _MARK in vars(member) else None
+    return member if inspect.isfunction(member) and is_handler(member) else None
+
+
+def is_handler(member: object) -> bool:
+    """Whether this is a function that `event_handler` has decorated."""
+    return _MARK in getattr(member, "__dict__", ())
 
 
 def _shown(name: str) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 __all__ = [
     "DjustError",
+    "ForbiddenError",
     "HandlerError",
     "HandlerTimeoutError",
     "ParameterError",
@@ -52,6 +53,10 @@ class HandlerError(DjustError):
     def __init__(self, message: str, detail: str = "") -> None:
         super().__init__(message)
         self.detail = detail
+
+
+class ForbiddenError(HandlerError):
+    """The view's `authorize` does not let this turn run."""
 
 
 class ParameterError(HandlerError):

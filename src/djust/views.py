@@ -32,6 +32,8 @@ from django.utils.decorators import classonlymethod
 from django.utils.functional import classproperty
 from django.views.generic import View
 
+from djust import access
+from djust.events import is_handler
 from djust.pubsub import subscriptions
 from djust.services import Service, is_pending, provided_by
 from djust.state.fields import per_class, prepare_fields, public_state
@@ -54,12 +56,22 @@ class LiveView(SlowWork, View):
     template: ClassVar[str | None] = None
     auto_related: ClassVar[bool] = True
 
+    # Guards of `djust.access`. They have no values here, or they would hide those of a mixin that comes after.
+    login_required: ClassVar[bool]
+    login_url: ClassVar[str | None]
+    permission_required: ClassVar[str | Iterable[str] | None]
+
     def mount(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         """Prepare the page: `def` or `async def`. A response that it returns, such as a redirect, is the answer."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         prepare_fields(cls, _OWN_NAMES)
+        if is_handler(vars(cls).get("authorize")):
+            raise TypeError(
+                f"{cls.__name__}.authorize is asked before each turn of a page, and cannot be an event handler as "
+                "well. Choose another name for the handler."
+            )
         for name, member in vars(cls).items():
             if isinstance(member, Service) and name in _OWN_NAMES:
                 raise TypeError(
@@ -149,13 +161,29 @@ class LiveView(SlowWork, View):
     def handle_info(self, message: Any) -> Any:
         """What was published to a topic of this view: `def` or `async def`. `Resubscribed` asks to load anew."""
 
+    def authorize(self, handler: str) -> Any:
+        """Whether code of this view may run now: `def` or `async def`, asked before each turn that runs some.
+
+        `handler` is the name of the handler or task, or `handle_info`. False or `PermissionDenied` refuses the turn:
+        nothing is called, and the page stays.
+        """
+        return True
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """As Django's, for a visitor whom `login_required`, `permission_required` and `check_permissions` let in."""
+        refused = access.refusal(self, request)
+        return super().dispatch(request, *args, **kwargs) if refused is None else refused
+
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Answer:
         """Mount the page and answer with its HTML."""
         assert _responder is not None, "importing djust installs one"
         return _responder(self, request)
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Answer:
-        """Answer events of a browser without a socket, or a `dj-submit` form of one without JavaScript."""
+        """Answer events of a browser without a socket, or a `dj-submit` form of one without JavaScript.
+
+        It does so through `get`, with a GET like this request: what guards that guards this.
+        """
         assert _poster is not None, "importing djust installs one"
         return _poster(self, request)
 
@@ -165,8 +193,8 @@ class LiveView(SlowWork, View):
 
     @classproperty
     def view_is_async(cls) -> bool:  # noqa: N805 — a class property of Django's
-        """A view with `async def mount` or `get_context_data` is an asynchronous one for Django."""
-        return any(map(iscoroutinefunction, (cls.mount, cls.restore, cls.get_context_data)))
+        """A view with `async def mount`, `get_context_data` or `get` is an asynchronous one for Django."""
+        return any(map(iscoroutinefunction, (cls.mount, cls.restore, cls.get_context_data, cls.get)))
 
     @classonlymethod
     def as_view(cls, **initkwargs: Any) -> Callable[..., Any]:  # noqa: N805 — a class method of Django's
@@ -204,7 +232,7 @@ def _awaited(view: Callable[..., Answer]) -> Callable[..., Any]:
 
 # State
 
-_OWN_NAMES = frozenset(dir(LiveView)) | {"request", "args", "kwargs"}
+_OWN_NAMES = frozenset(dir(LiveView)) | access.NAMES | {"request", "args", "kwargs"}
 
 
 def is_own_name(name: str) -> bool:

@@ -1,9 +1,10 @@
 """How a turn calls user code: the time it may take, and what becomes of an exception.
 
     outcome_here(view, turn, call)              in this thread
-    await outcome_on_loop(view, turn, call)     on the event loop, or in a thread of the pool while the loop waits
+    await outcome_on_loop(view, turn, call)     on the event loop, or in a thread while the loop waits
 
-Both give what the call returned, and the exception that was left of it: `handle_error` may take care of it.
+Both give what the call returned, and the exception that was left of it: `handle_error` may take care of it. Before
+either, `authorize_here` or `authorize_on_loop` asks the view's `authorize`.
 """
 
 from __future__ import annotations
@@ -12,21 +13,28 @@ import asyncio
 import inspect
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, TypeAlias
 
-from djust.exceptions import HandlerError, HandlerTimeoutError
+from asgiref.sync import iscoroutinefunction
+from django.core.exceptions import PermissionDenied
+
+from djust.exceptions import ForbiddenError, HandlerError, HandlerTimeoutError
 from djust.live.failures import failure_on_loop, refuse_awaitable
+from djust.live.guards import GuardFailedError
 from djust.live.metering import Meter
 from djust.live.rehearsal import report
-from djust.live.workers import contained, lanes, workers
+from djust.live.workers import contained, lanes
 from djust.services import call_scope
+from djust.state.fields import per_class
 from djust.views import LiveView
 
 logger = logging.getLogger("djust")
 
 Call: TypeAlias = Callable[[], Any]
 Outcome: TypeAlias = tuple[object, Exception | None]
+# Runs a function in a thread, and gives what it returns.
+InThread: TypeAlias = Callable[[Callable[[], Any]], Awaitable[Any]]
 
 
 class Turn(NamedTuple):
@@ -39,11 +47,18 @@ class Turn(NamedTuple):
     asks: bool = False
     timeout: float | None = None
     meter: Meter | None = None
+    # What guards the page has just been passed.
+    passed: bool = False
 
     @property
     def event(self) -> str:
         """The title without the view's name."""
         return self.title.partition(".")[2]
+
+    @property
+    def purpose(self) -> str:
+        """What the turn is for, as middleware and guards see it."""
+        return "event" if self.ref else "push"
 
     def logged(self, error: Exception) -> Exception:
         """What the turn has raised, told to the log and to who measures."""
@@ -57,12 +72,45 @@ class Turn(NamedTuple):
         return error
 
 
-def outcome_here(view: LiveView, turn: Turn, call: Call) -> Outcome:
-    """Call in this thread."""
+class Deadline:
+    """Decides which comes first: the end of a handler that runs in a thread, or the end of its time."""
+
+    __slots__ = ("_first", "_lock")
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._first = ""
+
+    def ends(self) -> bool:
+        """The handler has ended; whether that was in time."""
+        return self._is_first("handler")
+
+    def passes(self) -> bool:
+        """The time is over; whether the handler still runs, or has not begun."""
+        return self._is_first("time")
+
+    @property
+    def has_passed(self) -> bool:
+        """Whether nobody waits for the handler any more."""
+        return self._first == "time"
+
+    def _is_first(self, name: str) -> bool:
+        with self._lock:
+            self._first = self._first or name
+            return self._first == name
+
+
+def outcome_here(view: LiveView, turn: Turn, call: Call, deadline: Deadline | None = None) -> Outcome:
+    """Call in this thread. If `deadline` passes meanwhile, what the call raises is logged, and the view not asked."""
     try:
-        return _called(turn, call), None
+        reply = _called(turn, call)
     except Exception as error:  # noqa: BLE001 — a handler may raise whatever it likes
+        if deadline is not None and not deadline.ends():
+            return None, turn.logged(error)
         return None, left_of(view, turn, error)
+    if deadline is not None:
+        deadline.ends()
+    return reply, None
 
 
 def _called(turn: Turn, call: Call) -> object:
@@ -78,10 +126,12 @@ def _called(turn: Turn, call: Call) -> object:
             turn.meter.called()
 
 
-async def outcome_on_loop(view: LiveView, turn: Turn, call: Call, enter: Callable[[], None]) -> Outcome:
-    """Call an `async def` here, a `def` in a thread, where `enter` comes first."""
+async def outcome_on_loop(
+    view: LiveView, turn: Turn, call: Call, enter: Callable[[], None], in_thread: InThread
+) -> Outcome:
+    """Call an `async def` here, a `def` by `in_thread`, where `enter` comes first."""
     if not turn.is_async:
-        return await _outcome_of_thread(view, turn, call, enter)
+        return await _outcome_of_thread(view, turn, call, enter, in_thread)
     task = asyncio.current_task()
     if turn.meter is not None:
         turn.meter.begins()
@@ -106,28 +156,26 @@ async def outcome_on_loop(view: LiveView, turn: Turn, call: Call, enter: Callabl
     return None, None
 
 
-async def _outcome_of_thread(view: LiveView, turn: Turn, call: Call, enter: Callable[[], None]) -> Outcome:
+async def _outcome_of_thread(
+    view: LiveView, turn: Turn, call: Call, enter: Callable[[], None], in_thread: InThread
+) -> Outcome:
     """Call in a thread. When time is up the thread goes on, for nobody can stop it, and its outcome is dropped."""
-    given_up = threading.Event()
+    deadline = Deadline()
 
-    def job() -> object:
-        if given_up.is_set():
+    def job() -> Outcome:
+        if deadline.has_passed:
             # It has waited for a thread until its time was up.
-            return None
+            return None, None
         enter()
-        try:
-            with call_scope():
-                return _called(turn, call)
-        except Exception as error:
-            if given_up.is_set():
-                turn.logged(error)
-            raise
+        with call_scope():
+            return outcome_here(view, turn, call, deadline)
 
+    running = in_thread(job)
     try:
-        outcome = workers.run(job)
-        return await (outcome if turn.timeout is None else _in_time(outcome, turn, turn.timeout)), None
-    except Exception as error:  # noqa: BLE001 — a handler may raise whatever it likes
-        given_up.set()
+        outcome: Outcome = await (running if turn.timeout is None else _in_time(running, turn, turn.timeout))
+        return outcome
+    except HandlerTimeoutError as error:
+        deadline.passes()
         # Not in the pool of handlers: when it is exhausted, nobody would be told that time is up.
         return None, await lanes.run(_left_in_thread, view, turn, error, enter)
 
@@ -162,3 +210,50 @@ def _handle(view: LiveView, turn: Turn, error: Exception) -> Any:
         # What it would do, without more lines in the traceback.
         raise error
     return view.handle_error(turn.event, error)
+
+
+# Authorization by the view
+
+
+@per_class
+def authorizes(view_class: type[Any]) -> bool:
+    """Whether a view class has an `authorize` of its own, which has to be asked."""
+    return view_class.authorize is not LiveView.authorize
+
+
+@per_class
+def authorizes_on_loop(view_class: type[Any]) -> bool:
+    """Whether `authorize` is an `async def`."""
+    return iscoroutinefunction(view_class.authorize)
+
+
+def authorize_here(view: LiveView, turn: Turn) -> None:
+    """Raise `ForbiddenError` if `authorize` does not let the turn run."""
+    try:
+        with contained:
+            _accept(view, turn, view.authorize(turn.event))
+    except Exception as error:
+        raise _forbidden(turn, error) from error
+
+
+async def authorize_on_loop(view: LiveView, turn: Turn, in_thread: InThread) -> None:
+    """The same on the event loop; a `def` is called in a thread."""
+    if not authorizes_on_loop(type(view)):
+        await in_thread(lambda: authorize_here(view, turn))
+        return
+    try:
+        _accept(view, turn, await view.authorize(turn.event))
+    except Exception as error:
+        raise _forbidden(turn, error) from error
+
+
+def _accept(view: LiveView, turn: Turn, verdict: object) -> None:
+    refuse_awaitable(verdict, f"{type(view).__name__}.authorize")
+    if verdict is not None and not verdict:
+        raise PermissionDenied(f"authorize({turn.event!r}) returned {verdict!r:.100}")
+
+
+def _forbidden(turn: Turn, error: Exception) -> HandlerError:
+    if isinstance(error, PermissionDenied):
+        return ForbiddenError("You are not allowed to do this.", f"{turn.title}: {error}")
+    return error if isinstance(error, HandlerError) else GuardFailedError()

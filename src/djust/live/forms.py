@@ -31,10 +31,7 @@ def answer_form(view: LiveView, request: HttpRequest) -> HttpResponseBase:
     """The page after the handler of the posted form has run."""
     fields = request.POST
     adoption = Adoption()
-    # The page is mounted as its GET would have been.
-    request.method = "GET"
-    response = adopt_here(view, request, adoption)
-    request.method = "POST"
+    response = adopt_here(view, view.request, adoption)
     page = adoption.page
     if page is None:
         return response
@@ -45,7 +42,7 @@ def answer_form(view: LiveView, request: HttpRequest) -> HttpResponseBase:
     if asked not in names:
         return HttpResponse(_reason(view, asked, names), status=400, content_type="text/plain; charset=utf-8")
     params = {name: _value(fields.getlist(name)) for name in fields if name not in (FIELD, "csrfmiddlewaretoken")}
-    event = Event(1, asked, params, [])
+    event = Event(1, asked, params, [], passed=True)
     answer = asyncio.run_coroutine_threadsafe(page.handle(event), home.loop).result()
     status, notice = _outcome(json.loads(answer))
     # The browser gets it whole, and knows nothing of an event.

@@ -1,43 +1,49 @@
-"""Whether a visitor may still do what they could when their page was made.
+"""What stands around a page's GET, stands around its turns: who may not load the page may not use it either.
 
-Decorators, mixins and `LoginRequiredMiddleware` stand around the GET of a view, and events come by another way. So
-before an event of a page whose URL is guarded, the view's function is called once more, through everything that stands
-around it, up to the point where it would be mounted. A page without guards costs nothing.
+A page whose URL has guards (a decorator, a mixin, a `dispatch`, `setup` or `get` of its own, the attributes of
+`djust.access`) or whose project has middleware of its own is made with `Guards`. Each of its turns is a *passage*: a
+new GET of the page, with the visitor as the session store knows them now, goes through the middleware and the view's
+function. Where the view would be mounted, the passage is *entered*, and the turn runs there, inside the middleware:
 
-    is_guarded(request)            is there anything to ask?
-    check_here(request)            raises `NotAllowedError`, in a thread
-    await check(request)           the same, on the event loop
+    guards = guards_of(request)                     None for a page with nothing around it
+    result = guards.call(body, purpose="event")     in a thread
+    result = await guards.acall(body, purpose="push")
+
+    raises NotAllowedError      the visitor was refused, and `body` was not called, or its result must not be shown
+    raises GuardFailedError     what was asked has failed, which is no verdict
+
+The request of a passage is marked: `request.live_purpose` is "join", "event" or "push", and `LiveView.get` knows it
+by `Passage`. Its answer is never sent to a browser, and no cache keeps it.
 """
 
 from __future__ import annotations
 
-import inspect
-import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
-from functools import cache
-from typing import Any
+import secrets
+from collections.abc import Awaitable, Callable
+from functools import cache, partial
+from io import BytesIO
+from typing import Any, TypeVar, cast
 
-from django.conf import settings
-from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse
-from django.utils.module_loading import import_string
+from asgiref.sync import iscoroutinefunction, sync_to_async
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http.response import HttpResponseBase
+from django.utils.datastructures import MultiValueDict
+from django.utils.functional import SimpleLazyObject
 from django.views.generic import View
 
+from djust.access import declares_guards
 from djust.exceptions import HandlerError
-from djust.live.workers import mounters
+from djust.live.middleware import Around, names_around
+from djust.live.visitor import session_like, user_of
+from djust.live.workers import Lane, mounters
 from djust.views import OWN_FUNCTION, LiveView
 
-logger = logging.getLogger("djust")
+T = TypeVar("T")
 
-_LOGIN_REQUIRED = "django.contrib.auth.middleware.LoginRequiredMiddleware"
-
-_probing: ContextVar[bool] = ContextVar("djust_probing", default=False)
-
-
-class _Reached(HttpResponse):
-    """What a view answers that was reached."""
+PURPOSE = "live_purpose"
+_PASSAGE = "_djust_passage"
+# Decorators and middleware may make another response of ours; nobody else can write this.
+_TOKEN = f"passed {secrets.token_hex(16)}".encode()
 
 
 class NotAllowedError(HandlerError):
@@ -47,65 +53,196 @@ class NotAllowedError(HandlerError):
         super().__init__("You are not allowed to use this page any more. Load it again.")
 
 
-def is_guarded(request: HttpRequest) -> bool:
-    """Whether something may refuse a visitor of this page."""
-    match = request.resolver_match
-    return match is not None and (_is_guarded(match.func) or bool(_middleware(match.func)))
+class GuardFailedError(HandlerError):
+    """What guards the page has failed, so nobody knows whether the visitor may use it."""
+
+    def __init__(self) -> None:
+        super().__init__("This could not be done just now. Try again in a moment.")
 
 
-def reached() -> HttpResponse | None:
-    """The answer of a view that is only asked whether it can be reached; None if it is to do its work."""
-    return _Reached() if _probing.get() else None
+class LiveResponse(HttpResponse):
+    """The answer of a view that was reached: a page, or the end of a passage."""
 
 
-def check_here(request: HttpRequest) -> None:
-    """Raise `NotAllowedError` unless the visitor may still use this page."""
-    with _refusing():
-        _ask_middleware(request)
-        match = request.resolver_match
-        assert match is not None, "is_guarded() says that there is one"
-        if inspect.iscoroutinefunction(match.func):
-            raise AssertionError("an asynchronous view is asked on the event loop")
-        _expect_reached(match.func(request, *match.args, **match.kwargs))
+class Passage:
+    """One way of a request through everything that stands around a view, and what came of it."""
 
+    __slots__ = ("asks", "body", "enters", "error", "result", "was_entered")
 
-async def check(request: HttpRequest) -> None:
-    """The same for whoever runs on the event loop."""
-    match = request.resolver_match
-    assert match is not None, "is_guarded() says that there is one"
-    if not inspect.iscoroutinefunction(match.func):
-        await mounters.run(check_here, request)
-        return
-    await mounters.run(_ask_middleware, request)
-    with _refusing():
-        _expect_reached(await match.func(request, *match.args, **match.kwargs))
+    def __init__(self, body: Callable[[], Any], enters: Callable[[HttpRequest], None], *, asks: bool) -> None:
+        self.body = body
+        self.enters = enters
+        # Whether the view's function is to be called; middleware is passed in any case.
+        self.asks = asks
+        self.was_entered = False
+        self.result: Any = None
+        self.error: BaseException | None = None
 
+    def enter(self, request: HttpRequest) -> HttpResponseBase:
+        """Call the body."""
+        self._begin(request)
+        try:
+            self.result = self.body()
+        except BaseException as error:  # noqa: BLE001 — raised again where the passage began
+            self.error = error
+        return end_of_passage()
 
-def is_asynchronous(request: HttpRequest) -> bool:
-    """Whether the page's view can only be asked on the event loop."""
-    match = request.resolver_match
-    return match is not None and inspect.iscoroutinefunction(match.func)
+    async def enter_on_loop(self, request: HttpRequest) -> HttpResponseBase:
+        """Await the body."""
+        self._begin(request)
+        try:
+            self.result = await self.body()
+        except Exception as error:  # noqa: BLE001 — as above
+            self.error = error
+        return end_of_passage()
 
+    def _begin(self, request: HttpRequest) -> None:
+        self.was_entered = True
+        self.enters(request)
 
-@contextmanager
-def _refusing() -> Iterator[None]:
-    token = _probing.set(True)
-    try:
-        yield
-    except NotAllowedError:
-        raise
-    except (PermissionDenied, Http404) as error:
-        raise NotAllowedError from error
-    except Exception as error:
-        logger.exception("A page is closed, because what guards it has failed")
-        raise NotAllowedError from error
-    finally:
-        _probing.reset(token)
-
-
-def _expect_reached(response: object) -> None:
-    if not isinstance(response, _Reached):
+    def outcome(self, response: HttpResponseBase) -> Any:
+        """What the body has returned or raised, if `response` says that the view was reached."""
+        if self.was_entered and is_live(response):
+            if self.error is not None:
+                raise self.error
+            return self.result
+        if response.status_code >= 500:
+            raise GuardFailedError from getattr(response, "failure", None)
         raise NotAllowedError
+
+
+def passage_of(request: HttpRequest) -> Passage | None:
+    """The passage of a request that is one."""
+    return cast("Passage | None", vars(request).get(_PASSAGE))
+
+
+def end_of_passage() -> HttpResponseBase:
+    """The answer of a view that was reached by a passage, which nobody but us ever sees."""
+    response = LiveResponse(_TOKEN, status=204)
+    response.headers["Cache-Control"] = "private, no-store"
+    return response
+
+
+def keep_out_of_caches(request: HttpRequest) -> None:
+    """Whatever headers a decorator may set, Django's cache middleware does not store the answer to this request."""
+    request._cache_update_cache = False  # type: ignore[attr-defined]
+
+
+def is_live(response: HttpResponseBase) -> bool:
+    """Whether a live view has given this response, or one that it was made of."""
+    if isinstance(response, LiveResponse):
+        return True
+    return not response.streaming and _TOKEN in getattr(response, "content", b"")
+
+
+# Requests
+
+_OF_BODY = ("_body", "_files", "_post", "_read_started", "_stream", "_upload_handlers", "_post_parse_error")
+_ANYBODY = SimpleLazyObject(object)
+_OF_VISITOR = ("session", "user", "auser", "_cached_user", "_acached_user")
+
+
+def as_get(request: HttpRequest) -> HttpRequest:
+    """A GET with the address, the headers and the visitor of `request`, which is a POST; it shares its META, in which
+    Django keeps the CSRF token.
+    """
+    copied = request.__class__.__new__(request.__class__)
+    known = vars(copied)
+    known.update(item for item in vars(request).items() if item[0] not in _OF_BODY)
+    known.update(method="GET", _stream=BytesIO(), _read_started=False, _post=QueryDict(), _files=MultiValueDict())
+    _bind_user(copied, vars(request))
+    return copied
+
+
+def _bind_user(request: HttpRequest, like: dict[str, Any]) -> None:
+    """Let the user of `request` be found as Django's middleware does it, if they are in the attributes `like`."""
+    known = vars(request)
+    if type(like.get("user")) is SimpleLazyObject:
+        known["user"] = SimpleLazyObject(partial(user_of, request))
+    if isinstance(auser := like.get("auser"), partial):
+        known["auser"] = partial(auser.func, request)
+
+
+class Guards:
+    """What stands around the turns of one page."""
+
+    __slots__ = ("_page", "_pristine", "_user", "is_asynchronous", "is_guarded")
+
+    def __init__(self, request: HttpRequest, *, is_guarded: bool) -> None:
+        self._page = request
+        # The view has not been mounted: what it does to its request is not what guards look at.
+        self._pristine = {name: value for name, value in vars(request).items() if name not in _OF_VISITOR}
+        self._user = vars(request).get("user")
+        self.is_guarded = is_guarded
+        match = request.resolver_match
+        # The view's function can only be called on the event loop.
+        self.is_asynchronous = is_guarded and match is not None and iscoroutinefunction(match.func)
+
+    def call(self, body: Callable[[], T], *, purpose: str, asks: bool = True) -> T:
+        """The result of `body`, called in this thread inside the middleware, after the guards."""
+        passage = Passage(body, self._hand_over, asks=asks and self.is_guarded)
+        around = _around(names_around(), is_async=False)
+        result: T = passage.outcome(around(self._asking(passage, purpose)))
+        return result
+
+    async def acall(self, body: Callable[[], Awaitable[T]], *, purpose: str, asks: bool = True) -> T:
+        """The same for a coroutine function, on the event loop."""
+        passage = Passage(body, self._hand_over, asks=asks and self.is_guarded)
+        around = _around(names_around(), is_async=True)
+        result: T = passage.outcome(await around(self._asking(passage, purpose)))
+        return result
+
+    @property
+    def has_middleware(self) -> bool:
+        """Whether turns pass middleware, whose context variables and thread locals user code may look at."""
+        return bool(names_around())
+
+    def _asking(self, passage: Passage, purpose: str) -> HttpRequest:
+        """A new GET of the page, by the visitor as they are known now."""
+        page = self._page
+        request = page.__class__.__new__(page.__class__)
+        known, at_hand = vars(request), vars(page)
+        known.update(self._pristine)
+        known["method"] = "GET"
+        known["META"] = dict(page.META)
+        known["resolver_match"] = page.resolver_match
+        if "COOKIES" in at_hand:
+            known["COOKIES"] = at_hand["COOKIES"]
+        known[PURPOSE], known[_PASSAGE] = purpose, passage
+        keep_out_of_caches(request)
+        if (session := at_hand.get("session")) is not None:
+            known["session"] = session_like(session)
+        if self._user is not None:
+            _bind_user(request, {**at_hand, "user": _ANYBODY})
+        return request
+
+    def _hand_over(self, asked: HttpRequest) -> None:
+        """Give the page's request the visitor, and what middleware has set on the request of the passage."""
+        known, given = vars(self._page), vars(asked)
+        if "session" in given:
+            known["session"] = given["session"]
+        # A user whom the view has put there stays.
+        if "user" in given and (known.get("user") is self._user or type(known.get("user")) is SimpleLazyObject):
+            for name in ("_cached_user", "_acached_user"):
+                known.pop(name, None)
+                if name in given:
+                    known[name] = given[name]
+            self._user = known["user"] = given["user"]
+        for name, value in given.items():
+            if name not in _NOT_HANDED_OVER and self._pristine.get(name) is not value:
+                known[name] = value
+
+
+_NOT_HANDED_OVER = frozenset({*_OF_BODY, *_OF_VISITOR, PURPOSE, _PASSAGE, "META", "COOKIES", "method", "headers"})
+
+
+def guards_of(request: HttpRequest) -> Guards | None:
+    """What stands around a page, whose view was not mounted yet; None if nothing does."""
+    match = request.resolver_match
+    is_guarded = match is not None and _is_guarded(match.func)
+    if is_guarded or names_around():
+        return Guards(request, is_guarded=is_guarded)
+    return None
 
 
 @cache
@@ -114,30 +251,72 @@ def _is_guarded(function: Callable[..., Any]) -> bool:
     if not (isinstance(view_class, type) and issubclass(view_class, LiveView)):
         return True
     # A decorator copies the mark of the function that it wraps.
-    return getattr(function, OWN_FUNCTION, None) is not function or view_class.dispatch is not View.dispatch
+    return (
+        getattr(function, OWN_FUNCTION, None) is not function
+        or declares_guards(view_class)
+        or view_class.setup is not View.setup
+        or view_class.dispatch is not LiveView.dispatch
+        or view_class.get is not LiveView.get
+        or view_class.http_method_not_allowed is not View.http_method_not_allowed
+    )
+
+
+# The innermost of the chain
 
 
 @cache
-def _middleware_classes(names: tuple[str, ...]) -> tuple[Any, ...]:
-    # By name: its module needs the app registry, and perhaps nobody uses it.
-    found = [import_string(name) for name in names]
-    classes = [one for one in found if isinstance(one, type)]
-    return tuple(one for one in classes if any(_name(parent) == _LOGIN_REQUIRED for parent in one.__mro__))
+def _around(names: tuple[str, ...], *, is_async: bool) -> Around:
+    """One chain for all pages of the process, made when it is first needed."""
+    return Around(names, _ask_on_loop if is_async else _ask, is_async=is_async)
 
 
-def _name(kind: type) -> str:
-    return f"{kind.__module__}.{kind.__qualname__}"
+def prepare() -> None:
+    """Make the chains now, before there are requests."""
+    if names := names_around():
+        _around(names, is_async=False)
+        _around(names, is_async=True)
 
 
-def _middleware(function: Callable[..., Any]) -> tuple[Any, ...]:
-    if not getattr(function, "login_required", True):
-        return ()
-    return _middleware_classes(tuple(settings.MIDDLEWARE))
+def _ask(around: Around, request: HttpRequest) -> HttpResponseBase:
+    passage, match = passage_of(request), request.resolver_match
+    assert passage is not None, "only requests of passages come here"
+    if match is not None:
+        for hook in around.view_hooks:
+            refused: HttpResponseBase | None = hook(request, match.func, match.args, match.kwargs)
+            if refused is not None:
+                return refused
+        if passage.asks:
+            response: HttpResponseBase = match.func(request, *match.args, **match.kwargs)
+            if not is_live(response):
+                return response
+    return passage.enter(request)
 
 
-def _ask_middleware(request: HttpRequest) -> None:
+async def _ask_on_loop(around: Around, request: HttpRequest) -> HttpResponseBase:
+    passage, match = passage_of(request), request.resolver_match
+    assert passage is not None, "only requests of passages come here"
+    if match is not None:
+        for hook in around.view_hooks:
+            refused: HttpResponseBase | None = await hook(request, match.func, match.args, match.kwargs)
+            if refused is not None:
+                return refused
+        if passage.asks:
+            response = await _reach(around, request)
+            if not is_live(response):
+                return response
+    return await passage.enter_on_loop(request)
+
+
+async def _reach(around: Around, request: HttpRequest) -> HttpResponseBase:
+    """Call the view's function where the middleware is, or in a thread that is free again when it has answered."""
     match = request.resolver_match
-    assert match is not None, "is_guarded() says that there is one"
-    for middleware in _middleware(match.func):
-        if middleware(lambda _: _Reached()).process_view(request, match.func, match.args, match.kwargs) is not None:
-            raise NotAllowedError
+    assert match is not None, "the caller has looked"
+    response: HttpResponseBase
+    if iscoroutinefunction(match.func):
+        with Lane().entered():
+            response = await match.func(request, *match.args, **match.kwargs)
+    elif around.holds_thread:
+        response = await sync_to_async(match.func, thread_sensitive=True)(request, *match.args, **match.kwargs)
+    else:
+        response = await mounters.run(match.func, request, *match.args, **match.kwargs)
+    return response

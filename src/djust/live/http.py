@@ -38,6 +38,7 @@ from django.utils.safestring import SafeString
 from djust.conf import Config, config
 from djust.home import home
 from djust.live.failures import failure_on_loop, refuse_awaitable
+from djust.live.guards import LiveResponse, end_of_passage, keep_out_of_caches, prepare
 from djust.live.keeping import fits, lay_over
 from djust.live.page import Page
 from djust.live.registry import registry
@@ -170,9 +171,10 @@ def _respond(page: Page, mounted: Any, data: object = None) -> HttpResponseBase:
     page.prepare(data)
     if adoption is not None:
         adoption.page = page
-        return HttpResponse()
+        keep_out_of_caches(page.request)
+        return end_of_passage()
     if page.request.method == "HEAD":
-        return _uncached(HttpResponse())
+        return _uncached(page.request, LiveResponse())
     return send_page(page)
 
 
@@ -186,13 +188,14 @@ def send_page(page: Page, *, status: int = 200, notice: str = "") -> HttpRespons
     registry.park(page)
     if notice:
         html = _at_the_end(html, format_html('<p class="djust-notice" role="alert">{}</p>', notice))
-    return _uncached(HttpResponse(_with_script(html, page.request, ticket), status=status))
+    return _uncached(page.request, LiveResponse(_with_script(html, page.request, ticket), status=status))
 
 
-def _uncached(response: HttpResponse) -> HttpResponse:
+def _uncached(request: HttpRequest, response: HttpResponse) -> HttpResponse:
     # No cache may give this page to somebody else, or twice; but no-store would also keep the browser's back/forward
     # cache from holding it, which costs visitors their page when they return.
     response.headers["Cache-Control"] = "private, no-cache"
+    keep_out_of_caches(request)
     return response
 
 
@@ -279,6 +282,7 @@ class Backstage:
     """Runs GETs: those to synchronous LiveViews as one job of a thread, others as Django's ASGI handler does."""
 
     def __init__(self, asynchronous: ASGIHandler) -> None:
+        prepare()
         self._asynchronous = asynchronous
         self._synchronous: _SyncHandler | None = None
 

@@ -38,6 +38,8 @@ class Event(NamedTuple):
     args: list[Any]
     # The browser waits for what the handler returns.
     asks: bool = False
+    # It came with a request that has just passed what guards the page.
+    passed: bool = False
 
 
 class Refused(NamedTuple):
@@ -64,6 +66,8 @@ class Joining(NamedTuple):
     version: int | None
     ticket: str = ""
     document: str = ""
+    # The request that made the page has just passed what guards it.
+    passed: bool = False
 
 
 class Work(NamedTuple):

@@ -23,17 +23,28 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.core.exceptions import SynchronousOnlyOperation
 from django.http import HttpRequest
 
 from djust.conf import config
 from djust.events import Handler, handlers_of, refusal
-from djust.exceptions import HandlerError, ParameterError
-from djust.live.calls import Turn, outcome_here, outcome_on_loop
+from djust.exceptions import ForbiddenError, HandlerError, HandlerTimeoutError, ParameterError
+from djust.live.calls import (
+    Deadline,
+    Turn,
+    authorize_here,
+    authorize_on_loop,
+    authorizes,
+    authorizes_on_loop,
+    left_of,
+    outcome_here,
+    outcome_on_loop,
+)
 from djust.live.display import Display
 from djust.live.failures import NOT_RENDERED, WENT_WRONG, failure_on_loop, told, unfit
-from djust.live.guards import NotAllowedError, check, check_here, is_asynchronous, is_guarded
+from djust.live.guards import GuardFailedError, NotAllowedError, guards_of
 from djust.live.keeping import Keeper
 from djust.live.limits import Bucket
 from djust.live.messages import Event, Joining, Message, Peer, Refused, Resync, Save, Settled, Work
@@ -41,7 +52,7 @@ from djust.live.metering import Meter
 from djust.live.rehearsal import FRESH, report
 from djust.live.tasks import Tasks
 from djust.live.visitor import Surroundings, renew_visitor, save_session, session_to_save
-from djust.live.workers import Lane, errands, lanes, workers
+from djust.live.workers import Lane, errands, lanes, mounters, workers
 from djust.machine import bind_machine
 from djust.pubsub.subscriptions import handle_letters, handles_on_loop, inbox_of
 from djust.render import wire
@@ -57,6 +68,14 @@ _rendered_in_threads: set[type[LiveView]] = set()
 
 _making_tasks = threading.Lock()
 
+# What guards a page has failed: when what the server itself has to do is tried again.
+_RETRY_SECONDS = 2.0
+# Close codes of WebSocket itself.
+_FAILED = 1011
+
+# Raised before anything of the view was called.
+_NOT_CALLED = (ParameterError, NotAllowedError, GuardFailedError, ForbiddenError)
+
 
 class Page:
     """One open page. `peer` is its connection, None while it has none; `version` counts the diffs."""
@@ -64,9 +83,11 @@ class Page:
     __slots__ = (
         "__weakref__",
         "_awaits_context",
+        "_guards",
         "_handlers",
+        "_held",
         "_is_called",
-        "_is_guarded",
+        "_is_over",
         "_lane",
         "_loop",
         "_mailbox",
@@ -106,7 +127,11 @@ class Page:
         self.context = FRESH
         # When the session is to be asked for, on the monotonic clock.
         self.session_due = float("inf")
-        self._is_guarded = is_guarded(request)
+        self._guards = guards_of(request)
+        # What the server itself wanted to do, and was not allowed to.
+        self._held: list[Work] = []
+        # Its visitor has logged out: nothing of it runs any more.
+        self._is_over = False
         self._handlers = handlers_of(type(view))
         self.keeper = Keeper()
         self._outbox: Outbox = []
@@ -162,7 +187,10 @@ class Page:
                     self._tasks.release(self._loop, self._surroundings, self.context)
 
     def end(self, *, for_good: bool = False) -> None:
-        """The page is gone: nothing runs for it any more. Its state is kept, or nobody is to have it. In any thread."""
+        """The page is gone: its tasks end. Its state is kept; or nobody is to have it, and what waits in its mailbox is
+        not executed. In any thread.
+        """
+        self._is_over = self._is_over or for_good
         if self._tasks is not None:
             self._tasks.end()
         if for_good:
@@ -225,24 +253,79 @@ class Page:
 
     async def handle(self, message: Message) -> str:
         """Take one turn; the frame that answers, empty for none. Whoever calls sees to it that one runs at a time."""
-        if isinstance(message, Event):
-            return await self._event(message)
-        if isinstance(message, Work):
-            self.keeper.changed()
-            return await self._turn(Turn(message.title, lambda: message.call, message.is_async))
-        if isinstance(message, Save):
-            await self.keeper.save(self)
-            return ""
         if isinstance(message, Settled):
             message.event.set()
             return ""
+        if self._is_over:
+            return ""
+        if isinstance(message, Event):
+            return await self._event(message)
+        if isinstance(message, Save):
+            await self.keeper.save(self)
+            return ""
         self.keeper.changed()
-        if isinstance(message, Joining):
-            return await _joined(self, message)
         if isinstance(message, Refused):
             self.last_ref = max(self.last_ref, message.ref)
             return wire.encode([wire.ERROR, message.ref, message.text])
-        return self._resync(message)
+        return await self._let(message)
+
+    async def _let(self, message: Work | Joining | Resync) -> str:
+        """What shows or changes the page without an event: refused, it ends the connection, for nobody else is told."""
+        peer = message.peer if isinstance(message, Joining) else self.peer
+        try:
+            if isinstance(message, Work):
+                return await self._turn(Turn(message.title, lambda: message.call, message.is_async))
+            if not (isinstance(message, Joining) and message.passed):
+                await self._ask("join")
+        except (NotAllowedError, GuardFailedError, ForbiddenError) as error:
+            if isinstance(message, Work):
+                self._held.append(message)
+            self._put_off(error, message, peer)
+            return ""
+        return self._join(message) if isinstance(message, Joining) else self._resync(message)
+
+    def _put_off(self, error: HandlerError, message: object, peer: Peer | None) -> None:
+        if isinstance(error, ForbiddenError):
+            logger.info("%s %s", error, error.detail)
+        elif isinstance(error, GuardFailedError):
+            self._report(error, message)
+            if isinstance(message, Work):
+                asyncio.get_running_loop().call_later(_RETRY_SECONDS, self._take_up_held)
+            elif peer is not None:
+                peer.close(_FAILED)
+        elif peer is not None:
+            peer.close(wire.CLOSE_REFUSED, str(error))
+
+    def _take_up_held(self) -> None:
+        """What was refused may be allowed by now: when a browser joins, and after each event."""
+        if self._held and self.peer is not None:
+            held, self._held = self._held, []
+            for work in held:
+                self.post(work)
+
+    def _report(self, error: GuardFailedError, message: object) -> None:
+        logger.error(
+            "%s: what guards the page has failed; %s waits, and nothing was called",
+            *(type(self.view).__name__, type(message).__name__),
+            exc_info=error.__cause__ or error,
+        )
+        report(error)
+
+    async def _ask(self, purpose: str) -> None:
+        """Raise `NotAllowedError` or `GuardFailedError` unless the visitor may use the page."""
+        guards = self._guards
+        if guards is None:
+            return
+        if guards.is_asynchronous:
+            with Lane().entered():
+                await guards.acall(_nothing, purpose=purpose)
+        else:
+            await mounters.run(self._ask_here, purpose)
+
+    def _ask_here(self, purpose: str) -> None:
+        assert self._guards is not None, "the caller has looked"
+        self._activate()
+        self._guards.call(lambda: None, purpose=purpose)
 
     def _resync(self, message: Resync) -> str:
         """What others do to a page may lead here; else it is a defect of this package."""
@@ -255,6 +338,7 @@ class Page:
     def _join(self, joining: Joining) -> str:
         self.peer = joining.peer
         self._taken_up()
+        self._take_up_held()
         if inbox_of(self.view):
             self.wake()
         if joining.document != self.document:
@@ -283,15 +367,21 @@ class Page:
         if handler is None:
             return _refused(event, refusal(type(self.view), event.name))
         bind = partial(_bound, self, handler, event)
-        timeout = None if handler.background else handler.timeout
+        timeout = None if handler.background else handler.timeout or config().handler_timeout or None
+        turn = Turn(handler.title, bind, handler.is_async, event.ref, event.asks, timeout, passed=event.passed)
         try:
-            return await self._turn(Turn(handler.title, bind, handler.is_async, event.ref, event.asks, timeout))
-        except ParameterError as error:
+            text = await self._turn(turn)
+        except GuardFailedError as error:
+            self._report(error, event)
+            return wire.encode([wire.ERROR, event.ref, str(error)])
+        except (ParameterError, ForbiddenError) as error:
             return _refused(event, error)
         except NotAllowedError as error:
             if self.peer is not None:
                 self.peer.close(wire.CLOSE_REFUSED, str(error))
             return _refused(event, error)
+        self._take_up_held()
+        return text
 
     async def _turn(self, turn: Turn) -> str:
         if not event_finished.receivers:
@@ -304,51 +394,117 @@ class Page:
     async def _taken(self, turn: Turn) -> str:
         task = asyncio.current_task()
         try:
-            on_loop = turn.is_async or turn.timeout is not None or self._awaits_context
-            if on_loop or (self._is_guarded and is_asynchronous(self.request)):
+            if self._is_on_loop(turn):
                 return await self._turn_on_loop(turn)
-            return await workers.run(self._turn_in_thread, turn)
-        except (ParameterError, NotAllowedError):
-            # Nothing was called.
+            if turn.timeout is None:
+                return await workers.run(self._turn_in_thread, turn)
+            return await self._turn_in_time(turn, turn.timeout)
+        except _NOT_CALLED:
             raise
         except BaseException as error:  # noqa: BLE001 — a template or get_context_data may raise whatever it likes
             failure = turn.logged(failure_on_loop(error, task))
             return wire.encode([wire.ERROR, turn.ref, *told(failure, NOT_RENDERED)])
 
-    def _turn_in_thread(self, turn: Turn) -> str:
+    def _is_on_loop(self, turn: Turn) -> bool:
+        """Whether a part of the turn can only run on the event loop."""
+        return (
+            turn.is_async
+            or self._awaits_context
+            or authorizes_on_loop(type(self.view))
+            or (self._guards is not None and self._guards.is_asynchronous)
+        )
+
+    # A turn in a thread
+
+    def _turn_in_thread(self, turn: Turn, deadline: Deadline | None = None) -> str:
+        if deadline is not None and deadline.has_passed:
+            # It has waited for a thread until its time was up.
+            return ""
         self._enter(turn)
-        renew_visitor(self.request)
-        if self._is_guarded and turn.ref and not is_asynchronous(self.request):
-            check_here(self.request)
+        if self._guards is None:
+            renew_visitor(self.request)
+            return self._run_here(turn, deadline)
+        run = partial(self._run_here, turn, deadline)
+        return self._guards.call(run, purpose=turn.purpose, asks=not turn.passed)
+
+    def _run_here(self, turn: Turn, deadline: Deadline | None) -> str:
         try:
+            if authorizes(type(self.view)):
+                authorize_here(self.view, turn)
             with call_scope():
-                reply, failure = outcome_here(self.view, turn, turn.bind())
+                reply, failure = outcome_here(self.view, turn, turn.bind(), deadline)
+                if deadline is not None and deadline.has_passed:
+                    return ""
                 return self._answer(turn, reply, failure)
         finally:
             # After the template, which may write to the session as well.
             if session := session_to_save(self.request):
                 save_session(session)
 
+    async def _turn_in_time(self, turn: Turn, seconds: float) -> str:
+        """A turn in a thread, whose handler has so much time. Then the thread goes on, for nobody can stop it."""
+        deadline = Deadline()
+        running = asyncio.ensure_future(workers.run(self._turn_in_thread, turn, deadline))
+        done, _ = await asyncio.wait([running], timeout=seconds)
+        if done or not deadline.passes():
+            return await running
+        running.add_done_callback(_forget)
+        # Not in the pool of handlers: when it is exhausted, nobody would be told that time is up.
+        return await lanes.run(self._give_up, turn, HandlerTimeoutError(turn.title, seconds))
+
+    def _give_up(self, turn: Turn, error: Exception) -> str:
+        self._enter(turn)
+
+        def run() -> str:
+            with call_scope():
+                return self._answer(turn, None, left_of(self.view, turn, error))
+
+        return run() if self._guards is None else self._guards.call(run, purpose=turn.purpose, asks=False)
+
+    # A turn on the event loop
+
     async def _turn_on_loop(self, turn: Turn) -> str:
         self._enter(turn)
-        renew_visitor(self.request)
-        if self._is_guarded and turn.ref:
-            await check(self.request)
-        call = turn.bind()
         if self._lane is None:
             self._lane = Lane()
         self._lane.enter()
         try:
+            if self._guards is None:
+                renew_visitor(self.request)
+                return await self._run_on_loop(turn)
+            run = partial(self._run_on_loop, turn)
+            return await self._guards.acall(run, purpose=turn.purpose, asks=not turn.passed)
+        finally:
+            self._lane.leave()
+
+    async def _run_on_loop(self, turn: Turn) -> str:
+        in_thread = self._in_lane if self._has_middleware else workers.run
+        try:
+            if authorizes(type(self.view)):
+                await authorize_on_loop(self.view, turn, in_thread)
+            call = turn.bind()
             async with call_scope():
+                enter = partial(self._enter, turn)
                 try:
-                    reply, failure = await outcome_on_loop(self.view, turn, call, partial(self._enter, turn))
+                    reply, failure = await outcome_on_loop(self.view, turn, call, enter, in_thread)
                     data = await context_of(self.view)
                 finally:
-                    self._lane.leave()
+                    if self._lane is not None and not self._has_middleware:
+                        # Rendering may need a thread itself.
+                        self._lane.leave()
                 return await self._answer_on_loop(turn, reply, failure, data)
         finally:
             if session := session_to_save(self.request):
                 await errands.run(save_session, session)
+
+    @property
+    def _has_middleware(self) -> bool:
+        return self._guards is not None and self._guards.has_middleware
+
+    @staticmethod
+    async def _in_lane(function: Callable[[], Any]) -> Any:
+        """Call where synchronous middleware is, in its context: thread locals and context variables hold there."""
+        return await sync_to_async(function, thread_sensitive=True)()
 
     async def _answer_on_loop(self, turn: Turn, reply: object, failure: Exception | None, data: object) -> str:
         if (turn.is_async or self._awaits_context) and type(self.view) not in _rendered_in_threads:
@@ -362,15 +518,21 @@ class Page:
             with call_scope():
                 return self._answer(turn, reply, failure, data)
 
+        if self._has_middleware:
+            text: str = await self._in_lane(in_thread)
+            return text
         # Not in the pool of handlers, which may all be blocked.
         return await lanes.run(in_thread)
 
     def _enter(self, turn: Turn) -> None:
         """A part of the turn begins in this thread or task."""
-        if not self._surroundings.usual:
-            self._surroundings.activate()
+        self._activate()
         if turn.meter is not None:
             turn.meter.enter()
+
+    def _activate(self) -> None:
+        if not self._surroundings.usual:
+            self._surroundings.activate()
 
     # Answers
 
@@ -406,16 +568,13 @@ class Page:
         return extra
 
 
-async def _joined(page: Page, joining: Joining) -> str:
-    """The join of a page that may be guarded: permissions may be gone since it was made."""
-    if page._is_guarded:
-        renew_visitor(page.request)
-        try:
-            await check(page.request)
-        except NotAllowedError as error:
-            joining.peer.close(wire.CLOSE_REFUSED, str(error))
-            return ""
-    return page._join(joining)
+async def _nothing() -> None: ...
+
+
+def _forget(running: asyncio.Future[str]) -> None:
+    """What comes of a turn that was given up is of no interest any more."""
+    if not running.cancelled():
+        running.exception()
 
 
 def _take_letters(page: Page) -> Any:

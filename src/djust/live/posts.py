@@ -30,7 +30,7 @@ from djust.conf import config
 from djust.exceptions import ProtocolError, TicketError
 from djust.home import home
 from djust.live.forms import answer_form
-from djust.live.guards import reached
+from djust.live.guards import as_get, end_of_passage, keep_out_of_caches, passage_of
 from djust.live.http import Adoption, adopt_here, known_version, respond
 from djust.live.joining import Closing, JoinFrame, check_visitor, join_frame
 from djust.live.keeping import keep_as, snapshot_of
@@ -40,6 +40,7 @@ from djust.live.page import Page
 from djust.live.registry import registry
 from djust.live.sessions import watch, watcher
 from djust.live.visitor import visitor_of_request
+from djust.live.workers import mounters
 from djust.render import wire
 from djust.state.tickets import Ticket, make_ticket
 from djust.views import Answer, LiveView
@@ -129,7 +130,7 @@ class Connection:
         self._stay()
         self._streams, self._was_told = reads_stream and self._was_told, reads_stream
         try:
-            posted = [frame for frame in frames if self._take(frame)]
+            posted = [frame for frame in frames if self._take(frame, is_first=frame is frames[0])]
         except Closing as closing:
             self.close(closing.code, closing.text)
             posted = []
@@ -147,7 +148,7 @@ class Connection:
             return Answered([], not is_through)
         return Answered(self._taken(), not is_through, self._farewell[0] if self._farewell else 0)
 
-    def _take(self, frame: list[Any]) -> bool:
+    def _take(self, frame: list[Any], *, is_first: bool) -> bool:
         """Deal with a frame; whether the page has to."""
         page = self.page
         if page is None or self._farewell is not None:
@@ -163,6 +164,9 @@ class Connection:
             text = "Too many events wait for their turn; this one was left out."
             self._keep(wire.encode([wire.ERROR, message.ref, text]))
             return False
+        elif is_first and not page.is_busy:
+            # Nothing has happened since its request passed the guards.
+            message = message._replace(passed=True)
         page.post(message)
         return True
 
@@ -236,19 +240,40 @@ _connections: OrderedDict[str, Connection] = OrderedDict()
 # Requests
 
 
+_POSTED = "_djust_posted"
+
+
 def respond_to_get(view: LiveView, request: HttpRequest) -> Answer:
-    """The answer to a GET: the page, a stream of an open one, or the token that POSTs of it need."""
-    if (answer := reached()) is not None:
-        return answer
+    """The answer to a GET: the page, a stream of an open one, or the token that POSTs of it need.
+
+    To a GET that stands for a POST the answer to that, and to a passage that it came here.
+    """
+    if passage_of(request) is not None:
+        return end_of_passage()
+    if (posted := vars(request).pop(_POSTED, None)) is not None:
+        if asyncio._get_running_loop() is not None:
+            return mounters.run(_answer_posted, view, posted)
+        return _answer_posted(view, posted)
     if STREAM in request.GET:
         return answer_stream(request)
     if HEADER in request.headers:
-        return HttpResponse(get_token(request), content_type="text/plain", headers={"Cache-Control": "no-store"})
+        keep_out_of_caches(request)
+        headers = {"Cache-Control": "private, no-store"}
+        return HttpResponse(get_token(request), content_type="text/plain", headers=headers)
     return respond(view, request)
 
 
-def respond_to_post(view: LiveView, request: HttpRequest) -> HttpResponseBase:
-    """The answer to a POST: to frames, or to a form of a browser without JavaScript."""
+def respond_to_post(view: LiveView, request: HttpRequest) -> Answer:
+    """The answer to a POST: to frames, or to a form of a browser without JavaScript.
+
+    The view sees the GET that it would have been, in `get` first: what guards that is not to be gone around.
+    """
+    view.request = as_get(request)
+    vars(view.request)[_POSTED] = request
+    return view.get(view.request, *view.args, **view.kwargs)
+
+
+def _answer_posted(view: LiveView, request: HttpRequest) -> HttpResponseBase:
     return answer_post(view, request) if HEADER in request.headers else answer_form(view, request)
 
 
@@ -314,7 +339,8 @@ def _join(view: LiveView, request: HttpRequest, joining: JoinFrame) -> Connectio
 def _enter(view: LiveView, request: HttpRequest, joining: JoinFrame, connection: Connection, binding: str) -> None:
     ticket, version, document = joining
     page, holder = registry.claim(ticket.page_id, connection, document)
-    message = Joining(connection, version, document=document)
+    # Guards of the page guard this request as well.
+    message = Joining(connection, version, document=document, passed=True)
     if page is None:
         if not joins.take(ticket.page_id):
             raise Closing(wire.CLOSE_TOO_MANY, "Too many joins in a short time.")
@@ -322,7 +348,8 @@ def _enter(view: LiveView, request: HttpRequest, joining: JoinFrame, connection:
         page.binding = binding
         watch(page)
         registry.attach(page, connection, document)
-        message = Joining(connection, known, make_ticket(Ticket(page.id, ticket.url, binding)), document)
+        new = make_ticket(Ticket(page.id, ticket.url, binding))
+        message = Joining(connection, known, new, document, passed=True)
     if holder is not None:
         holder.close_from_thread(NORMAL)
     connection.page = page
@@ -343,25 +370,17 @@ def _bring_back(view: LiveView, request: HttpRequest, joining: JoinFrame) -> tup
     ticket, version, document = joining
     snapshot = _at_home(snapshot_of(ticket.page_id, ticket.binding, document))
     adoption = Adoption(snapshot=snapshot)
-    # What the view sees is the GET that it would have been.
-    request.method = "GET"
-    response = adopt_here(view, request, adoption)
+    response = adopt_here(view, view.request, adoption)
     if adoption.is_spoilt:
-        view = type(view)()
-        view.setup(request, *view_args(request)[0], **view_args(request)[1])
-        response = adopt_here(view, request, adoption := Adoption())
+        again = type(view)()
+        again.setup(view.request, *view.args, **view.kwargs)
+        response = adopt_here(again, again.request, adoption := Adoption())
     page = adoption.page
     if page is None:
         raise _Elsewhere(response.headers.get("Location", ticket.url))
     if adoption.snapshot is not None:
         _at_home(keep_as(page, adoption.snapshot))
     return page, known_version(page, adoption, ticket, version)
-
-
-def view_args(request: HttpRequest) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """What the URL gives to the view."""
-    match = request.resolver_match
-    return (match.args, match.kwargs) if match is not None else ((), {})
 
 
 class _Elsewhere(Exception):  # noqa: N818 — not an error: where the browser has to go

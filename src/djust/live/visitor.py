@@ -70,16 +70,22 @@ def renew_visitor(request: HttpRequest) -> None:
     known = vars(request)
     session = known.get("session")
     if session is not None and session.accessed:
-        known["session"] = type(session)(session.session_key)
+        known["session"] = session_like(session)
     if type(known.get("user")) is SimpleLazyObject:
         # The user that AuthenticationMiddleware put there; one that somebody else assigned stays.
         if "_cached_user" in known:
             del known["_cached_user"]
-            known["user"] = SimpleLazyObject(partial(_user, request))
+            known["user"] = SimpleLazyObject(partial(user_of, request))
         known.pop("_acached_user", None)
 
 
-def _user(request: HttpRequest) -> Any:
+def session_like(session: SessionBase) -> SessionBase:
+    """The same session, not read yet."""
+    return type(session)(session.session_key)
+
+
+def user_of(request: HttpRequest) -> Any:
+    """The user whom the request's session belongs to, read once."""
     known = vars(request)
     if "_cached_user" not in known:
         known["_cached_user"] = auth.get_user(request)

@@ -335,7 +335,7 @@ class Connection:
             registry.attach(page, self, document)
             new = make_ticket(Ticket(page.id, ticket.url, visitor.binding))
             known = known_version(page, adoption, ticket, version)
-            self._take(page, Joining(self, known, new, document))
+            self._take(page, Joining(self, known, new, document, passed=True))
         elif response.status_code < 400:
             # A redirect, to a login page perhaps, or a view that is not live any more.
             await self._go(response.headers.get("Location", ticket.url))

@@ -27,8 +27,9 @@ import contextvars
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
+from contextlib import contextmanager
 from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
@@ -265,6 +266,17 @@ class Lane:
     def leave(self) -> None:
         """The turn is over."""
         self._thread.end()
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """A turn for what stands inside the block; then what is thread-sensitive goes where it went before."""
+        before = SyncToAsync.thread_sensitive_context.get(None)
+        self.enter()
+        try:
+            yield
+        finally:
+            self.leave()
+            SyncToAsync.thread_sensitive_context.set(before)  # type: ignore[arg-type] # none is what asgiref asks for
 
 
 def _serve(queue: SimpleQueue[Job | None]) -> None:

@@ -1,0 +1,157 @@
+"""The project's middleware around the turns of pages.
+
+A turn is no request, but code that runs in it may rely on what middleware sets around one: a context variable, a
+thread local, the connection of a tenant. And middleware may refuse a visitor who was let in a moment ago. So a turn
+passes the middleware of `settings.MIDDLEWARE` once, with a GET of its page, and runs where the view would be called.
+
+    around = middleware_around(is_async=False)        None if there is nothing to pass
+    response = around(request)                        `request` leads to `Passage.enter`, see `live/guards.py`
+
+Django's own middleware is left out (`_HANDLED`): this package does for a turn what it does for a request, or it has
+no meaning for one. So is what `LIVEVIEW_CONFIG["skip_middleware"]` names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache, partial
+from typing import Any, TypeAlias
+
+from asgiref.sync import async_to_sync, iscoroutinefunction, sync_to_async
+from django.conf import settings
+from django.core.exceptions import (
+    BadRequest,
+    ImproperlyConfigured,
+    MiddlewareNotUsed,
+    PermissionDenied,
+    SuspiciousOperation,
+)
+from django.http import Http404, HttpRequest, HttpResponse
+from django.http.multipartparser import MultiPartParserError
+from django.http.response import HttpResponseBase
+from django.utils.module_loading import import_string
+
+from djust.conf import config
+
+GetResponse: TypeAlias = Callable[[HttpRequest], Any]
+Innermost: TypeAlias = "Callable[[Around, HttpRequest], Any]"
+ViewHook: TypeAlias = Callable[..., Any]
+
+_HANDLED = frozenset(
+    {
+        "django.contrib.admindocs.middleware.XViewMiddleware",
+        "django.contrib.auth.middleware.AuthenticationMiddleware",
+        "django.contrib.auth.middleware.PersistentRemoteUserMiddleware",
+        "django.contrib.auth.middleware.RemoteUserMiddleware",
+        "django.contrib.flatpages.middleware.FlatpageFallbackMiddleware",
+        "django.contrib.messages.middleware.MessageMiddleware",
+        "django.contrib.redirects.middleware.RedirectFallbackMiddleware",
+        "django.contrib.sessions.middleware.SessionMiddleware",
+        "django.contrib.sites.middleware.CurrentSiteMiddleware",
+        "django.middleware.cache.CacheMiddleware",
+        "django.middleware.cache.FetchFromCacheMiddleware",
+        "django.middleware.cache.UpdateCacheMiddleware",
+        "django.middleware.clickjacking.XFrameOptionsMiddleware",
+        "django.middleware.common.BrokenLinkEmailsMiddleware",
+        "django.middleware.common.CommonMiddleware",
+        "django.middleware.csp.ContentSecurityPolicyMiddleware",
+        "django.middleware.csrf.CsrfViewMiddleware",
+        "django.middleware.gzip.GZipMiddleware",
+        "django.middleware.http.ConditionalGetMiddleware",
+        "django.middleware.locale.LocaleMiddleware",
+        "django.middleware.security.SecurityMiddleware",
+    }
+)
+
+# What Django answers with a status of its own; anything else that is raised is a failure and not a refusal.
+_STATUS: tuple[tuple[type[Exception], int], ...] = (
+    (Http404, 404),
+    (MultiPartParserError, 400),
+    (PermissionDenied, 403),
+    (BadRequest, 400),
+    (SuspiciousOperation, 400),
+)
+
+
+def names_around() -> tuple[str, ...]:
+    """The middleware that turns pass, by its dotted names, the outermost first."""
+    return _names(tuple(settings.MIDDLEWARE), tuple(config().skip_middleware))
+
+
+@cache
+def _names(configured: tuple[str, ...], skipped: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name in configured if name not in _HANDLED and name not in skipped)
+
+
+class Around:
+    """The chain of middleware, as Django's handler makes it, around `enter(around, request)`.
+
+    `holds_thread` says of an asynchronous chain that a thread waits while it is passed, because some middleware is
+    synchronous; what is thread-sensitive runs there.
+    """
+
+    def __init__(self, names: tuple[str, ...], enter: Innermost, *, is_async: bool) -> None:
+        self.view_hooks: list[ViewHook] = []
+        self.holds_thread = False
+        handler, handler_is_async = answering(partial(enter, self), is_async=is_async), is_async
+        for name in reversed(names):
+            factory = import_string(name)
+            can_sync, can_async = getattr(factory, "sync_capable", True), getattr(factory, "async_capable", False)
+            mode = False if can_sync and not handler_is_async else can_async
+            inner = _adapted(handler, handler_is_async, mode)
+            try:
+                instance = factory(inner)
+            except MiddlewareNotUsed:
+                continue
+            if instance is None:
+                raise ImproperlyConfigured(f"The middleware {name} returned None instead of a function.")
+            if (hook := getattr(instance, "process_view", None)) is not None:
+                self.view_hooks.insert(0, _adapted(hook, iscoroutinefunction(hook), is_async))
+            self.holds_thread = self.holds_thread or (is_async and not mode)
+            handler, handler_is_async = answering(instance, is_async=mode), mode
+        self._handler = _adapted(handler, handler_is_async, is_async)
+
+    def __call__(self, request: HttpRequest) -> Any:
+        """The response, or a coroutine that gives it."""
+        return self._handler(request)
+
+
+def _adapted(function: GetResponse, function_is_async: bool, is_async: bool) -> GetResponse:
+    if function_is_async is is_async:
+        return function
+    return sync_to_async(function, thread_sensitive=True) if is_async else async_to_sync(function)
+
+
+def answering(get_response: GetResponse, *, is_async: bool) -> GetResponse:
+    """`get_response`, whose exceptions become responses, as Django does it around each middleware and around views.
+
+    The response has no content, and holds what was raised as `failure` if that was no refusal.
+    """
+    if is_async:
+
+        async def asynchronous(request: HttpRequest) -> HttpResponseBase:
+            try:
+                response: HttpResponseBase = await get_response(request)
+            except Exception as error:  # noqa: BLE001 — middleware and guards may raise whatever they like
+                return Failed(error)
+            return response
+
+        return asynchronous
+
+    def synchronous(request: HttpRequest) -> HttpResponseBase:
+        try:
+            response: HttpResponseBase = get_response(request)
+        except Exception as error:  # noqa: BLE001 — as above
+            return Failed(error)
+        return response
+
+    return synchronous
+
+
+class Failed(HttpResponse):
+    """What stands for an exception. `failure` is it, unless it only says no."""
+
+    def __init__(self, error: Exception) -> None:
+        status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+        super().__init__(status=status)
+        self.failure = error if status == 500 else None
