@@ -18,6 +18,7 @@ by `Passage`. Its answer is never sent to a browser, and no cache keeps it.
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Awaitable, Callable
 from functools import cache, partial
@@ -38,19 +39,24 @@ from djust.live.visitor import session_like, user_of
 from djust.live.workers import Lane, mounters
 from djust.views import OWN_FUNCTION, LiveView
 
+logger = logging.getLogger("djust")
+
 T = TypeVar("T")
 
 PURPOSE = "live_purpose"
+# An attribute of requests that a test has made by hand, for a page that passes no middleware.
+WITHOUT_MIDDLEWARE = "_djust_without_middleware"
 _PASSAGE = "_djust_passage"
 # Decorators and middleware may make another response of ours; nobody else can write this.
 _TOKEN = f"passed {secrets.token_hex(16)}".encode()
 
 
 class NotAllowedError(HandlerError):
-    """The visitor may not use this page any more."""
+    """The visitor may not use this page any more. `was_entered`: this was found out when the turn had run."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, was_entered: bool = False) -> None:
         super().__init__("You are not allowed to use this page any more. Load it again.")
+        self.was_entered = was_entered
 
 
 class GuardFailedError(HandlerError):
@@ -78,23 +84,21 @@ class Passage:
         self.result: Any = None
         self.error: BaseException | None = None
 
-    def enter(self, request: HttpRequest) -> HttpResponseBase:
+    def enter(self, request: HttpRequest) -> None:
         """Call the body."""
         self._begin(request)
         try:
             self.result = self.body()
         except BaseException as error:  # noqa: BLE001 — raised again where the passage began
             self.error = error
-        return end_of_passage()
 
-    async def enter_on_loop(self, request: HttpRequest) -> HttpResponseBase:
+    async def enter_on_loop(self, request: HttpRequest) -> None:
         """Await the body."""
         self._begin(request)
         try:
             self.result = await self.body()
         except Exception as error:  # noqa: BLE001 — as above
             self.error = error
-        return end_of_passage()
 
     def _begin(self, request: HttpRequest) -> None:
         self.was_entered = True
@@ -102,13 +106,16 @@ class Passage:
 
     def outcome(self, response: HttpResponseBase) -> Any:
         """What the body has returned or raised, if `response` says that the view was reached."""
-        if self.was_entered and is_live(response):
+        has_failed = response.status_code >= 500
+        if self.was_entered and (has_failed or is_live(response)):
+            if has_failed:
+                logger.error("Middleware has failed after a turn", exc_info=getattr(response, "failure", None))
             if self.error is not None:
                 raise self.error
             return self.result
-        if response.status_code >= 500:
+        if has_failed:
             raise GuardFailedError from getattr(response, "failure", None)
-        raise NotAllowedError
+        raise NotAllowedError(was_entered=self.was_entered)
 
 
 def passage_of(request: HttpRequest) -> Passage | None:
@@ -166,14 +173,16 @@ def _bind_user(request: HttpRequest, like: dict[str, Any]) -> None:
 class Guards:
     """What stands around the turns of one page."""
 
-    __slots__ = ("_page", "_pristine", "_user", "is_asynchronous", "is_guarded")
+    __slots__ = ("_page", "_pristine", "_user", "has_middleware", "is_asynchronous", "is_guarded")
 
-    def __init__(self, request: HttpRequest, *, is_guarded: bool) -> None:
+    def __init__(self, request: HttpRequest, *, is_guarded: bool, has_middleware: bool) -> None:
         self._page = request
         # The view has not been mounted: what it does to its request is not what guards look at.
         self._pristine = {name: value for name, value in vars(request).items() if name not in _OF_VISITOR}
         self._user = vars(request).get("user")
         self.is_guarded = is_guarded
+        # Turns pass middleware, whose context variables and thread locals user code may look at.
+        self.has_middleware = has_middleware
         match = request.resolver_match
         # The view's function can only be called on the event loop.
         self.is_asynchronous = is_guarded and match is not None and iscoroutinefunction(match.func)
@@ -181,21 +190,20 @@ class Guards:
     def call(self, body: Callable[[], T], *, purpose: str, asks: bool = True) -> T:
         """The result of `body`, called in this thread inside the middleware, after the guards."""
         passage = Passage(body, self._hand_over, asks=asks and self.is_guarded)
-        around = _around(names_around(), is_async=False)
+        around = _around(self._names, is_async=False)
         result: T = passage.outcome(around(self._asking(passage, purpose)))
         return result
 
     async def acall(self, body: Callable[[], Awaitable[T]], *, purpose: str, asks: bool = True) -> T:
         """The same for a coroutine function, on the event loop."""
         passage = Passage(body, self._hand_over, asks=asks and self.is_guarded)
-        around = _around(names_around(), is_async=True)
+        around = _around(self._names, is_async=True)
         result: T = passage.outcome(await around(self._asking(passage, purpose)))
         return result
 
     @property
-    def has_middleware(self) -> bool:
-        """Whether turns pass middleware, whose context variables and thread locals user code may look at."""
-        return bool(names_around())
+    def _names(self) -> tuple[str, ...]:
+        return names_around() if self.has_middleware else ()
 
     def _asking(self, passage: Passage, purpose: str) -> HttpRequest:
         """A new GET of the page, by the visitor as they are known now."""
@@ -239,9 +247,12 @@ _NOT_HANDED_OVER = frozenset({*_OF_BODY, *_OF_VISITOR, PURPOSE, _PASSAGE, "META"
 def guards_of(request: HttpRequest) -> Guards | None:
     """What stands around a page, whose view was not mounted yet; None if nothing does."""
     match = request.resolver_match
-    is_guarded = match is not None and _is_guarded(match.func)
-    if is_guarded or names_around():
-        return Guards(request, is_guarded=is_guarded)
+    if match is None:
+        return None
+    is_guarded = _is_guarded(match.func)
+    has_middleware = WITHOUT_MIDDLEWARE not in vars(request) and bool(names_around())
+    if is_guarded or has_middleware:
+        return Guards(request, is_guarded=is_guarded, has_middleware=has_middleware)
     return None
 
 
@@ -279,32 +290,28 @@ def prepare() -> None:
 
 def _ask(around: Around, request: HttpRequest) -> HttpResponseBase:
     passage, match = passage_of(request), request.resolver_match
-    assert passage is not None, "only requests of passages come here"
-    if match is not None:
-        for hook in around.view_hooks:
-            refused: HttpResponseBase | None = hook(request, match.func, match.args, match.kwargs)
-            if refused is not None:
-                return refused
-        if passage.asks:
-            response: HttpResponseBase = match.func(request, *match.args, **match.kwargs)
-            if not is_live(response):
-                return response
-    return passage.enter(request)
+    assert passage is not None and match is not None, "only requests of passages come here"
+    response: HttpResponseBase | None
+    for hook in around.view_hooks:
+        if (response := hook(request, match.func, match.args, match.kwargs)) is not None:
+            return response
+    response = match.func(request, *match.args, **match.kwargs) if passage.asks else end_of_passage()
+    if is_live(response):
+        passage.enter(request)
+    return response
 
 
 async def _ask_on_loop(around: Around, request: HttpRequest) -> HttpResponseBase:
     passage, match = passage_of(request), request.resolver_match
-    assert passage is not None, "only requests of passages come here"
-    if match is not None:
-        for hook in around.view_hooks:
-            refused: HttpResponseBase | None = await hook(request, match.func, match.args, match.kwargs)
-            if refused is not None:
-                return refused
-        if passage.asks:
-            response = await _reach(around, request)
-            if not is_live(response):
-                return response
-    return await passage.enter_on_loop(request)
+    assert passage is not None and match is not None, "only requests of passages come here"
+    response: HttpResponseBase | None
+    for hook in around.view_hooks:
+        if (response := await hook(request, match.func, match.args, match.kwargs)) is not None:
+            return response
+    response = await _reach(around, request) if passage.asks else end_of_passage()
+    if is_live(response):
+        await passage.enter_on_loop(request)
+    return response
 
 
 async def _reach(around: Around, request: HttpRequest) -> HttpResponseBase:

@@ -278,7 +278,7 @@ class Page:
             if not (isinstance(message, Joining) and message.passed):
                 await self._ask("join")
         except (NotAllowedError, GuardFailedError, ForbiddenError) as error:
-            if isinstance(message, Work):
+            if isinstance(message, Work) and not (isinstance(error, NotAllowedError) and error.was_entered):
                 self._held.append(message)
             self._put_off(error, message, peer)
             return ""

@@ -22,8 +22,10 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.test import Client
+from django.urls import ResolverMatch
 
 from djust.exceptions import HandlerError
+from djust.live.guards import WITHOUT_MIDDLEWARE
 from djust.live.http import Adoption, adopting, in_lane
 from djust.live.messages import message_of
 from djust.render import wire
@@ -227,7 +229,11 @@ def _prepare(browser: Client, user: Any, session: dict[str, Any] | None) -> None
 def _mount(
     driver: Driver, view_class: type[LiveView], request: HttpRequest, kwargs: dict[str, Any]
 ) -> HttpResponseBase:
-    response = view_class.as_view()(request, **kwargs)
+    function = view_class.as_view()
+    # What guards the class is asked before each event, as for a page with a URL.
+    request.resolver_match = ResolverMatch(function, (), kwargs)
+    vars(request)[WITHOUT_MIDDLEWARE] = True
+    response = function(request, **kwargs)
     if inspect.iscoroutine(response):
         response = driver.run(in_lane(response))
     session = vars(request).get("session")
