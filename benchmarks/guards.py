@@ -11,7 +11,6 @@ import asyncio
 import statistics
 import time
 from collections.abc import Callable
-from typing import Any
 
 import django
 from django.conf import settings

@@ -21,6 +21,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Awaitable, Callable
+from copy import copy
 from functools import cache, partial
 from io import BytesIO
 from typing import Any, TypeVar, cast
@@ -170,6 +171,14 @@ def _bind_user(request: HttpRequest, like: dict[str, Any]) -> None:
         known["auser"] = partial(auser.func, request)
 
 
+def _unread(user: Any) -> Any:
+    """A user without the permissions that were read for them."""
+    unread = copy(user)
+    for name in [name for name in vars(unread) if name.endswith("_perm_cache")]:
+        delattr(unread, name)
+    return unread
+
+
 class Guards:
     """What stands around the turns of one page."""
 
@@ -220,7 +229,9 @@ class Guards:
         keep_out_of_caches(request)
         if (session := at_hand.get("session")) is not None:
             known["session"] = session_like(session)
-        if self._user is not None:
+        if WITHOUT_MIDDLEWARE in known:
+            known["user"] = _unread(self._user)
+        elif self._user is not None:
             _bind_user(request, {**at_hand, "user": _ANYBODY})
         return request
 
@@ -290,28 +301,31 @@ def prepare() -> None:
 
 def _ask(around: Around, request: HttpRequest) -> HttpResponseBase:
     passage, match = passage_of(request), request.resolver_match
-    assert passage is not None and match is not None, "only requests of passages come here"
-    response: HttpResponseBase | None
+    assert passage is not None, "only requests of passages come here"
+    assert match is not None, "a page without a URL has no guards"
     for hook in around.view_hooks:
-        if (response := hook(request, match.func, match.args, match.kwargs)) is not None:
-            return response
-    response = match.func(request, *match.args, **match.kwargs) if passage.asks else end_of_passage()
-    if is_live(response):
+        refused: HttpResponseBase | None = hook(request, match.func, match.args, match.kwargs)
+        if refused is not None:
+            return refused
+    reached: HttpResponseBase
+    reached = match.func(request, *match.args, **match.kwargs) if passage.asks else end_of_passage()
+    if is_live(reached):
         passage.enter(request)
-    return response
+    return reached
 
 
 async def _ask_on_loop(around: Around, request: HttpRequest) -> HttpResponseBase:
     passage, match = passage_of(request), request.resolver_match
-    assert passage is not None and match is not None, "only requests of passages come here"
-    response: HttpResponseBase | None
+    assert passage is not None, "only requests of passages come here"
+    assert match is not None, "a page without a URL has no guards"
     for hook in around.view_hooks:
-        if (response := await hook(request, match.func, match.args, match.kwargs)) is not None:
-            return response
-    response = await _reach(around, request) if passage.asks else end_of_passage()
-    if is_live(response):
+        refused: HttpResponseBase | None = await hook(request, match.func, match.args, match.kwargs)
+        if refused is not None:
+            return refused
+    reached = await _reach(around, request) if passage.asks else end_of_passage()
+    if is_live(reached):
         await passage.enter_on_loop(request)
-    return response
+    return reached
 
 
 async def _reach(around: Around, request: HttpRequest) -> HttpResponseBase:
