@@ -11,6 +11,10 @@ from typing import Any
 
 import pytest
 import stamina
+from asgiref.sync import sync_to_async
+from django.contrib.auth.backends import ModelBackend
+from django.contrib.auth.models import Group, Permission, User
+from django.contrib.contenttypes.models import ContentType
 from django.test import RequestFactory
 from django.urls import path
 
@@ -37,6 +41,39 @@ def test_the_views_of_the_guide_show_their_pages(rf: RequestFactory) -> None:
     assert "1 in the basket" in re.sub("<!--.*?-->", "", basket)
     status = names["urlpatterns"][0].callback(rf.get("/status/")).content.decode()
     assert "<p dj>0</p>" in status
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_the_view_of_the_page_on_security_is_guarded_as_it_says(settings: Any) -> None:
+    urls = ModuleType("docs_security")
+    vars(urls)["urlpatterns"] = [path("orders/", run((DOCS / "security.md").read_text())["OrdersView"].as_view())]
+    settings.ROOT_URLCONF = urls
+    group = await sync_to_async(ContentType.objects.get_for_model)(Group)
+    names = ("view_order", "change_order")
+    view, change = [await Permission.objects.acreate(codename=name, content_type=group) for name in names]
+    settings.AUTHENTICATION_BACKENDS = ["tests.test_docs.ShopBackend", "django.contrib.auth.backends.ModelBackend"]
+    user = await User.objects.acreate(username="clerk")
+    async with Browser() as browser:
+        refused = await browser.get("/orders/")
+        assert (refused.status, refused.headers["location"]) == (302, "/welcome/?next=/orders/")
+        await browser.log_in(user)
+        assert (await browser.get("/orders/")).status == 403
+        await user.user_permissions.aadd(view)
+        assert (await browser.get("/orders/", **{"x-shop": "closed"})).status == 403
+        page = await browser.open("/orders/")
+        assert (await page.event("ship"))[2] == "You are not allowed to do this."
+        await user.user_permissions.aadd(change)
+        assert (await page.event("ship"))[2] == [0, "1 shipped"]
+        await user.user_permissions.aremove(view)
+        assert (await page.event("ship"))[0] == "error"
+        assert await page.closing() == 4403
+
+
+class ShopBackend(ModelBackend):
+    """Permissions of groups are those of the shop, which has no models here."""
+
+    def has_perm(self, user_obj: Any, perm: str, obj: Any = None) -> bool:
+        return bool(super().has_perm(user_obj, perm.replace("shop.", "auth."), obj))
 
 
 async def test_the_views_of_the_page_on_slow_work_do_what_it_says(settings: Any) -> None:
