@@ -16,7 +16,8 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from django.core.checks import Warning as Finding
-from django.template import TemplateDoesNotExist, TemplateSyntaxError, loader
+from django.template import TemplateDoesNotExist, engines
+from django.template.backends.django import DjangoTemplates
 
 from djust.checks.mentions import SELF, Mention, defined_names
 from djust.checks.sources import Function, Project, Source, own_statements
@@ -80,6 +81,8 @@ _INSTEAD = {
 # Users, roles and policies have methods of these names, too.
 _COMMON = frozenset({"check_permission", "has_permission", "has_permissions"})
 
+_PLAIN = (bool, int, str, list, tuple, set, frozenset, dict)
+
 _NAMES = frozenset({*IGNORED, *LOOK_LIKE_GUARDS})
 _words = re.compile(rf"\b(?:{'|'.join(sorted(_NAMES))})\b".encode())
 
@@ -88,17 +91,13 @@ def check_attributes(view: type[LiveView], project: Project) -> Iterator[Finding
     """V010 and V011 of one class, wherever in the project it has the attributes from."""
     defined = list(_defined(view, project))
     unread = _unread(view, {name for name, *_ in defined}, project) if defined else frozenset()
-    guards: set[str] = set()
     for name, owner, source, node in defined:
         if name not in unread or _is_declared(view, owner, name):
             continue
         if name in IGNORED and _ONLY_WITH.get(name, name) in unread:
             yield from _ignored(name, owner, source, node)
-        elif name in LOOK_LIKE_GUARDS and name not in guards:
-            # What a class overrides, even by saying that it is public, does not count.
-            guards.add(name)
-            if not _is_off(vars(owner).get(name, ...)):
-                yield from _not_a_guard(name, owner, source, node)
+        elif name in LOOK_LIKE_GUARDS and _is_on(view, owner, name):
+            yield from _not_a_guard(name, owner, source, node)
 
 
 def _ignored(name: str, owner: type, source: Source, node: ast.stmt) -> list[Finding]:
@@ -131,8 +130,12 @@ def _is_declared(view: type[LiveView], owner: type, name: str) -> bool:
     return isinstance(vars(owner).get(name), State | Computed | Service) or name in handler_functions(view)
 
 
-def _is_off(value: Any) -> bool:
-    return value is None or (isinstance(value, bool | int | str | list | tuple | set | frozenset | dict) and not value)
+def _is_on(view: type[LiveView], owner: type, name: str) -> bool:
+    """Whether `owner` says that the view is guarded: no class before it overrides that, and the value is not empty."""
+    value = vars(owner).get(name, ...)
+    # Nothing else is asked whether it is true: that may run code of the project.
+    is_empty = value is None or (isinstance(value, _PLAIN) and not value)
+    return not is_empty and next((kind for kind in view.__mro__ if name in vars(kind)), owner) is owner
 
 
 # Who else may read it
@@ -174,10 +177,19 @@ def _reads(mention: Mention, is_own: bool, source: Source, related: Collection[t
 
 
 def _named_by_template(view: type[LiveView], names: Collection[str]) -> frozenset[str]:
-    text = view.template or ""
-    if view.template is None and view.template_name is not None:
-        try:
-            text = getattr(getattr(loader.get_template(view.template_name), "template", None), "source", "")
-        except (TemplateDoesNotExist, TemplateSyntaxError):
-            pass  # That is V001.
+    text = view.template or _template_text(view.template_name or "")
     return frozenset(name for name in names if re.search(rf"\b{name}\b", text))
+
+
+def _template_text(name: str) -> str:
+    """What the file of a template contains; it is not compiled, which takes time and may run code."""
+    for engine in engines.all():
+        for loader in engine.engine.template_loaders if name and isinstance(engine, DjangoTemplates) else ():
+            # A loader of another package may make templates of something else than text.
+            contents: Any = getattr(loader, "get_contents", None)
+            for origin in loader.get_template_sources(name) if contents else ():
+                try:
+                    return str(contents(origin))
+                except (TemplateDoesNotExist, UnicodeDecodeError):
+                    continue
+    return ""
