@@ -265,19 +265,19 @@ UNGUARDED = "Page.requires_login is not an attribute that djust reads: the page 
 def test_a_finding_says_what_has_no_effect_where_and_what_to_do(site: Callable[..., str]) -> None:
     views = (
         "from djust import LiveView\n"
-        "class Base(LiveView):\n    template = ''\n    on_mount = None\n    requires_login = True\n"
-        "    def handle_params(self, params, uri): self.now = 1\n"
+        "class Base(LiveView):\n    template = ''\n    form_class = None\n    requires_login = True\n"
+        "    def form_valid(self, form): self.saved = 1\n"
         "class One(Base): pass\nclass Two(Base): pass\n"
     )
     told = re.sub(r"checked_site_\d+", "site", site(views, urls="path('', One.as_view())"))
     assert (
         told
-        == """site.py:4: (djust.V010) Base.on_mount has no effect: djust does not read it.
-\tHINT: Do it in mount or dispatch, or in those of a mixin.
+        == """site.py:4: (djust.V010) Base.form_class has no effect: djust does not read it.
+\tHINT: Make the form in mount, keep it in a private attribute, and validate it in an event handler.
 site.py:5: (djust.V011) Base.requires_login is not an attribute that djust reads: the page is not guarded by it.
 \tHINT: Write login_required = True, or inherit Django's LoginRequiredMixin.
-site.py:6: (djust.V010) Base.handle_params has no effect: djust does not call it.
-\tHINT: Read request.GET in mount; a link to another query string loads the page again.
+site.py:6: (djust.V010) Base.form_valid has no effect: djust does not call it.
+\tHINT: Call it from the event handler that validates the form.
 """
     )
     for silenced, left in (("djust.V010", ["V011"]), ("djust.V011", ["V010", "V010"])):

@@ -25,7 +25,7 @@ class Search(Form):
     rows = state(default=[])
 
     def handle_params(self, params, uri):  # expect: V010
-        self.rows = [params]
+        self.rows = [params]  # noqa
 
 
 class AsyncSearch(Form):
@@ -75,6 +75,10 @@ class InBranches(Form):
         tick_interval = 5  # expect: V010
     else:
         on_mount = []  # expect: V010
+    try:
+        import somewhere
+    except ImportError:
+        temporary_assigns = {}  # expect: V010
 
 
 class SeveralLines(Form):

@@ -134,6 +134,13 @@ class Mentioned(Form):
         return super().get_context_data(**getattr(self, "temporary_assigns", {}), **kwargs)
 
 
+class ByClassName(Form):
+    temporary_assigns = {"rows": []}  # fine
+
+    def mount(self, request):
+        self.rows = ByClassName.temporary_assigns["rows"]
+
+
 class InSubclass(Form):
     tick_interval = 5  # fine
 
