@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django import forms
 from django.core.checks import CheckMessage
 from django.core.handlers.asgi import ASGIHandler
 from django.core.management import call_command
@@ -23,14 +24,17 @@ from django.urls import clear_url_caches, set_urlconf
 from django.views.generic import View, base, dates, detail, edit
 from django.views.generic import list as generic_list
 
-from djust import LiveView
+from djust import LiveView, event_handler
 from djust.asgi import Application
 from djust.checks import configuration
+from djust.checks.attributes import IGNORED, LOOK_LIKE_GUARDS
 from djust.checks.flow import ViewScan
 from djust.checks.sources import Project, Source
 from djust.checks.templates import check_templates
 from djust.checks.values import offenders
 from djust.checks.views import check_view
+from djust.testing import LiveClient
+from djust.views import is_own_name
 
 ROOT = Path(__file__).parent.parent
 CORPUS = Path(__file__).parent / "checks_corpus"
@@ -232,6 +236,162 @@ def test_a_template_of_several_views_may_name_handlers_of_others_on_a_condition(
     told = site(views, "--tag", "djust", urls="path('', Two.as_view())", templates=templates)
     assert re.findall(r"\(djust.\w+\)", told) == ["(djust.V009)"]
     assert told.startswith("templates/two.html:2: ")
+
+
+# Attributes that djust does not read
+
+
+@pytest.fixture
+def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """Writes a module for each argument, those called `lib…` being installed ones, and gives the messages found."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def check(**texts: str) -> list[str]:
+        number = next(numbers)
+        names = {name: f"{name}_{number}" for name in texts}
+        for name, text in texts.items():
+            (tmp_path / f"{names[name]}.py").write_text(text.format(**names))
+        own = [names[name] for name in texts if not name.startswith("lib")]
+        return [str(finding.msg) for finding in found(project(*own))]
+
+    return check
+
+
+LIVE = "from djust import LiveView\n"
+GUARDED = "class Page(LiveView):\n    template = ''\n    requires_login = True\n"
+UNGUARDED = "Page.requires_login is not an attribute that djust reads: the page is not guarded by it."
+
+
+def test_a_finding_says_what_has_no_effect_where_and_what_to_do(site: Callable[..., str]) -> None:
+    views = (
+        "from djust import LiveView\n"
+        "class Base(LiveView):\n    template = ''\n    form_class = None\n    requires_login = True\n"
+        "    def form_valid(self, form): self.saved = 1\n"
+        "class One(Base): pass\nclass Two(Base): pass\n"
+    )
+    told = re.sub(r"checked_site_\d+", "site", site(views, urls="path('', One.as_view())"))
+    assert (
+        told
+        == """site.py:4: (djust.V010) Base.form_class has no effect: djust does not read it.
+\tHINT: Make the form in mount, keep it in a private attribute, and validate it in an event handler.
+site.py:5: (djust.V011) Base.requires_login is not an attribute that djust reads: the page is not guarded by it.
+\tHINT: Write login_required = True, or inherit Django's LoginRequiredMixin.
+site.py:6: (djust.V010) Base.form_valid has no effect: djust does not call it.
+\tHINT: Call it from the event handler that validates the form.
+"""
+    )
+    for silenced, left in (("djust.V010", ["V011"]), ("djust.V011", ["V010", "V010"])):
+        told = site(views, urls="path('', One.as_view())", SILENCED_SYSTEM_CHECKS=[silenced])
+        assert re.findall(r"djust\.(V\d+)", told) == left
+
+
+def test_another_module_of_the_project_may_read_a_guard(modules: Callable[..., list[str]]) -> None:
+    middleware = "class Login:\n    def process_view(self, request, view, *args):\n        return {}\n"
+    views = f"import {{reader}}\n{LIVE}{GUARDED}"
+    assert modules(views=views, reader=middleware.format("view.view_class.requires_login")) == []
+    assert modules(views=views, reader=middleware.format("getattr(view, 'requires_login', None)")) == []
+    assert modules(views=views, reader="NAMES = ['requires_login']") == []
+    # What is about other objects: of the class itself, and texts in it.
+    assert modules(views=views, reader=middleware.format("self.requires_login")) == [UNGUARDED]
+    assert modules(views=views, reader=middleware.format("['requires_login']")) == [UNGUARDED]
+    assert modules(views=views, reader="# requires_login\n") == [UNGUARDED]
+
+
+def test_methods_that_users_and_policies_have_too_are_read_from_views_alone(
+    modules: Callable[..., list[str]],
+) -> None:
+    view = "class Page(LiveView):\n    template = ''\n    def has_permission(self): return False\n"
+    views = f"import {{reader}}\n{LIVE}{view}"
+    message = "Page.has_permission is not a method that djust calls: the page is not guarded by it."
+    assert modules(views=views, reader="def may(user): return user.has_permission()") == [message]
+    assert modules(views=views, reader="def may(view): return view.has_permission()") == []
+
+
+def test_installed_base_classes_may_read_names_and_are_not_reported(modules: Callable[..., list[str]]) -> None:
+    reads = "class Mixin:\n    def dispatch(self, request):\n        return self.requires_login\n"
+    views = f"import {{lib}}\n{LIVE}{GUARDED.replace('(', '({lib}.Mixin, ')}"
+    assert modules(views=views, lib=reads) == []
+    defines = "class Mixin:\n    tick_interval = 5\n    require_login = True\n"
+    assert modules(views=views, lib=defines) == [UNGUARDED]
+    # Nobody can tell what a class does whose source is not there.
+    hidden = "class Mixin: pass\ndel globals()['__file__']\n"
+    assert modules(views=views, lib=hidden) == []
+
+
+def test_an_installed_class_overrides_what_the_project_says(modules: Callable[..., list[str]]) -> None:
+    views = f"import {{lib}}\n{LIVE}class Mixin:\n    requires_login = True\n"
+    page = "class Page({lib}.Public, Mixin, LiveView):\n    template = ''\n"
+    assert modules(views=views + page, lib="class Public:\n    requires_login = False\n") == []
+    assert modules(views=views + page, lib="class Public: pass\n") == [UNGUARDED.replace("Page", "Mixin")]
+
+
+def test_the_template_of_a_view_may_name_an_attribute(site: Callable[..., str]) -> None:
+    view = "from djust import LiveView\nclass Page(LiveView):\n    template_name = 'p.html'\n    tick_interval = 5\n"
+    given: Any = {"urls": "path('', Page.as_view())"}
+    assert site(view, templates={"p.html": "{{ view.tick_interval }}"}, **given) == ""
+    assert "V010" in site(view, templates={"p.html": "{{ tick_intervals }}"}, **given)
+
+
+def test_a_handler_without_decorator_that_a_template_names_is_told_as_one(site: Callable[..., str]) -> None:
+    view = (
+        "from djust import LiveView\nclass Page(LiveView):\n    template = '<p dj-poll=\"handle_tick\">'\n"
+        "    def handle_tick(self): self.now = 1\n"
+    )
+    told = site(view, "--tag", "djust", urls="path('', Page.as_view())")
+    assert re.findall(r"djust\.(V\d+)", told) == ["V004"]
+
+
+class Contact(forms.Form):
+    name = forms.CharField(max_length=5)
+
+
+class ContactView(LiveView):
+    template = """
+    <form dj-submit="save">{{ form.name }}{{ form.name.errors }}</form>{% for row in rows %}<p>{{ row }}</p>{% endfor %}
+    """
+
+    def mount(self, request: Any, **kwargs: Any) -> None:
+        self._form, self._rows = Contact(), [request.GET.get("first", "")]
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(form=self._form, rows=self._rows, **kwargs)
+
+    @event_handler
+    def save(self, **fields: str) -> None:
+        self._form = Contact(fields)
+        if self._form.is_valid():
+            self.form_valid(self._form)
+
+    def form_valid(self, form: forms.Form) -> None:
+        self._rows = [*self._rows, form.cleaned_data["name"]]
+        self._form = Contact()
+
+
+def test_what_the_hints_advise_works() -> None:
+    """Parameters of the URL, a form and values that are not saved; docs/async.md has the loop, and a test of it."""
+    page = LiveClient(ContactView, path="/?first=Ann")
+    page.submit("save", name="Barbara")
+    assert "at most 5 characters" in page.html
+    page.submit("save", name="Bea")
+    assert "errorlist" not in page.html
+    assert re.findall("<p>(.*?)</p>", page.html) == ["Ann", "Bea"]
+    assert page.state == {}
+    page.restart()
+    assert re.findall("<p>(.*?)</p>", page.html) == ["Ann"]
+    assert [finding for finding in found(project(__name__)) if "ContactView" in str(finding.msg)] == []
+
+
+def test_every_name_in_the_tables_is_found_and_documented(modules: Callable[..., list[str]]) -> None:
+    lines = "".join(f"    {name} = True\n" for name in [*IGNORED, *LOOK_LIKE_GUARDS])
+    told = modules(views=f"{LIVE}class Page(LiveView):\n    template = ''\n{lines}")
+    assert [message.split()[0] for message in told] == [f"Page.{name}" for name in [*IGNORED, *LOOK_LIKE_GUARDS]]
+    tables = re.findall(r"^\|.*", (ROOT / "docs" / "checks.md").read_text(), re.MULTILINE)
+    assert {*IGNORED, *LOOK_LIKE_GUARDS} <= set(re.findall(r"`(\w+)`", "".join(tables)))
+
+
+def test_no_name_that_djust_reads_is_reported() -> None:
+    assert [name for name in [*IGNORED, *LOOK_LIKE_GUARDS] if is_own_name(name)] == []
+    assert [*LOOK_LIKE_GUARDS.keys() & {*LOOK_LIKE_GUARDS.values(), *IGNORED}] == []
 
 
 # Settings

@@ -80,6 +80,7 @@ async def test_the_views_of_the_page_on_slow_work_do_what_it_says(settings: Any)
     names = run((DOCS / "async.md").read_text())
     urls = ModuleType("docs_async")
     views = {"sales": names["SalesView"], "export": names["ExportView"], "quote": names["QuoteView"]}
+    views["clock"] = names["ClockView"]
     vars(urls)["urlpatterns"] = [path(f"{name}/", view.as_view()) for name, view in views.items()]
     settings.ROOT_URLCONF = urls
     try:
@@ -93,6 +94,10 @@ async def test_the_views_of_the_page_on_slow_work_do_what_it_says(settings: Any)
                 assert "percent" not in frame
             await export.event("export", {}, 1999)
             assert "export failed: there are no figures" in await export.receive_text()
+            clock = await browser.open("/clock/")
+            first, second = await clock.receive_text(), await clock.receive_text()
+            assert re.search(r"\d\d:\d\d:\d\d", first)
+            assert first != second
             quote = await browser.open("/quote/")
             told = {"error": "That took too long and was given up. You may try again."}
             assert (await quote.event("ask"))[2:5:2] == [[0, "asking"], told]

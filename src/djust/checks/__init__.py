@@ -4,7 +4,8 @@
             HINT: Service instances are not JSON-serializable. Use a helper method instead.
 
 `views.py` reads the source of the project's views (`sources.py`), follows values through it (`flow.py`, `values.py`)
-and knows what cannot be state (`services.py`); `templates.py` looks into compiled templates; settings are checked here.
+and knows what cannot be state (`services.py`); `attributes.py` finds attributes that nothing reads (`mentions.py`);
+`templates.py` looks into compiled templates; settings are checked here.
 Each finding has a code, a place and a hint; `# noqa: V006` on the line and `SILENCED_SYSTEM_CHECKS` silence it.
 """
 
@@ -48,7 +49,7 @@ def register_checks() -> None:
 
 
 def views(app_configs: Apps = None, **_: Any) -> list[Finding]:
-    """V001, V003, V004, V006, V007, V008."""
+    """V001, V003, V004, V006, V007, V008, V010, V011."""
     project = Project(app_configs)
     return _distinct(finding for view in project.views for finding in check_view(view, project))
 

@@ -28,6 +28,7 @@ from django.conf import settings
 from django.core.checks import Warning as Finding
 from django.urls import URLPattern, URLResolver, get_resolver
 
+from djust.checks.mentions import Mention, mentions_of
 from djust.state.kinds import class_name
 from djust.views import LiveView
 
@@ -118,6 +119,11 @@ class Source(Text):
         texts = (node.value for node in ast.walk(self.tree) if isinstance(node, ast.Constant))
         return frozenset(names.union(text for text in texts if isinstance(text, str) and text.isidentifier()))
 
+    @cached_property
+    def mentions(self) -> Mapping[str, list[Mention]]:
+        """Where the module reads attributes, by their names."""
+        return mentions_of(self.tree)
+
 
 def _bound_names(function: Function) -> frozenset[str]:
     names: set[str] = set()
@@ -154,6 +160,15 @@ def decorators(node: Function) -> frozenset[str]:
     return frozenset(item.attr if isinstance(item, ast.Attribute) else getattr(item, "id", "") for item in called)
 
 
+def own_statements(node: ast.AST) -> Iterator[ast.stmt]:
+    """The statements of a class body, also those under `if`, `try` and their like, without those of definitions."""
+    for child in chain.from_iterable(getattr(node, field, ()) for field in _BLOCKS):
+        if isinstance(child, ast.stmt):
+            yield child
+        if not isinstance(child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield from own_statements(child)
+
+
 def own_nodes(node: ast.AST) -> Iterator[ast.AST]:
     """The nodes of a function, without those of functions inside."""
     for child in ast.iter_child_nodes(node):
@@ -171,6 +186,7 @@ class Project:
         self._apps = None if app_configs is None else tuple(f"{app.name}." for app in app_configs)
         self.owns_module = cache(owns or _is_own)
         self._sources: dict[str, Source | None] = {}
+        self.contains = cache(_contains)
 
     @cached_property
     def routes(self) -> Mapping[type, list[tuple[Mapping[str, Any], frozenset[str]]]]:
@@ -191,6 +207,11 @@ class Project:
         if self._apps is not None:
             views = {view for view in views if f"{view.__module__}.".startswith(self._apps)}
         return sorted(views, key=lambda view: (view.__module__, view.__qualname__))
+
+    @cached_property
+    def modules(self) -> list[str]:
+        """The names of the project's modules that are imported."""
+        return sorted(name for name in list(sys.modules) if self.owns_module(name))
 
     def owns(self, kind: type) -> bool:
         """Whether the class is still what its module calls so, and the module is the project's own."""
@@ -261,6 +282,17 @@ def _read(module_name: str) -> Source | None:
             return Source(shown(path, module_name), file.read(), vars(module))
     except (OSError, SyntaxError, UnicodeDecodeError):
         return None  # Compiled, zipped, or changed since it was imported: there is nothing to read.
+
+
+def _contains(module_name: str, words: re.Pattern[bytes]) -> bool | None:
+    """Whether the file of an imported module contains one of `words`; None if it is not a file of Python's."""
+    path = getattr(sys.modules.get(module_name), "__file__", None)
+    if not isinstance(path, str) or not path.endswith(".py"):
+        return None
+    try:
+        return words.search(Path(path).read_bytes()) is not None
+    except OSError:
+        return None
 
 
 def shown(path: str, module_name: str = "") -> str:

@@ -1,4 +1,7 @@
-"""Checks of view classes: their methods, handlers and state (V001, V003, V004, V006, V007, V008)."""
+"""Checks of view classes: their methods, handlers and state (V001, V003, V004, V006, V007, V008).
+
+`attributes.py` adds those of names that djust does not read (V010, V011).
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from typing import Any
 
 from django.core.checks import Warning as Finding
 
+from djust.checks.attributes import IGNORED, check_attributes
 from djust.checks.expressions import Assigned
 from djust.checks.flow import ViewScan
 from djust.checks.sources import Function, Project, Source
@@ -27,6 +31,7 @@ def check_view(view: type[LiveView], project: Project) -> Iterator[Finding]:
     yield from _template(view, project)
     yield from _mount(view, project)
     yield from _handlers(view, project)
+    yield from check_attributes(view, project)
     for node, source in undeclared(view, project).values():
         yield from undeclared_finding(view, node, source)
     for item in ViewScan(view, project).assigned:
@@ -117,7 +122,8 @@ def undeclared(view: type[LiveView], project: Project) -> dict[str, tuple[Functi
         if not isinstance(method, ast.FunctionDef | ast.AsyncFunctionDef) or method.name.startswith("_"):
             continue
         inherits = any(method.name in vars(base) for base in view.__mro__[1:])
-        if method.decorator_list or inherits or is_own_name(method.name) or method.name in source.mentioned:
+        is_known = is_own_name(method.name) or method.name in IGNORED
+        if method.decorator_list or inherits or is_known or method.name in source.mentioned:
             continue
         if (_HANDLER_NAME.match(method.name) or method.args.kwarg) and _changes_state(method):
             found[method.name] = method, source

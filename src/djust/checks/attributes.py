@@ -1,0 +1,195 @@
+"""Checks of attributes that look as if djust read them: V010 for what has no effect, V011 for what guards nothing.
+
+    class Clock(LiveView):
+        tick_interval = 1000            V010
+        requires_login = True           V011: the name is login_required
+
+A name may have a reader that is not djust: a mixin, a middleware, the view itself. Where code of the project or one of
+the view's base classes reads it (`mentions.py`), or its template names it, nothing is reported.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from django.core.checks import Warning as Finding
+from django.template import TemplateDoesNotExist, engines
+from django.template.backends.django import DjangoTemplates
+
+from djust.checks.mentions import SELF, Mention, defined_names
+from djust.checks.sources import Function, Project, Source, own_statements
+from djust.events import handler_functions
+from djust.services import Service
+from djust.state.fields import Computed, State
+from djust.views import LiveView
+
+_LOOP = "Start a loop with self.start_async in mount, and let it call self.assign_later: see docs/async.md."
+# Name → what to do instead. A name that djust learns to read leaves this table.
+IGNORED: Mapping[str, str] = {
+    "handle_params": "Read request.GET in mount; a link to another query string loads the page again.",
+    "tick_interval": _LOOP,
+    "handle_tick": _LOOP,
+    "temporary_assigns": "Keep the values in private attributes, and let get_context_data give them to the template.",
+    "on_mount": "Do it in mount or dispatch, or in those of a mixin.",
+    "form_class": "Make the form in mount, keep it in a private attribute, and validate it in an event handler.",
+    "form_valid": "Call it from the event handler that validates the form.",
+    "form_invalid": "Call it from the event handler that validates the form.",
+}
+# Names that mean something only where another one is defined as well.
+_ONLY_WITH = {"form_valid": "form_class", "form_invalid": "form_class"}
+
+_LOGIN, _PERMISSION, _CHECK = "login_required", "permission_required", "check_permissions"
+# A name that looks like a guard → the name that djust reads.
+LOOK_LIKE_GUARDS: Mapping[str, str] = {
+    "login_require": _LOGIN,
+    "login_requires": _LOGIN,
+    "require_login": _LOGIN,
+    "requires_login": _LOGIN,
+    "required_login": _LOGIN,
+    "auth_required": _LOGIN,
+    "require_auth": _LOGIN,
+    "requires_auth": _LOGIN,
+    "authentication_required": _LOGIN,
+    "require_authentication": _LOGIN,
+    "requires_authentication": _LOGIN,
+    "permissions_required": _PERMISSION,
+    "permission_require": _PERMISSION,
+    "permission_requires": _PERMISSION,
+    "require_permission": _PERMISSION,
+    "require_permissions": _PERMISSION,
+    "requires_permission": _PERMISSION,
+    "requires_permissions": _PERMISSION,
+    "required_permission": _PERMISSION,
+    "required_permissions": _PERMISSION,
+    "permission_classes": _CHECK,
+    "check_permission": _CHECK,
+    "has_permission": _CHECK,
+    "has_permissions": _CHECK,
+    "test_func": _CHECK,
+    "staff_required": _CHECK,
+    "superuser_required": _CHECK,
+    "group_required": _CHECK,
+}
+_INSTEAD = {
+    _LOGIN: "Write login_required = True, or inherit Django's LoginRequiredMixin.",
+    _PERMISSION: 'Write permission_required = "app.codename", or inherit Django\'s PermissionRequiredMixin.',
+    _CHECK: "Write def check_permissions(self, request), or inherit Django's UserPassesTestMixin.",
+}
+# Users, roles and policies have methods of these names, too.
+_COMMON = frozenset({"check_permission", "has_permission", "has_permissions"})
+
+_PLAIN = (bool, int, str, list, tuple, set, frozenset, dict)
+
+_NAMES = frozenset({*IGNORED, *LOOK_LIKE_GUARDS})
+_words = re.compile(rf"\b(?:{'|'.join(sorted(_NAMES))})\b".encode())
+
+
+def check_attributes(view: type[LiveView], project: Project) -> Iterator[Finding]:
+    """V010 and V011 of one class, wherever in the project it has the attributes from."""
+    defined = list(_defined(view, project))
+    unread = _unread(view, {name for name, *_ in defined}, project) if defined else frozenset()
+    for name, owner, source, node in defined:
+        if name not in unread or _is_declared(view, owner, name):
+            continue
+        if name in IGNORED and _ONLY_WITH.get(name, name) in unread:
+            yield from _ignored(name, owner, source, node)
+        elif name in LOOK_LIKE_GUARDS and _is_on(view, owner, name):
+            yield from _not_a_guard(name, owner, source, node)
+
+
+def _ignored(name: str, owner: type, source: Source, node: ast.stmt) -> list[Finding]:
+    is_method = isinstance(node, Function)
+    message = f"{owner.__name__}.{name} has no effect: djust does not {'call' if is_method else 'read'} it."
+    return source.finding("V010", node.lineno if is_method else node, message, IGNORED[name])
+
+
+def _not_a_guard(name: str, owner: type, source: Source, node: ast.stmt) -> list[Finding]:
+    is_method = isinstance(node, Function)
+    kind = "a method that djust calls" if is_method else "an attribute that djust reads"
+    message = f"{owner.__name__}.{name} is not {kind}: the page is not guarded by it."
+    return source.finding("V011", node.lineno if is_method else node, message, _INSTEAD[LOOK_LIKE_GUARDS[name]])
+
+
+def _defined(view: type[LiveView], project: Project) -> Iterator[tuple[str, type, Source, ast.stmt]]:
+    """The names of the tables that the project's classes of a view define, with class and place."""
+    for owner in view.__mro__:
+        found = project.class_node(owner) if project.owns_module(owner.__module__) else None
+        if found is None:
+            continue
+        source, node, _ = found
+        # Of several definitions the last one counts.
+        places = {name: statement for statement in own_statements(node) for name in defined_names(statement)}
+        yield from ((name, owner, source, places[name]) for name in places if name in _NAMES)
+
+
+def _is_declared(view: type[LiveView], owner: type, name: str) -> bool:
+    """Whether djust does read it: as state, a service, or a handler that a browser calls."""
+    return isinstance(vars(owner).get(name), State | Computed | Service) or name in handler_functions(view)
+
+
+def _is_on(view: type[LiveView], owner: type, name: str) -> bool:
+    """Whether `owner` says that the view is guarded: no class before it overrides that, and the value is not empty."""
+    value = vars(owner).get(name, ...)
+    # Nothing else is asked whether it is true: that may run code of the project.
+    is_empty = value is None or (isinstance(value, _PLAIN) and not value)
+    return not is_empty and next((kind for kind in view.__mro__ if name in vars(kind)), owner) is owner
+
+
+# Who else may read it
+
+
+def _unread(view: type[LiveView], names: Collection[str], project: Project) -> frozenset[str]:
+    """Those of `names` that nothing but a never called method of this view reads."""
+    related = {*view.__mro__, *type(view).__mro__, *(kind for kind in project.views if issubclass(kind, view))}
+    bases = {kind.__module__ for kind in related} - {"builtins"}
+    if any(project.contains(module, _words) is None for module in bases):
+        return frozenset()  # A class that cannot be read may read anything.
+    readers: list[tuple[str, frozenset[str]]] = []
+    for module in sorted(bases.union(project.modules)):
+        source = project.source(module) if project.contains(module, _words) else None
+        if source is None:
+            continue
+        own = frozenset(kind.__qualname__ for kind in related if kind.__module__ == module)
+        for name in names:
+            readers.extend(
+                (name, mention.inside if mention.classes & own else frozenset())
+                for mention in source.mentions.get(name, ())
+                if _reads(mention, bool(mention.classes & own), source, related)
+            )
+    unread = frozenset(names) - _named_by_template(view, names)
+    # What is read by a method that is read itself has a reader.
+    while read := {name for name, inside in readers if name in unread and not inside & unread}:
+        unread -= read
+    return unread
+
+
+def _reads(mention: Mention, is_own: bool, source: Source, related: Collection[type]) -> bool:
+    """Whether this may read the attribute of a view whose classes are `related`; `is_own`: it is inside one of them."""
+    if mention.receiver is None or mention.receiver == SELF:
+        return is_own or not mention.classes
+    kind = source.names.get(mention.receiver)
+    if isinstance(kind, type):
+        return kind in related
+    return mention.name not in _COMMON or "view" in mention.receiver.lower()
+
+
+def _named_by_template(view: type[LiveView], names: Collection[str]) -> frozenset[str]:
+    text = view.template or _template_text(view.template_name or "")
+    return frozenset(name for name in names if re.search(rf"\b{name}\b", text))
+
+
+def _template_text(name: str) -> str:
+    """What the file of a template contains; it is not compiled, which takes time and may run code."""
+    for engine in engines.all():
+        for loader in engine.engine.template_loaders if name and isinstance(engine, DjangoTemplates) else ():
+            # A loader of another package may make templates of something else than text.
+            contents: Any = getattr(loader, "get_contents", None)
+            for origin in loader.get_template_sources(name) if contents else ():
+                try:
+                    return str(contents(origin))
+                except (TemplateDoesNotExist, UnicodeDecodeError):
+                    continue
+    return ""
