@@ -18,8 +18,8 @@ LAYERS: list[dict[str, str]] = [
         " output codegen runtime debug report cache backend",
     },
     {
-        "": "access views events parameters decorators services navigation js streams tasks pubsub presence uploads components"
-        " forms",
+        "": "access views events parameters decorators services navigation js streams tasks pubsub presence uploads"
+        " components forms",
     },
     {
         "live": "page keeping calls tasks metering display messages failures rehearsal registry visitor joining workers"
