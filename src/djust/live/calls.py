@@ -15,11 +15,11 @@ import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
-from djust.exceptions import HandlerError, HandlerTimeoutError
+from djust.exceptions import HandlerError, HandlerTimeoutError, ServerBusyError
 from djust.live.failures import failure_on_loop, refuse_awaitable
 from djust.live.metering import Meter
 from djust.live.rehearsal import report
-from djust.live.workers import contained, lanes, workers
+from djust.live.workers import Caller, contained, lanes, workers
 from djust.services import call_scope
 from djust.views import LiveView
 
@@ -124,8 +124,10 @@ async def _outcome_of_thread(view: LiveView, turn: Turn, call: Call, enter: Call
             raise
 
     try:
-        outcome = workers.run(job)
+        outcome = workers.run_for(Caller(title=turn.title, must_run=not turn.ref), job)
         return await (outcome if turn.timeout is None else _in_time(outcome, turn, turn.timeout)), None
+    except ServerBusyError:
+        raise
     except Exception as error:  # noqa: BLE001 — a handler may raise whatever it likes
         given_up.set()
         # Not in the pool of handlers: when it is exhausted, nobody would be told that time is up.

@@ -16,7 +16,7 @@ from typing import Protocol
 
 from djust.exceptions import StateError
 from djust.live.messages import Message, Save, Settled
-from djust.live.workers import keepers
+from djust.live.workers import snapshot_encode_pool, snapshot_read_pool, snapshot_write_pool
 from djust.pubsub.subscriptions import inbox_of
 from djust.state.codec import decode_state, encode_state
 from djust.state.fields import computed_names, fields_version
@@ -97,9 +97,9 @@ class Keeper:
 
     async def save(self, page: Kept) -> None:
         """Take a snapshot, between two turns; it is written while the page goes on."""
-        taken = await keepers.run(self._snapshot, page)
+        taken = await snapshot_encode_pool.run(self._snapshot, page)
         if taken is not None:
-            keepers.submit(lambda: self._write(page, *taken))
+            snapshot_write_pool.submit(lambda: self._write(page, *taken))
 
     def save_first(self, page: Kept, size: int) -> None:
         """The page was made, with so many characters of HTML: its browser may come to another process."""
@@ -107,9 +107,9 @@ class Keeper:
         if is_shared():
             if asyncio._get_running_loop() is None:
                 if (taken := self._snapshot(page)) is not None:
-                    keepers.submit(lambda: self._write(page, *taken))
+                    snapshot_write_pool.submit(lambda: self._write(page, *taken))
             else:
-                keepers.submit(lambda: self.save_here(page))
+                snapshot_write_pool.submit(lambda: self.save_here(page))
 
     def save_here(self, page: Kept) -> None:
         """Write what was not written, in this thread."""
@@ -119,13 +119,13 @@ class Keeper:
     def save_last(self, page: Kept) -> None:
         """The page is forgotten: write what was not written, in a thread."""
         if self._changed != self._written and keeps_anything():
-            keepers.submit(lambda: self.save_here(page))
+            snapshot_write_pool.submit(lambda: self.save_here(page))
 
     def forget(self, page: Kept) -> None:
         """Nobody is to have this page again."""
         self._written = self._changed
         if keeps_anything():
-            keepers.submit(lambda: self._delete(page))
+            snapshot_write_pool.submit(lambda: self._delete(page))
 
     def _snapshot(self, page: Kept) -> tuple[int, Snapshot] | None:
         """What is to be written, and the count of changes that it holds."""
@@ -177,7 +177,7 @@ async def _save_settled(page: Kept) -> None:
         settled = asyncio.Event()
         page.post(Settled(settled))
         await settled.wait()
-    await keepers.run(page.keeper.save_here, page)
+    await snapshot_write_pool.run(page.keeper.save_here, page)
 
 
 # Coming back
@@ -187,7 +187,7 @@ async def snapshot_of(page_id: str, binding: str, document: str) -> Snapshot | N
     """The snapshot with which a document may go on."""
     try:
         async with asyncio.timeout(_READ_SECONDS):
-            snapshot = await keepers.run(kept, page_id)
+            snapshot = await snapshot_read_pool.run(kept, page_id)
     except TimeoutError:
         logger.warning("The cache of snapshots did not answer within %g seconds.", _READ_SECONDS)
         return None
@@ -200,7 +200,9 @@ async def keep_as(page: Kept, snapshot: Snapshot) -> None:
     """Write a snapshot again, for the page that was made of it."""
     try:
         async with asyncio.timeout(_READ_SECONDS):
-            await keepers.run(keep, page.id, snapshot._replace(binding=page.binding), type(page.view).__name__)
+            await snapshot_write_pool.run(
+                keep, page.id, snapshot._replace(binding=page.binding), type(page.view).__name__
+            )
     except TimeoutError:
         logger.warning("The cache of snapshots did not answer within %g seconds.", _READ_SECONDS)
 

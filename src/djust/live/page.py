@@ -41,7 +41,7 @@ from djust.live.metering import Meter
 from djust.live.rehearsal import FRESH, report
 from djust.live.tasks import Tasks
 from djust.live.visitor import Surroundings, renew_visitor, save_session, session_to_save
-from djust.live.workers import Lane, errands, lanes, workers
+from djust.live.workers import Caller, Lane, errands, lanes, workers
 from djust.machine import bind_machine
 from djust.pubsub.subscriptions import handle_letters, handles_on_loop, inbox_of
 from djust.render import wire
@@ -307,7 +307,7 @@ class Page:
             on_loop = turn.is_async or turn.timeout is not None or self._awaits_context
             if on_loop or (self._is_guarded and is_asynchronous(self.request)):
                 return await self._turn_on_loop(turn)
-            return await workers.run(self._turn_in_thread, turn)
+            return await workers.run_for(Caller(self.binding, turn.title, not turn.ref), self._turn_in_thread, turn)
         except (ParameterError, NotAllowedError):
             # Nothing was called.
             raise
@@ -337,7 +337,7 @@ class Page:
         call = turn.bind()
         if self._lane is None:
             self._lane = Lane()
-        self._lane.enter()
+        self._lane.enter(Caller(self.binding, turn.title))
         try:
             async with call_scope():
                 try:
