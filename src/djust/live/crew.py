@@ -33,6 +33,8 @@ logger = logging.getLogger("djust")
 
 # Threads that are set aside, as a multiple of the limit; and shares that one caller may have, counting those set aside.
 _ASIDE_FACTOR = 3
+# Refusals are logged as seldom as this.
+_SILENT_SECONDS = 10.0
 
 
 class Caller(NamedTuple):
@@ -135,6 +137,8 @@ class Crew:
         self.is_closing = False
         self._started = 0
         self._could_not_start = False
+        # When a refusal was logged.
+        self._refused = float("-inf")
 
     @property
     def waiting(self) -> int:
@@ -169,12 +173,14 @@ class Crew:
         self.handoff.put(entry)
 
     def _expect_room(self, entry: Entry, bound: int) -> None:
+        now = time.monotonic()
         if self.waiting >= bound and not entry.caller.must_run:
-            raise ServerBusyError(
-                f'{entry.title} was refused: {self.waiting} jobs wait for a thread of the pool "{self.name}", and '
-                f"{bound} may."
-            )
-        entry.since = time.monotonic()
+            detail = f'{self.waiting} jobs wait for a thread of the pool "{self.name}", and {bound} may.'
+            if now - self._refused > _SILENT_SECONDS:
+                self._refused = now
+                logger.warning("%s was refused, as may be others: %s", entry.title, detail)
+            raise ServerBusyError(f"{entry.title} was refused: {detail}")
+        entry.since = now
 
     def withdraw(self, entry: Entry) -> bool:
         """Take out a job that has not begun; whether it had not."""
