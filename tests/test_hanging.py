@@ -17,6 +17,7 @@ from django.http import HttpRequest, StreamingHttpResponse
 from django.urls import path
 
 from djust import LiveView, event_handler, state
+from djust.health import report
 from djust.live.keeping import backlog
 from djust.live.registry import registry
 from djust.live.workers import all_pools, mounters, workers
@@ -378,3 +379,30 @@ async def test_sessions_that_cannot_be_read_do_not_keep_others_from_joining(sett
         for browser in browsers:
             for socket in browser.sockets:
                 await socket.close()
+
+
+# Health
+
+
+async def test_health_is_reported_although_every_thread_hangs(settings: Any, states: dict[str, Any]) -> None:
+    assert report()["pools"].keys() == {pool.name for pool in all_pools}
+    settings.LIVEVIEW_CONFIG = {"threads": 1, "hang_seconds": 0.1}
+    for _ in range(6):
+        workers.submit(lambda: gate.wait(30) and None)
+    await asyncio.to_thread(_until, lambda: not report()["healthy"])
+    stuck = {"threads": 4, "busy": 4, "hung": 4, "waiting": 2, "limit": 1}
+    await asyncio.to_thread(_until, lambda: report()["pools"]["turn"] == stuck)
+    gate.set()
+    await asyncio.to_thread(_until, lambda: report()["healthy"])
+    await asyncio.to_thread(_until, lambda: report()["pools"]["turn"]["busy"] == 0)
+    assert report()["pools"]["turn"] == {"threads": 1, "busy": 0, "hung": 0, "waiting": 0, "limit": 1}
+
+
+async def test_health_says_that_the_state_cache_fails(states: dict[str, Any]) -> None:
+    assert report()["state_cache"] == "available"
+    SharedCache.mood = "fails"
+    async with Browser() as browser:
+        for _ in range(3):
+            await browser.open("/")
+        await asyncio.to_thread(_until, lambda: report()["state_cache"] == "failing")
+        assert report()["healthy"], "pages work without it"

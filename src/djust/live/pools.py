@@ -16,7 +16,7 @@ import logging
 import time
 from collections.abc import Callable, Generator
 from types import TracebackType
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypedDict, TypeVar
 
 from djust.conf import SETTING, config
 from djust.exceptions import ServerBusyError
@@ -31,6 +31,21 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 STOP_SECONDS = 5.0
+
+
+class PoolReport(TypedDict):
+    """The threads of one kind of work, as numbers."""
+
+    threads: int
+    """Threads that live, busy or idle."""
+    busy: int
+    """Threads that run a job."""
+    hung: int
+    """Those of them that have run one job for too long, and no longer count against the limit."""
+    waiting: int
+    """Jobs that wait for a thread."""
+    limit: int
+    """The most threads that there are, without those that hang."""
 
 
 class _Containment:
@@ -203,10 +218,10 @@ class Workers:
             logger.warning('The pool "%s" has recovered: work does not wait for long any more.', self.name)
         signal = pool_exhausted if is_exhausted else pool_recovered
         if signal.receivers:
-            counts = {name: report[name] for name in ("threads", "hung", "waiting")}
+            counts = {"threads": report["threads"], "hung": report["hung"], "waiting": report["waiting"]}
             signal_pool.submit(lambda: _send(signal, self.name, counts))
 
-    def report(self) -> dict[str, int]:
+    def report(self) -> PoolReport:
         """Its threads, how many of them are busy and how many of these hang, what waits, and the limit."""
         crew = self._crew
         with crew.lock:
