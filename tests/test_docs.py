@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,7 +20,7 @@ from django.test import RequestFactory
 from django.urls import path
 
 from djust.conf import Config
-from djust.signals import event_finished
+from djust.signals import event_finished, pool_exhausted, pool_recovered
 from tests.asgi_client import Browser, Socket
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -189,3 +190,19 @@ def test_what_is_needed_of_browsers_is_what_the_client_uses() -> None:
 def test_links_of_the_documentation_lead_somewhere(page: Path) -> None:
     names = re.findall(r"\]\(([\w./-]+\.md)\)", page.read_text())
     assert [name for name in names if not (page.parent / name).exists()] == []
+
+
+async def test_the_health_check_and_the_receivers_of_the_page_on_operations_work(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    names = run((DOCS / "operations.md").read_text())
+    try:
+        response = await names["health"](None)
+        found = json.loads(response.content)
+        assert (response.status_code, found["healthy"], found["state_cache"]) == (200, True, "available")
+        pool_exhausted.send_robust(sender=None, pool="turn", threads=128, hung=96, waiting=7)
+        pool_recovered.send_robust(sender=None, pool="turn", threads=32, hung=0, waiting=0)
+    finally:
+        pool_exhausted.disconnect(names["alert"])
+        pool_recovered.disconnect(names["all_clear"])
+    assert caplog.messages == ["pool turn: 96 of 128 threads hang, 7 jobs wait", "pool turn has recovered"]

@@ -12,7 +12,10 @@ ROOT = Path(__file__).parent.parent / "src" / "djust"
 # The first layer may be imported by everybody, the last one by nobody.
 LAYERS: list[dict[str, str]] = [
     {"": "exceptions conf signals machine home"},
-    {"render": "values wire diff", "state": "fields kinds writing reading codec validation tracking snapshots tickets"},
+    {
+        "render": "values wire diff",
+        "state": "fields kinds writing reading codec validation tracking snapshots tickets circuit",
+    },
     {
         "template": "parts fragments scope expressions tags html markup lower skipping lookups relations source scopes"
         " output codegen runtime debug report cache backend",
@@ -23,9 +26,9 @@ LAYERS: list[dict[str, str]] = [
     },
     {
         "live": "page keeping calls tasks metering display messages failures rehearsal registry visitor joining workers"
-        " limits websocket http posts forms guards middleware sessions",
+        " limits websocket http posts forms guards middleware sessions pools crew watchdog thread_care",
     },
-    {"": "routing asgi checks testing apps otel", "templatetags": "*", "management": "*"},
+    {"": "routing asgi checks testing apps otel health", "templatetags": "*", "management": "*"},
 ]
 
 MODULES = sorted(ROOT.rglob("*.py"))

@@ -19,6 +19,7 @@ PUBLIC = [
     "djust.asgi",
     "djust.testing",
     "djust.signals",
+    "djust.health",
     "djust.exceptions",
     "djust.forms",
     "djust.components",

@@ -19,12 +19,12 @@ from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.handlers.asgi import ASGIHandler
 
 from djust.conf import config
-from djust.live.http import Backstage, Scope, Send, path_below_prefix
+from djust.live.http import Backstage, Receive, Scope, Send, path_below_prefix
 from djust.live.keeping import save_all
 from djust.live.posts import STREAM as STREAM_PARAMETER
 from djust.live.registry import registry
 from djust.live.sessions import watcher
-from djust.live.websocket import Receive, Sockets
+from djust.live.websocket import Sockets
 from djust.live.workers import stop_threads
 from djust.pubsub.hub import hub
 from djust.services import close_process_services
@@ -59,7 +59,7 @@ class Application:
             # A stream lasts, and Django's own handler notices when its browser goes away.
             is_page = scope["method"] in ("GET", "HEAD") and STREAM not in scope["query_string"]
             if is_page and self._backstage.serves(scope):
-                await self._backstage.answer(scope, send)
+                await self._backstage.answer(scope, receive, send)
             else:
                 await self._http(scope, receive, send)
         elif scope["type"] == "websocket":

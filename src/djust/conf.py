@@ -26,6 +26,12 @@ class Config:
     """Public state that cannot be serialized raises `TypeError` instead of a warning."""
     threads: int = 32
     """So many `def` handlers run at the same time in one process, and as many mounts beside them."""
+    max_queue: int = 1_000
+    """So many GETs may wait for a thread in one process, as many short jobs of our own, and ten times as many events;
+    what comes beyond that is refused at once."""
+    hang_seconds: float = 5.0
+    """A `def` that has run for longer is reported in the log with its stack, and no longer keeps others from a thread;
+    a task after sixty times as long. With 0 nobody looks."""
     handler_timeout: float = 0.0
     """Seconds after which an event is answered with an error, unless `@event_handler(timeout=…)` says another
     number; 0 for none."""

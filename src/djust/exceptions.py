@@ -5,6 +5,8 @@ Their messages say which thing, what is wrong, what was expected and what came, 
 
 from __future__ import annotations
 
+from django.utils.translation import gettext
+
 __all__ = [
     "DjustError",
     "ForbiddenError",
@@ -12,6 +14,7 @@ __all__ = [
     "HandlerTimeoutError",
     "ParameterError",
     "ProtocolError",
+    "ServerBusyError",
     "ServiceError",
     "StateError",
     "TicketError",
@@ -61,6 +64,16 @@ class ForbiddenError(HandlerError):
 
 class ParameterError(HandlerError):
     """What the browser sent does not fit the parameters of a handler."""
+
+
+class ServerBusyError(HandlerError):
+    """Too much waits for a thread already (`max_queue`): this was refused, and may be tried again.
+
+    The message is one sentence for users, in their language; `detail` says which pool is full.
+    """
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__(gettext("The server is busy. Please try again."), detail)
 
 
 class HandlerTimeoutError(DjustError, TimeoutError):

@@ -5,15 +5,15 @@
         if seconds["total"] > 1:
             logger.warning("%s.%s took %.1f s", sender.__name__, event, seconds["total"])
 
-Receivers of `event_finished` run in a thread of their own, one event after the other, and delay nobody. Without a
-receiver nothing is measured.
+Receivers run in a thread of their own, one signal after the other, and delay nobody. Without a receiver of
+`event_finished` nothing is measured.
 """
 
 from __future__ import annotations
 
 from django.dispatch import Signal
 
-__all__ = ["event_finished"]
+__all__ = ["event_finished", "pool_exhausted", "pool_recovered"]
 
 event_finished = Signal()
 """A turn of a page is over. Sent with
@@ -30,3 +30,16 @@ event_finished = Signal()
     error     the exception that was left of it, or None
     ended     when it was over, as `time.time()` has it
 """
+
+pool_exhausted = Signal()
+"""A pool of threads has none free, and work has waited for one for longer than `hang_seconds`. Sent once, with
+
+    sender    None
+    pool      the name of the pool, as in `djust.health.report()`
+    threads   its threads
+    hung      how many of them have been in one job for longer than `hang_seconds`
+    waiting   jobs that wait
+"""
+
+pool_recovered = Signal()
+"""Nothing waits that long any more in a pool that was exhausted. Sent with the same arguments."""

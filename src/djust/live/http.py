@@ -4,7 +4,8 @@
 
 `Backstage` runs GETs through Django's whole handler, with all middleware. `asgi` uses it for the requests of browsers
 to synchronous views, which then take one thread of the pool instead of a change of thread per middleware; `websocket`
-uses it to mount a page anew whose old one is gone.
+uses it to mount a page anew whose old one is gone. A GET that a browser has given up does not begin any more, or leaves
+no page behind.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 from typing import Any
 
@@ -36,6 +38,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from djust.conf import Config, config
+from djust.exceptions import ServerBusyError
 from djust.home import home
 from djust.live.failures import failure_on_loop, refuse_awaitable
 from djust.live.guards import LiveResponse, end_of_passage, keep_out_of_caches, prepare
@@ -44,7 +47,7 @@ from djust.live.page import Page
 from djust.live.registry import registry
 from djust.live.sessions import watch
 from djust.live.visitor import binding_of_request
-from djust.live.workers import Lane, contained, mounters
+from djust.live.workers import Caller, Lane, contained, mounters
 from djust.services import call_scope
 from djust.state.snapshots import Snapshot
 from djust.state.tickets import Ticket, digest_of, make_ticket
@@ -53,7 +56,13 @@ from djust.views import Answer, LiveView, context_of, mount_view
 logger = logging.getLogger("djust")
 
 Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+
+# After this time a browser that was refused may ask again.
+_RETRY_SECONDS = 5
+# For so long a GET that nobody waits for keeps its place among the threads.
+_ASIDE_SECONDS = 0.05
 
 # Stands for the ticket in the HTML of {% djust_scripts %}, which is rendered before there is a ticket. Nobody can guess
 # it, so nothing that a user wrote is taken for it.
@@ -72,6 +81,16 @@ class Adoption:
 
 
 _adoption: ContextVar[Adoption | None] = ContextVar("djust_adoption", default=None)
+
+
+@dataclass(slots=True)
+class Visit:
+    """A browser that waits for the answer to its GET; set on the event loop, read in the thread of the GET."""
+
+    is_over: bool = False
+
+
+_visit: ContextVar[Visit | None] = ContextVar("djust_visit", default=None)
 
 
 def respond(view: LiveView, request: HttpRequest) -> Answer:
@@ -179,13 +198,18 @@ def _respond(page: Page, mounted: Any, data: object = None) -> HttpResponseBase:
 
 
 def send_page(page: Page, *, status: int = 200, notice: str = "") -> HttpResponse:
-    """The HTML of a page, which waits for its browser from now on."""
+    """The HTML of a page, which waits for its browser from now on, unless the browser has gone away meanwhile."""
     html = page.html()
     page.binding = binding_of_request(page.request)
     ticket = make_ticket(Ticket(page.id, page.request.get_full_path(), page.binding, digest_of(html)))
-    watch(page)
-    page.keeper.save_first(page, len(html))
-    registry.park(page)
+    visit = _visit.get()
+    if visit is not None and visit.is_over:
+        # Nobody reads the answer, but middleware sees one like any other.
+        page.end(for_good=True)
+    else:
+        watch(page)
+        page.keeper.save_first(page, len(html))
+        registry.park(page)
     if notice:
         html = _at_the_end(html, format_html('<p class="djust-notice" role="alert">{}</p>', notice))
     return _uncached(page.request, LiveResponse(_with_script(html, page.request, ticket), status=status))
@@ -267,10 +291,14 @@ class _SyncHandler(BaseHandler):
         super().__init__()
         self.load_middleware(is_async=False)
 
-    def answer(self, request: HttpRequest, scope: Scope, adoption: Adoption | None) -> HttpResponseBase:
+    def answer(
+        self, request: HttpRequest, scope: Scope, adoption: Adoption | None, visit: Visit | None
+    ) -> HttpResponseBase:
         """The whole life of a request, in this thread; a streaming response is left for the caller to close."""
         set_script_prefix(get_script_prefix(scope))
         request_started.send(sender=self.__class__, scope=scope)
+        # Each job of a thread has a context of its own, so nobody has to take this back.
+        _visit.set(visit)
         with adopting(adoption):
             response = self.get_response(request)
         if not response.streaming:
@@ -300,12 +328,43 @@ class Backstage:
         view_class = getattr(match.func, "view_class", None)
         return isinstance(view_class, type) and issubclass(view_class, LiveView) and not view_class.view_is_async
 
-    async def answer(self, scope: Scope, send: Send) -> None:
-        """Answer a browser's request for which `serves` is true."""
-        response = await self._in_thread(scope, None)
-        await self._asynchronous.send_response(response, send)
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a browser's request for which `serves` is true, if it still waits for the answer."""
+        visit = Visit()
+        response = await self._answer_visit(scope, receive, visit)
+        if response is None:
+            return
+        if not visit.is_over:
+            await self._asynchronous.send_response(response, send)
         if response.streaming:
             await mounters.run(response.close)
+
+    async def _answer_visit(self, scope: Scope, receive: Receive, visit: Visit) -> HttpResponseBase | None:
+        """The answer, or None where the browser went away before anything has begun."""
+        job = self._job(scope, None, visit)
+        if isinstance(job, HttpResponseBase):
+            return job
+        try:
+            call = mounters.begin(_caller(scope), job)
+        except ServerBusyError as error:
+            return _busy(error)
+        listening = asyncio.create_task(_goes_away(receive))
+        try:
+            await asyncio.wait((call.done, listening), return_when=asyncio.FIRST_COMPLETED)
+            if not call.done.done() and await listening:
+                visit.is_over = True
+                if call.withdraw():
+                    return None
+                # Browsers that went away at the same time are withdrawn first, and do not get the place.
+                await asyncio.wait((call.done,), timeout=_ASIDE_SECONDS)
+                call.set_aside()
+            return await call
+        except asyncio.CancelledError:
+            visit.is_over = True
+            call.withdraw()
+            raise
+        finally:
+            listening.cancel()
 
     async def adopt(self, scope: Scope, adoption: Adoption) -> HttpResponseBase:
         """Make a GET for a socket; if it mounts a LiveView, `adoption.page` is its page."""
@@ -319,11 +378,47 @@ class Backstage:
             await sync_to_async(response.close)()
         return response
 
-    async def _in_thread(self, scope: Scope, adoption: Adoption | None) -> HttpResponseBase:
+    async def _in_thread(self, scope: Scope, adoption: Adoption) -> HttpResponseBase:
+        job = self._job(scope, adoption, None)
+        if isinstance(job, HttpResponseBase):
+            return job
+        try:
+            return await mounters.run_for(_caller(scope), job)
+        except ServerBusyError as error:
+            return _busy(error)
+
+    def _job(
+        self, scope: Scope, adoption: Adoption | None, visit: Visit | None
+    ) -> Callable[[], HttpResponseBase] | HttpResponseBase:
+        """What a thread has to do for a GET; the answer where the request is not valid."""
         request, refused = self._asynchronous.create_request(scope, BytesIO())
         if request is None:
             assert refused is not None, "either a request or the answer to a bad one"
             return refused
         if self._synchronous is None:
             self._synchronous = _SyncHandler()
-        return await mounters.run(self._synchronous.answer, request, scope, adoption)
+        return partial(self._synchronous.answer, request, scope, adoption, visit)
+
+
+def _caller(scope: Scope) -> Caller:
+    """Whose GET this is: who has no session yet is known by their address alone."""
+    client = scope.get("client")
+    return Caller(f"address {client[0]}" if client else "", f"{scope['method']} {scope['path']!r:.200}")
+
+
+def _busy(error: ServerBusyError) -> HttpResponse:
+    headers = {"Retry-After": str(_RETRY_SECONDS), "Cache-Control": "no-store"}
+    return HttpResponse(str(error), status=503, content_type="text/plain; charset=utf-8", headers=headers)
+
+
+async def _goes_away(receive: Receive) -> bool:
+    """Wait until the browser goes away; false where the server does not tell of it."""
+    has_body = True
+    try:
+        while (message := await receive())["type"] != "http.disconnect":
+            if not has_body:
+                return False
+            has_body = message.get("more_body", False)
+    except Exception:  # noqa: BLE001 — servers differ in what they raise for a connection that is gone
+        return False
+    return True

@@ -52,7 +52,7 @@ from djust.live.metering import Meter
 from djust.live.rehearsal import FRESH, report
 from djust.live.tasks import Tasks
 from djust.live.visitor import Surroundings, renew_visitor, save_session, session_to_save
-from djust.live.workers import Lane, errands, lanes, mounters, workers
+from djust.live.workers import Caller, Lane, errands, lanes, mounters, workers
 from djust.machine import bind_machine
 from djust.pubsub.subscriptions import handle_letters, handles_on_loop, inbox_of
 from djust.render import wire
@@ -397,7 +397,7 @@ class Page:
             if self._is_on_loop(turn):
                 return await self._turn_on_loop(turn)
             if turn.timeout is None:
-                return await workers.run(self._turn_in_thread, turn)
+                return await workers.run_for(self._caller(turn), self._turn_in_thread, turn)
             return await self._turn_in_time(turn, turn.timeout)
         except _NOT_CALLED:
             raise
@@ -413,6 +413,10 @@ class Page:
             or authorizes_on_loop(type(self.view))
             or (self._guards is not None and self._guards.is_asynchronous)
         )
+
+    def _caller(self, turn: Turn) -> Caller:
+        """Whose work the turn is. What the server itself wants to do has nobody to be told that it was refused."""
+        return Caller(self.binding or f"address {self.request.META.get('REMOTE_ADDR')}", turn.title, not turn.ref)
 
     # A turn in a thread
 
@@ -444,11 +448,12 @@ class Page:
     async def _turn_in_time(self, turn: Turn, seconds: float) -> str:
         """A turn in a thread, whose handler has so much time. Then the thread goes on, for nobody can stop it."""
         deadline = Deadline()
-        running = asyncio.ensure_future(workers.run(self._turn_in_thread, turn, deadline))
-        done, _ = await asyncio.wait([running], timeout=seconds)
+        call = workers.begin(self._caller(turn), self._turn_in_thread, turn, deadline)
+        done, _ = await asyncio.wait([call.done], timeout=seconds)
         if done or not deadline.passes():
-            return await running
-        running.add_done_callback(_forget)
+            return await call
+        if not call.withdraw():
+            call.set_aside()
         # Not in the pool of handlers: when it is exhausted, nobody would be told that time is up.
         return await lanes.run(self._give_up, turn, HandlerTimeoutError(turn.title, seconds))
 
@@ -467,7 +472,7 @@ class Page:
         self._enter(turn)
         if self._lane is None:
             self._lane = Lane()
-        self._lane.enter()
+        self._lane.enter(self._caller(turn))
         try:
             if self._guards is None:
                 renew_visitor(self.request)
@@ -478,7 +483,7 @@ class Page:
             self._lane.leave()
 
     async def _run_on_loop(self, turn: Turn) -> str:
-        in_thread = self._in_lane if self._has_middleware else workers.run
+        in_thread = self._in_lane if self._has_middleware else partial(workers.run_for, self._caller(turn))
         try:
             if authorizes(type(self.view)):
                 await authorize_on_loop(self.view, turn, in_thread)
@@ -569,12 +574,6 @@ class Page:
 
 
 async def _nothing() -> None: ...
-
-
-def _forget(running: asyncio.Future[str]) -> None:
-    """What comes of a turn that was given up is of no interest any more."""
-    if not running.cancelled():
-        running.exception()
 
 
 def _take_letters(page: Page) -> Any:

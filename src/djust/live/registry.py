@@ -23,11 +23,13 @@ from django.http import HttpRequest
 
 from djust.conf import config
 from djust.home import home
+from djust.live.keeping import save_before_exit
 from djust.live.messages import Peer
 from djust.live.page import Page
-from djust.state.snapshots import is_shared
 
 _SWEEP_SECONDS = 5.0
+# How long the end of a process waits for a cache to take snapshots.
+_SAVE_SECONDS = 5.0
 # What a page holds beside its HTML and its state.
 _PAGE_BYTES = 10_000
 
@@ -196,6 +198,4 @@ registry = Registry()
 @atexit.register
 def save_at_exit() -> None:
     """Where no server tells of its end, as under WSGI, what was not written of the pages is written now."""
-    for page in registry.pages():
-        if is_shared():
-            page.keeper.save_here(page)
+    save_before_exit(registry.pages(), _SAVE_SECONDS)

@@ -75,7 +75,7 @@ class Watch:
                 page.session_due = now + config().session_check_seconds
                 groups[page.request.session.session_key or ""].append(page)
         for key, pages in groups.items():
-            errands.submit(lambda key=key, pages=pages: _ask(key, pages))  # type: ignore[misc] # defaults bind them
+            errands.offer(lambda key=key, pages=pages: _ask(key, pages))  # type: ignore[misc] # defaults bind them
         loop.call_later(_TICK_SECONDS, self._tick, loop)
 
     # What the hub asks of an inbox

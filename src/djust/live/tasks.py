@@ -30,7 +30,7 @@ from djust.live.failures import failure_on_loop
 from djust.live.messages import Message, Work
 from djust.live.rehearsal import FRESH, rehearsal
 from djust.live.visitor import Surroundings
-from djust.live.workers import Lane, contained, slow
+from djust.live.workers import Caller, Lane, contained, slow
 from djust.machine import Task
 from djust.services import call_scope
 from djust.tasks import running_task, set_all
@@ -143,7 +143,7 @@ class Tasks:
         if task.is_async:
             self._begin_awaiting(task, task.call)
         else:
-            slow.submit(partial(self._work, task))
+            slow.submit(partial(self._work, task), Caller(title=task.title, must_run=True))
 
     def _begin_awaiting(self, task: Task, call: Callable[[], Awaitable[Any]]) -> None:
         assert self._loop is not None, "tasks begin on a loop"

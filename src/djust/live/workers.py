@@ -1,18 +1,18 @@
 """The threads in which synchronous code of views runs, so that no view delays the event loop or another view.
 
-Each kind of work has a pool of its own, so that none waits for another one:
+Each kind of work has a pool of its own (`pools`), so that none waits for another one:
 
-    workers    turns of pages             at most LIVEVIEW_CONFIG["threads"] threads
-    mounters   GETs                       as many
-    lanes      asynchronous handlers      four times as many, because one that waits for a service keeps its thread;
-                                          and rendering after these, and after handlers that were given up
-    slow       tasks beside pages         LIVEVIEW_CONFIG["tasks"]
-    errands    our own short jobs         a few
-    keepers    snapshots                  a few
-    reporters  receivers of our signals   one, so that they see events in order
-
-Threads are started when they are needed. A thread keeps its database connections from one job to the next, as a thread
-of a WSGI server does, and they get the care that Django gives them around a request.
+    workers                turns of pages             at most LIVEVIEW_CONFIG["threads"] threads
+    mounters               GETs                       as many
+    lanes                  asynchronous handlers      four times as many, because one that waits for a service keeps
+                                                      its thread; and rendering after these, and after handlers that
+                                                      were given up
+    slow                   background tasks           LIVEVIEW_CONFIG["tasks"]
+    errands                our own short jobs         a few
+    snapshot_encode_pool   state becomes text         a few
+    snapshot_write_pool    writes to the state cache  a few; one that hangs delays neither reading nor encoding
+    snapshot_read_pool     reads of the state cache   a few
+    reporters              receivers of our signals   one, so that they see events in order
 
 `TurnThread` serves asynchronous handlers: everything they send to a thread by `sync_to_async`, such as Django's `aget`
 and `asave`, runs in one thread of `lanes` for the length of a turn. Without it, asgiref would send the calls of all
@@ -21,9 +21,8 @@ pages to a single thread.
 
 from __future__ import annotations
 
-import asyncio
 import atexit
-import contextvars
+import logging
 import os
 import threading
 import time
@@ -31,184 +30,69 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from queue import SimpleQueue
-from types import TracebackType
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext
-from django.conf import settings
-from django.core.cache import InvalidCacheBackendError, caches
-from django.db import connections
 
 from djust.conf import config
-from djust.live.rehearsal import Job, rehearsal
+from djust.live.crew import NOBODY, Caller, PoolThread
+from djust.live.pools import Workers, contained, join, signal_pool
+from djust.live.rehearsal import Job
+from djust.live.thread_care import tidy_connections
 
-P = ParamSpec("P")
-T = TypeVar("T")
+__all__ = [
+    "NOBODY",
+    "Caller",
+    "Lane",
+    "TurnThread",
+    "Workers",
+    "all_pools",
+    "contained",
+    "errands",
+    "lanes",
+    "mounters",
+    "reporters",
+    "slow",
+    "snapshot_encode_pool",
+    "snapshot_read_pool",
+    "snapshot_write_pool",
+    "stop_threads",
+    "tidy_connections",
+    "workers",
+]
 
-_STOP_SECONDS = 5.0
+logger = logging.getLogger("djust")
+
 _ERRAND_THREADS = 8
+# Pages bound the turns that wait: each has one at a time.
+_TURN_FACTOR = 10
+# A task is what takes long.
+_TASK_PATIENCE = 60.0
 
-
-class _Containment:
-    """`with contained:` what would end the thread or the event loop becomes an ordinary exception of user code."""
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is not None and not isinstance(error, Exception):
-            raise RuntimeError(f"{type(error).__name__} was raised, which is not an error but an exit.") from error
-
-
-contained = _Containment()
-
-
-class Workers:
-    """A bounded pool of threads.
-
-    It does without the futures and locks of `ThreadPoolExecutor`: a turn costs 30 instead of 47 µs of CPU on its way
-    there and back.
-    """
-
-    def __init__(self, name: str = "turn", limit: Callable[[], int] = lambda: config().threads) -> None:
-        self._name = name
-        self._limit = limit
-        self._reset()
-
-    def _reset(self) -> None:
-        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
-        self._lock = threading.Lock()
-        self._threads: list[threading.Thread] = []
-        self._idle = 0
-
-    def submit(self, job: Job) -> None:
-        """Run `job` in a thread, as soon as one is free. It must not raise."""
-        if (test := rehearsal.get()) is not None:
-            test.take(job)
-            return
-        with self._lock:
-            if self._idle:
-                self._idle -= 1
-            elif len(self._threads) < self._limit():
-                name = f"djust-{self._name}-{len(self._threads) + 1}"
-                thread = threading.Thread(target=self._work, name=name, daemon=True)
-                thread.start()
-                self._threads.append(thread)
-        self._jobs.put(job)
-
-    @property
-    def waiting(self) -> int:
-        """Jobs that wait for a thread."""
-        return self._jobs.qsize()
-
-    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """The result of the call, made in a thread."""
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[tuple[T, None] | tuple[None, Exception]] = loop.create_future()
-
-        def job() -> None:
-            outcome: tuple[T, None] | tuple[None, Exception]
-            try:
-                with contained:
-                    outcome = function(*args, **kwargs), None
-            except Exception as error:  # noqa: BLE001 — raised again where the call was made
-                outcome = None, error
-            try:
-                loop.call_soon_threadsafe(_settle, done, outcome)
-            except RuntimeError:
-                # The loop was closed meanwhile; nobody waits any more.
-                pass
-
-        self.submit(job)
-        result, error = await done
-        if error is not None:
-            raise error
-        return result  # type: ignore[return-value]
-
-    def stop(self) -> None:
-        """Let running jobs end, for some seconds; threads start again when there is a new job."""
-        _join(self.dismiss())
-
-    def dismiss(self) -> list[threading.Thread]:
-        """Let the threads end after their jobs; gives them."""
-        threads, jobs = self._threads, self._jobs
-        self._reset()
-        for _ in threads:
-            jobs.put(None)
-        return threads
-
-    def _work(self) -> None:
-        jobs, lock = self._jobs, self._lock
-        context = _thread_context()
-        has_connections = False
-        while (job := jobs.get()) is not None:
-            if has_connections:
-                tidy_connections()
-            context.copy().run(job)
-            del job
-            has_connections = tidy_connections()
-            with lock:
-                # A pool that was stopped meanwhile has no idle threads of this generation.
-                if self._lock is lock:
-                    self._idle += 1
-        connections.close_all()
-
-
-def _thread_context() -> contextvars.Context:
-    """The context that each job of this thread gets a copy of.
-
-    So no job sees what an earlier one has activated, such as a language. Django keeps its cache clients in the context
-    as well; they are made here, or each job would connect anew.
-    """
-    for alias in settings.CACHES:
-        try:
-            caches[alias]
-        except InvalidCacheBackendError:
-            # Whoever uses this cache is told so.
-            pass
-    return contextvars.copy_context()
-
-
-def _settle(done: asyncio.Future[T], outcome: T) -> None:
-    if not done.done():
-        done.set_result(outcome)
-
-
-def _join(threads: list[threading.Thread]) -> None:
-    end = time.monotonic() + _STOP_SECONDS
-    for thread in threads:
-        thread.join(max(0.0, end - time.monotonic()))
-
-
-workers = Workers()
+workers = Workers("turn", bound=lambda: config().max_queue * _TURN_FACTOR)
 mounters = Workers("get")
-lanes = Workers("async", lambda: config().threads * 4)
-slow = Workers("task", lambda: config().tasks)
+lanes = Workers("async", lambda: config().threads * 4, lambda: config().max_queue * _TURN_FACTOR)
+slow = Workers("task", lambda: config().tasks, patience=_TASK_PATIENCE)
 errands = Workers("errand", lambda: _ERRAND_THREADS)
-reporters = Workers("signal", lambda: 1)
-keepers = Workers("keep", lambda: _ERRAND_THREADS)
-_pools = (keepers, workers, mounters, lanes, slow, errands, reporters)
+snapshot_encode_pool = Workers("snapshot-encode", lambda: _ERRAND_THREADS)
+snapshot_write_pool = Workers("snapshot-write", lambda: _ERRAND_THREADS)
+snapshot_read_pool = Workers("snapshot-read", lambda: _ERRAND_THREADS)
+reporters = signal_pool
+
+all_pools = (
+    *(snapshot_encode_pool, snapshot_write_pool, snapshot_read_pool),
+    *(workers, mounters, lanes, slow, errands, reporters),
+)
 
 
 def stop_threads() -> None:
     """Let the running jobs of all pools end, for some seconds."""
-    _join([thread for pool in _pools for thread in pool.dismiss()])
+    join([thread for pool in all_pools for thread in pool.dismiss()])
 
 
 atexit.register(stop_threads)
-for _pool in _pools:
-    # Threads do not survive a fork.
-    os.register_at_fork(after_in_child=_pool._reset)
-
-
-def tidy_connections() -> bool:
-    """What Django does with a thread's database connections before and after each request; whether there are any."""
-    known = connections.all(initialized_only=True)
-    for connection in known:
-        connection.queries_log.clear()
-        connection.close_if_unusable_or_obsolete()
-    return bool(known)
+for _pool in all_pools:
+    os.register_at_fork(after_in_child=_pool.reset)
 
 
 class TurnThread(Executor):
@@ -217,10 +101,13 @@ class TurnThread(Executor):
     def __init__(self) -> None:
         self._queue: SimpleQueue[Job | None] | None = None
         self._in_turn = False
+        self._caller = NOBODY
 
-    def begin(self) -> None:
-        """A turn begins: calls from now on share a thread."""
+    def begin(self, caller: Caller = NOBODY) -> None:
+        """A turn of `caller` begins: calls from now on share a thread."""
         self._in_turn = True
+        # A turn that has begun has to be able to go on.
+        self._caller = caller._replace(must_run=True)
 
     def end(self) -> None:
         """The turn is over; the thread goes back to its pool."""
@@ -235,7 +122,7 @@ class TurnThread(Executor):
         queue = self._queue
         if queue is None:
             queue = SimpleQueue()
-            lanes.submit(lambda: _serve(queue))
+            lanes.submit(lambda: _serve(queue), self._caller)
             if self._in_turn:
                 self._queue = queue
         queue.put(lambda: _fulfil(future, fn, args, kwargs))
@@ -254,10 +141,10 @@ class Lane:
         self._thread = TurnThread()
         SyncToAsync.context_to_thread_executor[self._context] = self._thread
 
-    def enter(self) -> None:
-        """A turn begins in this context."""
+    def enter(self, caller: Caller = NOBODY) -> None:
+        """A turn of `caller` begins in this context."""
         self.enter_without_turn()
-        self._thread.begin()
+        self._thread.begin(caller)
 
     def enter_without_turn(self) -> None:
         """From here on each call has a thread for itself: a task may last, and must not keep one."""
@@ -280,8 +167,26 @@ class Lane:
 
 
 def _serve(queue: SimpleQueue[Job | None]) -> None:
-    while (job := queue.get()) is not None:
-        job()
+    """Make the calls of a turn. Between two of them the thread waits for the handler, and does not hang."""
+    _is_waiting(True)
+    try:
+        while (job := queue.get()) is not None:
+            _is_waiting(False)
+            try:
+                job()
+            except BaseException:
+                logger.exception("A call of an asynchronous handler could not be answered")
+            _is_waiting(True)
+    finally:
+        _is_waiting(False)
+
+
+def _is_waiting(waiting: bool) -> None:
+    thread = threading.current_thread()
+    # In a test it is that of the test, which nobody watches.
+    if isinstance(thread, PoolThread):
+        thread.since = time.monotonic()
+        thread.is_waiting = waiting
 
 
 def _fulfil(future: Future[Any], fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

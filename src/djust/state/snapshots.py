@@ -4,15 +4,17 @@
     kept("6fa1…")  ->  Snapshot(…), or None
 
 `LIVEVIEW_CONFIG["state_cache"]` names the cache, `state_ttl` says how many seconds it keeps them. Whoever can read the
-cache can read the state. A cache that fails costs snapshots and never a page: it is logged once until it works again.
+cache can read the state. A cache that fails costs snapshots and never a page. While it does, it is left alone: there is
+a `circuit` around it.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.core.cache import InvalidCacheBackendError, caches
@@ -20,13 +22,14 @@ from django.core.cache.backends.base import BaseCache
 from django.core.cache.backends.dummy import DummyCache
 from django.core.cache.backends.locmem import LocMemCache
 from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
 from djust.conf import SETTING, config
+from djust.state.circuit import Circuit
 
 logger = logging.getLogger("djust")
 
-_failing: set[str] = set()
 _too_large: set[str] = set()
 
 
@@ -79,8 +82,11 @@ def is_shared() -> bool:
     return not issubclass(_cache_class(), (DummyCache, LocMemCache))
 
 
-def keep(page_id: str, snapshot: Snapshot, title: str) -> bool:
-    """Write a snapshot; false if the cache has failed. `title` names its view in warnings."""
+def keep(page_id: str, snapshot: Snapshot, title: str, *, forced: bool = False) -> bool:
+    """Write a snapshot; false if the cache did not take it. `title` names its view in warnings.
+
+    While the cache fails it is left alone, unless the write is `forced` because there is no later one.
+    """
     text = json.dumps(snapshot, separators=(",", ":"))
     if len(text) > config().state_max_bytes:
         if title not in _too_large:
@@ -92,24 +98,13 @@ def keep(page_id: str, snapshot: Snapshot, title: str) -> bool:
                 *(title, len(text), config().state_max_bytes, SETTING),
             )
         return True
-    try:
-        _cache().set(_key(page_id), text, config().state_ttl)
-    except Exception as error:  # noqa: BLE001 — whatever the cache's client raises
-        _report(error)
-        return False
-    _failing.clear()
-    return True
+    return _ask(lambda cache: cache.set(_key(page_id), text, config().state_ttl), forced=forced) is not _FAILED
 
 
 def kept(page_id: str) -> Snapshot | None:
     """The snapshot of a page, or None if there is none that can be read."""
-    try:
-        text = _cache().get(_key(page_id))
-    except Exception as error:  # noqa: BLE001 — as above
-        _report(error)
-        return None
-    _failing.clear()
-    if text is None:
+    text = _ask(lambda cache: cache.get(_key(page_id)))
+    if text is None or text is _FAILED:
         return None
     try:
         snapshot = Snapshot(*json.loads(text))
@@ -119,20 +114,51 @@ def kept(page_id: str) -> Snapshot | None:
     return snapshot
 
 
-def forget(page_id: str) -> None:
-    """Delete the snapshot of a page."""
-    try:
-        _cache().delete(_key(page_id))
-    except Exception as error:  # noqa: BLE001 — as above
-        _report(error)
+def forget(page_id: str) -> bool:
+    """Delete the snapshot of a page; false if the cache did not do it."""
+    return _ask(lambda cache: cache.delete(_key(page_id))) is not _FAILED
+
+
+def probe() -> bool:
+    """Whether the cache answers, as far as it may be asked."""
+    return _ask(lambda cache: cache.get(_key(""))) is not _FAILED
+
+
+def is_available() -> bool:
+    """Whether the cache may be asked now: it has not failed lately, or it is time to try it again."""
+    return circuit.allows()
 
 
 def _key(page_id: str) -> str:
     return f"djust:page:{page_id}"
 
 
-def _report(error: Exception) -> None:
-    alias = config().state_cache
-    if alias not in _failing:
-        _failing.add(alias)
-        logger.warning('The cache "%s" fails (%s: %s); snapshots are not kept.', alias, type(error).__name__, error)
+_FAILED: Any = object()
+
+
+def _ask(call: Callable[[BaseCache], Any], *, forced: bool = False) -> Any:
+    """What the cache answers; `_FAILED` where it fails or is not asked."""
+    attempt = circuit.begin(forced=forced)
+    if attempt is None:
+        return _FAILED
+    try:
+        answer = call(_cache())
+    except BaseException as error:
+        circuit.end(attempt, error)
+        if isinstance(error, Exception):
+            # Whatever the cache's client raises.
+            return _FAILED
+        raise
+    circuit.end(attempt)
+    return answer
+
+
+circuit = Circuit(lambda: f'The cache "{config().state_cache}", which keeps snapshots of pages,')
+
+
+def _reset(*, setting: str, **_: object) -> None:
+    if setting in ("CACHES", SETTING):
+        circuit.reset()
+
+
+setting_changed.connect(_reset)

@@ -1,0 +1,408 @@
+"""What hangs is felt by whoever waits for it, and by nobody else for long: handlers, GETs, caches, sessions."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.contrib.sessions.backends.cache import SessionStore as CacheSession
+from django.core.cache.backends.base import BaseCache
+from django.http import HttpRequest, StreamingHttpResponse
+from django.urls import path
+
+from djust import LiveView, event_handler, state
+from djust.health import report
+from djust.live.keeping import backlog
+from djust.live.registry import registry
+from djust.live.workers import all_pools, mounters, workers
+from djust.state import circuit
+from tests.asgi_client import Browser
+
+pytestmark = pytest.mark.urls(__name__)
+
+gate = threading.Event()
+mounting = threading.Semaphore(0)
+closed: list[str] = []
+
+
+@pytest.fixture(autouse=True)
+def _fresh() -> Iterator[None]:
+    global mounting
+    mounting = threading.Semaphore(0)
+    gate.clear()
+    closed.clear()
+    registry.clear()
+    yield
+    gate.set()
+    for pool in all_pools:
+        pool.stop()
+    backlog.reset()
+
+
+class SharedCache(BaseCache):
+    """A cache that is well, fails, or hangs until it is well again."""
+
+    mood = "well"
+    held: dict[str, Any] = {}
+    lock = threading.Lock()
+
+    def __init__(self, _: str, params: dict[str, Any]) -> None:
+        super().__init__(params)
+
+    def _ask(self) -> None:
+        if self.mood == "fails":
+            raise ConnectionError("the cache is gone")
+        if self.mood == "hangs":
+            gate.wait(30)
+
+    def get(self, key: str, default: Any = None, version: int | None = None) -> Any:
+        self._ask()
+        return self.held.get(key, default)
+
+    def set(self, key: str, value: Any, timeout: float | None = None, version: int | None = None) -> None:
+        self._ask()
+        with self.lock:
+            self.held[key] = value
+
+    def delete(self, key: str, version: int | None = None) -> bool:
+        self._ask()
+        with self.lock:
+            return self.held.pop(key, None) is not None
+
+
+class SessionStore(CacheSession):
+    """Sessions in a cache; those whose keys are among `hanging` cannot be read."""
+
+    hanging: set[str] = set()
+
+    def load(self) -> dict[str, Any]:
+        if self.session_key in self.hanging:
+            gate.wait(30)
+        return super().load()
+
+
+@pytest.fixture
+def states(settings: Any, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the cache of snapshots holds; it is tried again soon."""
+    SharedCache.mood, SharedCache.held = "well", {}
+    settings.CACHES = {**settings.CACHES, "states": {"BACKEND": f"{__name__}.SharedCache"}}
+    settings.LIVEVIEW_CONFIG = {"state_cache": "states", "hang_seconds": 0.5}
+    for name, seconds in {"CALL_SECONDS": 0.3, "FIRST_PAUSE": 0.4, "LONGEST_PAUSE": 0.8}.items():
+        monkeypatch.setattr(circuit, name, seconds)
+    monkeypatch.setattr("djust.live.keeping._PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr("djust.live.keeping._READ_SECONDS", 0.5)
+    return SharedCache.held
+
+
+def last_refs(states: dict[str, Any]) -> list[int]:
+    """The last events that snapshots know."""
+    return sorted(json.loads(text)[3] for text in states.values())
+
+
+class Counter(LiveView):
+    template = "<body><p>{{ count }}</p></body>"
+    count = state(0)
+
+    @event_handler
+    def add(self) -> None:
+        self.count += 1
+
+    @event_handler
+    def hang(self) -> None:
+        gate.wait(20)
+
+
+class SlowMount(Counter):
+    def mount(self, request: HttpRequest) -> Any:
+        mounting.release()
+        gate.wait(20)
+        if "stream" in request.GET:
+            response = StreamingHttpResponse(["a stream"])
+            response._resource_closers.append(lambda: closed.append("stream"))  # type: ignore[attr-defined]
+            return response
+        return None
+
+
+urlpatterns = [path("", Counter.as_view()), path("slow/", SlowMount.as_view())]
+
+
+async def begun(number: int) -> None:
+    """Wait until so many slow GETs are being mounted."""
+    for _ in range(number):
+        assert await asyncio.to_thread(mounting.acquire, timeout=10)
+
+
+class Visit:
+    """A GET whose browser goes away when it is told to."""
+
+    def __init__(self, browser: Browser, url: str) -> None:
+        self._incoming: asyncio.Queue[Any] = asyncio.Queue()
+        self._incoming.put_nowait({"type": "http.request", "body": b"", "more_body": False})
+        self.sent: list[Any] = []
+        scope = {"type": "http", "method": "GET", "scheme": "http", **browser._scope(url, {})}
+        self.task = asyncio.create_task(browser.application(scope, self._incoming.get, self._send))
+
+    async def _send(self, message: Any) -> None:
+        self.sent.append(message)
+
+    def leave(self) -> None:
+        self._incoming.put_nowait({"type": "http.disconnect"})
+
+
+# Handlers
+
+
+async def test_handlers_that_hang_do_not_keep_others_from_their_turn(
+    settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.LIVEVIEW_CONFIG = {"threads": 4, "hang_seconds": 0.1}
+    async with Browser() as browser:
+        other = await browser.open("/")
+        for _ in range(6):
+            await (await browser.open("/")).post("hang")
+        assert (await other.event("add"))[2] == [0, 1]
+        hanging = [message for message in caplog.messages if message.startswith("Counter.hang hangs: it has run for")]
+        assert hanging
+        assert "in hang\n    gate.wait(20)" in hanging[0]
+        gate.set()
+
+
+async def test_an_event_beyond_the_bound_gets_its_error_answer(settings: Any) -> None:
+    async with Browser() as browser:
+        page, other = await browser.open("/"), await browser.open("/")
+        settings.LIVEVIEW_CONFIG = {"threads": 1, "max_queue": 0}
+        await page.post("hang")
+        await asyncio.to_thread(_until, lambda: workers.report()["busy"] == 1)
+        assert (await other.event("add"))[:3] == ["error", 1, "The server is busy. Please try again."]
+        gate.set()
+        assert (await page.receive())[:2] == [1, 0]
+        await asyncio.to_thread(_until, lambda: workers.report()["busy"] == 0)
+        assert (await other.event("add"))[2] == [0, 1], "the event that was refused has changed nothing"
+
+
+def _until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.005)
+
+
+# GETs
+
+
+async def test_gets_whose_browsers_are_gone_do_not_delay_others() -> None:
+    async with Browser() as browser:
+        visits = [Visit(browser, "/slow/") for _ in range(40)]
+        await begun(24)
+        for visit in visits:
+            visit.leave()
+        response = await browser.get("/")
+        assert response.status == 200
+        assert mounters.waiting == 0
+        gate.set()
+        await asyncio.gather(*[visit.task for visit in visits])
+        assert not mounting.acquire(blocking=False), "what had not begun was never mounted"
+        assert [visit.sent for visit in visits] == [[]] * 40
+        assert [type(page.view) for page in registry.pages()] == [Counter], "no page is kept for who is gone"
+
+
+async def test_the_response_to_a_browser_that_is_gone_is_closed() -> None:
+    async with Browser() as browser:
+        visit = Visit(browser, "/slow/?stream=1")
+        await begun(1)
+        visit.leave()
+        await asyncio.sleep(0.05)
+        gate.set()
+        await visit.task
+        assert (visit.sent, closed) == ([], ["stream"])
+
+
+async def test_a_get_beyond_the_bound_is_refused_at_once(settings: Any, caplog: pytest.LogCaptureFixture) -> None:
+    settings.LIVEVIEW_CONFIG = {"threads": 1, "max_queue": 1}
+    async with Browser() as browser:
+        visits = [Visit(browser, "/slow/")]
+        await begun(1)
+        visits.append(Visit(browser, "/slow/"))
+        await asyncio.to_thread(_until, lambda: mounters.waiting == 1)
+        refused = [await browser.get("/") for _ in range(2)]
+        for response in refused:
+            assert (response.status, response.headers["retry-after"]) == (503, "5")
+            assert response.text == "The server is busy. Please try again."
+        assert [message for message in caplog.messages if "refused" in message] == [
+            "GET '/' was refused, as may be others: 1 jobs wait for a thread of the pool \"get\", and 1 may."
+        ]
+        gate.set()
+        await asyncio.gather(*[visit.task for visit in visits])
+        assert [visit.sent[0]["status"] for visit in visits] == [200, 200]
+
+
+async def test_a_server_that_does_not_tell_of_disconnects_is_served() -> None:
+    gate.set()
+    async with Browser() as browser:
+
+        async def receive() -> Any:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        sent: list[Any] = []
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        scope = {"type": "http", "method": "GET", "scheme": "http", **browser._scope("/slow/", {})}
+        await browser.application(scope, receive, send)
+        assert sent[0]["status"] == 200
+
+
+# The cache of snapshots
+
+
+async def test_a_cache_that_hangs_delays_no_event_and_no_page_and_loses_nothing(
+    states: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Browser() as browser:
+        pages = [await browser.open("/") for _ in range(12)]
+        SharedCache.mood = "hangs"
+        times = []
+        for number in range(1, 31):
+            for page in pages:
+                before = time.monotonic()
+                assert (await page.event("add"))[:3] == [number, number, [0, number]]
+                times.append(time.monotonic() - before)
+            await asyncio.sleep(0.06)
+        assert max(times) < 0.3
+        before = time.monotonic()
+        assert (await browser.open("/")).response.status == 200
+        assert time.monotonic() - before < 0.5
+        SharedCache.mood = "well"
+        gate.set()
+        await asyncio.to_thread(_until, lambda: last_refs(states)[-12:] == [30] * 12)
+        assert len(backlog) <= 1
+    said = [message for message in caplog.messages if message.startswith('The cache "states"')]
+    assert [text.partition("of pages, ")[2].partition(" ")[0] for text in said] == ["fails", "has", "answers"]
+
+
+async def test_pages_come_back_within_a_bounded_time_while_the_cache_hangs(states: dict[str, Any]) -> None:
+    async with Browser() as browser:
+        pages = [await browser.open("/") for _ in range(6)]
+        for page in pages:
+            await page.close()
+        SharedCache.mood = "hangs"
+        registry.clear()
+        times = []
+        for page in pages:
+            before = time.monotonic()
+            socket, frame = await browser.join(page.response.ticket, 0)
+            times.append(time.monotonic() - before)
+            assert frame[0] in ("joined", "all")
+            assert (await socket.event("add"))[2] == [0, 1]
+        assert max(times) < 2.5
+        assert sorted(times)[2] < 0.3, "once it is known that the cache hangs, nobody waits for it"
+        SharedCache.mood = "well"
+        gate.set()
+
+
+async def test_the_last_snapshots_of_pages_that_are_gone_are_written_when_the_cache_is_back(
+    states: dict[str, Any],
+) -> None:
+    async with Browser() as browser:
+        pages = [await browser.open("/") for _ in range(5)]
+        await asyncio.to_thread(_until, lambda: len(states) == 5)
+        SharedCache.mood = "fails"
+        for page in pages:
+            await page.event("add")
+            await page.close()
+        registry.clear()
+        await asyncio.to_thread(_until, lambda: len(backlog._last) == 5)
+        assert set(last_refs(states)) == {0}
+        SharedCache.mood = "well"
+        await asyncio.to_thread(_until, lambda: last_refs(states) == [1] * 5)
+        assert len(backlog._last) == 0
+
+
+async def test_a_snapshot_that_could_not_be_deleted_is_deleted_when_the_cache_is_back(states: dict[str, Any]) -> None:
+    async with Browser() as browser:
+        await browser.open("/")
+        (page,) = registry.pages()
+        await asyncio.to_thread(_until, lambda: last_refs(states) == [0])
+        SharedCache.mood = "fails"
+        page.end(for_good=True)
+        await asyncio.to_thread(_until, lambda: len(backlog._last) == 1)
+        SharedCache.mood = "well"
+        await asyncio.to_thread(_until, lambda: states == {})
+
+
+async def test_the_end_of_a_server_waits_for_a_hanging_cache_only_so_long(
+    states: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("djust.asgi._SAVE_SECONDS", 0.3)
+    monkeypatch.setattr("djust.live.pools.STOP_SECONDS", 0.3)
+    browser = Browser()
+    await browser.__aenter__()
+    for _ in range(20):
+        await (await browser.open("/")).event("add")
+    SharedCache.mood = "hangs"
+    before = time.monotonic()
+    await browser.__aexit__(None, None, None)
+    assert time.monotonic() - before < 2
+
+
+# Sessions
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_sessions_that_cannot_be_read_do_not_keep_others_from_joining(settings: Any) -> None:
+    settings.SESSION_ENGINE = __name__
+    settings.LIVEVIEW_CONFIG = {"hang_seconds": 0.2}
+    user = await User.objects.acreate(username="anne")
+    async with Browser() as server:
+        browsers = [server.another() for _ in range(10)]
+        tickets = []
+        for browser in browsers:
+            await browser.log_in(user)
+            tickets.append((await browser.get("/")).ticket)
+        SessionStore.hanging = {browser.cookies["sessionid"] for browser in browsers[:9]}
+        joins = [
+            asyncio.create_task(browser.join(ticket)) for browser, ticket in zip(browsers[:9], tickets, strict=False)
+        ]
+        await asyncio.sleep(0.05)
+        _, frame = await browsers[9].join(tickets[9])
+        assert frame[:2] == ["joined", 0]
+        SessionStore.hanging = set()
+        gate.set()
+        assert [(await join)[1][0] for join in joins] == ["joined"] * 9
+        for browser in browsers:
+            for socket in browser.sockets:
+                await socket.close()
+
+
+# Health
+
+
+async def test_health_is_reported_although_every_thread_hangs(settings: Any, states: dict[str, Any]) -> None:
+    assert report()["pools"].keys() == {pool.name for pool in all_pools}
+    settings.LIVEVIEW_CONFIG = {"threads": 1, "hang_seconds": 0.1}
+    for _ in range(6):
+        workers.submit(lambda: gate.wait(30) and None)
+    await asyncio.to_thread(_until, lambda: not report()["healthy"])
+    stuck = {"threads": 4, "busy": 4, "hung": 4, "waiting": 2, "limit": 1}
+    await asyncio.to_thread(_until, lambda: report()["pools"]["turn"] == stuck)
+    gate.set()
+    await asyncio.to_thread(_until, lambda: report()["healthy"])
+    await asyncio.to_thread(_until, lambda: report()["pools"]["turn"]["busy"] == 0)
+    assert report()["pools"]["turn"] == {"threads": 1, "busy": 0, "hung": 0, "waiting": 0, "limit": 1}
+
+
+async def test_health_says_that_the_state_cache_fails(states: dict[str, Any]) -> None:
+    assert report()["state_cache"] == "available"
+    SharedCache.mood = "fails"
+    async with Browser() as browser:
+        for _ in range(3):
+            await browser.open("/")
+        await asyncio.to_thread(_until, lambda: report()["state_cache"] == "failing")
+        assert report()["healthy"], "pages work without it"
