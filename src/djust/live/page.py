@@ -472,7 +472,7 @@ class Page:
         self._enter(turn)
         if self._lane is None:
             self._lane = Lane()
-        self._lane.enter(self._caller(turn))
+        self._lane.enter(partial(self._caller, turn))
         try:
             if self._guards is None:
                 renew_visitor(self.request)
@@ -483,7 +483,7 @@ class Page:
             self._lane.leave()
 
     async def _run_on_loop(self, turn: Turn) -> str:
-        in_thread = self._in_lane if self._has_middleware else partial(workers.run_for, self._caller(turn))
+        in_thread = self._in_lane if self._has_middleware else partial(self._in_pool, turn)
         try:
             if authorizes(type(self.view)):
                 await authorize_on_loop(self.view, turn, in_thread)
@@ -505,6 +505,10 @@ class Page:
     @property
     def _has_middleware(self) -> bool:
         return self._guards is not None and self._guards.has_middleware
+
+    async def _in_pool(self, turn: Turn, function: Callable[[], Any]) -> Any:
+        """Call in a thread of the pool of handlers."""
+        return await workers.run_for(self._caller(turn), function)
 
     @staticmethod
     async def _in_lane(function: Callable[[], Any]) -> Any:

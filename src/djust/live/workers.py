@@ -95,19 +95,22 @@ for _pool in all_pools:
     os.register_at_fork(after_in_child=_pool.reset)
 
 
+def _nobody() -> Caller:
+    return NOBODY
+
+
 class TurnThread(Executor):
     """The thread of the thread-sensitive calls of one page: taken from `lanes` by the first one of a turn."""
 
     def __init__(self) -> None:
         self._queue: SimpleQueue[Job | None] | None = None
         self._in_turn = False
-        self._caller = NOBODY
+        self._caller = _nobody
 
-    def begin(self, caller: Caller = NOBODY) -> None:
-        """A turn of `caller` begins: calls from now on share a thread."""
+    def begin(self, caller: Callable[[], Caller]) -> None:
+        """A turn begins, of `caller()`: calls from now on share a thread."""
         self._in_turn = True
-        # A turn that has begun has to be able to go on.
-        self._caller = caller._replace(must_run=True)
+        self._caller = caller
 
     def end(self) -> None:
         """The turn is over; the thread goes back to its pool."""
@@ -122,7 +125,8 @@ class TurnThread(Executor):
         queue = self._queue
         if queue is None:
             queue = SimpleQueue()
-            lanes.submit(lambda: _serve(queue), self._caller)
+            # A turn that has begun has to be able to go on.
+            lanes.submit(lambda: _serve(queue), self._caller()._replace(must_run=True))
             if self._in_turn:
                 self._queue = queue
         queue.put(lambda: _fulfil(future, fn, args, kwargs))
@@ -141,8 +145,8 @@ class Lane:
         self._thread = TurnThread()
         SyncToAsync.context_to_thread_executor[self._context] = self._thread
 
-    def enter(self, caller: Caller = NOBODY) -> None:
-        """A turn of `caller` begins in this context."""
+    def enter(self, caller: Callable[[], Caller] = _nobody) -> None:
+        """A turn begins in this context; `caller()` says whose, if a thread is needed."""
         self.enter_without_turn()
         self._thread.begin(caller)
 
