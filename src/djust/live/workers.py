@@ -25,7 +25,6 @@ import atexit
 import logging
 import os
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from queue import SimpleQueue
@@ -157,20 +156,20 @@ class Lane:
 def _serve(queue: SimpleQueue[Job | None]) -> None:
     """Make the calls of a turn. Between two of them the thread waits for the handler, and does not hang."""
     thread = threading.current_thread()
-    assert isinstance(thread, PoolThread), "turns are served by a pool"
-    thread.is_waiting = True
-    try:
-        while (job := queue.get()) is not None:
-            thread.since = time.monotonic()
-            thread.is_waiting = False
-            try:
-                job()
-            except BaseException:
-                logger.exception("A call of an asynchronous handler could not be answered")
-            thread.since = time.monotonic()
-            thread.is_waiting = True
-    finally:
-        thread.is_waiting = False
+    # In a test, it is the thread of the test.
+    wait = thread.wait if isinstance(thread, PoolThread) else _nothing
+    wait(is_waiting=True)
+    while (job := queue.get()) is not None:
+        wait(is_waiting=False)
+        try:
+            job()
+        except BaseException:
+            logger.exception("A call of an asynchronous handler could not be answered")
+        wait(is_waiting=True)
+    wait(is_waiting=False)
+
+
+def _nothing(*, is_waiting: bool) -> None: ...
 
 
 def _fulfil(future: Future[Any], fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
