@@ -85,6 +85,8 @@ all_pools = (
 
 def stop_threads() -> None:
     """Let the running jobs of all pools end, for some seconds."""
+    # What was encoded is still to be written.
+    join(snapshot_encode_pool.dismiss())
     join([thread for pool in all_pools for thread in pool.dismiss()])
 
 
