@@ -75,11 +75,18 @@ class Turn(NamedTuple):
 class Deadline:
     """Decides which comes first: the end of a handler that runs in a thread, or the end of its time."""
 
-    __slots__ = ("_first", "_lock")
+    __slots__ = ("_first", "_lock", "has_begun")
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._first = ""
+        self.has_begun = False
+
+    def begins(self) -> bool:
+        """The handler is about to be called; whether there is still time."""
+        with self._lock:
+            self.has_begun = not self._first
+            return self.has_begun
 
     def ends(self) -> bool:
         """The handler has ended; whether that was in time."""

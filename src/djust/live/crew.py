@@ -83,6 +83,11 @@ class PoolThread(threading.Thread):
         self.is_aside = False
         self.is_reported = False
 
+    def wait(self, *, is_waiting: bool) -> None:
+        """The job waits for what it has to do next, or goes on. In this thread."""
+        self.since = time.monotonic()
+        self.is_waiting = is_waiting
+
     def run(self) -> None:
         """Run jobs until the crew has none for this thread any more."""
         crew = self._crew

@@ -44,6 +44,7 @@ from djust.live.failures import failure_on_loop, refuse_awaitable
 from djust.live.guards import LiveResponse, end_of_passage, keep_out_of_caches, prepare
 from djust.live.keeping import fits, lay_over
 from djust.live.page import Page
+from djust.live.pools import Call
 from djust.live.registry import registry
 from djust.live.sessions import watch
 from djust.live.visitor import binding_of_request
@@ -61,6 +62,8 @@ Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 # After this time a browser that was refused may ask again.
 _RETRY_SECONDS = 5
+# A GET that takes longer is worth being watched.
+_LISTEN_SECONDS = 0.05
 # For so long a GET that nobody waits for keeps its place among the threads.
 _ASIDE_SECONDS = 0.05
 
@@ -88,6 +91,8 @@ class Visit:
     """A browser that waits for the answer to its GET; set on the event loop, read in the thread of the GET."""
 
     is_over: bool = False
+    # The browser went away before anything had begun.
+    is_withdrawn: bool = False
 
 
 _visit: ContextVar[Visit | None] = ContextVar("djust_visit", default=None)
@@ -348,23 +353,17 @@ class Backstage:
             call = mounters.begin(_caller(scope), job)
         except ServerBusyError as error:
             return _busy(error)
-        listening = asyncio.create_task(_goes_away(receive))
+        listener = _Listener(receive, visit, call)
         try:
-            await asyncio.wait((call.done, listening), return_when=asyncio.FIRST_COMPLETED)
-            if not call.done.done() and await listening:
-                visit.is_over = True
-                if call.withdraw():
-                    return None
-                # Browsers that went away at the same time are withdrawn first, and do not get the place.
-                await asyncio.wait((call.done,), timeout=_ASIDE_SECONDS)
-                call.set_aside()
             return await call
         except asyncio.CancelledError:
+            if visit.is_withdrawn:
+                return None
             visit.is_over = True
             call.withdraw()
             raise
         finally:
-            listening.cancel()
+            listener.stop()
 
     async def adopt(self, scope: Scope, adoption: Adoption) -> HttpResponseBase:
         """Make a GET for a socket; if it mounts a LiveView, `adoption.page` is its page."""
@@ -409,6 +408,42 @@ def _caller(scope: Scope) -> Caller:
 def _busy(error: ServerBusyError) -> HttpResponse:
     headers = {"Retry-After": str(_RETRY_SECONDS), "Cache-Control": "no-store"}
     return HttpResponse(str(error), status=503, content_type="text/plain; charset=utf-8", headers=headers)
+
+
+class _Listener:
+    """Notices that the browser of a GET goes away.
+
+    It begins to listen late, when most GETs are answered: a task for each of them would cost 60 µs.
+    """
+
+    def __init__(self, receive: Receive, visit: Visit, call: Call[HttpResponseBase]) -> None:
+        self._receive = receive
+        self._visit = visit
+        self._call = call
+        self._task: asyncio.Task[bool] | None = None
+        self._loop = asyncio.get_running_loop()
+        self._timer = self._loop.call_later(_LISTEN_SECONDS, self._begin)
+
+    def stop(self) -> None:
+        """The GET is answered."""
+        self._timer.cancel()
+        if self._task is not None:
+            self._task.cancel()
+
+    def _begin(self) -> None:
+        self._task = self._loop.create_task(_goes_away(self._receive))
+        self._task.add_done_callback(self._heard)
+
+    def _heard(self, task: asyncio.Task[bool]) -> None:
+        if task.cancelled() or not task.result():
+            return
+        self._visit.is_over = True
+        if self._call.withdraw():
+            self._visit.is_withdrawn = True
+            self._call.done.cancel()
+        else:
+            # Browsers that went away at the same time are withdrawn first, and do not get the place.
+            self._loop.call_later(_ASIDE_SECONDS, self._call.set_aside)
 
 
 async def _goes_away(receive: Receive) -> bool:

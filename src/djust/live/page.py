@@ -421,9 +421,6 @@ class Page:
     # A turn in a thread
 
     def _turn_in_thread(self, turn: Turn, deadline: Deadline | None = None) -> str:
-        if deadline is not None and deadline.has_passed:
-            # It has waited for a thread until its time was up.
-            return ""
         self._enter(turn)
         if self._guards is None:
             renew_visitor(self.request)
@@ -432,6 +429,9 @@ class Page:
         return self._guards.call(run, purpose=turn.purpose, asks=not turn.passed)
 
     def _run_here(self, turn: Turn, deadline: Deadline | None) -> str:
+        if deadline is not None and not deadline.begins():
+            # It has waited, for a thread or for what guards the page, until its time was up.
+            return ""
         try:
             if authorizes(type(self.view)):
                 authorize_here(self.view, turn)
@@ -454,8 +454,12 @@ class Page:
             return await call
         if not call.withdraw():
             call.set_aside()
+        error = HandlerTimeoutError(turn.title, seconds)
+        if self._guards is not None and not deadline.has_begun:
+            # Nobody knows whether the visitor may still use the page.
+            return wire.encode([wire.ERROR, turn.ref, *told(turn.logged(error), NOT_RENDERED)])
         # Not in the pool of handlers: when it is exhausted, nobody would be told that time is up.
-        return await lanes.run(self._give_up, turn, HandlerTimeoutError(turn.title, seconds))
+        return await lanes.run(self._give_up, turn, error)
 
     def _give_up(self, turn: Turn, error: Exception) -> str:
         self._enter(turn)

@@ -39,7 +39,7 @@ from djust.live.page import Page
 from djust.live.registry import registry
 from djust.live.sessions import watch, watcher
 from djust.live.visitor import ANONYMOUS, Visitor, visitor_of
-from djust.live.workers import errands
+from djust.live.workers import Caller, errands
 from djust.render import wire
 from djust.state.tickets import Ticket, make_ticket
 
@@ -311,7 +311,7 @@ class Connection:
         """Whose socket this is; refuses a visitor for whom the ticket was not made."""
         visitor = ANONYMOUS
         if ticket.binding or settings.SESSION_COOKIE_NAME in self._cookies:
-            visitor = await errands.run(visitor_of, self._cookies)
+            visitor = await errands.run_for(Caller(ticket.binding, "a join"), visitor_of, self._cookies)
         check_visitor(ticket, visitor)
         return visitor
 

@@ -25,7 +25,6 @@ import atexit
 import logging
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
@@ -87,6 +86,8 @@ all_pools = (
 
 def stop_threads() -> None:
     """Let the running jobs of all pools end, for some seconds."""
+    # What was encoded is still to be written.
+    join(snapshot_encode_pool.dismiss())
     join([thread for pool in all_pools for thread in pool.dismiss()])
 
 
@@ -172,25 +173,21 @@ class Lane:
 
 def _serve(queue: SimpleQueue[Job | None]) -> None:
     """Make the calls of a turn. Between two of them the thread waits for the handler, and does not hang."""
-    _is_waiting(True)
-    try:
-        while (job := queue.get()) is not None:
-            _is_waiting(False)
-            try:
-                job()
-            except BaseException:
-                logger.exception("A call of an asynchronous handler could not be answered")
-            _is_waiting(True)
-    finally:
-        _is_waiting(False)
-
-
-def _is_waiting(waiting: bool) -> None:
     thread = threading.current_thread()
-    # In a test it is that of the test, which nobody watches.
-    if isinstance(thread, PoolThread):
-        thread.since = time.monotonic()
-        thread.is_waiting = waiting
+    # In a test, it is the thread of the test.
+    wait = thread.wait if isinstance(thread, PoolThread) else _nothing
+    wait(is_waiting=True)
+    while (job := queue.get()) is not None:
+        wait(is_waiting=False)
+        try:
+            job()
+        except BaseException:
+            logger.exception("A call of an asynchronous handler could not be answered")
+        wait(is_waiting=True)
+    wait(is_waiting=False)
+
+
+def _nothing(*, is_waiting: bool) -> None: ...
 
 
 def _fulfil(future: Future[Any], fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

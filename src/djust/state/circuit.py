@@ -42,11 +42,11 @@ class Circuit:
 
     def __init__(self, name: Callable[[], str]) -> None:
         self._name = name
-        self._lock = threading.Lock()
         self.reset()
 
     def reset(self) -> None:
-        """Begin anew, closed: the service is another one."""
+        """Begin anew, closed: the service is another one, or the process was forked."""
+        self._lock = threading.Lock()
         self.is_open = False
         self._failures = 0
         self._running: dict[Attempt, None] = {}

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -162,3 +163,4 @@ def _reset(*, setting: str, **_: object) -> None:
 
 
 setting_changed.connect(_reset)
+os.register_at_fork(after_in_child=circuit.reset)
