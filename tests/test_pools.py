@@ -251,7 +251,7 @@ async def test_an_asynchronous_handler_that_waits_between_its_calls_is_not_repor
 ) -> None:
     settings.LIVEVIEW_CONFIG = {"hang_seconds": 0.1}
     lane = Lane()
-    lane.enter(Caller("anne", "Basket.load"))
+    lane.enter(lambda: Caller("anne", "Basket.load"))
     await sync_to_async(int)()
     await asyncio.sleep(0.4)
     assert caplog.messages == []
