@@ -367,7 +367,7 @@ async def test_logging_out_ends_the_connection(wire: type[Wire]) -> None:
         page = wire(browser, "/private/")
         await page.open()
         (held,) = registry.pages()
-        for peer in registry.drop(held.binding, HttpRequest()):
+        for peer in registry.drop(held.visitor.session, HttpRequest()):
             peer.close_from_thread(4403, "You have logged out.")
         await asyncio.sleep(0)
         assert (await page.closing()) == 4403  # type: ignore[attr-defined]

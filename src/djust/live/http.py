@@ -42,7 +42,7 @@ from djust.live.keeping import fits, lay_over
 from djust.live.page import Page
 from djust.live.registry import registry
 from djust.live.sessions import watch
-from djust.live.visitor import binding_of_request
+from djust.live.visitor import SocketRequest, maker_of
 from djust.live.workers import Lane, contained, mounters
 from djust.services import call_scope
 from djust.state.snapshots import Snapshot
@@ -179,9 +179,8 @@ def _respond(page: Page, mounted: Any, data: object = None) -> HttpResponseBase:
 def send_page(page: Page, *, status: int = 200, notice: str = "") -> HttpResponse:
     """The HTML of a page, which waits for its browser from now on."""
     html = page.html()
-    page.binding = binding_of_request(page.request)
+    watch(page, maker_of(page.request))
     ticket = make_ticket(Ticket(page.id, page.request.get_full_path(), page.binding, digest_of(html)))
-    watch(page)
     page.keeper.save_first(page, len(html))
     registry.park(page)
     if notice:
@@ -311,7 +310,7 @@ class Backstage:
             set_script_prefix(get_script_prefix(scope))
             await request_started.asend(sender=self.__class__, scope=scope)
             with adopting(adoption):
-                response = await self._asynchronous.get_response_async(ASGIRequest(scope, BytesIO()))
+                response = await self._asynchronous.get_response_async(SocketRequest(scope, BytesIO()))
             await sync_to_async(response.close)()
         return response
 
@@ -322,4 +321,6 @@ class Backstage:
             return refused
         if self._synchronous is None:
             self._synchronous = _SyncHandler()
+        if adoption is not None:
+            request = SocketRequest(scope, BytesIO())
         return await mounters.run(self._synchronous.answer, request, scope, adoption)

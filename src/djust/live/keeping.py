@@ -11,7 +11,7 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from djust.exceptions import StateError
@@ -183,15 +183,18 @@ async def _save_settled(page: Kept) -> None:
 # Coming back
 
 
-async def snapshot_of(page_id: str, binding: str, document: str) -> Snapshot | None:
-    """The snapshot with which a document may go on."""
+async def snapshot_of(page_id: str, document: str, admits: Callable[[str, str], bool]) -> Snapshot | None:
+    """The snapshot with which a document may go on.
+
+    `admits` says so, from the binding and the document that held the page; what it raises is raised.
+    """
     try:
         async with asyncio.timeout(_READ_SECONDS):
             snapshot = await keepers.run(kept, page_id)
     except TimeoutError:
         logger.warning("The cache of snapshots did not answer within %g seconds.", _READ_SECONDS)
         return None
-    if snapshot is None or snapshot.binding != binding or snapshot.document not in ("", document):
+    if snapshot is None or not admits(snapshot.binding, snapshot.document) or snapshot.document not in ("", document):
         return None
     return snapshot
 

@@ -36,11 +36,19 @@ from djust.live.failures import NOT_RENDERED, WENT_WRONG, failure_on_loop, told,
 from djust.live.guards import NotAllowedError, check, check_here, is_asynchronous, is_guarded
 from djust.live.keeping import Keeper
 from djust.live.limits import Bucket
-from djust.live.messages import Event, Joining, Message, Peer, Refused, Resync, Save, Settled, Work
+from djust.live.messages import Event, Joining, Message, Peer, Refused, Resync, Save, Settled, Visit, Work
 from djust.live.metering import Meter
 from djust.live.rehearsal import FRESH, report
 from djust.live.tasks import Tasks
-from djust.live.visitor import Surroundings, renew_visitor, save_session, session_to_save
+from djust.live.visitor import (
+    NOBODY,
+    Surroundings,
+    has_lost_session,
+    renew_visitor,
+    save_session,
+    session_to_save,
+    take_over,
+)
 from djust.live.workers import Lane, errands, lanes, workers
 from djust.machine import bind_machine
 from djust.pubsub.subscriptions import handle_letters, handles_on_loop, inbox_of
@@ -89,6 +97,7 @@ class Page:
         "session_due",
         "version",
         "view",
+        "visitor",
     )
 
     def __init__(self, view: LiveView, request: HttpRequest) -> None:
@@ -98,7 +107,8 @@ class Page:
         self.version = 0
         self.last_ref = 0
         self.resyncs = 0
-        # Of the visitor for whom it was made, as in its ticket.
+        # Whose it is, and what the tickets of such a page are bound to: see `sessions.watch`.
+        self.visitor = NOBODY
         self.binding = ""
         self.document = ""
         self.peer: Peer | None = None
@@ -236,6 +246,9 @@ class Page:
         if isinstance(message, Settled):
             message.event.set()
             return ""
+        if isinstance(message, Visit):
+            take_over(self.request, message.source)
+            return ""
         self.keeper.changed()
         if isinstance(message, Joining):
             return await _joined(self, message)
@@ -276,7 +289,7 @@ class Page:
     async def _event(self, event: Event) -> str:
         if event.ref <= self.last_ref:
             return wire.encode([wire.ERROR, event.ref, "This event was answered already and is not executed again."])
-        self.last_ref = event.ref
+        before, self.last_ref = self.last_ref, event.ref
         self.keeper.changed()
         self._taken_up()
         handler = self._handlers.get(event.name)
@@ -289,6 +302,12 @@ class Page:
         except ParameterError as error:
             return _refused(event, error)
         except NotAllowedError as error:
+            if self.visitor.key and has_lost_session(self.request):
+                # The browser may have another one by now. It joins again and sends the event once more.
+                self.last_ref = before
+                if self.peer is not None:
+                    self.peer.close(wire.CLOSE_SESSION)
+                return ""
             if self.peer is not None:
                 self.peer.close(wire.CLOSE_REFUSED, str(error))
             return _refused(event, error)
