@@ -315,8 +315,13 @@ def _visitor(session: SessionBase, named: str, *, is_user: bool) -> Visitor:
 
 def _expect_unknown(session: SessionBase, key: str) -> None:
     """Raise whatever the store raises if it fails: Django's cache sessions take a failing cache for an empty one."""
-    if session.exists(key) and type(session)(key).keys():
+    if _is_key(key) and session.exists(key) and type(session)(key).keys():
         raise LookupError("a session was not found, and was there a moment later")
+
+
+def _is_key(text: str) -> bool:
+    """Whether `text` may be the key of a session. Caches raise for others, which tells nothing of how they are."""
+    return len(text) <= 200 and text.isascii() and text.isprintable() and " " not in text
 
 
 def _ended_by_logout(session: SessionBase, user_id: str) -> str:
