@@ -289,7 +289,7 @@ async def test_logging_out_forgets_the_state() -> None:
         page_id = only_page()
         await written(page_id, lambda snapshot: snapshot.last_ref == 1)
         (held,) = registry.pages()
-        registry.drop(held.binding, HttpRequest())
+        registry.drop(held.visitor.session, HttpRequest())
         async with asyncio.timeout(10):
             while await asyncio.to_thread(kept, page_id) is not None:  # noqa: ASYNC110 — written by a thread
                 await asyncio.sleep(0.01)

@@ -268,11 +268,11 @@ async def test_logging_out_in_another_process_closes_sockets_here() -> None:
         async with Browser() as browser:
             await browser.log_in(user)
             page, other = await browser.open("/open/"), await browser.another().open("/open/")
-            binding = next(held.binding for held in registry.pages() if held.binding)
+            session = next(held.visitor.session for held in registry.pages() if held.visitor.session)
             # What this process says to itself is heard, and means nothing.
-            await apublish(sessions.TOPIC, [sessions._ME, binding])
+            await apublish(sessions.TOPIC, [sessions._ME, session])
             assert (await page.event("add"))[2] == [0, 1]
-            await apublish(sessions.TOPIC, ["another process", binding])
+            await apublish(sessions.TOPIC, ["another process", session])
             assert await closed_within(page, 1) == 4403
             assert (await other.event("add"))[2] == [0, 1]
 
@@ -286,7 +286,7 @@ async def test_a_session_that_expires_closes_its_sockets_within_a_second() -> No
         await store.aset_expiry(1)
         await store.asave()
         page = await browser.open("/open/")
-        assert await closed_within(page, 2.2) == 4403
+        assert await closed_within(page, 2.2) == 4401
 
 
 @override_settings(LIVEVIEW_CONFIG={"session_check_seconds": 0.2})
@@ -296,7 +296,7 @@ async def test_a_session_that_is_deleted_elsewhere_is_found_out() -> None:
         await browser.log_in(user)
         page = await browser.open("/open/")
         await import_module(django_settings.SESSION_ENGINE).SessionStore(browser.cookies["sessionid"]).adelete()
-        assert await closed_within(page, 1.5) == 4403
+        assert await closed_within(page, 1.5) == 4401
 
 
 # Tickets

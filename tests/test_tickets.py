@@ -5,9 +5,9 @@ from django.core import signing
 from django.test import override_settings
 
 from djust.exceptions import TicketError
-from djust.state.tickets import Ticket, binding, load_ticket, make_ticket, same_visitor
+from djust.state.tickets import Ticket, binding, is_of_session, is_of_user, load_ticket, make_ticket, same_visitor
 
-TICKET = Ticket("page", "/shop/?page=2&q=ä", binding("key", "7"))
+TICKET = Ticket("page", "/shop/?page=2&q=ä", binding("user:7"))
 
 
 def test_a_ticket_comes_back_as_it_was_made() -> None:
@@ -15,10 +15,9 @@ def test_a_ticket_comes_back_as_it_was_made() -> None:
 
 
 def test_a_ticket_tells_neither_session_nor_user() -> None:
-    text = make_ticket(Ticket("page", "/", binding("the-session-key", "the-user")))
+    text = make_ticket(Ticket("page", "/", binding("session:the-session-key")))
     content = str(signing.loads(text, salt="djust.ticket"))
     assert "the-session-key" not in content
-    assert "the-user" not in content
 
 
 @pytest.mark.parametrize(
@@ -52,14 +51,26 @@ def test_an_expired_ticket_still_says_where_it_led() -> None:
     assert (caught.value.expired, caught.value.url) == (True, TICKET.url)
 
 
-def test_bindings_differ_by_session_user_and_secret() -> None:
-    bindings = {binding("a", "1"), binding("a", "2"), binding("b", "1"), binding("a", ""), binding("", "a")}
+def test_bindings_differ_by_identity_and_secret() -> None:
+    bindings = {binding("user:1"), binding("user:2"), binding("session:1"), binding("session:2")}
     with override_settings(SECRET_KEY="another"):
-        bindings.add(binding("a", "1"))
-    assert len(bindings) == 6
-    assert binding("", "") == ""
+        bindings.add(binding("user:1"))
+    assert len(bindings) == 5
+    assert binding("") == ""
 
 
-def test_bindings_are_compared_whole() -> None:
-    assert same_visitor(binding("a", "1"), binding("a", "1"))
-    assert not same_visitor(binding("a", "1"), "")
+def test_a_binding_tells_whether_it_is_that_of_a_user() -> None:
+    bindings = [binding("user:1"), binding("session:1"), ""]
+    assert [(is_of_user(one), is_of_session(one)) for one in bindings] == [(True, False), (False, True), (False, False)]
+
+
+def test_bindings_are_compared_whole_and_under_all_keys() -> None:
+    old = binding("user:1")
+    with override_settings(SECRET_KEY="new", SECRET_KEY_FALLBACKS=["another", "only for tests"]):
+        new = binding("user:1")
+        assert old != new
+        assert [same_visitor(one, "user:1") for one in (old, new, "")] == [True, True, False]
+        assert [same_visitor(old, other) for other in ("user:11", "session:1", "")] == [False, False, False]
+        assert same_visitor("", "")
+    with override_settings(SECRET_KEY="new"):
+        assert not same_visitor(old, "user:1")

@@ -109,6 +109,9 @@ urlpatterns = [
 class Wire:
     """One page over one transport: frames go in, the next frame comes out."""
 
+    # The id that the browser gives its document.
+    document = "one"
+
     def __init__(self, browser: Browser, url: str) -> None:
         self.browser, self.url, self.ref = browser, url, 0
 
@@ -133,7 +136,7 @@ class Wire:
 
 class SocketWire(Wire):
     async def join(self, ticket: str, version: int = 0) -> list[Any]:
-        self.socket, frame = await self.browser.join(ticket, version)
+        self.socket, frame = await self.browser.join(ticket, version, self.document)
         return frame
 
     async def send(self, frame: list[Any]) -> None:
@@ -153,7 +156,7 @@ class PostWire(Wire):
     async def join(self, ticket: str, version: int = 0) -> list[Any]:
         self.id, self.frames, self.code = "", [], 0
         self.token = (await self.browser.get(self.url, **{"x-djust": ""})).text
-        await self.send(["join", ticket, version, "/", "one"])
+        await self.send(["join", ticket, version, "/", self.document])
         return await self.receive()
 
     async def send(self, *frames: list[Any]) -> None:
@@ -367,7 +370,7 @@ async def test_logging_out_ends_the_connection(wire: type[Wire]) -> None:
         page = wire(browser, "/private/")
         await page.open()
         (held,) = registry.pages()
-        for peer in registry.drop(held.binding, HttpRequest()):
+        for peer in registry.drop(held.visitor.session, HttpRequest()):
             peer.close_from_thread(4403, "You have logged out.")
         await asyncio.sleep(0)
         assert (await page.closing()) == 4403  # type: ignore[attr-defined]

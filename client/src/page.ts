@@ -59,12 +59,14 @@ export class Page implements Receiver {
   private readonly _extras: Extras;
   private readonly _slots = new Map<string, Slot>();
   private readonly _unsent = new Set<number>();
-  /** Tells this document from another one made of the same HTML. */
-  private readonly _document = `${Math.random()}`;
+  /** Tells this document from another one made of the same HTML. A secret: whoever knows it may have the page. */
+  private readonly _document = crypto.getRandomValues(new Uint32Array(4)).join();
   private _ref = 0;
   /** Waiting for the `all` frame that was asked for. */
   private _syncing = false;
   private _refused = false;
+  /** What the server has said of the connection, which is not said again until it is back. */
+  private _said = "";
   private _grace: number | null = null;
 
   constructor(
@@ -123,7 +125,7 @@ export class Page implements Receiver {
     this._pending.add({ ref, frame, ...rest });
     if (djust.connected) this._transport.send(frame);
     else if (this._grace ?? rest.entry) this._unsent.add(ref);
-    else this._end(ref, UNREACHABLE);
+    else this._end(ref, this._said || UNREACHABLE);
   }
 
   /** The event `ref` waits no longer; 0 stands for the connection. */
@@ -168,7 +170,7 @@ export class Page implements Receiver {
       if (first) this._extras._run((more) => more.post());
       showBanner(true);
       for (const { ref, entry } of this._pending.all())
-        if (!entry && this._unsent.has(ref)) this._end(ref, UNREACHABLE);
+        if (!entry && this._unsent.has(ref)) this._end(ref, this._said || UNREACHABLE);
     }, GRACE);
   }
 
@@ -177,6 +179,7 @@ export class Page implements Receiver {
     this._grace = null;
     djust.connected = true;
     this._refused = false;
+    this._said = "";
     this._transport.settled();
     showBanner(false);
   }
@@ -291,6 +294,10 @@ export class Page implements Receiver {
   }
 
   private _error([, ref, text = "", detail]: Refusal): void {
+    if (!ref) {
+      if (text === this._said) return;
+      this._said = text;
+    }
     this._fields.begin(ref, this._pending.get(ref), text);
     this._fields.end();
     this._end(ref, text, detail);

@@ -28,6 +28,7 @@ export const EXTRA_HTML = "html";
 // Close codes
 export const CLOSE_TOO_BIG = 1009;
 export const CLOSE_BAD_FRAME = 4400;
+export const CLOSE_SESSION = 4401;
 export const CLOSE_REFUSED = 4403;
 export const CLOSE_NOT_JOINED = 4408;
 export const CLOSE_TOO_MANY = 4429;

@@ -4,7 +4,7 @@
  * It knows frames only as JSON arrays. Liveness is proved by any frame that arrives; a ping asks for one.
  */
 import { djust } from "./global";
-import { CLOSE_REFUSED, type Frame, type Json, PING } from "./protocol";
+import { CLOSE_REFUSED, CLOSE_SESSION, type Frame, type Json, PING } from "./protocol";
 
 export interface Receiver {
   /** The socket is open: the first frame has to be a join. */
@@ -14,6 +14,10 @@ export interface Receiver {
   lost(code: number, final: boolean): void;
 }
 
+/** The server ends. */
+const RESTARTING = 1012;
+/** What many clients are sent at the same time is answered within this time, at random. */
+const SPREAD = 2000;
 const FIRST_DELAY = 500;
 const LAST_DELAY = 30_000;
 /** A silence between once and twice this long is asked about. */
@@ -31,6 +35,8 @@ export class Transport {
   private _beat = 0;
   private _heard = false;
   private _stopped = false;
+  /** The session is not known: somebody may be about to log in, and to have none for the moment. */
+  private _awaitsSession = false;
 
   constructor(
     private readonly _url: string,
@@ -57,6 +63,7 @@ export class Transport {
   /** The join was accepted: the next loss starts with short delays again. */
   settled(): void {
     this._attempt = 0;
+    this._awaitsSession = false;
     this._rest();
   }
 
@@ -115,11 +122,16 @@ export class Transport {
   }
 
   private _lose(code: number): void {
-    const final = code === CLOSE_REFUSED;
+    const isSession = code === CLOSE_SESSION;
+    this._awaitsSession ||= isSession;
+    const final = code === CLOSE_REFUSED && !this._awaitsSession;
+    const isForMany = !this._attempt && (isSession || code === RESTARTING);
+    const pause = isForMany ? Math.random() * SPREAD : backoff(this._attempt);
+    this._attempt++;
     this._socket = null;
     clearTimeout(this._beat);
     this._stopped ||= final;
-    if (!this._stopped) this._retry = window.setTimeout(() => this.connect(), backoff(this._attempt++));
+    if (!this._stopped) this._retry = window.setTimeout(() => this.connect(), pause);
     this._receiver.lost(code, final);
   }
 }

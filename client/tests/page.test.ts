@@ -68,7 +68,7 @@ afterEach(() => {
 test("a page joins with its ticket, its version and its path", () => {
   expect(FakeSocket.all[0]?.url).toBe("ws://djust.test/djust/socket/");
   reconnect("joined", djust.version, ref, { ticket: "NEXT" });
-  const document = expect.stringMatching(/^0\.\d+$/);
+  const document = expect.stringMatching(/^\d+(,\d+){3}$/);
   expect(socket().take()).toEqual([["join", "TICKET", djust.version, "/page/?a=1", document]]);
   reconnect("joined", djust.version, ref, { ticket: "TICKET" });
   expect(socket().take()).toEqual([["join", "NEXT", djust.version, "/page/?a=1", document]]);
@@ -531,4 +531,30 @@ test("a refusal is over when the page is attached again", () => {
   const event = click();
   expect(socket().take().slice(1)).toEqual([[event, "go", {}]]);
   socket().receive(event);
+});
+
+test("a session that is not known is said once, and the page goes on when there is one", () => {
+  const ended = "Your session has ended.";
+  for (let attempt = 0; attempt < 3; attempt++) {
+    socket().receive("error", 0, ended);
+    socket().lose(4401);
+    vi.advanceTimersByTime(4000);
+    socket().open();
+  }
+  const said = () => heard.filter(([name]) => name === "error").map(([, what]) => what);
+  expect(said()).toEqual([ended]);
+  click();
+  expect(said()).toEqual([ended, ended]);
+  // Nobody is logged in while the login page is open.
+  socket().receive("error", 0, "This page is another user's.");
+  socket().lose(4403);
+  vi.advanceTimersByTime(8000);
+  socket().open();
+  socket().take();
+  socket().receive("joined", djust.version, ref);
+  const event = click();
+  expect(socket().take()).toEqual([[event, "go", {}]]);
+  socket().receive(event);
+  socket().receive("error", 0, ended);
+  expect(said().slice(-2)).toEqual(["This page is another user's.", ended]);
 });

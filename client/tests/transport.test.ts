@@ -128,6 +128,45 @@ describe("a transport", () => {
     expect(log).toEqual([["lost", 0, false]]);
   });
 
+  test.each([1012, 4401])("comes back within two seconds when many do, after %i", (code) => {
+    const random = vi.spyOn(Math, "random");
+    for (const chance of [0.25, 0.5, 0.75]) {
+      random.mockReturnValue(chance);
+      const before = sockets();
+      FakeSocket.last.lose(code);
+      vi.advanceTimersByTime(2000 * chance - 1);
+      expect(sockets()).toBe(before);
+      vi.advanceTimersByTime(1);
+      expect(sockets()).toBe(before + 1);
+      transport.settled();
+    }
+    random.mockReturnValue(1);
+    FakeSocket.last.lose(code);
+    vi.advanceTimersByTime(2000);
+    const before = sockets();
+    FakeSocket.last.lose(code);
+    vi.advanceTimersByTime(999);
+    expect(sockets()).toBe(before);
+    vi.advanceTimersByTime(1);
+    expect(sockets()).toBe(before + 1);
+  });
+
+  test("is not stopped by a refusal while it waits for a session", () => {
+    FakeSocket.last.lose(4401);
+    vi.advanceTimersByTime(2000);
+    FakeSocket.last.lose(4403);
+    const before = sockets();
+    vi.advanceTimersByTime(1000);
+    expect(sockets()).toBe(before + 1);
+    transport.settled();
+    FakeSocket.last.lose(4403);
+    expect(log.filter((entry) => Array.isArray(entry))).toEqual([
+      ["lost", 4401, false],
+      ["lost", 4403, false],
+      ["lost", 4403, true],
+    ]);
+  });
+
   test("stops when the server refuses the page", () => {
     const before = sockets();
     FakeSocket.last.lose(4403);

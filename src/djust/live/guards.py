@@ -22,7 +22,7 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable
 from copy import copy
-from functools import cache, partial
+from functools import cache
 from io import BytesIO
 from typing import Any, TypeVar, cast
 
@@ -30,13 +30,12 @@ from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.http.response import HttpResponseBase
 from django.utils.datastructures import MultiValueDict
-from django.utils.functional import SimpleLazyObject
 from django.views.generic import View
 
 from djust.access import declares_guards
 from djust.exceptions import HandlerError
 from djust.live.middleware import Around, names_around
-from djust.live.visitor import session_like, user_of
+from djust.live.visitor import has_lost_session, is_lazy, lazy_user, look_up_lazily, unread_session
 from djust.live.workers import Lane, mounters
 from djust.views import OWN_FUNCTION, LiveView
 
@@ -53,11 +52,16 @@ _TOKEN = f"passed {secrets.token_hex(16)}".encode()
 
 
 class NotAllowedError(HandlerError):
-    """The visitor may not use this page any more. `was_entered`: this was found out when the turn had run."""
+    """The visitor may not use this page any more.
 
-    def __init__(self, *, was_entered: bool = False) -> None:
+    `was_entered`: this was found out when the turn had run. `has_lost_session`: the session that the browser names was
+    not found, so it may be somebody else's turn to say who the visitor is.
+    """
+
+    def __init__(self, *, was_entered: bool = False, has_lost_session: bool = False) -> None:
         super().__init__("You are not allowed to use this page any more. Load it again.")
         self.was_entered = was_entered
+        self.has_lost_session = has_lost_session
 
 
 class GuardFailedError(HandlerError):
@@ -105,8 +109,8 @@ class Passage:
         self.was_entered = True
         self.enters(request)
 
-    def outcome(self, response: HttpResponseBase) -> Any:
-        """What the body has returned or raised, if `response` says that the view was reached."""
+    def outcome(self, request: HttpRequest, response: HttpResponseBase) -> Any:
+        """What the body has returned or raised, if the response to the passage says that the view was reached."""
         has_failed = response.status_code >= 500
         if self.was_entered and (has_failed or is_live(response)):
             if has_failed:
@@ -116,7 +120,7 @@ class Passage:
             return self.result
         if has_failed:
             raise GuardFailedError from getattr(response, "failure", None)
-        raise NotAllowedError(was_entered=self.was_entered)
+        raise NotAllowedError(was_entered=self.was_entered, has_lost_session=has_lost_session(request))
 
 
 def passage_of(request: HttpRequest) -> Passage | None:
@@ -146,7 +150,6 @@ def is_live(response: HttpResponseBase) -> bool:
 # Requests
 
 _OF_BODY = ("_body", "_files", "_post", "_read_started", "_stream", "_upload_handlers", "_post_parse_error")
-_ANYBODY = SimpleLazyObject(object)
 _OF_VISITOR = ("session", "user", "auser", "_cached_user", "_acached_user")
 
 
@@ -158,17 +161,8 @@ def as_get(request: HttpRequest) -> HttpRequest:
     known = vars(copied)
     known.update(item for item in vars(request).items() if item[0] not in _OF_BODY)
     known.update(method="GET", _stream=BytesIO(), _read_started=False, _post=QueryDict(), _files=MultiValueDict())
-    _bind_user(copied, vars(request))
+    look_up_lazily(copied)
     return copied
-
-
-def _bind_user(request: HttpRequest, like: dict[str, Any]) -> None:
-    """Let the user of `request` be found as Django's middleware does it, if they are in the attributes `like`."""
-    known = vars(request)
-    if type(like.get("user")) is SimpleLazyObject:
-        known["user"] = SimpleLazyObject(partial(user_of, request))
-    if isinstance(auser := like.get("auser"), partial):
-        known["auser"] = partial(auser.func, request)
 
 
 def _unread(user: Any) -> Any:
@@ -200,14 +194,16 @@ class Guards:
         """The result of `body`, called in this thread inside the middleware, after the guards."""
         passage = Passage(body, self._hand_over, asks=asks and self.is_guarded)
         around = _around(self._names, is_async=False)
-        result: T = passage.outcome(around(self._asking(passage, purpose)))
+        request = self._asking(passage, purpose)
+        result: T = passage.outcome(request, around(request))
         return result
 
     async def acall(self, body: Callable[[], Awaitable[T]], *, purpose: str, asks: bool = True) -> T:
         """The same for a coroutine function, on the event loop."""
         passage = Passage(body, self._hand_over, asks=asks and self.is_guarded)
         around = _around(self._names, is_async=True)
-        result: T = passage.outcome(await around(self._asking(passage, purpose)))
+        request = self._asking(passage, purpose)
+        result: T = passage.outcome(request, await around(request))
         return result
 
     @property
@@ -227,12 +223,15 @@ class Guards:
             known["COOKIES"] = at_hand["COOKIES"]
         known[PURPOSE], known[_PASSAGE] = purpose, passage
         keep_out_of_caches(request)
-        if (session := at_hand.get("session")) is not None:
-            known["session"] = session_like(session)
+        if at_hand.get("session") is not None:
+            known["session"] = unread_session(page)
         if WITHOUT_MIDDLEWARE in known:
             known["user"] = _unread(self._user)
-        elif self._user is not None:
-            _bind_user(request, {**at_hand, "user": _ANYBODY})
+        elif self._user is not None and "session" in known:
+            known["user"] = lazy_user(request)
+            if "auser" in at_hand:
+                known["auser"] = at_hand["auser"]
+                look_up_lazily(request)
         return request
 
     def _hand_over(self, asked: HttpRequest) -> None:
@@ -241,7 +240,7 @@ class Guards:
         if "session" in given:
             known["session"] = given["session"]
         # A user whom the view has put there stays.
-        if "user" in given and (known.get("user") is self._user or type(known.get("user")) is SimpleLazyObject):
+        if "user" in given and (known.get("user") is self._user or is_lazy(known.get("user"))):
             for name in ("_cached_user", "_acached_user"):
                 known.pop(name, None)
                 if name in given:

@@ -47,7 +47,7 @@ from djust.live.page import Page
 from djust.live.pools import Call
 from djust.live.registry import registry
 from djust.live.sessions import watch
-from djust.live.visitor import binding_of_request
+from djust.live.visitor import SocketRequest, maker_of
 from djust.live.workers import Caller, Lane, contained, mounters
 from djust.services import call_scope
 from djust.state.snapshots import Snapshot
@@ -205,14 +205,13 @@ def _respond(page: Page, mounted: Any, data: object = None) -> HttpResponseBase:
 def send_page(page: Page, *, status: int = 200, notice: str = "") -> HttpResponse:
     """The HTML of a page, which waits for its browser from now on, unless the browser has gone away meanwhile."""
     html = page.html()
-    page.binding = binding_of_request(page.request)
+    watch(page, maker_of(page.request))
     ticket = make_ticket(Ticket(page.id, page.request.get_full_path(), page.binding, digest_of(html)))
     visit = _visit.get()
     if visit is not None and visit.is_over:
         # Nobody reads the answer, but middleware sees one like any other.
         page.end(for_good=True)
     else:
-        watch(page)
         page.keeper.save_first(page, len(html))
         registry.park(page)
     if notice:
@@ -373,7 +372,7 @@ class Backstage:
             set_script_prefix(get_script_prefix(scope))
             await request_started.asend(sender=self.__class__, scope=scope)
             with adopting(adoption):
-                response = await self._asynchronous.get_response_async(ASGIRequest(scope, BytesIO()))
+                response = await self._asynchronous.get_response_async(SocketRequest(scope, BytesIO()))
             await sync_to_async(response.close)()
         return response
 
@@ -396,6 +395,8 @@ class Backstage:
             return refused
         if self._synchronous is None:
             self._synchronous = _SyncHandler()
+        if adoption is not None:
+            request = SocketRequest(scope, BytesIO())
         return partial(self._synchronous.answer, request, scope, adoption, visit)
 
 

@@ -14,7 +14,7 @@ import random
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Protocol
 from weakref import WeakSet
@@ -456,20 +456,23 @@ def save_before_exit(pages: Iterable[Kept], seconds: float) -> None:
 # Coming back
 
 
-async def snapshot_of(page_id: str, binding: str, document: str) -> Snapshot | None:
-    """The snapshot with which a document may go on; None where the cache does not answer, too."""
+async def snapshot_of(page_id: str, document: str, admits: Callable[[str, str], bool]) -> Snapshot | None:
+    """The snapshot with which a document may go on; None where the cache does not answer, too.
+
+    `admits` says so, from the binding and the document that held the page; what it raises is raised.
+    """
     if not is_available():
         return None
     try:
         async with asyncio.timeout(_READ_SECONDS):
-            snapshot = await snapshot_read_pool.run_for(Caller(binding, "read snapshot"), kept, page_id)
+            snapshot = await snapshot_read_pool.run_for(Caller(title="read snapshot"), kept, page_id)
     except TimeoutError:
         logger.warning("The cache of snapshots did not answer within %g seconds.", _READ_SECONDS)
         return None
     except ServerBusyError as error:
         logger.warning("A page comes back without its snapshot: %s", error.detail)
         return None
-    if snapshot is None or snapshot.binding != binding or snapshot.document not in ("", document):
+    if snapshot is None or not admits(snapshot.binding, snapshot.document) or snapshot.document not in ("", document):
         return None
     return snapshot
 

@@ -2,8 +2,8 @@
 
     message_of([1, "add", {"n": 2}, []])  ->  Event(1, "add", {"n": 2}, [])
 
-Frames of a browser become `Event` or `Resync`; a driver posts `Joining` and `Refused`; `Work` is what the server itself
-wants to do to a view: the result of a task, a message of a topic.
+Frames of a browser become `Event` or `Resync`; a driver posts `Visit`, `Joining` and `Refused`; `Work` is what the
+server itself wants to do to a view: the result of a task, a message of a topic.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
+
+from django.http import HttpRequest
 
 from djust.exceptions import ProtocolError
 from djust.render import wire
@@ -70,6 +72,12 @@ class Joining(NamedTuple):
     passed: bool = False
 
 
+class Visit(NamedTuple):
+    """The browser has come with other cookies, perhaps of another session: the page's request takes over `source`."""
+
+    source: HttpRequest
+
+
 class Work(NamedTuple):
     """Not the browser but the server changes the view: `call` does, in a turn of its own.
 
@@ -91,7 +99,7 @@ class Settled(NamedTuple):
     event: asyncio.Event
 
 
-Message = Settled | Save | Event | Refused | Resync | Joining | Work
+Message = Settled | Save | Visit | Event | Refused | Resync | Joining | Work
 
 
 def message_of(frame: list[Any]) -> Event | Resync:

@@ -47,11 +47,11 @@ from djust.live.failures import NOT_RENDERED, WENT_WRONG, failure_on_loop, told,
 from djust.live.guards import GuardFailedError, NotAllowedError, guards_of
 from djust.live.keeping import Keeper
 from djust.live.limits import Bucket
-from djust.live.messages import Event, Joining, Message, Peer, Refused, Resync, Save, Settled, Work
+from djust.live.messages import Event, Joining, Message, Peer, Refused, Resync, Save, Settled, Visit, Work
 from djust.live.metering import Meter
 from djust.live.rehearsal import FRESH, report
 from djust.live.tasks import Tasks
-from djust.live.visitor import Surroundings, renew_visitor, save_session, session_to_save
+from djust.live.visitor import NOBODY, Surroundings, renew_visitor, save_session, session_to_save, take_over
 from djust.live.workers import Caller, Lane, errands, lanes, mounters, workers
 from djust.machine import bind_machine
 from djust.pubsub.subscriptions import handle_letters, handles_on_loop, inbox_of
@@ -110,6 +110,7 @@ class Page:
         "session_due",
         "version",
         "view",
+        "visitor",
     )
 
     def __init__(self, view: LiveView, request: HttpRequest) -> None:
@@ -119,7 +120,8 @@ class Page:
         self.version = 0
         self.last_ref = 0
         self.resyncs = 0
-        # Of the visitor for whom it was made, as in its ticket.
+        # Whose it is, and what the tickets of such a page are bound to: see `sessions.watch`.
+        self.visitor = NOBODY
         self.binding = ""
         self.document = ""
         self.peer: Peer | None = None
@@ -263,6 +265,9 @@ class Page:
         if isinstance(message, Save):
             await self.keeper.save(self)
             return ""
+        if isinstance(message, Visit):
+            take_over(self.request, message.source)
+            return ""
         self.keeper.changed()
         if isinstance(message, Refused):
             self.last_ref = max(self.last_ref, message.ref)
@@ -293,8 +298,8 @@ class Page:
                 asyncio.get_running_loop().call_later(_RETRY_SECONDS, self._take_up_held)
             elif peer is not None:
                 peer.close(_FAILED)
-        elif peer is not None:
-            peer.close(wire.CLOSE_REFUSED, str(error))
+        else:
+            _send_away(peer, error)
 
     def _take_up_held(self) -> None:
         """What was refused may be allowed by now: when a browser joins, and after each event."""
@@ -360,7 +365,7 @@ class Page:
     async def _event(self, event: Event) -> str:
         if event.ref <= self.last_ref:
             return wire.encode([wire.ERROR, event.ref, "This event was answered already and is not executed again."])
-        self.last_ref = event.ref
+        before, self.last_ref = self.last_ref, event.ref
         self.keeper.changed()
         self._taken_up()
         handler = self._handlers.get(event.name)
@@ -377,8 +382,11 @@ class Page:
         except (ParameterError, ForbiddenError) as error:
             return _refused(event, error)
         except NotAllowedError as error:
-            if self.peer is not None:
-                self.peer.close(wire.CLOSE_REFUSED, str(error))
+            _send_away(self.peer, error)
+            if error.has_lost_session and not error.was_entered:
+                # The browser joins again, with another session perhaps, and sends the event once more.
+                self.last_ref = before
+                return ""
             return _refused(event, error)
         self._take_up_held()
         return text
@@ -582,6 +590,15 @@ class Page:
 
 
 async def _nothing() -> None: ...
+
+
+def _send_away(peer: Peer | None, error: HandlerError) -> None:
+    """End the connection: for good, or until the browser comes with a session that is known."""
+    if peer is not None:
+        if isinstance(error, NotAllowedError) and error.has_lost_session:
+            peer.close(wire.CLOSE_SESSION)
+        else:
+            peer.close(wire.CLOSE_REFUSED, str(error))
 
 
 def _take_letters(page: Page) -> Any:

@@ -19,6 +19,7 @@ import logging
 import secrets
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Coroutine
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from django.core.handlers.asgi import ASGIRequest
@@ -32,16 +33,17 @@ from djust.home import home
 from djust.live.forms import answer_form
 from djust.live.guards import as_get, end_of_passage, keep_out_of_caches, passage_of
 from djust.live.http import Adoption, adopt_here, known_version, respond
-from djust.live.joining import Closing, JoinFrame, check_visitor, join_frame
+from djust.live.joining import Closing, JoinFrame, admits, check_user, join_frame
 from djust.live.keeping import keep_as, snapshot_of
 from djust.live.limits import Bucket, is_too_big, joins
-from djust.live.messages import Event, Joining, Settled, message_of
+from djust.live.messages import Event, Joining, Settled, Visit, message_of
 from djust.live.page import Page
 from djust.live.registry import registry
 from djust.live.sessions import watch, watcher
-from djust.live.visitor import visitor_of_request
+from djust.live.visitor import SessionStoreError, Visitor, leave_session, visitor_of_request
 from djust.live.workers import mounters
 from djust.render import wire
+from djust.state.snapshots import Snapshot
 from djust.state.tickets import Ticket, make_ticket
 from djust.views import Answer, LiveView
 
@@ -56,6 +58,7 @@ HEADER_STREAM = "X-Djust-Stream"
 STREAM = "djust-stream"
 
 NORMAL = 1000
+FAILED = 1011
 GONE = 1012
 
 # Shorter than the time-outs of proxies.
@@ -66,6 +69,9 @@ _IDLE_SECONDS = 60.0
 _BEAT_SECONDS = 15.0
 # Frames that nobody fetches.
 _MOST_CHARACTERS = 4_000_000
+
+# For a document that holds its page.
+_HOLDER = "this one"
 
 _PONG = wire.encode([wire.PONG])
 
@@ -286,7 +292,7 @@ def answer_post(view: LiveView, request: HttpRequest) -> HttpResponseBase:
             connection = _connections.get(connection_id)
             if connection is None or connection.page is None:
                 return _response(Answered([], code=GONE), request)
-            check_visitor(Ticket("", "", connection.page.binding), visitor_of_request(request))
+            _visit(connection.page, request)
         else:
             connection = _join(view, request, join_frame(frames.pop(0)))
         reads_stream = HEADER_STREAM in request.headers
@@ -299,8 +305,26 @@ def answer_post(view: LiveView, request: HttpRequest) -> HttpResponseBase:
         return _refusal(wire.CLOSE_REFUSED, str(error), request)
     except ProtocolError as error:
         return _refusal(wire.CLOSE_BAD_FRAME, str(error), request)
+    except SessionStoreError:
+        # The browser tries again, and the look-up has logged it.
+        leave_session(request)
+        return _response(Answered([], code=FAILED), request)
     except Closing as closing:
+        if closing.code == wire.CLOSE_SESSION:
+            leave_session(request)
         return _refusal(closing.code, closing.text, request)
+
+
+def _visit(page: Page, request: HttpRequest) -> None:
+    """The browser of a page makes a request, with a session that may be another one than before.
+
+    Nobody else knows the connection by whose id the page was found, so this is the very document that holds it.
+    """
+    visitor = visitor_of_request(request)
+    admits(page.binding, _HOLDER, _HOLDER, visitor)
+    if visitor.key != page.visitor.key:
+        watch(page, visitor)
+        home.call(page.post, Visit(request))
 
 
 def _frames_of(request: HttpRequest) -> list[list[Any]]:
@@ -319,16 +343,15 @@ def _frames_of(request: HttpRequest) -> list[list[Any]]:
 
 def _join(view: LiveView, request: HttpRequest, joining: JoinFrame) -> Connection:
     """Let a new connection have the page: the one that is here, or one that is brought back by this very request."""
-    ticket = joining[0]
+    ticket = joining.ticket
     if ticket.url != request.get_full_path():
         raise Closing(wire.CLOSE_REFUSED, "The ticket belongs to another page.")
     visitor = visitor_of_request(request)
-    check_visitor(ticket, visitor)
     home.call(registry.keep_sweeping)
     home.call(watcher.start)
     connection = _at_home(_connection())
     try:
-        _enter(view, request, joining, connection, visitor.binding)
+        _enter(view, request, joining, connection, visitor)
     except BaseException:
         # Nobody was told of it.
         home.call(connection.close, GONE)
@@ -336,20 +359,24 @@ def _join(view: LiveView, request: HttpRequest, joining: JoinFrame) -> Connectio
     return connection
 
 
-def _enter(view: LiveView, request: HttpRequest, joining: JoinFrame, connection: Connection, binding: str) -> None:
+def _enter(view: LiveView, request: HttpRequest, joining: JoinFrame, connection: Connection, visitor: Visitor) -> None:
     ticket, version, document = joining
-    page, holder = registry.claim(ticket.page_id, connection, document)
+    may_have = partial(admits, document=document, visitor=visitor)
+    page, holder = registry.claim(ticket.page_id, connection, document, may_have)
     # Guards of the page guard this request as well.
     message = Joining(connection, version, document=document, passed=True)
     if page is None:
+        check_user(ticket.binding, visitor)
         if not joins.take(ticket.page_id):
             raise Closing(wire.CLOSE_TOO_MANY, "Too many joins in a short time.")
-        page, known = _bring_back(view, request, joining)
-        page.binding = binding
-        watch(page)
+        snapshot = _at_home(snapshot_of(ticket.page_id, document, may_have))
+        page, known = _bring_back(view, request, joining, visitor, snapshot)
         registry.attach(page, connection, document)
-        new = make_ticket(Ticket(page.id, ticket.url, binding))
+        new = make_ticket(Ticket(page.id, ticket.url, page.binding))
         message = Joining(connection, known, new, document, passed=True)
+    else:
+        watch(page, visitor)
+        home.call(page.post, Visit(request))
     if holder is not None:
         holder.close_from_thread(NORMAL)
     connection.page = page
@@ -366,9 +393,10 @@ async def _connection() -> Connection:
     return connection
 
 
-def _bring_back(view: LiveView, request: HttpRequest, joining: JoinFrame) -> tuple[Page, int | None]:
-    ticket, version, document = joining
-    snapshot = _at_home(snapshot_of(ticket.page_id, ticket.binding, document))
+def _bring_back(
+    view: LiveView, request: HttpRequest, joining: JoinFrame, visitor: Visitor, snapshot: Snapshot | None
+) -> tuple[Page, int | None]:
+    ticket, version, _ = joining
     adoption = Adoption(snapshot=snapshot)
     response = adopt_here(view, view.request, adoption)
     if adoption.is_spoilt:
@@ -378,6 +406,7 @@ def _bring_back(view: LiveView, request: HttpRequest, joining: JoinFrame) -> tup
     page = adoption.page
     if page is None:
         raise _Elsewhere(response.headers.get("Location", ticket.url))
+    watch(page, visitor)
     if adoption.snapshot is not None:
         _at_home(keep_as(page, adoption.snapshot))
     return page, known_version(page, adoption, ticket, version)
@@ -396,7 +425,7 @@ def _at_home(coroutine: Coroutine[Any, Any, T]) -> T:
 
 def _refusal(code: int, text: str, request: HttpRequest) -> HttpResponse:
     logger.warning("A browser that posts was refused with code %d at %r: %s", code, request.path, text)
-    return _response(Answered([wire.encode([wire.ERROR, 0, text])], code=code), request)
+    return _response(Answered([wire.encode([wire.ERROR, 0, text])] if text else [], code=code), request)
 
 
 def _response(answered: Answered, request: HttpRequest, connection_id: str = "") -> HttpResponse:
@@ -420,8 +449,10 @@ def answer_stream(request: HttpRequest) -> HttpResponseBase:
         # 204 is what keeps an EventSource from asking again.
         return HttpResponse(status=204)
     try:
-        check_visitor(Ticket("", "", page.binding), visitor_of_request(request))
-    except Closing:
+        _visit(page, request)
+    except (Closing, SessionStoreError):
+        # A POST finds out why.
+        leave_session(request)
         return HttpResponse(status=204)
     response = StreamingHttpResponse(connection.stream(), content_type="text/event-stream")
     response.headers["Cache-Control"] = "no-store"

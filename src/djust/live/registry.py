@@ -16,6 +16,7 @@ import atexit
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -39,6 +40,8 @@ class _Waiting:
     page: Page
     end: float
     size: int
+    document: str
+    binding: str
 
 
 class _Attached(NamedTuple):
@@ -72,21 +75,30 @@ class Registry:
         with self._lock:
             self._attached[page.id] = _Attached(page, peer, document)
 
-    def claim(self, page_id: str, peer: Peer, document: str) -> tuple[Page | None, Peer | None]:
+    def claim(
+        self, page_id: str, peer: Peer, document: str, admits: Callable[[str, str], bool] = lambda binding, holder: True
+    ) -> tuple[Page | None, Peer | None]:
         """Attach the page to `peer`. Gives the page, or None, and the connection from which it was taken, or None.
 
-        A page that is attached already is given up only to the same document, whose old connection is dead but was not
-        yet found to be. A second tab made from the same HTML is another document, and gets a page of its own.
+        `admits` says whether the document gets a page, from its binding and the document that held it last ("" for
+        none); what it raises is raised, and leaves the page where it is. A page that is attached already is given up
+        only to the same document, whose old connection is dead but was not yet found to be. A second tab made from the
+        same HTML is another document, and gets a page of its own.
         """
         with self._lock:
-            waiting = self._take_out(page_id)
-            if waiting is not None and waiting.end > time.monotonic():
+            waiting = self._waiting.get(page_id)
+            if waiting is not None and waiting.end <= time.monotonic():
+                self._end_waiting(page_id)
+            elif waiting is not None:
+                if not admits(waiting.page.binding, waiting.document):
+                    return None, None
+                self._take_out(page_id)
                 self._attached[page_id] = _Attached(waiting.page, peer, document)
                 return waiting.page, None
-            if waiting is not None:
-                waiting.page.end()
             attached = self._attached.get(page_id)
-            if attached is None or not document or attached.document != document:
+            if attached is None or not admits(attached.page.binding, attached.document):
+                return None, None
+            if not document or attached.document != document:
                 return None, None
             self._attached[page_id] = _Attached(attached.page, peer, document)
             return attached.page, attached.peer
@@ -98,19 +110,30 @@ class Registry:
             if attached is None or attached.peer is not peer:
                 return
             del self._attached[page.id]
-        self._keep(page, config().detach_seconds)
+        self._keep(page, config().detach_seconds, attached.document)
 
-    def drop(self, binding: str, spared: HttpRequest) -> list[Peer]:
-        """Forget the pages of a visitor, without that of the request `spared`; the connections that held them."""
+    def drop(self, session: str, spared: HttpRequest) -> list[Peer]:
+        """Forget the pages that end with a session, named as in `Visitor.session`; the connections that held them.
+
+        That of the request `spared` stays, and belongs to nobody from now on.
+        """
         with self._lock:
-            for waiting in [waiting for waiting in self._waiting.values() if waiting.page.binding == binding]:
+            for waiting in [one for one in self._waiting.values() if one.page.visitor.session == session]:
                 self._end_waiting(waiting.page.id, for_good=True)
-            held = [one for one in self._attached.values() if one.page.binding == binding]
-            held = [one for one in held if one.page.request is not spared]
-            for one in held:
+            dropped = []
+            for one in [one for one in self._attached.values() if one.page.visitor.session == session]:
+                if one.page.request is spared:
+                    one.page.visitor = one.page.visitor._replace(key="")
+                    continue
                 del self._attached[one.page.id]
                 one.page.end(for_good=True)
-            return [one.peer for one in held]
+                dropped.append(one.peer)
+            return dropped
+
+    def peers_of(self, pages: Container[Page]) -> list[Peer]:
+        """The connections that hold some of these pages."""
+        with self._lock:
+            return [one.peer for one in self._attached.values() if one.page in pages]
 
     def attached_pages(self) -> list[Page]:
         """The pages that have a browser."""
@@ -157,9 +180,9 @@ class Registry:
         waiting = self._waiting.pop(page_id, None)
         if waiting is not None:
             self._bytes -= waiting.size
-            self._visitors[waiting.page.binding] -= 1
-            if not self._visitors[waiting.page.binding]:
-                del self._visitors[waiting.page.binding]
+            self._visitors[waiting.binding] -= 1
+            if not self._visitors[waiting.binding]:
+                del self._visitors[waiting.binding]
         return waiting
 
     def _end_waiting(self, page_id: str, *, for_good: bool = False) -> None:
@@ -167,16 +190,16 @@ class Registry:
         assert waiting is not None, "only pages that wait are ended here"
         waiting.page.end(for_good=for_good)
 
-    def _keep(self, page: Page, seconds: float) -> None:
+    def _keep(self, page: Page, seconds: float, document: str = "") -> None:
         now = time.monotonic()
         with self._lock:
             self._take_out(page.id)
-            size = page.keeper.size + _PAGE_BYTES
-            self._waiting[page.id] = _Waiting(page, now + seconds, size)
+            size, binding = page.keeper.size + _PAGE_BYTES, page.binding
+            self._waiting[page.id] = _Waiting(page, now + seconds, size, document, binding)
             self._bytes += size
-            self._visitors[page.binding] += 1
-            if page.binding and self._visitors[page.binding] > config().pages_per_session:
-                same = (page_id for page_id, waiting in self._waiting.items() if waiting.page.binding == page.binding)
+            self._visitors[binding] += 1
+            if binding and self._visitors[binding] > config().pages_per_session:
+                same = (page_id for page_id, waiting in self._waiting.items() if waiting.binding == binding)
                 self._end_waiting(next(same))
             # The first is the oldest. Where no event loop runs, as under WSGI, this is all the sweeping there is.
             while self._waiting and (self._is_too_much() or next(iter(self._waiting.values())).end <= now):

@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Generator, Mapping
+from functools import partial
 from io import BytesIO
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -31,14 +32,14 @@ from django.utils.http import is_same_domain
 from djust.conf import config
 from djust.exceptions import ProtocolError, TicketError
 from djust.live.http import Adoption, Backstage, Scope, Send, known_version
-from djust.live.joining import Closing, check_visitor, join_frame
+from djust.live.joining import Closing, admits, check_user, join_frame
 from djust.live.keeping import keep_as, snapshot_of
 from djust.live.limits import Bucket, is_too_big, joins
-from djust.live.messages import Event, Joining, Message, message_of
+from djust.live.messages import Event, Joining, Message, Visit, message_of
 from djust.live.page import Page
 from djust.live.registry import registry
 from djust.live.sessions import watch, watcher
-from djust.live.visitor import ANONYMOUS, Visitor, visitor_of
+from djust.live.visitor import NOBODY, SessionStoreError, Visitor, visitor_of
 from djust.live.workers import Caller, errands
 from djust.render import wire
 from djust.state.tickets import Ticket, make_ticket
@@ -100,7 +101,8 @@ class Connection:
         self._send = send
         self._loop = asyncio.get_running_loop()
         self._life: asyncio.Timeout | None = None
-        self._cookies: dict[str, str] = {}
+        # That of the handshake, until a page has taken it over.
+        self._request: HttpRequest | None = None
         self._page: Page | None = None
         self._joining: asyncio.Task[None] | None = None
         # What arrives before the page is here.
@@ -118,7 +120,7 @@ class Connection:
         request = ASGIRequest(_request_scope(self._scope), BytesIO())
         try:
             if is_allowed(request):
-                self._cookies = request.COOKIES
+                self._request = request
                 await self._send({"type": "websocket.accept"})
                 await self._live()
             else:
@@ -279,11 +281,15 @@ class Connection:
     async def _join(self, frame: list[Any]) -> None:
         try:
             ticket, version, document = join_frame(frame)
-            visitor = await self._visitor(ticket)
-            page, holder = registry.claim(ticket.page_id, self, document)
+            visitor = await self._visitor()
+            may_have = partial(admits, document=document, visitor=visitor)
+            page, holder = registry.claim(ticket.page_id, self, document, may_have)
             if page is None:
                 await self._bring_back(ticket, visitor, version, document)
             else:
+                watch(page, visitor)
+                if self._request is not None:
+                    page.post(Visit(self._request))
                 self._take(page, Joining(self, version, document=document))
             if holder is not None:
                 holder.close(NORMAL)
@@ -296,44 +302,47 @@ class Connection:
             self._stop(wire.CLOSE_BAD_FRAME, str(error), refused=str(error))
         except Closing as closing:
             self._stop(closing.code, closing.text, refused=closing.text)
+        except SessionStoreError:
+            # The browser tries again, and the look-up has logged it.
+            self.close(FAILED)
         except Exception:
             logger.exception("A page could not be joined")
             self.close(FAILED, "The page could not be opened. Something went wrong.")
 
     def _take(self, page: Page, joining: Joining) -> None:
-        self._page = page
+        self._page, self._request = page, None
         page.post(joining)
         for message in self._early:
             page.post(message)
         self._early.clear()
 
-    async def _visitor(self, ticket: Ticket) -> Visitor:
-        """Whose socket this is; refuses a visitor for whom the ticket was not made."""
-        visitor = ANONYMOUS
-        if ticket.binding or settings.SESSION_COOKIE_NAME in self._cookies:
-            visitor = await errands.run_for(Caller(ticket.binding, "a join"), visitor_of, self._cookies)
-        check_visitor(ticket, visitor)
-        return visitor
+    async def _visitor(self) -> Visitor:
+        """Whose socket this is."""
+        cookies = {} if self._request is None else self._request.COOKIES
+        if settings.SESSION_COOKIE_NAME not in cookies:
+            return NOBODY
+        return await errands.run_for(Caller(title="a join"), visitor_of, cookies)
 
     async def _bring_back(self, ticket: Ticket, visitor: Visitor, version: int, document: str) -> None:
         """The page is not here: restore it from its snapshot, or mount it anew."""
+        check_user(ticket.binding, visitor)
         if not joins.take(ticket.page_id):
             raise Closing(wire.CLOSE_TOO_MANY, "Too many joins in a short time.")
         scope = _request_scope(self._scope, ticket.url)
-        adoption = Adoption(snapshot=await snapshot_of(ticket.page_id, ticket.binding, document))
+        may_have = partial(admits, document=document, visitor=visitor)
+        adoption = Adoption(snapshot=await snapshot_of(ticket.page_id, document, may_have))
         response = await self._backstage.adopt(scope, adoption)
         if adoption.is_spoilt:
             adoption = Adoption()
             response = await self._backstage.adopt(scope, adoption)
         page = adoption.page
         if page is not None:
-            page.binding = visitor.binding
+            watch(page, visitor)
             if adoption.snapshot is not None:
                 # Before the browser forgets the ticket that leads to it.
                 await keep_as(page, adoption.snapshot)
-            await errands.run(watch, page)
             registry.attach(page, self, document)
-            new = make_ticket(Ticket(page.id, ticket.url, visitor.binding))
+            new = make_ticket(Ticket(page.id, ticket.url, page.binding))
             known = known_version(page, adoption, ticket, version)
             self._take(page, Joining(self, known, new, document, passed=True))
         elif response.status_code < 400:

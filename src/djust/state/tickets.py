@@ -3,9 +3,10 @@
 It holds the page's id, its URL with the query, a *binding* to the visitor it was made for and a digest of what was
 shown; the signature adds the time. Nothing else that a browser says decides which view is mounted.
 
-    make_ticket(Ticket("6fa1…", "/shop/?page=2", binding("k3y", "7")))  ->  "WyI2ZmEx…:1tX…:sVh…"
+    make_ticket(Ticket("6fa1…", "/shop/?page=2", binding("user:7")))  ->  "WyI2ZmEx…:1tX…:sVh…"
 
-It can be read by whoever sees the page, so the binding is a keyed digest: it tells neither session nor user.
+It can be read by whoever sees the page, so the binding is a keyed digest: it tells neither session nor user, only
+whether there is one. Tickets and bindings made under one of SECRET_KEY_FALLBACKS are good as well.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from datetime import timedelta
 from hashlib import blake2b
 from typing import NamedTuple
 
+from django.conf import settings
 from django.core import signing
 from django.utils.crypto import constant_time_compare, salted_hmac
 
@@ -32,11 +34,29 @@ class Ticket(NamedTuple):
     """Of the HTML that was sent with it."""
 
 
-def binding(session_key: str, user_id: str) -> str:
-    """A digest of who the visitor is: empty for somebody with neither session nor user."""
-    if not session_key and not user_id:
+USER = "user:"
+SESSION = "session:"
+
+
+def binding(identity: str) -> str:
+    """A digest of an identity, such as "user:7" or "session:k3y", under SECRET_KEY; empty for an empty one."""
+    return _binding(identity, settings.SECRET_KEY)
+
+
+def _binding(identity: str, key: str | bytes) -> str:
+    if not identity:
         return ""
-    return salted_hmac(SALT, f"{session_key}\n{user_id}", algorithm="sha256").hexdigest()[:32]
+    return identity[0] + salted_hmac(SALT, identity, secret=key, algorithm="sha256").hexdigest()[:32]
+
+
+def is_of_user(binding: str) -> bool:
+    """Whether a binding is that of somebody who has logged in."""
+    return binding.startswith(USER[0])
+
+
+def is_of_session(binding: str) -> bool:
+    """Whether a binding is that of an anonymous session."""
+    return binding.startswith(SESSION[0])
 
 
 def digest_of(html: str) -> str:
@@ -44,9 +64,12 @@ def digest_of(html: str) -> str:
     return blake2b(html.encode("utf-8", "surrogatepass"), digest_size=9).hexdigest()
 
 
-def same_visitor(one: str, other: str) -> bool:
-    """Whether two bindings are equal."""
-    return constant_time_compare(one, other)
+def same_visitor(binding: str, identity: str) -> bool:
+    """Whether `binding` was made of `identity`, under SECRET_KEY or one of SECRET_KEY_FALLBACKS."""
+    keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+    # All keys are tried, so that the time tells nothing.
+    found = [constant_time_compare(binding, _binding(identity, key)) for key in keys]
+    return True in found
 
 
 def make_ticket(ticket: Ticket) -> str:

@@ -20,7 +20,7 @@ from djust.live.limits import Bucket
 from djust.live.messages import Joining, Message, Settled
 from djust.live.page import Page
 from djust.live.rehearsal import FRESH, Job, rehearsal
-from djust.live.visitor import binding_of_request
+from djust.live.visitor import maker_of
 from djust.pubsub.subscriptions import inbox_of
 from djust.render import wire
 
@@ -47,7 +47,8 @@ class Driver:
     def adopt(self, page: Page) -> None:
         """Be the browser of a page that was mounted."""
         self.page = page
-        page.binding = binding_of_request(page.request)
+        page.visitor = maker_of(page.request)
+        page.binding = page.visitor.binding
         page.context = self._context
         page.keeper = _Watcher(self._news)
         # A test is faster than people are.
