@@ -1,6 +1,6 @@
 """The way without a socket: a browser POSTs frames to the page's own URL, and the answer holds the frames of the page.
 
-    POST /s3/   X-Djust: (empty)   ["join","WyI2…",0,"/s3/","0.73"]   ->   X-Djust: 9f3c…    ["joined",0]
+    POST /s3/   X-Djust: (empty)   ["join","WyI2…",0,"/s3/","58…"]   ->   X-Djust: 9f3c…    ["joined",0]
     POST /s3/   X-Djust: 9f3c…     [1,"select_bucket",{"n":7}]        ->                     [1,1,[0,"photos"]]
 
 Each frame stands on a line of its own. The request goes through all of Django's middleware, its CSRF check and the
