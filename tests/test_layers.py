@@ -25,8 +25,8 @@ LAYERS: list[dict[str, str]] = [
         " components forms",
     },
     {
-        "live": "page keeping calls tasks metering display messages failures rehearsal registry visitor joining workers"
-        " limits websocket http posts forms guards middleware sessions pools crew watchdog thread_care",
+        "live": "page turns keeping calls tasks metering display messages failures rehearsal registry visitor joining"
+        " workers limits websocket http posts forms guards middleware sessions pools crew watchdog thread_care",
     },
     {"": "routing asgi checks testing apps otel health", "templatetags": "*", "management": "*"},
 ]

@@ -38,10 +38,13 @@ InThread: TypeAlias = Callable[[Callable[[], Any]], Awaitable[Any]]
 
 
 class Turn(NamedTuple):
-    """What a turn does: `bind` gives the call, and refuses parameters that do not fit. `ref` is 0 for a push."""
+    """What a turn does: `bind` gives the call, and refuses parameters that do not fit; `answer` gives the frame for
+    what it has returned or raised. `ref` is 0 for a push.
+    """
 
     title: str
     bind: Callable[[], Call]
+    answer: Callable[..., str]
     is_async: bool
     ref: int = 0
     asks: bool = False
@@ -49,6 +52,8 @@ class Turn(NamedTuple):
     meter: Meter | None = None
     # What guards the page has just been passed.
     passed: bool = False
+    # The binding of the page: whose share of the threads it takes.
+    owner: str = ""
 
     @property
     def event(self) -> str:

@@ -23,48 +23,33 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.core.exceptions import SynchronousOnlyOperation
 from django.http import HttpRequest
 
 from djust.conf import config
 from djust.events import Handler, handlers_of, refusal
-from djust.exceptions import ForbiddenError, HandlerError, HandlerTimeoutError, ParameterError
-from djust.live.calls import (
-    Deadline,
-    Turn,
-    authorize_here,
-    authorize_on_loop,
-    authorizes,
-    authorizes_on_loop,
-    left_of,
-    outcome_here,
-    outcome_on_loop,
-)
+from djust.exceptions import ForbiddenError, HandlerError, ParameterError
+from djust.live.calls import Turn
 from djust.live.display import Display
-from djust.live.failures import NOT_RENDERED, WENT_WRONG, failure_on_loop, told, unfit
-from djust.live.guards import GuardFailedError, NotAllowedError, guards_of
+from djust.live.failures import WENT_WRONG, told, unfit
+from djust.live.guards import GuardFailedError, NotAllowedError
 from djust.live.keeping import Keeper
 from djust.live.limits import Bucket
 from djust.live.messages import Event, Joining, Message, Peer, Refused, Resync, Save, Settled, Visit, Work
 from djust.live.metering import Meter
 from djust.live.rehearsal import FRESH, report
 from djust.live.tasks import Tasks
-from djust.live.visitor import NOBODY, Surroundings, renew_visitor, save_session, session_to_save, take_over
-from djust.live.workers import Caller, Lane, errands, lanes, mounters, workers
+from djust.live.turns import TurnRunner
+from djust.live.visitor import NOBODY, Surroundings, take_over
 from djust.machine import bind_machine
 from djust.pubsub.subscriptions import handle_letters, handles_on_loop, inbox_of
 from djust.render import wire
-from djust.services import call_scope, close_page_services
+from djust.services import close_page_services
 from djust.signals import event_finished
 from djust.tasks import task_of
-from djust.views import LiveView, Outbox, awaits_context, bind_outbox, context_of
+from djust.views import LiveView, Outbox, bind_outbox
 
 logger = logging.getLogger("djust")
-
-# Classes whose rendering needs the database: not tried on the event loop again.
-_rendered_in_threads: set[type[LiveView]] = set()
 
 _making_tasks = threading.Lock()
 
@@ -73,29 +58,23 @@ _RETRY_SECONDS = 2.0
 # Close codes of WebSocket itself.
 _FAILED = 1011
 
-# Raised before anything of the view was called.
-_NOT_CALLED = (ParameterError, NotAllowedError, GuardFailedError, ForbiddenError)
-
 
 class Page:
     """One open page. `peer` is its connection, None while it has none; `version` counts the diffs."""
 
     __slots__ = (
         "__weakref__",
-        "_awaits_context",
-        "_guards",
         "_handlers",
         "_held",
         "_is_called",
         "_is_over",
-        "_lane",
         "_loop",
         "_mailbox",
         "_outbox",
         "_posted",
-        "_surroundings",
         "_task",
         "_tasks",
+        "_turns",
         "binding",
         "bucket",
         "context",
@@ -129,7 +108,7 @@ class Page:
         self.context = FRESH
         # When the session is to be asked for, on the monotonic clock.
         self.session_due = float("inf")
-        self._guards = guards_of(request)
+        self._turns = TurnRunner(view, request)
         # What the server itself wanted to do, and was not allowed to.
         self._held: list[Work] = []
         # Its visitor has logged out: nothing of it runs any more.
@@ -142,7 +121,6 @@ class Page:
         self._tasks: Tasks | None = None
         # Where it lives, as soon as a browser has it.
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._awaits_context = awaits_context(type(view))
         self.bucket = Bucket(config().events_per_second)
         self._mailbox: list[tuple[Message, float]] = []
         # When the message of this turn came; nobody asks where nothing is measured.
@@ -150,16 +128,13 @@ class Page:
         # A turn that takes the letters of the view is on its way.
         self._is_called = False
         self._task: asyncio.Task[None] | None = None
-        self._lane: Lane | None = None
         self.display = Display(view, request)
-        # Set by `prepare`.
-        self._surroundings: Surroundings
 
     # The first rendering
 
     def prepare(self, data: object = None) -> None:
         """Evaluate the template for the first time, after the view was mounted. `data` is from `context_of`."""
-        self._surroundings = Surroundings.now()
+        self._turns.surroundings = Surroundings.now()
         self.display.prepare(data)
 
     def html(self) -> str:
@@ -176,7 +151,7 @@ class Page:
                 if self._tasks is None:
                     tasks = Tasks(self.post)
                     if self._loop is not None:
-                        tasks.release(self._loop, self._surroundings, self.context)
+                        tasks.release(self._loop, self._turns.surroundings, self.context)
                     self._tasks = tasks
         return self._tasks
 
@@ -186,7 +161,7 @@ class Page:
             with _making_tasks:
                 self._loop = asyncio.get_running_loop()
                 if self._tasks is not None:
-                    self._tasks.release(self._loop, self._surroundings, self.context)
+                    self._tasks.release(self._loop, self._turns.surroundings, self.context)
 
     def end(self, *, for_good: bool = False) -> None:
         """The page is gone: its tasks end. Its state is kept; or nobody is to have it, and what waits in its mailbox is
@@ -279,9 +254,10 @@ class Page:
         peer = message.peer if isinstance(message, Joining) else self.peer
         try:
             if isinstance(message, Work):
-                return await self._turn(Turn(message.title, lambda: message.call, message.is_async))
+                work = Turn(message.title, lambda: message.call, self._answer, message.is_async)
+                return await self._turn(work._replace(owner=self.binding))
             if not (isinstance(message, Joining) and message.passed):
-                await self._ask("join")
+                await self._turns.ask("join")
         except (NotAllowedError, GuardFailedError, ForbiddenError) as error:
             if isinstance(message, Work) and not (isinstance(error, NotAllowedError) and error.was_entered):
                 self._held.append(message)
@@ -315,22 +291,6 @@ class Page:
             exc_info=error.__cause__ or error,
         )
         report(error)
-
-    async def _ask(self, purpose: str) -> None:
-        """Raise `NotAllowedError` or `GuardFailedError` unless the visitor may use the page."""
-        guards = self._guards
-        if guards is None:
-            return
-        if guards.is_asynchronous:
-            with Lane().entered():
-                await guards.acall(_nothing, purpose=purpose)
-        else:
-            await mounters.run(self._ask_here, purpose)
-
-    def _ask_here(self, purpose: str) -> None:
-        assert self._guards is not None, "the caller has looked"
-        self._activate()
-        self._guards.call(lambda: None, purpose=purpose)
 
     def _resync(self, message: Resync) -> str:
         """What others do to a page may lead here; else it is a defect of this package."""
@@ -373,7 +333,11 @@ class Page:
             return _refused(event, refusal(type(self.view), event.name))
         bind = partial(_bound, self, handler, event)
         timeout = None if handler.background else handler.timeout or config().handler_timeout or None
-        turn = Turn(handler.title, bind, handler.is_async, event.ref, event.asks, timeout, passed=event.passed)
+        turn = Turn(
+            *(handler.title, bind, self._answer, handler.is_async, event.ref, event.asks, timeout),
+            passed=event.passed,
+            owner=self.binding,
+        )
         try:
             text = await self._turn(turn)
         except GuardFailedError as error:
@@ -393,167 +357,11 @@ class Page:
 
     async def _turn(self, turn: Turn) -> str:
         if not event_finished.receivers:
-            return await self._taken(turn)
+            return await self._turns.run(turn)
         meter = Meter(self._posted)
-        text = await self._taken(turn._replace(meter=meter))
+        text = await self._turns.run(turn._replace(meter=meter))
         meter.report(type(self.view), turn.event, text, pushed=not turn.ref, queue=len(self._mailbox))
         return text
-
-    async def _taken(self, turn: Turn) -> str:
-        task = asyncio.current_task()
-        try:
-            if self._is_on_loop(turn):
-                return await self._turn_on_loop(turn)
-            if turn.timeout is None:
-                return await workers.run_for(self._caller(turn), self._turn_in_thread, turn)
-            return await self._turn_in_time(turn, turn.timeout)
-        except _NOT_CALLED:
-            raise
-        except BaseException as error:  # noqa: BLE001 — a template or get_context_data may raise whatever it likes
-            failure = turn.logged(failure_on_loop(error, task))
-            return wire.encode([wire.ERROR, turn.ref, *told(failure, NOT_RENDERED)])
-
-    def _is_on_loop(self, turn: Turn) -> bool:
-        """Whether a part of the turn can only run on the event loop."""
-        return (
-            turn.is_async
-            or self._awaits_context
-            or authorizes_on_loop(type(self.view))
-            or (self._guards is not None and self._guards.is_asynchronous)
-        )
-
-    def _caller(self, turn: Turn) -> Caller:
-        """Whose work the turn is. What the server itself wants to do has nobody to be told that it was refused."""
-        return Caller(self.binding or f"address {self.request.META.get('REMOTE_ADDR')}", turn.title, not turn.ref)
-
-    # A turn in a thread
-
-    def _turn_in_thread(self, turn: Turn, deadline: Deadline | None = None) -> str:
-        self._enter(turn)
-        if self._guards is None:
-            renew_visitor(self.request)
-            return self._run_here(turn, deadline)
-        run = partial(self._run_here, turn, deadline)
-        return self._guards.call(run, purpose=turn.purpose, asks=not turn.passed)
-
-    def _run_here(self, turn: Turn, deadline: Deadline | None) -> str:
-        if deadline is not None and not deadline.begins():
-            # It has waited, for a thread or for what guards the page, until its time was up.
-            return ""
-        try:
-            if authorizes(type(self.view)):
-                authorize_here(self.view, turn)
-            with call_scope():
-                reply, failure = outcome_here(self.view, turn, turn.bind(), deadline)
-                if deadline is not None and deadline.has_passed:
-                    return ""
-                return self._answer(turn, reply, failure)
-        finally:
-            # After the template, which may write to the session as well.
-            if session := session_to_save(self.request):
-                save_session(session)
-
-    async def _turn_in_time(self, turn: Turn, seconds: float) -> str:
-        """A turn in a thread, whose handler has so much time. Then the thread goes on, for nobody can stop it."""
-        deadline = Deadline()
-        call = workers.begin(self._caller(turn), self._turn_in_thread, turn, deadline)
-        done, _ = await asyncio.wait([call.done], timeout=seconds)
-        if done or not deadline.passes():
-            return await call
-        if not call.withdraw():
-            call.set_aside()
-        error = HandlerTimeoutError(turn.title, seconds)
-        if self._guards is not None and not deadline.has_begun:
-            # Nobody knows whether the visitor may still use the page.
-            return wire.encode([wire.ERROR, turn.ref, *told(turn.logged(error), NOT_RENDERED)])
-        # Not in the pool of handlers: when it is exhausted, nobody would be told that time is up.
-        return await lanes.run(self._give_up, turn, error)
-
-    def _give_up(self, turn: Turn, error: Exception) -> str:
-        self._enter(turn)
-
-        def run() -> str:
-            with call_scope():
-                return self._answer(turn, None, left_of(self.view, turn, error))
-
-        return run() if self._guards is None else self._guards.call(run, purpose=turn.purpose, asks=False)
-
-    # A turn on the event loop
-
-    async def _turn_on_loop(self, turn: Turn) -> str:
-        self._enter(turn)
-        if self._lane is None:
-            self._lane = Lane()
-        self._lane.enter(partial(self._caller, turn))
-        try:
-            if self._guards is None:
-                renew_visitor(self.request)
-                return await self._run_on_loop(turn)
-            run = partial(self._run_on_loop, turn)
-            return await self._guards.acall(run, purpose=turn.purpose, asks=not turn.passed)
-        finally:
-            self._lane.leave()
-
-    async def _run_on_loop(self, turn: Turn) -> str:
-        in_thread = self._in_lane if self._has_middleware else partial(self._in_pool, turn)
-        try:
-            if authorizes(type(self.view)):
-                await authorize_on_loop(self.view, turn, in_thread)
-            call = turn.bind()
-            async with call_scope():
-                enter = partial(self._enter, turn)
-                try:
-                    reply, failure = await outcome_on_loop(self.view, turn, call, enter, in_thread)
-                    data = await context_of(self.view)
-                finally:
-                    if self._lane is not None and not self._has_middleware:
-                        # Rendering may need a thread itself.
-                        self._lane.leave()
-                return await self._answer_on_loop(turn, reply, failure, data)
-        finally:
-            if session := session_to_save(self.request):
-                await errands.run(save_session, session)
-
-    @property
-    def _has_middleware(self) -> bool:
-        return self._guards is not None and self._guards.has_middleware
-
-    async def _in_pool(self, turn: Turn, function: Callable[[], Any]) -> Any:
-        """Call in a thread of the pool of handlers."""
-        return await workers.run_for(self._caller(turn), function)
-
-    @staticmethod
-    async def _in_lane(function: Callable[[], Any]) -> Any:
-        """Call where synchronous middleware is, in its context: thread locals and context variables hold there."""
-        return await sync_to_async(function, thread_sensitive=True)()
-
-    async def _answer_on_loop(self, turn: Turn, reply: object, failure: Exception | None, data: object) -> str:
-        if (turn.is_async or self._awaits_context) and type(self.view) not in _rendered_in_threads:
-            try:
-                return self._answer(turn, reply, failure, data)
-            except SynchronousOnlyOperation:
-                _rendered_in_threads.add(type(self.view))
-
-        def in_thread() -> str:
-            self._enter(turn)
-            with call_scope():
-                return self._answer(turn, reply, failure, data)
-
-        if self._has_middleware:
-            text: str = await self._in_lane(in_thread)
-            return text
-        # Not in the pool of handlers, which may all be blocked.
-        return await lanes.run(in_thread)
-
-    def _enter(self, turn: Turn) -> None:
-        """A part of the turn begins in this thread or task."""
-        self._activate()
-        if turn.meter is not None:
-            turn.meter.enter()
-
-    def _activate(self) -> None:
-        if not self._surroundings.usual:
-            self._surroundings.activate()
 
     # Answers
 
@@ -587,9 +395,6 @@ class Page:
         if reply is not None:
             extra[wire.EXTRA_REPLY] = reply
         return extra
-
-
-async def _nothing() -> None: ...
 
 
 def _send_away(peer: Peer | None, error: HandlerError) -> None:
