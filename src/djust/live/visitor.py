@@ -107,7 +107,7 @@ def _ours(request: HttpRequest, value: Any) -> Any:
     """What stands for `value` as `request.user` or `request.auser`."""
     if is_lazy(value):
         return lazy_user(request)
-    if isinstance(value, partial) and value.func.__module__ == _DJANGO_S:
+    if isinstance(value, partial) and (value.func is _auser or value.func.__module__ == _DJANGO_S):
         return partial(_auser, request)
     return value
 
