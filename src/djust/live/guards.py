@@ -302,26 +302,36 @@ def _ask(around: Around, request: HttpRequest) -> HttpResponseBase:
     passage, match = passage_of(request), request.resolver_match
     assert passage is not None, "only requests of passages come here"
     assert match is not None, "a page without a URL has no guards"
-    for hook in around.view_hooks:
-        refused: HttpResponseBase | None = hook(request, match.func, match.args, match.kwargs)
-        if refused is not None:
-            return refused
-    reached: HttpResponseBase
-    reached = match.func(request, *match.args, **match.kwargs) if passage.asks else end_of_passage()
+    reached = _answer_of_hooks(around, request)
+    if reached is None:
+        reached = match.func(request, *match.args, **match.kwargs) if passage.asks else end_of_passage()
     if is_live(reached):
         passage.enter(request)
     return reached
+
+
+def _answer_of_hooks(around: Around, request: HttpRequest) -> HttpResponseBase | None:
+    """What the first `process_view` answers that answers: a refusal as a rule, but it may have called the view."""
+    match = request.resolver_match
+    assert match is not None, "the caller has looked"
+    for hook in around.view_hooks:
+        answer: HttpResponseBase | None = hook(request, match.func, match.args, match.kwargs)
+        if answer is not None:
+            return answer
+    return None
 
 
 async def _ask_on_loop(around: Around, request: HttpRequest) -> HttpResponseBase:
     passage, match = passage_of(request), request.resolver_match
     assert passage is not None, "only requests of passages come here"
     assert match is not None, "a page without a URL has no guards"
+    reached: HttpResponseBase | None = None
     for hook in around.view_hooks:
-        refused: HttpResponseBase | None = await hook(request, match.func, match.args, match.kwargs)
-        if refused is not None:
-            return refused
-    reached = await _reach(around, request) if passage.asks else end_of_passage()
+        reached = await hook(request, match.func, match.args, match.kwargs)
+        if reached is not None:
+            break
+    if reached is None:
+        reached = await _reach(around, request) if passage.asks else end_of_passage()
     if is_live(reached):
         await passage.enter_on_loop(request)
     return reached

@@ -41,7 +41,7 @@ from djust.conf import Config, config
 from djust.exceptions import ServerBusyError
 from djust.home import home
 from djust.live.failures import failure_on_loop, refuse_awaitable
-from djust.live.guards import LiveResponse, end_of_passage, keep_out_of_caches, prepare
+from djust.live.guards import LiveResponse, end_of_passage, is_live, keep_out_of_caches, prepare
 from djust.live.keeping import fits, lay_over
 from djust.live.page import Page
 from djust.live.pools import Call
@@ -81,6 +81,14 @@ class Adoption:
     snapshot: Snapshot | None = None
     # The snapshot could not be laid over the view, which is of no use any more.
     is_spoilt: bool = False
+
+    def page_in(self, response: HttpResponseBase) -> Page | None:
+        """The page, unless something around the view has put another answer in the place of `response`."""
+        page = self.page
+        if page is None or is_live(response):
+            return page
+        page.end(for_good=True)
+        return None
 
 
 _adoption: ContextVar[Adoption | None] = ContextVar("djust_adoption", default=None)

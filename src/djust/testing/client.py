@@ -91,9 +91,10 @@ class LiveClient:
             self.response = self._request()
         if adoption.is_spoilt:
             self._open(Adoption())
-        elif adoption.page is not None:
+        # Django's client takes away the content of what has this status.
+        elif (page := adoption.page if self.response.status_code == 204 else adoption.page_in(self.response)) is not None:
             self._is_open = True
-            self._driver.adopt(adoption.page)
+            self._driver.adopt(page)
 
     # What the page is
 
