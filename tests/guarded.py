@@ -16,7 +16,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction
@@ -115,7 +115,7 @@ def bare(view: Any) -> Any:
             return await view(request, *args, **kwargs)
 
         return on_loop
-    return lambda request, *args, **kwargs: view(request, *args, **kwargs)
+    return partial(view)
 
 
 def passing_on(view: Any) -> Any:
@@ -666,3 +666,8 @@ class Stack:
     def is_late(self) -> bool:
         """Some middleware refuses when handlers have run already."""
         return any(name.endswith("BanningLate") for name in self.middleware)
+
+    @property
+    def is_late_for_posts(self) -> bool:
+        """Some decorator, or middleware, refuses the answer to a POST, in which handlers have run."""
+        return self.is_late or any(name.endswith(" late") for name in self.names)

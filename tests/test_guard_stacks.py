@@ -38,7 +38,7 @@ from tests.test_transports import PostWire, SocketWire
 pytestmark = [pytest.mark.django_db(transaction=True)]
 
 SEED = int(os.environ.get("DJUST_SEED", "1"))
-STACKS = int(os.environ.get("DJUST_STACKS", "160"))
+STACKS = int(os.environ.get("DJUST_STACKS", "320"))
 PARTS = 4
 LOCMEM = "django.core.cache.backends.locmem.LocMemCache"
 CACHES = {name: {"BACKEND": LOCMEM, "LOCATION": f"guards {name}"} for name in ("default", "pages", "states")}
@@ -111,8 +111,8 @@ class Count:
     def expect(self, view: int, middleware: int, *, check: bool = True) -> None:
         """Each counting layer of the view was passed so often, and each middleware."""
         now, wanted = Counter(tallies["/live/"]), Counter[str]()
-        wanted.update({name: view for name in self._stack.counting})
-        wanted.update({name: middleware for name in self._stack.counting_middleware})
+        wanted.update(dict.fromkeys(self._stack.counting, view))
+        wanted.update(dict.fromkeys(self._stack.counting_middleware, middleware))
         passed = {name: now[name] - self._before[name] for name in wanted}
         self._before = now
         if check and self._stack.counts_exactly:
@@ -146,11 +146,12 @@ async def create_user(rng: random.Random, name: str) -> User | None:
     return user
 
 
-def has_done(case: Case) -> list[str]:
+def has_done(case: Case, *, by_post: bool = False) -> list[str]:
     done = deeds.copy()
     deeds.clear()
     # What refuses a response refuses it when the handler has run.
-    return [] if case.stack.is_late else done
+    is_late = case.stack.is_late_for_posts if by_post else case.stack.is_late
+    return [] if is_late else done
 
 
 # Whoever is refused
@@ -159,14 +160,15 @@ def has_done(case: Case) -> list[str]:
 async def expect_refused_from_the_start(case: Case) -> None:
     """Neither GET nor join, frames or form of somebody whom the plain view refuses."""
     plain, live = await case.get(), await case.browser.get("/live/")
-    assert (live.status, SECRET in live.text) == (plain.status, False)
+    # Of several layers that refuse, another one may be the first: attributes are asked for after mixins.
+    assert (live.status in (302, 403, 404, 410), SECRET in live.text) == (plain.status != 200, False)
     owner = "" if case.user is None else binding(f"{USER}{case.user.pk}")
     ticket = make_ticket(Ticket("somebody", "/live/", owner))
     await expect_no_join(case, ticket)
     for body, headers in ((f'["join","{ticket}",0,"/live/","one"]\n[1,"add",{{}}]', {"x-djust": ""}), ("", {})):
         response = await case.post("/live/", body.encode(), **headers)
         assert (response.status == 200, SECRET in response.text) == (False, False)
-    assert has_done(case) == []
+    assert has_done(case, by_post=True) == []
 
 
 async def expect_no_join(case: Case, ticket: str, version: int = 0) -> None:
@@ -204,15 +206,15 @@ async def expect_refused_over_posts(case: Case, page: PostWire) -> None:
     response = await case.post("/live/", f'[99,"{case.handler}",{{}}]'.encode(), **{"x-djust": page.id})
     # Frames of somebody who does not own the page are answered with the reason.
     assert response.status != 200 or response.headers.get("x-djust-close") in ("4403", "4401")
-    assert '[99,1' not in response.text
+    assert "[99,1" not in response.text
     assert SECRET not in response.text
-    assert has_done(case) == []
+    assert has_done(case, by_post=True) == []
 
 
 # Whoever is served
 
 
-async def open_over(case: Case, count: Count, wire: type[SocketWire] | type[PostWire]) -> SocketWire | PostWire:
+async def open_over(case: Case, count: Count, wire: type[SocketWire | PostWire]) -> SocketWire | PostWire:
     page = wire(case.browser, "/live/")
     page.response = await case.browser.get("/live/")
     assert (page.response.status, SECRET in page.response.text) == (200, True)
@@ -275,14 +277,15 @@ async def expect_not_restored(case: Case, page: SocketWire | PostWire, *, by_pos
         response = await case.post("/live/", body.encode(), **{"x-djust": ""})
         assert response.status != 200 or response.headers.get("x-djust-close") in ("4403", "4401")
         assert SECRET not in response.text
-        assert has_done(case) == []
+        assert has_done(case, by_post=True) == []
     await expect_no_join(case, ticket, 1)
 
 
 async def check_served(case: Case, rng: random.Random) -> None:
     """A visitor whom the plain view serves, until something befalls them."""
     count = Count(case.stack)
-    wire = rng.choice([SocketWire, Posting]) if await case.serves_posts() else SocketWire
+    wires: tuple[type[SocketWire | PostWire], ...] = (SocketWire, Posting)
+    wire = rng.choice(wires) if await case.serves_posts() else SocketWire
     page = await open_over(case, count, wire)
     await expect_served(case, count, page, 0)
     is_restored = rng.random() < 0.3
@@ -316,7 +319,7 @@ async def check_afterwards(case: Case, count: Count, page: SocketWire | PostWire
     else:
         response = await case.post("/live/", b"dj-submit=add")
         assert (response.status == 200, SECRET in response.text) == (False, False)
-        assert has_done(case) == []
+        assert has_done(case, by_post=True) == []
 
 
 async def check(seed: str) -> str:
@@ -351,4 +354,4 @@ async def check(seed: str) -> str:
 @override_settings(CACHES=CACHES, LIVEVIEW_CONFIG={"state_cache": "states", "events_per_second": 1e6})
 async def test_a_live_view_refuses_and_serves_as_a_plain_one_does(part: int) -> None:
     found = Counter([await check(f"{SEED}/{part}/{number}") for number in range(STACKS // PARTS)])
-    assert min(found["served"], found["refused"]) > STACKS // PARTS / 5, f"{found} says little"
+    assert min(found["served"], found["refused"]) > STACKS // PARTS / 10, f"{found} says little"

@@ -27,12 +27,16 @@ from io import BytesIO
 from typing import Any, TypeVar, cast
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
+from django.core.handlers.asgi import ASGIRequest
+from django.core.handlers.wsgi import WSGIRequest
+from django.core.signals import setting_changed
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.http.response import HttpResponseBase
 from django.utils.datastructures import MultiValueDict
 from django.views.generic import View
 
 from djust.access import declares_guards
+from djust.conf import config
 from djust.exceptions import HandlerError
 from djust.live.middleware import Around, names_around
 from djust.live.visitor import has_lost_session, is_lazy, lazy_user, look_up_lazily, unread_session
@@ -176,12 +180,20 @@ def _unread(user: Any) -> Any:
 class Guards:
     """What stands around the turns of one page."""
 
-    __slots__ = ("_page", "_pristine", "_user", "has_middleware", "is_asynchronous", "is_guarded")
+    __slots__ = (
+        *("_conditions", "_given", "_own", "_page", "_pristine", "_user"),
+        *("has_middleware", "is_asynchronous", "is_guarded"),
+    )
 
     def __init__(self, request: HttpRequest, *, is_guarded: bool, has_middleware: bool) -> None:
         self._page = request
-        # The view has not been mounted: what it does to its request is not what guards look at.
-        self._pristine = {name: value for name, value in vars(request).items() if name not in _OF_VISITOR}
+        # The view has not been mounted: what it does to its request is not what guards look at. What middleware or
+        # guards have set on it they set again, unless it does not hold any more.
+        self._own = _own_names(request)
+        self._pristine = {name: value for name, value in vars(request).items() if name in self._own}
+        self._given = self._given_names(request)
+        # Whether the browser knew the page already is nothing that a turn depends on.
+        self._conditions = [name for name in request.META if name.startswith("HTTP_IF_") or name == "HTTP_RANGE"]
         self._user = vars(request).get("user")
         self.is_guarded = is_guarded
         # Turns pass middleware, whose context variables and thread locals user code may look at.
@@ -217,7 +229,9 @@ class Guards:
         known, at_hand = vars(request), vars(page)
         known.update(self._pristine)
         known["method"] = "GET"
-        known["META"] = dict(page.META)
+        known["META"] = meta = dict(page.META)
+        for name in self._conditions:
+            meta.pop(name, None)
         known["resolver_match"] = page.resolver_match
         if "COOKIES" in at_hand:
             known["COOKIES"] = at_hand["COOKIES"]
@@ -249,9 +263,51 @@ class Guards:
         for name, value in given.items():
             if name not in _NOT_HANDED_OVER and self._pristine.get(name) is not value:
                 known[name] = value
+        names, passage = self._given_names(asked), passage_of(asked)
+        assert passage is not None, "only requests of passages are entered"
+        if passage.asks is self.is_guarded and not config().skip_middleware:
+            # All that gives attributes was passed, and what it does not give again does not hold any more.
+            for name in self._given - names:
+                known.pop(name, None)
+            self._given = names
+        else:
+            self._given |= names
+
+    def _given_names(self, request: HttpRequest) -> frozenset[str]:
+        """The attributes of a request that middleware or guards have set."""
+        kind = type(request)
+        return frozenset(
+            name
+            for name in vars(request)
+            if name not in self._own and name not in _NOT_HANDED_OVER and not hasattr(kind, name)
+        )
 
 
 _NOT_HANDED_OVER = frozenset({*_OF_BODY, *_OF_VISITOR, PURPOSE, _PASSAGE, "META", "COOKIES", "method", "headers"})
+# What Django's own middleware sets, which turns do not pass, and its handler.
+_OF_DJANGO = frozenset(
+    {
+        *("LANGUAGE_CODE", "_csp_nonce", "_dont_enforce_csrf_checks", "_messages", "csrf_processing_done"),
+        *("resolver_match", "site"),
+    }
+)
+_made_with: dict[type[HttpRequest], frozenset[str]] = {}
+
+
+def _own_names(request: HttpRequest) -> frozenset[str]:
+    """The attributes that a request has before middleware of the project sees it; all, where a test has made it."""
+    if WITHOUT_MIDDLEWARE in vars(request):
+        return frozenset(vars(request)) - frozenset(_OF_VISITOR)
+    kind = type(request)
+    if kind not in _made_with:
+        if isinstance(request, ASGIRequest):
+            made: HttpRequest = type(request)(request.scope, BytesIO())
+        elif isinstance(request, WSGIRequest):
+            made = type(request)(request.environ)
+        else:
+            made = HttpRequest()
+        _made_with[kind] = frozenset(vars(made)) | _OF_DJANGO
+    return _made_with[kind]
 
 
 def guards_of(request: HttpRequest) -> Guards | None:
@@ -289,6 +345,14 @@ def _is_guarded(function: Callable[..., Any]) -> bool:
 def _around(names: tuple[str, ...], *, is_async: bool) -> Around:
     """One chain for all pages of the process, made when it is first needed."""
     return Around(names, _ask_on_loop if is_async else _ask, is_async=is_async)
+
+
+def _make_again(**changed: Any) -> None:
+    """Settings that middleware has read are others now, in a test."""
+    _around.cache_clear()
+
+
+setting_changed.connect(_make_again)
 
 
 def prepare() -> None:
@@ -338,15 +402,21 @@ async def _ask_on_loop(around: Around, request: HttpRequest) -> HttpResponseBase
 
 
 async def _reach(around: Around, request: HttpRequest) -> HttpResponseBase:
-    """Call the view's function where the middleware is, or in a thread that is free again when it has answered."""
+    """Call the view's function where the middleware is: what that has set for a thread has to hold for guards as well.
+
+    Without middleware, in a thread that is free again when it has answered.
+    """
     match = request.resolver_match
     assert match is not None, "the caller has looked"
     response: HttpResponseBase
-    if iscoroutinefunction(match.func):
-        with Lane().entered():
-            response = await match.func(request, *match.args, **match.kwargs)
-    elif around.holds_thread:
-        response = await sync_to_async(match.func, thread_sensitive=True)(request, *match.args, **match.kwargs)
+    if around.is_empty:
+        if iscoroutinefunction(match.func):
+            with Lane().entered():
+                response = await match.func(request, *match.args, **match.kwargs)
+        else:
+            response = await mounters.run(match.func, request, *match.args, **match.kwargs)
+    elif iscoroutinefunction(match.func):
+        response = await match.func(request, *match.args, **match.kwargs)
     else:
-        response = await mounters.run(match.func, request, *match.args, **match.kwargs)
+        response = await sync_to_async(match.func, thread_sensitive=True)(request, *match.args, **match.kwargs)
     return response
