@@ -18,6 +18,7 @@ by `Passage`. Its answer is never sent to a browser, and no cache keeps it.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 from collections.abc import Awaitable, Callable
@@ -38,9 +39,10 @@ from django.views.generic import View
 from djust.access import declares_guards
 from djust.conf import config
 from djust.exceptions import HandlerError
-from djust.live.middleware import Around, names_around
+from djust.live.failures import failure_on_loop
+from djust.live.middleware import Around, Failed, names_around
 from djust.live.visitor import has_lost_session, is_lazy, lazy_user, look_up_lazily, unread_session
-from djust.live.workers import Lane, mounters
+from djust.live.workers import Lane, contained, mounters
 from djust.views import OWN_FUNCTION, LiveView
 
 logger = logging.getLogger("djust")
@@ -51,8 +53,6 @@ PURPOSE = "live_purpose"
 # An attribute of requests that a test has made by hand, for a page that passes no middleware.
 WITHOUT_MIDDLEWARE = "_djust_without_middleware"
 _PASSAGE = "_djust_passage"
-# Decorators and middleware may make another response of ours; nobody else can write this.
-_TOKEN = f"passed {secrets.token_hex(16)}".encode()
 
 
 class NotAllowedError(HandlerError):
@@ -82,13 +82,14 @@ class LiveResponse(HttpResponse):
 class Passage:
     """One way of a request through everything that stands around a view, and what came of it."""
 
-    __slots__ = ("asks", "body", "enters", "error", "result", "was_entered")
+    __slots__ = ("asks", "body", "enters", "error", "result", "token", "was_entered")
 
     def __init__(self, body: Callable[[], Any], enters: Callable[[HttpRequest], None], *, asks: bool) -> None:
         self.body = body
         self.enters = enters
         # Whether the view's function is to be called; middleware is passed in any case.
         self.asks = asks
+        self.token = new_token()
         self.was_entered = False
         self.result: Any = None
         self.error: BaseException | None = None
@@ -106,8 +107,11 @@ class Passage:
         self._begin(request)
         try:
             self.result = await self.body()
-        except Exception as error:  # noqa: BLE001 — as above
+        except BaseException as error:
             self.error = error
+            if not isinstance(error, Exception):
+                # The task ends, and what is around it has to.
+                raise
 
     def _begin(self, request: HttpRequest) -> None:
         self.was_entered = True
@@ -116,7 +120,7 @@ class Passage:
     def outcome(self, request: HttpRequest, response: HttpResponseBase) -> Any:
         """What the body has returned or raised, if the response to the passage says that the view was reached."""
         has_failed = response.status_code >= 500
-        if self.was_entered and (has_failed or is_live(response)):
+        if self.was_entered and (has_failed or is_live(response, self.token)):
             if has_failed:
                 logger.error("Middleware has failed after a turn", exc_info=getattr(response, "failure", None))
             if self.error is not None:
@@ -132,9 +136,18 @@ def passage_of(request: HttpRequest) -> Passage | None:
     return cast("Passage | None", vars(request).get(_PASSAGE))
 
 
-def end_of_passage() -> HttpResponseBase:
-    """The answer of a view that was reached by a passage, which nobody but us ever sees."""
-    response = LiveResponse(_TOKEN, status=204)
+def new_token() -> bytes:
+    """The content of one answer that nobody but us sees.
+
+    Decorators and middleware may make another response of it. Nobody can guess it, and one that a careless cache has
+    kept is of no use to anybody else.
+    """
+    return f"passed {secrets.token_hex(16)}".encode()
+
+
+def end_of_passage(token: bytes) -> HttpResponseBase:
+    """The answer of a view that was reached by a passage, or by a GET that is made for a socket."""
+    response = LiveResponse(token, status=204)
     response.headers["Cache-Control"] = "private, no-store"
     return response
 
@@ -144,11 +157,11 @@ def keep_out_of_caches(request: HttpRequest) -> None:
     request._cache_update_cache = False  # type: ignore[attr-defined]
 
 
-def is_live(response: HttpResponseBase) -> bool:
-    """Whether a live view has given this response, or one that it was made of."""
+def is_live(response: HttpResponseBase, token: bytes) -> bool:
+    """Whether a live view has given this response, or one with `token` that it was made of."""
     if isinstance(response, LiveResponse):
         return True
-    return not response.streaming and _TOKEN in getattr(response, "content", b"")
+    return not response.streaming and token in getattr(response, "content", b"")
 
 
 # Requests
@@ -207,7 +220,12 @@ class Guards:
         passage = Passage(body, self._hand_over, asks=asks and self.is_guarded)
         around = _around(self._names, is_async=False)
         request = self._asking(passage, purpose)
-        result: T = passage.outcome(request, around(request))
+        try:
+            with contained:
+                response = around(request)
+        except Exception as error:  # noqa: BLE001 — a guard may even try to end the thread
+            response = Failed(error)
+        result: T = passage.outcome(request, response)
         return result
 
     async def acall(self, body: Callable[[], Awaitable[T]], *, purpose: str, asks: bool = True) -> T:
@@ -215,7 +233,14 @@ class Guards:
         passage = Passage(body, self._hand_over, asks=asks and self.is_guarded)
         around = _around(self._names, is_async=True)
         request = self._asking(passage, purpose)
-        result: T = passage.outcome(request, await around(request))
+        task = asyncio.current_task()
+        try:
+            response = await around(request)
+        except BaseException as error:
+            if passage.error is not None:
+                raise
+            response = Failed(failure_on_loop(error, task))
+        result: T = passage.outcome(request, response)
         return result
 
     @property
@@ -368,8 +393,8 @@ def _ask(around: Around, request: HttpRequest) -> HttpResponseBase:
     assert match is not None, "a page without a URL has no guards"
     reached = _answer_of_hooks(around, request)
     if reached is None:
-        reached = match.func(request, *match.args, **match.kwargs) if passage.asks else end_of_passage()
-    if is_live(reached):
+        reached = match.func(request, *match.args, **match.kwargs) if passage.asks else end_of_passage(passage.token)
+    if is_live(reached, passage.token):
         passage.enter(request)
     return reached
 
@@ -395,8 +420,8 @@ async def _ask_on_loop(around: Around, request: HttpRequest) -> HttpResponseBase
         if reached is not None:
             break
     if reached is None:
-        reached = await _reach(around, request) if passage.asks else end_of_passage()
-    if is_live(reached):
+        reached = await _reach(around, request) if passage.asks else end_of_passage(passage.token)
+    if is_live(reached, passage.token):
         await passage.enter_on_loop(request)
     return reached
 

@@ -257,10 +257,10 @@ def respond_to_get(view: LiveView, request: HttpRequest) -> Answer:
 
     To a GET that stands for a POST the answer to that, and to a passage that it came here.
     """
-    if passage_of(request) is not None:
+    if (passage := passage_of(request)) is not None:
         # What a decorator makes of the answer may have none of its headers.
         keep_out_of_caches(request)
-        return end_of_passage()
+        return end_of_passage(passage.token)
     if (posted := vars(request).pop(_POSTED, None)) is not None:
         # `cache_page` around `get` sees a GET.
         keep_out_of_caches(request)
