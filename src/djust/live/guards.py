@@ -5,7 +5,7 @@ A page whose URL has guards (a decorator, a mixin, a `dispatch`, `setup` or `get
 new GET of the page, with the visitor as the session store knows them now, goes through the middleware and the view's
 function. Where the view would be mounted, the passage is *entered*, and the turn runs there, inside the middleware:
 
-    guards = guards_of(request)                     None for a page with nothing around it
+    guards = guards_of(view, request)               None for a page with nothing around it
     result = guards.call(body, purpose="event")     in a thread
     result = await guards.acall(body, purpose="push")
 
@@ -27,15 +27,25 @@ from io import BytesIO
 from typing import Any, TypeVar, cast
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
+from django.core.handlers.asgi import ASGIRequest
+from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.http.response import HttpResponseBase
 from django.utils.datastructures import MultiValueDict
 from django.views.generic import View
 
 from djust.access import declares_guards
+from djust.conf import config
 from djust.exceptions import HandlerError
 from djust.live.middleware import Around, names_around
-from djust.live.visitor import has_lost_session, is_lazy, lazy_user, look_up_lazily, unread_session
+from djust.live.visitor import (
+    SocketRequest,
+    has_lost_session,
+    is_lazy,
+    lazy_user,
+    look_up_lazily,
+    unread_session,
+)
 from djust.live.workers import Lane, mounters
 from djust.views import OWN_FUNCTION, LiveView
 
@@ -149,6 +159,22 @@ def is_live(response: HttpResponseBase) -> bool:
 
 # Requests
 
+# What Django itself puts on a request. Whatever else stands there, such as a verdict that a decorator keeps for the
+# length of a request, was found out about the page's GET, and each turn finds it out again.
+_OF_DJANGO = frozenset(
+    {
+        *("COOKIES", "FILES", "GET", "POST", "accepted_types", "content_params", "content_type", "environ", "path"),
+        *("path_info", "resolver_match", "scope", "script_name", "_encoding", "_post_parse_error", "_read_started"),
+        *("_stream", "LANGUAGE_CODE", "csrf_processing_done", "current_app", "site", "urlconf"),
+        *("_csp_nonce", "_dont_enforce_csrf_checks", "_messages"),
+    }
+)
+_CLASSES_OF_DJANGO = frozenset({HttpRequest, ASGIRequest, WSGIRequest, SocketRequest})
+# Made of META when they are first used.
+_OF_META = frozenset({"headers", "_current_scheme_host"})
+# They ask whether a document has changed, and the answer to that is no verdict about a visitor.
+_CONDITIONS = ("HTTP_IF_MATCH", "HTTP_IF_MODIFIED_SINCE", "HTTP_IF_NONE_MATCH", "HTTP_IF_UNMODIFIED_SINCE")
+
 _OF_BODY = ("_body", "_files", "_post", "_read_started", "_stream", "_upload_handlers", "_post_parse_error")
 _OF_VISITOR = ("session", "user", "auser", "_cached_user", "_acached_user")
 
@@ -163,6 +189,15 @@ def as_get(request: HttpRequest) -> HttpRequest:
     known.update(method="GET", _stream=BytesIO(), _read_started=False, _post=QueryDict(), _files=MultiValueDict())
     look_up_lazily(copied)
     return copied
+
+
+def _pristine(request: HttpRequest) -> dict[str, Any]:
+    """What a passage's request begins with: that of `request`, whose view was not mounted yet."""
+    known = vars(request)
+    # Middleware that turns do not pass, and classes of requests of the project's own, set theirs only once.
+    keeps_all = WITHOUT_MIDDLEWARE in known or config().skip_middleware or type(request) not in _CLASSES_OF_DJANGO
+    names = (known.keys() if keeps_all else known.keys() & _OF_DJANGO) - _OF_META - {*_OF_VISITOR}
+    return {name: known[name] for name in names}
 
 
 def _unread(user: Any) -> Any:
@@ -181,7 +216,7 @@ class Guards:
     def __init__(self, request: HttpRequest, *, is_guarded: bool, has_middleware: bool) -> None:
         self._page = request
         # The view has not been mounted: what it does to its request is not what guards look at.
-        self._pristine = {name: value for name, value in vars(request).items() if name not in _OF_VISITOR}
+        self._pristine = _pristine(request)
         self._user = vars(request).get("user")
         self.is_guarded = is_guarded
         # Turns pass middleware, whose context variables and thread locals user code may look at.
@@ -217,7 +252,9 @@ class Guards:
         known, at_hand = vars(request), vars(page)
         known.update(self._pristine)
         known["method"] = "GET"
-        known["META"] = dict(page.META)
+        known["META"] = meta = dict(page.META)
+        for name in _CONDITIONS:
+            meta.pop(name, None)
         known["resolver_match"] = page.resolver_match
         if "COOKIES" in at_hand:
             known["COOKIES"] = at_hand["COOKIES"]
@@ -254,12 +291,13 @@ class Guards:
 _NOT_HANDED_OVER = frozenset({*_OF_BODY, *_OF_VISITOR, PURPOSE, _PASSAGE, "META", "COOKIES", "method", "headers"})
 
 
-def guards_of(request: HttpRequest) -> Guards | None:
+def guards_of(view: LiveView, request: HttpRequest) -> Guards | None:
     """What stands around a page, whose view was not mounted yet; None if nothing does."""
     match = request.resolver_match
     if match is None:
         return None
-    is_guarded = _is_guarded(match.func)
+    # `as_view(login_required=True)` and `__init__` give attributes to the view alone.
+    is_guarded = _is_guarded(match.func) or declares_guards(view)
     has_middleware = WITHOUT_MIDDLEWARE not in vars(request) and bool(names_around())
     if is_guarded or has_middleware:
         return Guards(request, is_guarded=is_guarded, has_middleware=has_middleware)

@@ -54,7 +54,7 @@ class TurnRunner:
     def __init__(self, view: LiveView, request: HttpRequest) -> None:
         self._view = view
         self._request = request
-        self._guards = guards_of(request)
+        self._guards = guards_of(view, request)
         self._awaits_context = awaits_context(type(view))
         self._lane: Lane | None = None
         # Those of the page's GET, which every turn restores; set when that has been answered.
