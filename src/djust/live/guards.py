@@ -46,7 +46,7 @@ from djust.live.visitor import (
     look_up_lazily,
     unread_session,
 )
-from djust.live.workers import Lane, mounters
+from djust.live.workers import Caller, Lane, mounters
 from djust.views import OWN_FUNCTION, LiveView
 
 logger = logging.getLogger("djust")
@@ -304,6 +304,11 @@ def guards_of(view: LiveView, request: HttpRequest) -> Guards | None:
     return None
 
 
+def asker(request: HttpRequest, purpose: str) -> Caller:
+    """Whose work it is to ask what guards a page: it takes threads of GETs, and counts as one."""
+    return Caller(f"address {request.META.get('REMOTE_ADDR')}", f"{purpose} {request.path!r:.200}", must_run=True)
+
+
 @cache
 def _is_guarded(function: Callable[..., Any]) -> bool:
     view_class = getattr(function, "view_class", None)
@@ -376,5 +381,6 @@ async def _reach(around: Around, request: HttpRequest) -> HttpResponseBase:
     elif around.holds_thread:
         response = await sync_to_async(match.func, thread_sensitive=True)(request, *match.args, **match.kwargs)
     else:
-        response = await mounters.run(match.func, request, *match.args, **match.kwargs)
+        caller = asker(request, vars(request)[PURPOSE])
+        response = await mounters.run_for(caller, match.func, request, *match.args, **match.kwargs)
     return response
