@@ -20,7 +20,7 @@ from djust import LiveView, event_handler, state
 from djust.health import report
 from djust.live.keeping import backlog
 from djust.live.registry import registry
-from djust.live.workers import all_pools, mounters, workers
+from djust.live.workers import all_pools, errands, mounters, workers
 from djust.state import circuit
 from tests.asgi_client import Browser
 
@@ -129,7 +129,24 @@ class SlowMount(Counter):
         return None
 
 
-urlpatterns = [path("", Counter.as_view()), path("slow/", SlowMount.as_view())]
+class Guarded(Counter):
+    """What guards it hangs for joins; an asynchronous event asks in the same pool."""
+
+    def check_permissions(self, request: HttpRequest) -> None:
+        if vars(request).get("live_purpose") in request.GET:
+            mounting.release()
+            gate.wait(20)
+
+    @event_handler
+    async def add_async(self) -> None:
+        self.count += 1
+
+
+urlpatterns = [
+    path("", Counter.as_view()),
+    path("slow/", SlowMount.as_view()),
+    path("guarded/", Guarded.as_view()),
+]
 
 
 async def begun(number: int) -> None:
@@ -221,6 +238,46 @@ async def test_the_response_to_a_browser_that_is_gone_is_closed() -> None:
         gate.set()
         await visit.task
         assert (visit.sent, closed) == ([], ["stream"])
+
+
+@pytest.mark.parametrize("purpose", ["join", "event"])
+async def test_guards_that_hang_take_no_more_threads_than_the_gets_of_one_visitor_may(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, purpose: str
+) -> None:
+    settings.LIVEVIEW_CONFIG = {"threads": 4, "hang_seconds": 0}
+    async with Browser() as browser:
+        sockets = []
+        for _ in range(4):
+            response = await browser.get(f"/guarded/?{purpose}")
+            sockets.append(await browser.connect())
+            await sockets[-1].send(["join", response.ticket, 0, "/", "one"])
+            if purpose == "event":
+                assert (await sockets[-1].receive())[0] == "joined"
+        if purpose == "event":
+            for socket in sockets:
+                await socket.post("add_async")
+        await begun(3)
+        other = browser.another()
+        scope = other._scope
+        monkeypatch.setattr(other, "_scope", lambda *args: {**scope(*args), "client": ("127.0.0.2", 50000)})
+        assert (await other.get("/")).status == 200
+        gate.set()
+
+
+async def test_a_join_that_gets_no_thread_is_refused_and_may_be_tried_again(
+    settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Browser() as browser:
+        response = await browser.get("/")
+        browser.cookies["sessionid"] = "k" * 32
+        for _ in range(8):
+            errands.submit(lambda: gate.wait(20))
+        settings.LIVEVIEW_CONFIG = {"max_queue": 0, "hang_seconds": 0}
+        socket, frame = await browser.join(response.ticket)
+        assert frame == ["error", 0, "The server is busy. Please try again."]
+        assert await socket.closing() == 1011
+        assert [record for record in caplog.records if record.exc_info] == []
+        gate.set()
 
 
 async def test_a_get_beyond_the_bound_is_refused_at_once(settings: Any, caplog: pytest.LogCaptureFixture) -> None:

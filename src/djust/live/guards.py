@@ -5,7 +5,7 @@ A page whose URL has guards (a decorator, a mixin, a `dispatch`, `setup` or `get
 new GET of the page, with the visitor as the session store knows them now, goes through the middleware and the view's
 function. Where the view would be mounted, the passage is *entered*, and the turn runs there, inside the middleware:
 
-    guards = guards_of(request)                     None for a page with nothing around it
+    guards = guards_of(view, request)               None for a page with nothing around it
     result = guards.call(body, purpose="event")     in a thread
     result = await guards.acall(body, purpose="push")
 
@@ -42,7 +42,7 @@ from djust.exceptions import HandlerError
 from djust.live.failures import failure_on_loop
 from djust.live.middleware import Around, Failed, names_around
 from djust.live.visitor import has_lost_session, is_lazy, lazy_user, look_up_lazily, unread_session
-from djust.live.workers import Lane, contained, mounters
+from djust.live.workers import Caller, Lane, contained, mounters
 from djust.views import OWN_FUNCTION, LiveView
 
 logger = logging.getLogger("djust")
@@ -320,8 +320,10 @@ _made_with: dict[type[HttpRequest], frozenset[str]] = {}
 
 
 def _own_names(request: HttpRequest) -> frozenset[str]:
-    """The attributes that a request has before middleware of the project sees it; all, where a test has made it."""
-    if WITHOUT_MIDDLEWARE in vars(request):
+    """The attributes that a request has before middleware of the project sees it; all, where turns do not pass what
+    has set them.
+    """
+    if WITHOUT_MIDDLEWARE in vars(request) or config().skip_middleware:
         return frozenset(vars(request)) - frozenset(_OF_VISITOR)
     kind = type(request)
     if kind not in _made_with:
@@ -335,16 +337,22 @@ def _own_names(request: HttpRequest) -> frozenset[str]:
     return _made_with[kind]
 
 
-def guards_of(request: HttpRequest) -> Guards | None:
+def guards_of(view: LiveView, request: HttpRequest) -> Guards | None:
     """What stands around a page, whose view was not mounted yet; None if nothing does."""
     match = request.resolver_match
     if match is None:
         return None
-    is_guarded = _is_guarded(match.func)
+    # `as_view(login_required=True)` and `__init__` give attributes to the view alone.
+    is_guarded = _is_guarded(match.func) or declares_guards(view)
     has_middleware = WITHOUT_MIDDLEWARE not in vars(request) and bool(names_around())
     if is_guarded or has_middleware:
         return Guards(request, is_guarded=is_guarded, has_middleware=has_middleware)
     return None
+
+
+def asker(request: HttpRequest, purpose: str) -> Caller:
+    """Whose work it is to ask what guards a page: it takes threads of GETs, and counts as one."""
+    return Caller(f"address {request.META.get('REMOTE_ADDR')}", f"{purpose} {request.path!r:.200}", must_run=True)
 
 
 @cache
@@ -439,7 +447,8 @@ async def _reach(around: Around, request: HttpRequest) -> HttpResponseBase:
             with Lane().entered():
                 response = await match.func(request, *match.args, **match.kwargs)
         else:
-            response = await mounters.run(match.func, request, *match.args, **match.kwargs)
+            caller = asker(request, vars(request)[PURPOSE])
+            response = await mounters.run_for(caller, match.func, request, *match.args, **match.kwargs)
     elif iscoroutinefunction(match.func):
         response = await match.func(request, *match.args, **match.kwargs)
     else:

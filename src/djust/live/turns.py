@@ -32,7 +32,7 @@ from djust.live.calls import (
     outcome_on_loop,
 )
 from djust.live.failures import NOT_RENDERED, failure_on_loop, told
-from djust.live.guards import GuardFailedError, NotAllowedError, guards_of
+from djust.live.guards import GuardFailedError, NotAllowedError, asker, guards_of
 from djust.live.visitor import Surroundings, renew_visitor, save_session, session_to_save
 from djust.live.workers import Caller, Lane, errands, lanes, mounters, workers
 from djust.render import wire
@@ -54,7 +54,7 @@ class TurnRunner:
     def __init__(self, view: LiveView, request: HttpRequest) -> None:
         self._view = view
         self._request = request
-        self._guards = guards_of(request)
+        self._guards = guards_of(view, request)
         self._awaits_context = awaits_context(type(view))
         self._lane: Lane | None = None
         # Those of the page's GET, which every turn restores; set when that has been answered.
@@ -69,7 +69,7 @@ class TurnRunner:
             with Lane().entered():
                 await guards.acall(_nothing, purpose=purpose)
         else:
-            await mounters.run(self._ask_here, purpose)
+            await mounters.run_for(asker(self._request, purpose), self._ask_here, purpose)
 
     def _ask_here(self, purpose: str) -> None:
         assert self._guards is not None, "the caller has looked"
@@ -101,7 +101,7 @@ class TurnRunner:
         )
 
     def _caller(self, turn: Turn) -> Caller:
-        """Whose work the turn is. What the server itself wants to do has nobody to be told that it was refused."""
+        """Whose work the turn is. No browser waits for what the server itself does, so that is never refused."""
         return Caller(turn.owner or f"address {self._request.META.get('REMOTE_ADDR')}", turn.title, not turn.ref)
 
     # A turn in a thread
