@@ -29,11 +29,9 @@ _OF_MIXIN = ("login_url", "raise_exception", "redirect_field_name", "permission_
 NAMES = frozenset({"login_required", "permission_required", "check_permissions", "login_url"})
 
 
-def declares_guards(view_class: type) -> bool:
-    """Whether a class has any of the attributes that may refuse a visitor."""
-    return any(
-        getattr(view_class, name, None) for name in ("login_required", "permission_required", "check_permissions")
-    )
+def declares_guards(view: object) -> bool:
+    """Whether a view, or its class, has any of the attributes that may refuse a visitor."""
+    return any(getattr(view, name, None) for name in ("login_required", "permission_required", "check_permissions"))
 
 
 def refusal(view: Any, request: HttpRequest) -> HttpResponseBase | None:

@@ -5,7 +5,7 @@ A page whose URL has guards (a decorator, a mixin, a `dispatch`, `setup` or `get
 new GET of the page, with the visitor as the session store knows them now, goes through the middleware and the view's
 function. Where the view would be mounted, the passage is *entered*, and the turn runs there, inside the middleware:
 
-    guards = guards_of(request)                     None for a page with nothing around it
+    guards = guards_of(view, request)               None for a page with nothing around it
     result = guards.call(body, purpose="event")     in a thread
     result = await guards.acall(body, purpose="push")
 
@@ -18,6 +18,7 @@ by `Passage`. Its answer is never sent to a browser, and no cache keeps it.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 from collections.abc import Awaitable, Callable
@@ -34,9 +35,10 @@ from django.views.generic import View
 
 from djust.access import declares_guards
 from djust.exceptions import HandlerError
-from djust.live.middleware import Around, names_around
+from djust.live.failures import failure_on_loop
+from djust.live.middleware import Around, answering, names_around
 from djust.live.visitor import has_lost_session, is_lazy, lazy_user, look_up_lazily, unread_session
-from djust.live.workers import Lane, mounters
+from djust.live.workers import NOBODY, Caller, Lane, mounters
 from djust.views import OWN_FUNCTION, LiveView
 
 logger = logging.getLogger("djust")
@@ -78,16 +80,25 @@ class LiveResponse(HttpResponse):
 class Passage:
     """One way of a request through everything that stands around a view, and what came of it."""
 
-    __slots__ = ("asks", "body", "enters", "error", "result", "was_entered")
+    __slots__ = ("_view_class", "asks", "body", "caller", "enters", "error", "result", "was_entered")
 
-    def __init__(self, body: Callable[[], Any], enters: Callable[[HttpRequest], None], *, asks: bool) -> None:
+    def __init__(
+        self, view_class: type[LiveView], body: Callable[[], Any], enters: Callable[[HttpRequest], None], *, asks: bool
+    ) -> None:
+        self._view_class = view_class
         self.body = body
+        # Whose work it is.
+        self.caller = NOBODY
         self.enters = enters
         # Whether the view's function is to be called; middleware is passed in any case.
         self.asks = asks
         self.was_entered = False
         self.result: Any = None
         self.error: BaseException | None = None
+
+    def reached(self, view: LiveView) -> HttpResponseBase:
+        """The answer of a view that the passage has come to. A guard may refuse with the answer of another one."""
+        return end_of_passage() if type(view) is self._view_class else HttpResponse(status=403)
 
     def enter(self, request: HttpRequest) -> None:
         """Call the body."""
@@ -100,10 +111,11 @@ class Passage:
     async def enter_on_loop(self, request: HttpRequest) -> None:
         """Await the body."""
         self._begin(request)
+        task = asyncio.current_task()
         try:
             self.result = await self.body()
-        except Exception as error:  # noqa: BLE001 — as above
-            self.error = error
+        except BaseException as error:  # noqa: BLE001 — as above
+            self.error = failure_on_loop(error, task)
 
     def _begin(self, request: HttpRequest) -> None:
         self.was_entered = True
@@ -151,6 +163,13 @@ def is_live(response: HttpResponseBase) -> bool:
 
 _OF_BODY = ("_body", "_files", "_post", "_read_started", "_stream", "_upload_handlers", "_post_parse_error")
 _OF_VISITOR = ("session", "user", "auser", "_cached_user", "_acached_user")
+# Headers are read from META, which changes when a browser joins.
+_ASKED_ANEW = (*_OF_VISITOR, "headers", "accepted_types")
+# They ask for a part of an answer, or for none where the browser has it already.
+_CONDITIONS = tuple(
+    f"HTTP_{name}"
+    for name in ("IF_MATCH", "IF_MODIFIED_SINCE", "IF_NONE_MATCH", "IF_RANGE", "IF_UNMODIFIED_SINCE", "RANGE")
+)
 
 
 def as_get(request: HttpRequest) -> HttpRequest:
@@ -176,12 +195,15 @@ def _unread(user: Any) -> Any:
 class Guards:
     """What stands around the turns of one page."""
 
-    __slots__ = ("_page", "_pristine", "_user", "has_middleware", "is_asynchronous", "is_guarded")
+    __slots__ = ("_page", "_pristine", "_user", "_view_class", "has_middleware", "is_asynchronous", "is_guarded")
 
-    def __init__(self, request: HttpRequest, *, is_guarded: bool, has_middleware: bool) -> None:
+    def __init__(
+        self, view_class: type[LiveView], request: HttpRequest, *, is_guarded: bool, has_middleware: bool
+    ) -> None:
+        self._view_class = view_class
         self._page = request
         # The view has not been mounted: what it does to its request is not what guards look at.
-        self._pristine = {name: value for name, value in vars(request).items() if name not in _OF_VISITOR}
+        self._pristine = {name: value for name, value in vars(request).items() if name not in _ASKED_ANEW}
         self._user = vars(request).get("user")
         self.is_guarded = is_guarded
         # Turns pass middleware, whose context variables and thread locals user code may look at.
@@ -192,15 +214,18 @@ class Guards:
 
     def call(self, body: Callable[[], T], *, purpose: str, asks: bool = True) -> T:
         """The result of `body`, called in this thread inside the middleware, after the guards."""
-        passage = Passage(body, self._hand_over, asks=asks and self.is_guarded)
+        passage = Passage(self._view_class, body, self._hand_over, asks=asks and self.is_guarded)
         around = _around(self._names, is_async=False)
         request = self._asking(passage, purpose)
         result: T = passage.outcome(request, around(request))
         return result
 
-    async def acall(self, body: Callable[[], Awaitable[T]], *, purpose: str, asks: bool = True) -> T:
-        """The same for a coroutine function, on the event loop."""
-        passage = Passage(body, self._hand_over, asks=asks and self.is_guarded)
+    async def acall(
+        self, body: Callable[[], Awaitable[T]], *, purpose: str, asks: bool = True, caller: Caller = NOBODY
+    ) -> T:
+        """The same for a coroutine function, on the event loop; where a thread is needed, it is `caller`'s share."""
+        passage = Passage(self._view_class, body, self._hand_over, asks=asks and self.is_guarded)
+        passage.caller = caller
         around = _around(self._names, is_async=True)
         request = self._asking(passage, purpose)
         result: T = passage.outcome(request, await around(request))
@@ -217,7 +242,9 @@ class Guards:
         known, at_hand = vars(request), vars(page)
         known.update(self._pristine)
         known["method"] = "GET"
-        known["META"] = dict(page.META)
+        known["META"] = meta = dict(page.META)
+        for name in _CONDITIONS:
+            meta.pop(name, None)
         known["resolver_match"] = page.resolver_match
         if "COOKIES" in at_hand:
             known["COOKIES"] = at_hand["COOKIES"]
@@ -254,15 +281,15 @@ class Guards:
 _NOT_HANDED_OVER = frozenset({*_OF_BODY, *_OF_VISITOR, PURPOSE, _PASSAGE, "META", "COOKIES", "method", "headers"})
 
 
-def guards_of(request: HttpRequest) -> Guards | None:
+def guards_of(view: LiveView, request: HttpRequest) -> Guards | None:
     """What stands around a page, whose view was not mounted yet; None if nothing does."""
     match = request.resolver_match
     if match is None:
         return None
-    is_guarded = _is_guarded(match.func)
+    is_guarded = _is_guarded(match.func) or declares_guards(view)
     has_middleware = WITHOUT_MIDDLEWARE not in vars(request) and bool(names_around())
     if is_guarded or has_middleware:
-        return Guards(request, is_guarded=is_guarded, has_middleware=has_middleware)
+        return Guards(type(view), request, is_guarded=is_guarded, has_middleware=has_middleware)
     return None
 
 
@@ -274,7 +301,6 @@ def _is_guarded(function: Callable[..., Any]) -> bool:
     # A decorator copies the mark of the function that it wraps.
     return (
         getattr(function, OWN_FUNCTION, None) is not function
-        or declares_guards(view_class)
         or view_class.setup is not View.setup
         or view_class.dispatch is not LiveView.dispatch
         or view_class.get is not LiveView.get
@@ -321,22 +347,26 @@ async def _ask_on_loop(around: Around, request: HttpRequest) -> HttpResponseBase
         refused: HttpResponseBase | None = await hook(request, match.func, match.args, match.kwargs)
         if refused is not None:
             return refused
-    reached = await _reach(around, request) if passage.asks else end_of_passage()
+    reached = await _reach(around, request, passage) if passage.asks else end_of_passage()
     if is_live(reached):
         await passage.enter_on_loop(request)
     return reached
 
 
-async def _reach(around: Around, request: HttpRequest) -> HttpResponseBase:
+async def _reach(around: Around, request: HttpRequest, passage: Passage) -> HttpResponseBase:
     """Call the view's function where the middleware is, or in a thread that is free again when it has answered."""
     match = request.resolver_match
     assert match is not None, "the caller has looked"
     response: HttpResponseBase
     if iscoroutinefunction(match.func):
-        with Lane().entered():
+        with Lane().entered(lambda: passage.caller):
             response = await match.func(request, *match.args, **match.kwargs)
-    elif around.holds_thread:
-        response = await sync_to_async(match.func, thread_sensitive=True)(request, *match.args, **match.kwargs)
+        return response
+    # What it raises is a response where it is raised: StopIteration cannot be given to whoever awaits a thread.
+    reach = answering(match.func, is_async=False)
+    if around.holds_thread:
+        response = await sync_to_async(reach, thread_sensitive=True)(request, *match.args, **match.kwargs)
     else:
-        response = await mounters.run(match.func, request, *match.args, **match.kwargs)
+        caller = passage.caller
+        response = await mounters.run_for(caller, reach, request, *match.args, **match.kwargs)
     return response

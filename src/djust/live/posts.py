@@ -31,7 +31,7 @@ from djust.conf import config
 from djust.exceptions import ProtocolError, TicketError
 from djust.home import home
 from djust.live.forms import answer_form
-from djust.live.guards import as_get, end_of_passage, keep_out_of_caches, passage_of
+from djust.live.guards import as_get, keep_out_of_caches, passage_of
 from djust.live.http import Adoption, adopt_here, known_version, respond
 from djust.live.joining import Closing, JoinFrame, admits, check_user, join_frame
 from djust.live.keeping import keep_as, snapshot_of
@@ -45,7 +45,7 @@ from djust.live.workers import mounters
 from djust.render import wire
 from djust.state.snapshots import Snapshot
 from djust.state.tickets import Ticket, make_ticket
-from djust.views import Answer, LiveView
+from djust.views import Answer, LiveView, answer_of
 
 logger = logging.getLogger("djust")
 
@@ -131,12 +131,15 @@ class Connection:
 
     # Requests
 
-    async def exchange(self, frames: list[list[Any]], *, reads_stream: bool) -> Answered:
-        """Put frames into the mailbox; what there is to tell when they are dealt with."""
+    async def exchange(self, frames: list[list[Any]], *, reads_stream: bool, passed: bool) -> Answered:
+        """Put frames into the mailbox; what there is to tell when they are dealt with.
+
+        `passed`: their request has just passed what guards the page.
+        """
         self._stay()
         self._streams, self._was_told = reads_stream and self._was_told, reads_stream
         try:
-            posted = [frame for frame in frames if self._take(frame, is_first=frame is frames[0])]
+            posted = [frame for frame in frames if self._take(frame, passed=passed and frame is frames[0])]
         except Closing as closing:
             self.close(closing.code, closing.text)
             posted = []
@@ -154,7 +157,7 @@ class Connection:
             return Answered([], not is_through)
         return Answered(self._taken(), not is_through, self._farewell[0] if self._farewell else 0)
 
-    def _take(self, frame: list[Any], *, is_first: bool) -> bool:
+    def _take(self, frame: list[Any], *, passed: bool) -> bool:
         """Deal with a frame; whether the page has to."""
         page = self.page
         if page is None or self._farewell is not None:
@@ -170,7 +173,7 @@ class Connection:
             text = "Too many events wait for their turn; this one was left out."
             self._keep(wire.encode([wire.ERROR, message.ref, text]))
             return False
-        elif is_first and not page.is_busy:
+        elif passed and not page.is_busy:
             # Nothing has happened since its request passed the guards.
             message = message._replace(passed=True)
         page.post(message)
@@ -254,18 +257,19 @@ def respond_to_get(view: LiveView, request: HttpRequest) -> Answer:
 
     To a GET that stands for a POST the answer to that, and to a passage that it came here.
     """
-    if passage_of(request) is not None:
-        return end_of_passage()
+    if (passage := passage_of(request)) is not None:
+        return answer_of(view, passage.reached(view))
     if (posted := vars(request).pop(_POSTED, None)) is not None:
         if asyncio._get_running_loop() is not None:
             return mounters.run(_answer_posted, view, posted)
         return _answer_posted(view, posted)
     if STREAM in request.GET:
-        return answer_stream(request)
+        return answer_of(view, answer_stream(request))
     if HEADER in request.headers:
         keep_out_of_caches(request)
         headers = {"Cache-Control": "private, no-store"}
-        return HttpResponse(get_token(request), content_type="text/plain", headers=headers)
+        token = HttpResponse(get_token(request), content_type="text/plain", headers=headers)
+        return answer_of(view, token)
     return respond(view, request)
 
 
@@ -295,8 +299,10 @@ def answer_post(view: LiveView, request: HttpRequest) -> HttpResponseBase:
             _visit(connection.page, request)
         else:
             connection = _join(view, request, join_frame(frames.pop(0)))
-        reads_stream = HEADER_STREAM in request.headers
-        return _response(_at_home(connection.exchange(frames, reads_stream=reads_stream)), request, connection.id)
+        exchange = connection.exchange(
+            frames, reads_stream=HEADER_STREAM in request.headers, passed=_has_passed(view, request, connection.page)
+        )
+        return _response(_at_home(exchange), request, connection.id)
     except _Elsewhere as elsewhere:
         return _response(Answered([wire.encode([wire.GO, elsewhere.url])], code=NORMAL), request)
     except TicketError as error:
@@ -313,6 +319,15 @@ def answer_post(view: LiveView, request: HttpRequest) -> HttpResponseBase:
         if closing.code == wire.CLOSE_SESSION:
             leave_session(request)
         return _refusal(closing.code, closing.text, request)
+
+
+def _has_passed(view: LiveView, request: HttpRequest, page: Page | None) -> bool:
+    """Whether a request that has come to `view` has passed what guards a page: it may have come by another URL, or a
+    guard of the page has answered it with another view.
+    """
+    if page is None or type(view) is not type(page.view):
+        return False
+    return request.get_full_path() == page.request.get_full_path()
 
 
 def _visit(page: Page, request: HttpRequest) -> None:
@@ -363,8 +378,6 @@ def _enter(view: LiveView, request: HttpRequest, joining: JoinFrame, connection:
     ticket, version, document = joining
     may_have = partial(admits, document=document, visitor=visitor)
     page, holder = registry.claim(ticket.page_id, connection, document, may_have)
-    # Guards of the page guard this request as well.
-    message = Joining(connection, version, document=document, passed=True)
     if page is None:
         check_user(ticket.binding, visitor)
         if not joins.take(ticket.page_id):
@@ -377,6 +390,7 @@ def _enter(view: LiveView, request: HttpRequest, joining: JoinFrame, connection:
     else:
         watch(page, visitor)
         home.call(page.post, Visit(request))
+        message = Joining(connection, version, document=document, passed=_has_passed(view, request, page))
     if holder is not None:
         holder.close_from_thread(NORMAL)
     connection.page = page

@@ -19,7 +19,7 @@ from asgiref.sync import sync_to_async
 from django.core.exceptions import SynchronousOnlyOperation
 from django.http import HttpRequest
 
-from djust.exceptions import ForbiddenError, HandlerTimeoutError, ParameterError
+from djust.exceptions import ForbiddenError, HandlerError, HandlerTimeoutError, ParameterError
 from djust.live.calls import (
     Deadline,
     Turn,
@@ -54,22 +54,32 @@ class TurnRunner:
     def __init__(self, view: LiveView, request: HttpRequest) -> None:
         self._view = view
         self._request = request
-        self._guards = guards_of(request)
+        self._guards = guards_of(view, request)
         self._awaits_context = awaits_context(type(view))
         self._lane: Lane | None = None
         # Those of the page's GET, which every turn restores; set when that has been answered.
         self.surroundings: Surroundings
 
-    async def ask(self, purpose: str) -> None:
-        """Raise `NotAllowedError` or `GuardFailedError` unless the visitor may use the page."""
+    async def ask(self, purpose: str, owner: str) -> None:
+        """Raise `NotAllowedError` or `GuardFailedError` unless the visitor, with the binding `owner`, may use the page.
+
+        It takes the visitor's share of the threads; raises `ServerBusyError` where too much waits for one.
+        """
         guards = self._guards
         if guards is None:
             return
-        if guards.is_asynchronous:
-            with Lane().entered():
-                await guards.acall(_nothing, purpose=purpose)
-        else:
-            await mounters.run(self._ask_here, purpose)
+        caller = self._caller_of(owner, f"{type(self._view).__name__} ({purpose})")
+        try:
+            if guards.is_asynchronous:
+                with Lane().entered(lambda: caller):
+                    await guards.acall(_nothing, purpose=purpose, caller=caller)
+            else:
+                await mounters.run_for(caller, self._ask_here, purpose)
+        except HandlerError:
+            raise
+        except Exception as error:
+            # Middleware that cannot be made, perhaps.
+            raise GuardFailedError from error
 
     def _ask_here(self, purpose: str) -> None:
         assert self._guards is not None, "the caller has looked"
@@ -102,7 +112,10 @@ class TurnRunner:
 
     def _caller(self, turn: Turn) -> Caller:
         """Whose work the turn is. What the server itself wants to do has nobody to be told that it was refused."""
-        return Caller(turn.owner or f"address {self._request.META.get('REMOTE_ADDR')}", turn.title, not turn.ref)
+        return self._caller_of(turn.owner, turn.title, must_run=not turn.ref)
+
+    def _caller_of(self, owner: str, title: str, *, must_run: bool = False) -> Caller:
+        return Caller(owner or f"address {self._request.META.get('REMOTE_ADDR')}", title, must_run)
 
     # A turn in a thread
 
@@ -168,7 +181,7 @@ class TurnRunner:
                 renew_visitor(self._request)
                 return await self._run_on_loop(turn)
             run = partial(self._run_on_loop, turn)
-            return await self._guards.acall(run, purpose=turn.purpose, asks=not turn.passed)
+            return await self._guards.acall(run, purpose=turn.purpose, asks=not turn.passed, caller=self._caller(turn))
         finally:
             self._lane.leave()
 

@@ -160,10 +160,10 @@ class Lane:
         self._thread.end()
 
     @contextmanager
-    def entered(self) -> Iterator[None]:
-        """A turn for what stands inside the block; then what is thread-sensitive goes where it went before."""
+    def entered(self, caller: Callable[[], Caller] = _nobody) -> Iterator[None]:
+        """A turn of `caller()` inside the block; after it, what is thread-sensitive goes where it went before."""
         before = SyncToAsync.thread_sensitive_context.get(None)
-        self.enter()
+        self.enter(caller)
         try:
             yield
         finally:
@@ -194,6 +194,11 @@ def _fulfil(future: Future[Any], fn: Callable[..., Any], args: tuple[Any, ...], 
     if future.set_running_or_notify_cancel():
         try:
             result = fn(*args, **kwargs)
+        except (StopIteration, GeneratorExit) as error:
+            # Whoever awaits a future cannot be given these, and would wait for ever.
+            failure = RuntimeError(f"{type(error).__name__} was raised in a thread.")
+            failure.__cause__ = error
+            future.set_exception(failure)
         except BaseException as error:  # noqa: BLE001 — raised again where the call was made
             future.set_exception(error)
         else:
