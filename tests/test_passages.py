@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from collections.abc import Callable, Iterator
 from functools import wraps
 from typing import Any
+from weakref import finalize
 
 import pytest
 from asgiref.sync import markcoroutinefunction
@@ -312,3 +314,26 @@ async def test_a_message_waits_while_a_guard_exits() -> None:
         await page.post("add")
         frames = [await page.receive(), await page.receive()]
         assert [frame[2] for frame in frames] == [[0, 1], [0, 8]], json.dumps(frames)
+
+
+@pytest.mark.parametrize("url", ["/counter/", "/members/", "/async-declared/", "/async-get/"])
+@pytest.mark.parametrize("middleware", MIDDLEWARE)
+async def test_nothing_holds_a_page_that_is_over(settings: Any, middleware: str, url: str) -> None:
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, *MIDDLEWARE[middleware]]
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}
+    async with Browser() as browser:
+        socket = await browser.open(url)
+        for handler in ("add", "add_async", "add"):
+            await socket.event(handler)
+        await socket.close()
+        (page,) = registry.pages()
+        freed = asyncio.Event()
+        finalize(page, asyncio.get_running_loop().call_soon_threadsafe, freed.set)
+        del page
+        gc.disable()
+        try:
+            registry.clear()
+            async with asyncio.timeout(5):
+                await freed.wait()
+        finally:
+            gc.enable()

@@ -140,6 +140,11 @@ def passage_of(request: HttpRequest) -> Passage | None:
     return cast("Passage | None", vars(request).get(_PASSAGE))
 
 
+def _leave(request: HttpRequest) -> None:
+    """The passage is over. Its request may stay, with the user who was looked up, and is not to hold the turn."""
+    vars(request).pop(_PASSAGE, None)
+
+
 def end_of_passage() -> HttpResponseBase:
     """The answer of a view that was reached by a passage, which nobody but us ever sees."""
     response = LiveResponse(_TOKEN, status=204)
@@ -217,8 +222,11 @@ class Guards:
         passage = Passage(self._view_class, body, self._hand_over, asks=asks and self.is_guarded)
         around = _around(self._names, is_async=False)
         request = self._asking(passage, purpose)
-        result: T = passage.outcome(request, around(request))
-        return result
+        try:
+            result: T = passage.outcome(request, around(request))
+            return result
+        finally:
+            _leave(request)
 
     async def acall(
         self, body: Callable[[], Awaitable[T]], *, purpose: str, asks: bool = True, caller: Caller = NOBODY
@@ -228,8 +236,11 @@ class Guards:
         passage.caller = caller
         around = _around(self._names, is_async=True)
         request = self._asking(passage, purpose)
-        result: T = passage.outcome(request, await around(request))
-        return result
+        try:
+            result: T = passage.outcome(request, await around(request))
+            return result
+        finally:
+            _leave(request)
 
     @property
     def _names(self) -> tuple[str, ...]:

@@ -116,6 +116,8 @@ class TurnThread(Executor):
     def end(self) -> None:
         """The turn is over; the thread goes back to its pool."""
         self._in_turn = False
+        # It knows the page, whose lane asgiref would keep for as long as this is held.
+        self._caller = _nobody
         if self._queue is not None:
             self._queue.put(None)
             self._queue = None
