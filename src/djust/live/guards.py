@@ -21,7 +21,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from copy import copy
 from functools import cache
 from io import BytesIO
@@ -73,6 +73,14 @@ class GuardFailedError(HandlerError):
         super().__init__("This could not be done just now. Try again in a moment.")
 
 
+class LateError(Exception):
+    """What guards the page has not answered in time."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+
 class LiveResponse(HttpResponse):
     """The answer of a view that was reached: a page, or the end of a passage."""
 
@@ -86,7 +94,7 @@ class Passage:
         self, view_class: type[LiveView], body: Callable[[], Any], enters: Callable[[HttpRequest], None], *, asks: bool
     ) -> None:
         self._view_class = view_class
-        self.body = body
+        self.body: Callable[[], Any] | None = body
         # Whose work it is.
         self.caller = NOBODY
         self.enters = enters
@@ -102,24 +110,32 @@ class Passage:
 
     def enter(self, request: HttpRequest) -> None:
         """Call the body."""
-        self._begin(request)
+        body = self._begin(request)
         try:
-            self.result = self.body()
+            self.result = body()
         except BaseException as error:  # noqa: BLE001 — raised again where the passage began
             self.error = error
 
     async def enter_on_loop(self, request: HttpRequest) -> None:
         """Await the body."""
-        self._begin(request)
+        body = self._begin(request)
         task = asyncio.current_task()
         try:
-            self.result = await self.body()
+            self.result = await body()
         except BaseException as error:  # noqa: BLE001 — as above
             self.error = failure_on_loop(error, task)
 
-    def _begin(self, request: HttpRequest) -> None:
+    def _begin(self, request: HttpRequest) -> Callable[[], Any]:
+        if self.body is None:
+            raise RuntimeError("The turn was given up before its guards have answered.")
         self.was_entered = True
         self.enters(request)
+        return self.body
+
+    def leave(self, request: HttpRequest) -> None:
+        """Nobody waits any more. The request may stay, with the user who was looked up, and is not to hold the turn."""
+        self.body = None
+        vars(request).pop(_PASSAGE, None)
 
     def outcome(self, request: HttpRequest, response: HttpResponseBase) -> Any:
         """What the body has returned or raised, if the response to the passage says that the view was reached."""
@@ -135,14 +151,26 @@ class Passage:
         raise NotAllowedError(was_entered=self.was_entered, has_lost_session=has_lost_session(request))
 
 
+async def _in_time(
+    passing: Coroutine[Any, Any, HttpResponseBase], passage: Passage, seconds: float | None
+) -> HttpResponseBase:
+    """The response to a passage that was entered in time. One that hangs is left alone: nobody can stop a thread."""
+    if seconds is None:
+        return await passing
+    task = asyncio.ensure_future(passing)
+    try:
+        await asyncio.wait([task], timeout=seconds)
+    except asyncio.CancelledError:
+        task.cancel()
+        raise
+    if task.done() or passage.was_entered:
+        return await task
+    raise LateError(seconds)
+
+
 def passage_of(request: HttpRequest) -> Passage | None:
     """The passage of a request that is one."""
     return cast("Passage | None", vars(request).get(_PASSAGE))
-
-
-def _leave(request: HttpRequest) -> None:
-    """The passage is over. Its request may stay, with the user who was looked up, and is not to hold the turn."""
-    vars(request).pop(_PASSAGE, None)
 
 
 def end_of_passage() -> HttpResponseBase:
@@ -226,21 +254,30 @@ class Guards:
             result: T = passage.outcome(request, around(request))
             return result
         finally:
-            _leave(request)
+            passage.leave(request)
 
     async def acall(
-        self, body: Callable[[], Awaitable[T]], *, purpose: str, asks: bool = True, caller: Caller = NOBODY
+        self,
+        body: Callable[[], Awaitable[T]],
+        *,
+        purpose: str,
+        asks: bool = True,
+        caller: Caller = NOBODY,
+        seconds: float | None = None,
     ) -> T:
-        """The same for a coroutine function, on the event loop; where a thread is needed, it is `caller`'s share."""
+        """The same for a coroutine function, on the event loop; where a thread is needed, it is `caller`'s share.
+
+        Raises `LateError` if the body was not called within so many seconds; then it never is.
+        """
         passage = Passage(self._view_class, body, self._hand_over, asks=asks and self.is_guarded)
         passage.caller = caller
         around = _around(self._names, is_async=True)
         request = self._asking(passage, purpose)
         try:
-            result: T = passage.outcome(request, await around(request))
+            result: T = passage.outcome(request, await _in_time(around(request), passage, seconds))
             return result
         finally:
-            _leave(request)
+            passage.leave(request)
 
     @property
     def _names(self) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from collections.abc import AsyncIterator, Coroutine
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
+from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
@@ -41,7 +42,6 @@ from djust.live.page import Page
 from djust.live.registry import registry
 from djust.live.sessions import watch, watcher
 from djust.live.visitor import SessionStoreError, Visitor, leave_session, visitor_of_request
-from djust.live.workers import mounters
 from djust.render import wire
 from djust.state.snapshots import Snapshot
 from djust.state.tickets import Ticket, make_ticket
@@ -261,7 +261,8 @@ def respond_to_get(view: LiveView, request: HttpRequest) -> Answer:
         return answer_of(view, passage.reached(view))
     if (posted := vars(request).pop(_POSTED, None)) is not None:
         if asyncio._get_running_loop() is not None:
-            return mounters.run(_answer_posted, view, posted)
+            # The thread of the request, as where everything is synchronous.
+            return sync_to_async(_answer_posted, thread_sensitive=True)(view, posted)
         return _answer_posted(view, posted)
     if STREAM in request.GET:
         return answer_of(view, answer_stream(request))

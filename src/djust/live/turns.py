@@ -32,7 +32,7 @@ from djust.live.calls import (
     outcome_on_loop,
 )
 from djust.live.failures import NOT_RENDERED, failure_on_loop, told
-from djust.live.guards import GuardFailedError, NotAllowedError, guards_of
+from djust.live.guards import GuardFailedError, Guards, LateError, NotAllowedError, guards_of
 from djust.live.visitor import Surroundings, renew_visitor, save_session, session_to_save
 from djust.live.workers import Caller, Lane, errands, lanes, mounters, workers
 from djust.render import wire
@@ -156,7 +156,7 @@ class TurnRunner:
         error = HandlerTimeoutError(turn.title, seconds)
         if self._guards is not None and not deadline.has_begun:
             # Nobody knows whether the visitor may still use the page.
-            return wire.encode([wire.ERROR, turn.ref, *told(turn.logged(error), NOT_RENDERED)])
+            return _not_called(turn, error)
         # Not in the pool of handlers: when it is exhausted, nobody would be told that time is up.
         return await lanes.run(self._give_up, turn, error)
 
@@ -180,10 +180,19 @@ class TurnRunner:
             if self._guards is None:
                 renew_visitor(self._request)
                 return await self._run_on_loop(turn)
-            run = partial(self._run_on_loop, turn)
-            return await self._guards.acall(run, purpose=turn.purpose, asks=not turn.passed, caller=self._caller(turn))
+            return await self._pass_on_loop(self._guards, turn)
         finally:
             self._lane.leave()
+
+    async def _pass_on_loop(self, guards: Guards, turn: Turn) -> str:
+        """A turn inside what guards the page, which has as much time as its handler."""
+        run, caller = partial(self._run_on_loop, turn), self._caller(turn)
+        try:
+            return await guards.acall(
+                run, purpose=turn.purpose, asks=not turn.passed, caller=caller, seconds=turn.timeout
+            )
+        except LateError as error:
+            return _not_called(turn, HandlerTimeoutError(turn.title, error.seconds))
 
     async def _run_on_loop(self, turn: Turn) -> str:
         in_thread = self._in_lane if self._has_middleware else partial(self._in_pool, turn)
@@ -245,6 +254,10 @@ class TurnRunner:
     def _activate(self) -> None:
         if not self.surroundings.usual:
             self.surroundings.activate()
+
+
+def _not_called(turn: Turn, error: Exception) -> str:
+    return wire.encode([wire.ERROR, turn.ref, *told(turn.logged(error), NOT_RENDERED)])
 
 
 async def _nothing() -> None: ...
