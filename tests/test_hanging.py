@@ -114,6 +114,10 @@ class Counter(LiveView):
         self.count += 1
 
     @event_handler
+    async def add_async(self) -> None:
+        self.count += 1
+
+    @event_handler
     def hang(self) -> None:
         gate.wait(20)
 
@@ -136,10 +140,6 @@ class Guarded(Counter):
         if vars(request).get("live_purpose") in request.GET:
             mounting.release()
             gate.wait(20)
-
-    @event_handler
-    async def add_async(self) -> None:
-        self.count += 1
 
 
 urlpatterns = [
@@ -238,6 +238,33 @@ async def test_the_response_to_a_browser_that_is_gone_is_closed() -> None:
         gate.set()
         await visit.task
         assert (visit.sent, closed) == ([], ["stream"])
+
+
+def hanging_middleware(get_response: Any) -> Any:
+    def middleware(request: HttpRequest) -> Any:
+        if vars(request).get("live_purpose") == "event":
+            mounting.release()
+            gate.wait(20)
+        return get_response(request)
+
+    return middleware
+
+
+@pytest.mark.parametrize("url", ["/guarded/?event", "/"])
+@pytest.mark.parametrize("event", ["add", "add_async"])
+async def test_what_is_asked_before_a_handler_may_take_no_longer_than_the_handler(
+    settings: Any, url: str, event: str
+) -> None:
+    if url == "/":
+        settings.MIDDLEWARE = [*settings.MIDDLEWARE, f"{__name__}.hanging_middleware"]
+    settings.LIVEVIEW_CONFIG = {"handler_timeout": 0.1}
+    async with Browser() as browser:
+        page = await browser.open(url)
+        answer = await page.event(event)
+        assert answer == ["error", 1, "That took too long and was given up. You may try again."]
+        await begun(1)
+        gate.set()
+        assert (await page.event(event))[2] == [0, 1], "what came too late was not called"
 
 
 @pytest.mark.parametrize("purpose", ["join", "event"])

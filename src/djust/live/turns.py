@@ -32,7 +32,7 @@ from djust.live.calls import (
     outcome_on_loop,
 )
 from djust.live.failures import NOT_RENDERED, failure_on_loop, told
-from djust.live.guards import GuardFailedError, NotAllowedError, asker, guards_of
+from djust.live.guards import GuardFailedError, Guards, NotAllowedError, asker, guards_of
 from djust.live.visitor import Surroundings, renew_visitor, save_session, session_to_save
 from djust.live.workers import Caller, Lane, errands, lanes, mounters, workers
 from djust.render import wire
@@ -142,9 +142,8 @@ class TurnRunner:
             call.set_aside()
         error = HandlerTimeoutError(turn.title, seconds)
         if self._guards is not None and not deadline.has_begun:
-            # Nobody knows whether the visitor may still use the page.
-            return wire.encode([wire.ERROR, turn.ref, *told(turn.logged(error), NOT_RENDERED)])
-        # Not in the pool of handlers: when it is exhausted, nobody would be told that time is up.
+            return self._too_late(turn, error)
+        # Not in the pool of handlers: when it is exhausted, no answer would say that time is up.
         return await lanes.run(self._give_up, turn, error)
 
     def _give_up(self, turn: Turn, error: Exception) -> str:
@@ -167,10 +166,34 @@ class TurnRunner:
             if self._guards is None:
                 renew_visitor(self._request)
                 return await self._run_on_loop(turn)
-            run = partial(self._run_on_loop, turn)
-            return await self._guards.acall(run, purpose=turn.purpose, asks=not turn.passed)
+            return await self._pass_in_time(turn, self._guards)
         finally:
             self._lane.leave()
+
+    async def _pass_in_time(self, turn: Turn, guards: Guards) -> str:
+        """The turn inside a passage. What is asked before the handler may take as long as the handler."""
+        deadline = Deadline()
+
+        async def run() -> str:
+            if not deadline.begins():
+                # Middleware in a thread has come to this point too late.
+                return ""
+            clock.reschedule(None)
+            return await self._run_on_loop(turn)
+
+        try:
+            async with asyncio.timeout(turn.timeout) as clock:
+                return await guards.acall(run, purpose=turn.purpose, asks=not turn.passed)
+        except TimeoutError:
+            if not clock.expired():
+                raise
+            deadline.passes()
+            return self._too_late(turn, HandlerTimeoutError(turn.title, turn.timeout or 0.0))
+
+    @staticmethod
+    def _too_late(turn: Turn, error: Exception) -> str:
+        """The answer to an event whose time was up before anything was called, and the visitor was let in."""
+        return wire.encode([wire.ERROR, turn.ref, *told(turn.logged(error), NOT_RENDERED)])
 
     async def _run_on_loop(self, turn: Turn) -> str:
         in_thread = self._in_lane if self._has_middleware else partial(self._in_pool, turn)
