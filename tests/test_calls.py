@@ -77,6 +77,15 @@ class Slow(LiveView):
     def hold(self) -> None:
         assert door.wait(10)
 
+    @event_handler
+    async def hold_async(self) -> None:
+        await asyncio.Event().wait()
+
+    @event_handler(timeout=10)
+    def patient(self) -> None:
+        assert door.wait(10)
+        self.count += 1
+
 
 class Listing(LiveView):
     template = "<p>{% for user in users %}{{ user.username }}{% endfor %}</p>"
@@ -177,6 +186,18 @@ async def test_a_handler_in_a_thread_is_answered_for_when_its_time_is_up_and_its
         door.set()
         assert await asyncio.to_thread(ended.wait, 5)
         assert await page.event("nothing") == [3, 3, [0, 12]]
+
+
+@pytest.mark.parametrize("event", ["hold", "hold_async"])
+async def test_the_settings_say_how_long_a_handler_without_a_timeout_may_take(settings: Any, event: str) -> None:
+    async with Browser() as browser:
+        page = await browser.open("/slow/")
+        settings.LIVEVIEW_CONFIG = {"handler_timeout": SECONDS}
+        assert (await page.event(event))[4] == {"error": TOO_SLOW}
+        await page.post("patient")
+        await asyncio.sleep(2 * SECONDS)
+        door.set()
+        assert (await page.receive())[2] == [0, 1], "its own timeout counts"
 
 
 async def test_a_failure_that_comes_too_late_is_logged(caplog: pytest.LogCaptureFixture) -> None:

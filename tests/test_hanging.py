@@ -20,7 +20,7 @@ from djust import LiveView, event_handler, state
 from djust.health import report
 from djust.live.keeping import backlog
 from djust.live.registry import registry
-from djust.live.workers import all_pools, mounters, workers
+from djust.live.workers import all_pools, errands, mounters, workers
 from djust.state import circuit
 from tests.asgi_client import Browser
 from tests.test_transports import PostWire
@@ -115,6 +115,10 @@ class Counter(LiveView):
         self.count += 1
 
     @event_handler
+    async def add_async(self) -> None:
+        self.count += 1
+
+    @event_handler
     def hang(self) -> None:
         gate.wait(20)
 
@@ -130,7 +134,7 @@ class SlowMount(Counter):
         return None
 
 
-class Guarded(Counter):
+class Hanging(Counter):
     """A page whose guard hangs for as long as the gate is shut, except for its GET."""
 
     hangs = False
@@ -143,7 +147,7 @@ class Guarded(Counter):
         self.count += 1
 
 
-class AsyncGuarded(Guarded):
+class AsyncHanging(Hanging):
     async def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
         return await super().get(request, *args, **kwargs)  # type: ignore[misc]
 
@@ -160,11 +164,21 @@ class Middleware:
         return self.get_response(request)
 
 
+class Guarded(Counter):
+    """What guards it hangs for joins; an asynchronous event asks in the same pool."""
+
+    def check_permissions(self, request: HttpRequest) -> None:
+        if vars(request).get("live_purpose") in request.GET:
+            mounting.release()
+            gate.wait(20)
+
+
 urlpatterns = [
     path("", Counter.as_view()),
     path("slow/", SlowMount.as_view()),
     path("guarded/", Guarded.as_view()),
-    path("async-guarded/", AsyncGuarded.as_view()),
+    path("hanging/", Hanging.as_view()),
+    path("async-hanging/", AsyncHanging.as_view()),
 ]
 
 
@@ -264,6 +278,73 @@ async def test_the_response_to_a_browser_that_is_gone_is_closed() -> None:
         gate.set()
         await visit.task
         assert (visit.sent, closed) == ([], ["stream"])
+
+
+def hanging_middleware(get_response: Any) -> Any:
+    def middleware(request: HttpRequest) -> Any:
+        if vars(request).get("live_purpose") == "event":
+            mounting.release()
+            gate.wait(20)
+        return get_response(request)
+
+    return middleware
+
+
+@pytest.mark.parametrize("url", ["/guarded/?event", "/"])
+@pytest.mark.parametrize("event", ["add", "add_async"])
+async def test_what_is_asked_before_a_handler_may_take_no_longer_than_the_handler(
+    settings: Any, url: str, event: str
+) -> None:
+    if url == "/":
+        settings.MIDDLEWARE = [*settings.MIDDLEWARE, f"{__name__}.hanging_middleware"]
+    settings.LIVEVIEW_CONFIG = {"handler_timeout": 0.1}
+    async with Browser() as browser:
+        page = await browser.open(url)
+        answer = await page.event(event)
+        assert answer == ["error", 1, "That took too long and was given up. You may try again."]
+        await begun(1)
+        gate.set()
+        assert (await page.event(event))[2] == [0, 1], "what came too late was not called"
+
+
+@pytest.mark.parametrize("purpose", ["join", "event"])
+async def test_guards_that_hang_take_no_more_threads_than_the_gets_of_one_visitor_may(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, purpose: str
+) -> None:
+    settings.LIVEVIEW_CONFIG = {"threads": 4, "hang_seconds": 0}
+    async with Browser() as browser:
+        sockets = []
+        for _ in range(4):
+            response = await browser.get(f"/guarded/?{purpose}")
+            sockets.append(await browser.connect())
+            await sockets[-1].send(["join", response.ticket, 0, "/", "one"])
+            if purpose == "event":
+                assert (await sockets[-1].receive())[0] == "joined"
+        if purpose == "event":
+            for socket in sockets:
+                await socket.post("add_async")
+        await begun(3)
+        other = browser.another()
+        scope = other._scope
+        monkeypatch.setattr(other, "_scope", lambda *args: {**scope(*args), "client": ("127.0.0.2", 50000)})
+        assert (await other.get("/")).status == 200
+        gate.set()
+
+
+async def test_a_join_that_gets_no_thread_is_refused_and_may_be_tried_again(
+    settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Browser() as browser:
+        response = await browser.get("/")
+        browser.cookies["sessionid"] = "k" * 32
+        for _ in range(8):
+            errands.submit(lambda: gate.wait(20))
+        settings.LIVEVIEW_CONFIG = {"max_queue": 0, "hang_seconds": 0}
+        socket, frame = await browser.join(response.ticket)
+        assert frame == ["error", 0, "The server is busy. Please try again."]
+        assert await socket.closing() == 1011
+        assert [record for record in caplog.records if record.exc_info] == []
+        gate.set()
 
 
 async def test_a_get_beyond_the_bound_is_refused_at_once(settings: Any, caplog: pytest.LogCaptureFixture) -> None:
@@ -455,7 +536,7 @@ async def test_health_says_that_the_state_cache_fails(states: dict[str, Any]) ->
 
 
 @pytest.mark.parametrize("handler", ["add", "add_async"])
-@pytest.mark.parametrize("url", ["/guarded/", "/async-guarded/"])
+@pytest.mark.parametrize("url", ["/hanging/", "/async-hanging/"])
 @pytest.mark.parametrize("middleware", [[], [f"{__name__}.Middleware"]])
 async def test_an_event_is_given_up_when_its_guard_hangs_and_its_handler_is_never_called(
     settings: Any, monkeypatch: pytest.MonkeyPatch, middleware: list[str], url: str, handler: str
@@ -464,29 +545,29 @@ async def test_an_event_is_given_up_when_its_guard_hangs_and_its_handler_is_neve
     settings.LIVEVIEW_CONFIG = {"handler_timeout": 0.2}
     async with Browser() as browser:
         page = await browser.open(url)
-        monkeypatch.setattr(Guarded, "hangs", True)
+        monkeypatch.setattr(Hanging, "hangs", True)
         assert await page.event(handler) == ["error", 1, "That took too long and was given up. You may try again."]
-        monkeypatch.setattr(Guarded, "hangs", False)
+        monkeypatch.setattr(Hanging, "hangs", False)
         gate.set()
         assert (await page.event("add"))[:3] == [2, 1, [0, 1]]
         assert (await page.event(handler))[:3] == [3, 2, [0, 2]]
 
 
-@pytest.mark.parametrize("url", ["/guarded/", "/async-guarded/"])
+@pytest.mark.parametrize("url", ["/hanging/", "/async-hanging/"])
 async def test_joins_whose_guards_hang_do_not_keep_others_from_loading_pages(
     settings: Any, monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
     settings.LIVEVIEW_CONFIG = {"threads": 4, "hang_seconds": 0.1}
     async with Browser() as browser:
         tickets = [(await browser.get(url)).ticket for _ in range(40)]
-        monkeypatch.setattr(Guarded, "hangs", True)
+        monkeypatch.setattr(Hanging, "hangs", True)
         joining = [asyncio.create_task(browser.join(ticket)) for ticket in tickets]
         await asyncio.sleep(0.5)
         started = time.monotonic()
         other = Elsewhere(browser.application)
         assert (await other.get("/")).status == 200
         assert time.monotonic() - started < 0.4
-        monkeypatch.setattr(Guarded, "hangs", False)
+        monkeypatch.setattr(Hanging, "hangs", False)
         gate.set()
         assert [frame for _, frame in await asyncio.gather(*joining)] == [["joined", 0]] * 40
 
@@ -494,7 +575,7 @@ async def test_joins_whose_guards_hang_do_not_keep_others_from_loading_pages(
 async def test_posts_that_wait_for_handlers_do_not_keep_others_from_loading_pages(settings: Any) -> None:
     settings.LIVEVIEW_CONFIG = {"threads": 4, "hang_seconds": 30}
     async with Browser() as browser:
-        pages = [PostWire(browser, "/async-guarded/") for _ in range(6)]
+        pages = [PostWire(browser, "/async-hanging/") for _ in range(6)]
         for page in pages:
             assert await page.open() == ["joined", 0]
         waiting = [asyncio.create_task(page.send([1, "wait"])) for page in pages]

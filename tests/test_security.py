@@ -18,10 +18,12 @@ from django.core import signing
 from django.http import HttpRequest
 from django.test import override_settings
 from django.urls import path
+from django.views.decorators.http import etag
 
 from djust import LiveView, apublish, event_handler, state
 from djust.decorators import permission_required as handler_permission_required
 from djust.decorators import rate_limit
+from djust.exceptions import HandlerError
 from djust.live import sessions
 from djust.live.limits import Buckets
 from djust.live.posts import _connections
@@ -96,6 +98,60 @@ class Dispatching(Open):
         return super().dispatch(request, *args, **kwargs)
 
 
+class Switched(Open):
+    """Whose guard an instance may have."""
+
+    login_required = False
+
+
+class SwitchedInInit(Open):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.login_required = True
+
+
+class Remembering(Open):
+    """Keeps its verdict for the length of a request, as much code does that is asked several times."""
+
+    def check_permissions(self, request: HttpRequest) -> Any:
+        known = vars(request)
+        if "is_editor" not in known:
+            known["is_editor"] = request.user.has_perm(PERMISSION)
+        return known["is_editor"]
+
+
+def reads_headers(get_response: Any) -> Any:
+    def middleware(request: HttpRequest) -> Any:
+        assert request.headers["host"] == "testserver"
+        return get_response(request)
+
+    return middleware
+
+
+class AtOpenShops(Open):
+    def check_permissions(self, request: HttpRequest) -> bool:
+        return request.headers.get("X-Shop") != "closed"
+
+
+class Strict(Open):
+    """Refuses what others send with an error of the kind that handlers raise."""
+
+    refuses = False
+    text = state("")
+    template = "<body><p>{{ count }} {{ text }}</p></body>"
+
+    def mount(self, request: HttpRequest) -> None:
+        self.subscribe("news")
+
+    def authorize(self, handler: str) -> None:
+        if handler == "handle_info" and type(self).refuses:
+            raise HandlerError("Not now.")
+
+    def handle_info(self, message: str) -> None:
+        self.text = message
+
+
+edition = ["first"]
 has_permission = permission_required(PERMISSION, raise_exception=True)
 urlpatterns = [
     path("open/", Open.as_view()),
@@ -105,12 +161,25 @@ urlpatterns = [
     path("editors/", Editors.as_view()),
     path("tested/", Passing.as_view()),
     path("dispatching/", Dispatching.as_view()),
+    path("switched/", Switched.as_view(login_required=True)),
+    path("switched-in-init/", SwitchedInInit.as_view()),
+    path("remembering/", Remembering.as_view()),
+    path("shops/", AtOpenShops.as_view()),
+    path("strict/", Strict.as_view()),
+    path("edition/", etag(lambda request: f'"{edition[0]}"')(Open.as_view())),
     path("decorated/", has_permission(Open.as_view())),
     path("decorated-session/", live_session(Members)),
     path("test/", user_passes_test(lambda user: user.has_perm(PERMISSION))(Open.as_view())),
 ]
-BY_PERMISSION = ["/editors/", "/tested/", "/decorated/", "/test/"]
-BY_LOGIN = ["/members/", "/async-members/", "/dispatching/", "/decorated-session/"]
+BY_PERMISSION = ["/editors/", "/tested/", "/decorated/", "/test/", "/remembering/"]
+BY_LOGIN = [
+    "/members/",
+    "/async-members/",
+    "/dispatching/",
+    "/decorated-session/",
+    "/switched/",
+    "/switched-in-init/",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -203,6 +272,41 @@ async def test_the_middleware_that_asks_for_a_login_is_honoured_by_events(wire: 
             assert (await page.event("add"))[2] == [0, 1]
             await User.objects.filter(pk=user.pk).aupdate(is_active=False)
             await is_refused(page, "add")
+
+
+async def test_messages_that_authorize_refuses_with_any_error_for_users_wait(
+    wire: type[Wire], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Browser() as browser:
+        page = wire(browser, "/strict/")
+        await page.open()
+        monkeypatch.setattr(Strict, "refuses", True)
+        with caplog.at_level("INFO", "djust"):
+            await apublish("news", "first")
+            while "Not now." not in caplog.text:  # noqa: ASYNC110 — nothing else says that it was refused
+                await asyncio.sleep(0.01)
+        monkeypatch.setattr(Strict, "refuses", False)
+        assert (await page.event("add"))[2] == [0, "1 "]
+        assert (await page.receive())[2] == [0, "1 first"]
+
+
+async def test_guards_see_the_headers_of_the_browser_that_holds_the_page() -> None:
+    with override_settings(MIDDLEWARE=[*django_settings.MIDDLEWARE, f"{__name__}.reads_headers"]):
+        async with Browser() as browser:
+            response = await browser.get("/shops/")
+            browser.headers["x-shop"] = "closed"
+            assert (await browser.join(response.ticket))[1][0] == "error"
+
+
+async def test_a_get_that_asked_for_a_newer_edition_does_not_make_events_ask_so(wire: type[Wire]) -> None:
+    async with Browser(headers={"if-none-match": '"second"'}) as browser:
+        page = wire(browser, "/edition/")
+        edition[0] = "first"
+        response = await browser.get("/edition/")
+        del browser.headers["if-none-match"]
+        edition[0] = "second"
+        await page.join(response.ticket)
+        assert (await page.event("add"))[2] == [0, 1]
 
 
 async def test_an_open_page_asks_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:

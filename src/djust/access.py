@@ -30,7 +30,7 @@ NAMES = frozenset({"login_required", "permission_required", "check_permissions",
 
 
 def declares_guards(view: object) -> bool:
-    """Whether a view, or its class, has any of the attributes that may refuse a visitor."""
+    """Whether a view, or a class of views, has any of the attributes that may refuse a visitor."""
     return any(getattr(view, name, None) for name in ("login_required", "permission_required", "check_permissions"))
 
 

@@ -77,7 +77,7 @@ class ServerBusyError(HandlerError):
 
 
 class HandlerTimeoutError(DjustError, TimeoutError):
-    """A handler has taken longer than its `@event_handler(timeout=…)` allows."""
+    """A handler has taken longer than its `@event_handler(timeout=…)` or the setting `handler_timeout` allows."""
 
     def __init__(self, title: str, seconds: float) -> None:
         super().__init__(f"{title} has taken longer than its timeout of {seconds:g} s, and was given up.")

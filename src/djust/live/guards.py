@@ -28,17 +28,27 @@ from io import BytesIO
 from typing import Any, TypeVar, cast
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
+from django.core.handlers.asgi import ASGIRequest
+from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.http.response import HttpResponseBase
 from django.utils.datastructures import MultiValueDict
 from django.views.generic import View
 
 from djust.access import declares_guards
+from djust.conf import config
 from djust.exceptions import HandlerError
 from djust.live.failures import failure_on_loop
 from djust.live.middleware import Around, answering, names_around
-from djust.live.visitor import has_lost_session, is_lazy, lazy_user, look_up_lazily, unread_session
-from djust.live.workers import NOBODY, Caller, Lane, mounters
+from djust.live.visitor import (
+    SocketRequest,
+    has_lost_session,
+    is_lazy,
+    lazy_user,
+    look_up_lazily,
+    unread_session,
+)
+from djust.live.workers import Caller, Lane, mounters
 from djust.views import OWN_FUNCTION, LiveView
 
 logger = logging.getLogger("djust")
@@ -88,15 +98,13 @@ class LiveResponse(HttpResponse):
 class Passage:
     """One way of a request through everything that stands around a view, and what came of it."""
 
-    __slots__ = ("_view_class", "asks", "body", "caller", "enters", "error", "result", "was_entered")
+    __slots__ = ("_view_class", "asks", "body", "enters", "error", "result", "was_entered")
 
     def __init__(
         self, view_class: type[LiveView], body: Callable[[], Any], enters: Callable[[HttpRequest], None], *, asks: bool
     ) -> None:
         self._view_class = view_class
         self.body: Callable[[], Any] | None = body
-        # Whose work it is.
-        self.caller = NOBODY
         self.enters = enters
         # Whether the view's function is to be called; middleware is passed in any case.
         self.asks = asks
@@ -194,15 +202,24 @@ def is_live(response: HttpResponseBase) -> bool:
 
 # Requests
 
+# What Django itself puts on a request. Whatever else stands there, such as a verdict that a decorator keeps for the
+# length of a request, was found out about the page's GET, and each turn finds it out again.
+_OF_DJANGO = frozenset(
+    {
+        *("COOKIES", "FILES", "GET", "POST", "accepted_types", "content_params", "content_type", "environ", "path"),
+        *("path_info", "resolver_match", "scope", "script_name", "_encoding", "_post_parse_error", "_read_started"),
+        *("_stream", "LANGUAGE_CODE", "csrf_processing_done", "current_app", "site", "urlconf"),
+        *("_csp_nonce", "_dont_enforce_csrf_checks", "_messages"),
+    }
+)
+_CLASSES_OF_DJANGO = frozenset({HttpRequest, ASGIRequest, WSGIRequest, SocketRequest})
+# Made of META when they are first used.
+_OF_META = frozenset({"headers", "_current_scheme_host"})
+# They ask whether a document has changed, and the answer to that is no verdict about a visitor.
+_CONDITIONS = ("HTTP_IF_MATCH", "HTTP_IF_MODIFIED_SINCE", "HTTP_IF_NONE_MATCH", "HTTP_IF_UNMODIFIED_SINCE")
+
 _OF_BODY = ("_body", "_files", "_post", "_read_started", "_stream", "_upload_handlers", "_post_parse_error")
 _OF_VISITOR = ("session", "user", "auser", "_cached_user", "_acached_user")
-# Headers are read from META, which changes when a browser joins.
-_ASKED_ANEW = (*_OF_VISITOR, "headers", "accepted_types")
-# They ask for a part of an answer, or for none where the browser has it already.
-_CONDITIONS = tuple(
-    f"HTTP_{name}"
-    for name in ("IF_MATCH", "IF_MODIFIED_SINCE", "IF_NONE_MATCH", "IF_RANGE", "IF_UNMODIFIED_SINCE", "RANGE")
-)
 
 
 def as_get(request: HttpRequest) -> HttpRequest:
@@ -215,6 +232,15 @@ def as_get(request: HttpRequest) -> HttpRequest:
     known.update(method="GET", _stream=BytesIO(), _read_started=False, _post=QueryDict(), _files=MultiValueDict())
     look_up_lazily(copied)
     return copied
+
+
+def _pristine(request: HttpRequest) -> dict[str, Any]:
+    """What a passage's request begins with: that of `request`, whose view was not mounted yet."""
+    known = vars(request)
+    # Middleware that turns do not pass, and classes of requests of the project's own, set theirs only once.
+    keeps_all = WITHOUT_MIDDLEWARE in known or config().skip_middleware or type(request) not in _CLASSES_OF_DJANGO
+    names = (known.keys() if keeps_all else known.keys() & _OF_DJANGO) - _OF_META - {*_OF_VISITOR}
+    return {name: known[name] for name in names}
 
 
 def _unread(user: Any) -> Any:
@@ -236,7 +262,7 @@ class Guards:
         self._view_class = view_class
         self._page = request
         # The view has not been mounted: what it does to its request is not what guards look at.
-        self._pristine = {name: value for name, value in vars(request).items() if name not in _ASKED_ANEW}
+        self._pristine = _pristine(request)
         self._user = vars(request).get("user")
         self.is_guarded = is_guarded
         # Turns pass middleware, whose context variables and thread locals user code may look at.
@@ -262,15 +288,13 @@ class Guards:
         *,
         purpose: str,
         asks: bool = True,
-        caller: Caller = NOBODY,
         seconds: float | None = None,
     ) -> T:
-        """The same for a coroutine function, on the event loop; where a thread is needed, it is `caller`'s share.
+        """The same for a coroutine function, on the event loop.
 
         Raises `LateError` if the body was not called within so many seconds; then it never is.
         """
         passage = Passage(self._view_class, body, self._hand_over, asks=asks and self.is_guarded)
-        passage.caller = caller
         around = _around(self._names, is_async=True)
         request = self._asking(passage, purpose)
         try:
@@ -334,11 +358,17 @@ def guards_of(view: LiveView, request: HttpRequest) -> Guards | None:
     match = request.resolver_match
     if match is None:
         return None
+    # `as_view(login_required=True)` and `__init__` give attributes to the view alone.
     is_guarded = _is_guarded(match.func) or declares_guards(view)
     has_middleware = WITHOUT_MIDDLEWARE not in vars(request) and bool(names_around())
     if is_guarded or has_middleware:
         return Guards(type(view), request, is_guarded=is_guarded, has_middleware=has_middleware)
     return None
+
+
+def asker(request: HttpRequest, purpose: str) -> Caller:
+    """Whose work it is to ask what guards a page: it takes threads of GETs, and counts as one."""
+    return Caller(f"address {request.META.get('REMOTE_ADDR')}", f"{purpose} {request.path!r:.200}", must_run=True)
 
 
 @cache
@@ -395,19 +425,19 @@ async def _ask_on_loop(around: Around, request: HttpRequest) -> HttpResponseBase
         refused: HttpResponseBase | None = await hook(request, match.func, match.args, match.kwargs)
         if refused is not None:
             return refused
-    reached = await _reach(around, request, passage) if passage.asks else end_of_passage()
+    reached = await _reach(around, request) if passage.asks else end_of_passage()
     if is_live(reached):
         await passage.enter_on_loop(request)
     return reached
 
 
-async def _reach(around: Around, request: HttpRequest, passage: Passage) -> HttpResponseBase:
+async def _reach(around: Around, request: HttpRequest) -> HttpResponseBase:
     """Call the view's function where the middleware is, or in a thread that is free again when it has answered."""
     match = request.resolver_match
     assert match is not None, "the caller has looked"
     response: HttpResponseBase
     if iscoroutinefunction(match.func):
-        with Lane().entered(lambda: passage.caller):
+        with Lane().entered(lambda: asker(request, vars(request)[PURPOSE])):
             response = await match.func(request, *match.args, **match.kwargs)
         return response
     # What it raises is a response where it is raised: StopIteration cannot be given to whoever awaits a thread.
@@ -415,6 +445,6 @@ async def _reach(around: Around, request: HttpRequest, passage: Passage) -> Http
     if around.holds_thread:
         response = await sync_to_async(reach, thread_sensitive=True)(request, *match.args, **match.kwargs)
     else:
-        caller = passage.caller
+        caller = asker(request, vars(request)[PURPOSE])
         response = await mounters.run_for(caller, reach, request, *match.args, **match.kwargs)
     return response

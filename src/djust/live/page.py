@@ -28,7 +28,7 @@ from django.http import HttpRequest
 
 from djust.conf import config
 from djust.events import Handler, handlers_of, refusal
-from djust.exceptions import ForbiddenError, HandlerError, ParameterError, ServerBusyError
+from djust.exceptions import ForbiddenError, HandlerError, ParameterError
 from djust.live.calls import Turn
 from djust.live.display import Display
 from djust.live.failures import WENT_WRONG, told, unfit
@@ -257,8 +257,8 @@ class Page:
                 work = Turn(message.title, lambda: message.call, self._answer, message.is_async)
                 return await self._turn(work._replace(owner=self.binding))
             if not (isinstance(message, Joining) and message.passed):
-                await self._turns.ask("join", self.binding)
-        except (NotAllowedError, GuardFailedError, ForbiddenError, ServerBusyError) as error:
+                await self._turns.ask("join")
+        except (NotAllowedError, GuardFailedError, ForbiddenError) as error:
             if isinstance(message, Work) and not (isinstance(error, NotAllowedError) and error.was_entered):
                 self._held.append(message)
             self._put_off(error, message, peer)
@@ -268,10 +268,6 @@ class Page:
     def _put_off(self, error: HandlerError, message: object, peer: Peer | None) -> None:
         if isinstance(error, ForbiddenError):
             logger.info("%s %s", error, error.detail)
-        elif isinstance(error, ServerBusyError):
-            # The browser comes again, and the pool has logged it.
-            if peer is not None:
-                peer.close(_FAILED)
         elif isinstance(error, GuardFailedError):
             self._report(error, message)
             if isinstance(message, Work):

@@ -32,7 +32,7 @@ from djust.live.calls import (
     outcome_on_loop,
 )
 from djust.live.failures import NOT_RENDERED, failure_on_loop, told
-from djust.live.guards import GuardFailedError, Guards, LateError, NotAllowedError, guards_of
+from djust.live.guards import GuardFailedError, Guards, LateError, NotAllowedError, asker, guards_of
 from djust.live.visitor import Surroundings, renew_visitor, save_session, session_to_save
 from djust.live.workers import Caller, Lane, errands, lanes, mounters, workers
 from djust.render import wire
@@ -60,19 +60,16 @@ class TurnRunner:
         # Those of the page's GET, which every turn restores; set when that has been answered.
         self.surroundings: Surroundings
 
-    async def ask(self, purpose: str, owner: str) -> None:
-        """Raise `NotAllowedError` or `GuardFailedError` unless the visitor, with the binding `owner`, may use the page.
-
-        It takes the visitor's share of the threads; raises `ServerBusyError` where too much waits for one.
-        """
+    async def ask(self, purpose: str) -> None:
+        """Raise `NotAllowedError` or `GuardFailedError` unless the visitor may use the page."""
         guards = self._guards
         if guards is None:
             return
-        caller = self._caller_of(owner, f"{type(self._view).__name__} ({purpose})")
+        caller = asker(self._request, purpose)
         try:
             if guards.is_asynchronous:
                 with Lane().entered(lambda: caller):
-                    await guards.acall(_nothing, purpose=purpose, caller=caller)
+                    await guards.acall(_nothing, purpose=purpose)
             else:
                 await mounters.run_for(caller, self._ask_here, purpose)
         except HandlerError:
@@ -111,11 +108,8 @@ class TurnRunner:
         )
 
     def _caller(self, turn: Turn) -> Caller:
-        """Whose work the turn is. What the server itself wants to do has nobody to be told that it was refused."""
-        return self._caller_of(turn.owner, turn.title, must_run=not turn.ref)
-
-    def _caller_of(self, owner: str, title: str, *, must_run: bool = False) -> Caller:
-        return Caller(owner or f"address {self._request.META.get('REMOTE_ADDR')}", title, must_run)
+        """Whose work the turn is. No browser waits for what the server itself does, so that is never refused."""
+        return Caller(turn.owner or f"address {self._request.META.get('REMOTE_ADDR')}", turn.title, not turn.ref)
 
     # A turn in a thread
 
@@ -157,7 +151,7 @@ class TurnRunner:
         if self._guards is not None and not deadline.has_begun:
             # Nobody knows whether the visitor may still use the page.
             return _not_called(turn, error)
-        # Not in the pool of handlers: when it is exhausted, nobody would be told that time is up.
+        # Not in the pool of handlers: when it is exhausted, no answer would say that time is up.
         return await lanes.run(self._give_up, turn, error)
 
     def _give_up(self, turn: Turn, error: Exception) -> str:
@@ -186,11 +180,9 @@ class TurnRunner:
 
     async def _pass_on_loop(self, guards: Guards, turn: Turn) -> str:
         """A turn inside what guards the page, which has as much time as its handler."""
-        run, caller = partial(self._run_on_loop, turn), self._caller(turn)
+        run = partial(self._run_on_loop, turn)
         try:
-            return await guards.acall(
-                run, purpose=turn.purpose, asks=not turn.passed, caller=caller, seconds=turn.timeout
-            )
+            return await guards.acall(run, purpose=turn.purpose, asks=not turn.passed, seconds=turn.timeout)
         except LateError as error:
             return _not_called(turn, HandlerTimeoutError(turn.title, error.seconds))
 

@@ -30,7 +30,7 @@ from django.http import HttpRequest
 from django.utils.http import is_same_domain
 
 from djust.conf import config
-from djust.exceptions import ProtocolError, TicketError
+from djust.exceptions import ProtocolError, ServerBusyError, TicketError
 from djust.live.http import Adoption, Backstage, Scope, Send, known_version
 from djust.live.joining import Closing, admits, check_user, join_frame
 from djust.live.keeping import keep_as, snapshot_of
@@ -305,6 +305,9 @@ class Connection:
         except SessionStoreError:
             # The browser tries again, and the look-up has logged it.
             self.close(FAILED)
+        except ServerBusyError as error:
+            # So it does here, and the pool has logged it.
+            self.close(FAILED, str(error))
         except Exception:
             logger.exception("A page could not be joined")
             self.close(FAILED, "The page could not be opened. Something went wrong.")
