@@ -15,11 +15,14 @@ from asgiref.sync import markcoroutinefunction
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.test import Client
 from django.urls import path
 from django.views.decorators.http import etag
 
 from djust import LiveView, event_handler, publish, state
+from djust.exceptions import HandlerError
 from djust.live.registry import registry
+from djust.testing import LiveClient
 from tests.asgi_client import Browser, Closed
 from tests.test_transports import PostWire, SocketWire, StreamWire, Wire
 
@@ -104,6 +107,10 @@ class Counter(LiveView):
     async def add_async(self) -> None:
         called.append("add_async")
         self.count += 1
+
+    @event_handler
+    async def remember(self) -> None:
+        await self.request.session.aset("count", self.count)
 
 
 class Welcome(Counter):
@@ -337,3 +344,24 @@ async def test_nothing_holds_a_page_that_is_over(settings: Any, middleware: str,
                 await freed.wait()
         finally:
             gc.enable()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("url", ["/members/", "/async-declared/", "/async-get/"])
+@pytest.mark.parametrize("middleware", MIDDLEWARE)
+def test_the_test_client_saves_the_session_of_an_asynchronous_handler_inside_middleware(
+    settings: Any, middleware: str, url: str
+) -> None:
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, *MIDDLEWARE[middleware]]
+    client = Client()
+    session = client.session
+    session["count"] = -1
+    session.save()
+    with LiveClient(url, client=client) as page:
+        page.event("add_async")
+        page.event("remember")
+        assert client.session["count"] == 1
+        close()
+        with pytest.raises((HandlerError, ConnectionAbortedError, ExceptionGroup)):
+            page.event("add")
+        assert called == ["add_async"]

@@ -204,7 +204,8 @@ class TurnRunner:
                 return await self._answer_on_loop(turn, reply, failure, data)
         finally:
             if session := session_to_save(self._request):
-                await errands.run(save_session, session)
+                save = partial(save_session, session)
+                await (self._in_lane(save) if self._has_middleware else errands.run(save))
 
     @property
     def _has_middleware(self) -> bool:
