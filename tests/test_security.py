@@ -24,6 +24,7 @@ from django.views.decorators.http import etag
 from djust import LiveView, apublish, event_handler, state
 from djust.decorators import permission_required as handler_permission_required
 from djust.decorators import rate_limit
+from djust.exceptions import HandlerError
 from djust.live import sessions
 from djust.live.limits import Buckets
 from djust.live.posts import _connections
@@ -151,6 +152,24 @@ class AtOpenShops(Open):
         return request.headers.get("X-Shop") != "closed"
 
 
+class Strict(Open):
+    """Refuses what others send with an error of the kind that handlers raise."""
+
+    refuses = False
+    text = state("")
+    template = "<body><p>{{ count }} {{ text }}</p></body>"
+
+    def mount(self, request: HttpRequest) -> None:
+        self.subscribe("news")
+
+    def authorize(self, handler: str) -> None:
+        if handler == "handle_info" and type(self).refuses:
+            raise HandlerError("Not now.")
+
+    def handle_info(self, message: str) -> None:
+        self.text = message
+
+
 edition = ["first"]
 has_permission = permission_required(PERMISSION, raise_exception=True)
 urlpatterns = [
@@ -166,6 +185,7 @@ urlpatterns = [
     path("switched-in-init/", SwitchedInInit.as_view()),
     path("remembering/", Remembering.as_view()),
     path("shops/", AtOpenShops.as_view()),
+    path("strict/", Strict.as_view()),
     path("edition/", etag(lambda request: f'"{edition[0]}"')(Open.as_view())),
     path("decorated/", has_permission(Open.as_view())),
     path("decorated-session/", live_session(Members)),
@@ -285,6 +305,22 @@ async def test_a_guard_that_awaits_the_user_gets_the_one_of_today(wire: type[Wir
             assert (await page.event("who"))[2] == [0, count]
         await User.objects.filter(pk=user.pk).aupdate(is_active=False)
         await is_refused(page, "who")
+
+
+async def test_messages_that_authorize_refuses_with_any_error_for_users_wait(
+    wire: type[Wire], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Browser() as browser:
+        page = wire(browser, "/strict/")
+        await page.open()
+        monkeypatch.setattr(Strict, "refuses", True)
+        with caplog.at_level("INFO", "djust"):
+            await apublish("news", "first")
+            while "Not now." not in caplog.text:  # noqa: ASYNC110 — nothing else says that it was refused
+                await asyncio.sleep(0.01)
+        monkeypatch.setattr(Strict, "refuses", False)
+        assert (await page.event("add"))[2] == [0, "1 "]
+        assert (await page.receive())[2] == [0, "1 first"]
 
 
 async def test_guards_see_the_headers_of_the_browser_that_holds_the_page() -> None:

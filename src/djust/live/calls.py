@@ -268,4 +268,6 @@ def _accept(view: LiveView, turn: Turn, verdict: object) -> None:
 def _forbidden(turn: Turn, error: Exception) -> HandlerError:
     if isinstance(error, PermissionDenied):
         return ForbiddenError("You are not allowed to do this.", f"{turn.title}: {error}")
-    return error if isinstance(error, HandlerError) else GuardFailedError()
+    if isinstance(error, HandlerError):
+        return ForbiddenError(str(error), error.detail)
+    return GuardFailedError()

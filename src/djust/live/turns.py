@@ -19,7 +19,7 @@ from asgiref.sync import sync_to_async
 from django.core.exceptions import SynchronousOnlyOperation
 from django.http import HttpRequest
 
-from djust.exceptions import ForbiddenError, HandlerTimeoutError, ParameterError
+from djust.exceptions import ForbiddenError, HandlerError, HandlerTimeoutError, ParameterError
 from djust.live.calls import (
     Deadline,
     Turn,
@@ -32,7 +32,7 @@ from djust.live.calls import (
     outcome_on_loop,
 )
 from djust.live.failures import NOT_RENDERED, failure_on_loop, told
-from djust.live.guards import GuardFailedError, NotAllowedError, asker, guards_of
+from djust.live.guards import GuardFailedError, Guards, LateError, NotAllowedError, asker, guards_of
 from djust.live.visitor import Surroundings, renew_visitor, save_session, session_to_save
 from djust.live.workers import Caller, Lane, errands, lanes, mounters, workers
 from djust.render import wire
@@ -65,11 +65,18 @@ class TurnRunner:
         guards = self._guards
         if guards is None:
             return
-        if guards.is_asynchronous:
-            with Lane().entered():
-                await guards.acall(_nothing, purpose=purpose)
-        else:
-            await mounters.run_for(asker(self._request, purpose), self._ask_here, purpose)
+        caller = asker(self._request, purpose)
+        try:
+            if guards.is_asynchronous:
+                with Lane().entered(lambda: caller):
+                    await guards.acall(_nothing, purpose=purpose)
+            else:
+                await mounters.run_for(caller, self._ask_here, purpose)
+        except HandlerError:
+            raise
+        except Exception as error:
+            # Middleware that cannot be made, perhaps.
+            raise GuardFailedError from error
 
     def _ask_here(self, purpose: str) -> None:
         assert self._guards is not None, "the caller has looked"
@@ -143,8 +150,8 @@ class TurnRunner:
         error = HandlerTimeoutError(turn.title, seconds)
         if self._guards is not None and not deadline.has_begun:
             # Nobody knows whether the visitor may still use the page.
-            return wire.encode([wire.ERROR, turn.ref, *told(turn.logged(error), NOT_RENDERED)])
-        # Not in the pool of handlers: when it is exhausted, nobody would be told that time is up.
+            return _not_called(turn, error)
+        # Not in the pool of handlers: when it is exhausted, no answer would say that time is up.
         return await lanes.run(self._give_up, turn, error)
 
     def _give_up(self, turn: Turn, error: Exception) -> str:
@@ -167,10 +174,17 @@ class TurnRunner:
             if self._guards is None:
                 renew_visitor(self._request)
                 return await self._run_on_loop(turn)
-            run = partial(self._run_on_loop, turn)
-            return await self._guards.acall(run, purpose=turn.purpose, asks=not turn.passed)
+            return await self._pass_on_loop(self._guards, turn)
         finally:
             self._lane.leave()
+
+    async def _pass_on_loop(self, guards: Guards, turn: Turn) -> str:
+        """A turn inside what guards the page, which has as much time as its handler."""
+        run = partial(self._run_on_loop, turn)
+        try:
+            return await guards.acall(run, purpose=turn.purpose, asks=not turn.passed, seconds=turn.timeout)
+        except LateError as error:
+            return _not_called(turn, HandlerTimeoutError(turn.title, error.seconds))
 
     async def _run_on_loop(self, turn: Turn) -> str:
         in_thread = self._in_lane if self._has_middleware else partial(self._in_pool, turn)
@@ -190,7 +204,8 @@ class TurnRunner:
                 return await self._answer_on_loop(turn, reply, failure, data)
         finally:
             if session := session_to_save(self._request):
-                await errands.run(save_session, session)
+                save = partial(save_session, session)
+                await (self._in_lane(save) if self._has_middleware else errands.run(save))
 
     @property
     def _has_middleware(self) -> bool:
@@ -232,6 +247,10 @@ class TurnRunner:
     def _activate(self) -> None:
         if not self.surroundings.usual:
             self.surroundings.activate()
+
+
+def _not_called(turn: Turn, error: Exception) -> str:
+    return wire.encode([wire.ERROR, turn.ref, *told(turn.logged(error), NOT_RENDERED)])
 
 
 async def _nothing() -> None: ...
