@@ -410,3 +410,10 @@ def test_closing_ends_subscriptions_that_wait_for_a_service_which_is_away() -> N
     with override_settings(LIVEVIEW_CONFIG={"pubsub": "redis://127.0.0.1:1/0"}):
         subscribed = hub.subscribe(Inbox(lambda: None), "away")
     assert subscribed.cancelled()
+
+
+async def test_settings_may_change_on_the_loop_of_the_pages() -> None:
+    async with Browser():
+        await apublish("anything", 1)
+        with override_settings(LIVEVIEW_CONFIG={"max_messages": 10}):
+            await apublish("anything", 2)

@@ -15,6 +15,7 @@ from django.contrib.auth.mixins import LoginRequiredMixin, PermissionRequiredMix
 from django.contrib.auth.models import Permission, User
 from django.contrib.auth.signals import user_logged_out
 from django.core import signing
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 from django.test import override_settings
 from django.urls import path
@@ -76,6 +77,24 @@ class Open(LiveView):
 
 class Members(LoginRequiredMixin, Open):
     pass
+
+
+def awaited(view: Any) -> Any:
+    async def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        if not (await request.auser()).is_authenticated:
+            raise PermissionDenied
+        return await view(request, *args, **kwargs)
+
+    return guarded
+
+
+class Awaiting(Open):
+    async def mount(self, request: HttpRequest) -> None: ...
+
+    @event_handler
+    async def who(self) -> None:
+        assert (await self.request.auser()).username == "member"
+        self.count += 1
 
 
 class AsyncMembers(LoginRequiredMixin, Open):
@@ -158,6 +177,7 @@ urlpatterns = [
     path("other/", Open.as_view()),
     path("members/", Members.as_view()),
     path("async-members/", AsyncMembers.as_view()),
+    path("awaited/", awaited(Awaiting.as_view())),
     path("editors/", Editors.as_view()),
     path("tested/", Passing.as_view()),
     path("dispatching/", Dispatching.as_view()),
@@ -288,6 +308,19 @@ async def test_messages_that_authorize_refuses_with_any_error_for_users_wait(
         monkeypatch.setattr(Strict, "refuses", False)
         assert (await page.event("add"))[2] == [0, "1 "]
         assert (await page.receive())[2] == [0, "1 first"]
+
+
+async def test_a_guard_that_awaits_the_user_gets_the_one_of_today(wire: type[Wire]) -> None:
+    user = await User.objects.acreate(username="member")
+    async with Browser() as browser:
+        assert (await browser.get("/awaited/")).status == 403
+        await browser.log_in(user)
+        page = wire(browser, "/awaited/")
+        await page.open()
+        for count in (1, 2):
+            assert (await page.event("who"))[2] == [0, count]
+        await User.objects.filter(pk=user.pk).aupdate(is_active=False)
+        await is_refused(page, "who")
 
 
 async def test_guards_see_the_headers_of_the_browser_that_holds_the_page() -> None:

@@ -18,6 +18,7 @@ by `Passage`. Its answer is never sent to a browser, and no cache keeps it.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 from collections.abc import Awaitable, Callable
@@ -29,6 +30,7 @@ from typing import Any, TypeVar, cast
 from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.core.handlers.asgi import ASGIRequest
 from django.core.handlers.wsgi import WSGIRequest
+from django.core.signals import setting_changed
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.http.response import HttpResponseBase
 from django.utils.datastructures import MultiValueDict
@@ -37,16 +39,10 @@ from django.views.generic import View
 from djust.access import declares_guards
 from djust.conf import config
 from djust.exceptions import HandlerError
-from djust.live.middleware import Around, names_around
-from djust.live.visitor import (
-    SocketRequest,
-    has_lost_session,
-    is_lazy,
-    lazy_user,
-    look_up_lazily,
-    unread_session,
-)
-from djust.live.workers import Caller, Lane, mounters
+from djust.live.failures import failure_on_loop
+from djust.live.middleware import Around, Failed, names_around
+from djust.live.visitor import has_lost_session, is_lazy, lazy_user, look_up_lazily, unread_session
+from djust.live.workers import Caller, Lane, contained, mounters
 from djust.views import OWN_FUNCTION, LiveView
 
 logger = logging.getLogger("djust")
@@ -57,8 +53,6 @@ PURPOSE = "live_purpose"
 # An attribute of requests that a test has made by hand, for a page that passes no middleware.
 WITHOUT_MIDDLEWARE = "_djust_without_middleware"
 _PASSAGE = "_djust_passage"
-# Decorators and middleware may make another response of ours; nobody else can write this.
-_TOKEN = f"passed {secrets.token_hex(16)}".encode()
 
 
 class NotAllowedError(HandlerError):
@@ -88,13 +82,14 @@ class LiveResponse(HttpResponse):
 class Passage:
     """One way of a request through everything that stands around a view, and what came of it."""
 
-    __slots__ = ("asks", "body", "enters", "error", "result", "was_entered")
+    __slots__ = ("asks", "body", "enters", "error", "result", "token", "was_entered")
 
     def __init__(self, body: Callable[[], Any], enters: Callable[[HttpRequest], None], *, asks: bool) -> None:
         self.body = body
         self.enters = enters
         # Whether the view's function is to be called; middleware is passed in any case.
         self.asks = asks
+        self.token = new_token()
         self.was_entered = False
         self.result: Any = None
         self.error: BaseException | None = None
@@ -112,8 +107,11 @@ class Passage:
         self._begin(request)
         try:
             self.result = await self.body()
-        except Exception as error:  # noqa: BLE001 — as above
+        except BaseException as error:
             self.error = error
+            if not isinstance(error, Exception):
+                # The task ends, and what is around it has to.
+                raise
 
     def _begin(self, request: HttpRequest) -> None:
         self.was_entered = True
@@ -122,7 +120,7 @@ class Passage:
     def outcome(self, request: HttpRequest, response: HttpResponseBase) -> Any:
         """What the body has returned or raised, if the response to the passage says that the view was reached."""
         has_failed = response.status_code >= 500
-        if self.was_entered and (has_failed or is_live(response)):
+        if self.was_entered and (has_failed or is_live(response, self.token)):
             if has_failed:
                 logger.error("Middleware has failed after a turn", exc_info=getattr(response, "failure", None))
             if self.error is not None:
@@ -138,9 +136,18 @@ def passage_of(request: HttpRequest) -> Passage | None:
     return cast("Passage | None", vars(request).get(_PASSAGE))
 
 
-def end_of_passage() -> HttpResponseBase:
-    """The answer of a view that was reached by a passage, which nobody but us ever sees."""
-    response = LiveResponse(_TOKEN, status=204)
+def new_token() -> bytes:
+    """The content of one answer that nobody but us sees.
+
+    Decorators and middleware may make another response of it. Nobody can guess it, and one that a careless cache has
+    kept is of no use to anybody else.
+    """
+    return f"passed {secrets.token_hex(16)}".encode()
+
+
+def end_of_passage(token: bytes) -> HttpResponseBase:
+    """The answer of a view that was reached by a passage, or by a GET that is made for a socket."""
+    response = LiveResponse(token, status=204)
     response.headers["Cache-Control"] = "private, no-store"
     return response
 
@@ -150,30 +157,14 @@ def keep_out_of_caches(request: HttpRequest) -> None:
     request._cache_update_cache = False  # type: ignore[attr-defined]
 
 
-def is_live(response: HttpResponseBase) -> bool:
-    """Whether a live view has given this response, or one that it was made of."""
+def is_live(response: HttpResponseBase, token: bytes) -> bool:
+    """Whether a live view has given this response, or one with `token` that it was made of."""
     if isinstance(response, LiveResponse):
         return True
-    return not response.streaming and _TOKEN in getattr(response, "content", b"")
+    return not response.streaming and token in getattr(response, "content", b"")
 
 
 # Requests
-
-# What Django itself puts on a request. Whatever else stands there, such as a verdict that a decorator keeps for the
-# length of a request, was found out about the page's GET, and each turn finds it out again.
-_OF_DJANGO = frozenset(
-    {
-        *("COOKIES", "FILES", "GET", "POST", "accepted_types", "content_params", "content_type", "environ", "path"),
-        *("path_info", "resolver_match", "scope", "script_name", "_encoding", "_post_parse_error", "_read_started"),
-        *("_stream", "LANGUAGE_CODE", "csrf_processing_done", "current_app", "site", "urlconf"),
-        *("_csp_nonce", "_dont_enforce_csrf_checks", "_messages"),
-    }
-)
-_CLASSES_OF_DJANGO = frozenset({HttpRequest, ASGIRequest, WSGIRequest, SocketRequest})
-# Made of META when they are first used.
-_OF_META = frozenset({"headers", "_current_scheme_host"})
-# They ask whether a document has changed, and the answer to that is no verdict about a visitor.
-_CONDITIONS = ("HTTP_IF_MATCH", "HTTP_IF_MODIFIED_SINCE", "HTTP_IF_NONE_MATCH", "HTTP_IF_UNMODIFIED_SINCE")
 
 _OF_BODY = ("_body", "_files", "_post", "_read_started", "_stream", "_upload_handlers", "_post_parse_error")
 _OF_VISITOR = ("session", "user", "auser", "_cached_user", "_acached_user")
@@ -191,15 +182,6 @@ def as_get(request: HttpRequest) -> HttpRequest:
     return copied
 
 
-def _pristine(request: HttpRequest) -> dict[str, Any]:
-    """What a passage's request begins with: that of `request`, whose view was not mounted yet."""
-    known = vars(request)
-    # Middleware that turns do not pass, and classes of requests of the project's own, set theirs only once.
-    keeps_all = WITHOUT_MIDDLEWARE in known or config().skip_middleware or type(request) not in _CLASSES_OF_DJANGO
-    names = (known.keys() if keeps_all else known.keys() & _OF_DJANGO) - _OF_META - {*_OF_VISITOR}
-    return {name: known[name] for name in names}
-
-
 def _unread(user: Any) -> Any:
     """A user without the permissions that were read for them."""
     unread = copy(user)
@@ -211,12 +193,20 @@ def _unread(user: Any) -> Any:
 class Guards:
     """What stands around the turns of one page."""
 
-    __slots__ = ("_page", "_pristine", "_user", "has_middleware", "is_asynchronous", "is_guarded")
+    __slots__ = (
+        *("_conditions", "_given", "_own", "_page", "_pristine", "_user"),
+        *("has_middleware", "is_asynchronous", "is_guarded"),
+    )
 
     def __init__(self, request: HttpRequest, *, is_guarded: bool, has_middleware: bool) -> None:
         self._page = request
-        # The view has not been mounted: what it does to its request is not what guards look at.
-        self._pristine = _pristine(request)
+        # The view has not been mounted: what it does to its request is not what guards look at. What middleware or
+        # guards have set on it they set again, unless it does not hold any more.
+        self._own = _own_names(request)
+        self._pristine = {name: value for name, value in vars(request).items() if name in self._own}
+        self._given = self._given_names(request)
+        # Whether the browser knew the page already is nothing that a turn depends on.
+        self._conditions = [name for name in request.META if name.startswith("HTTP_IF_") or name == "HTTP_RANGE"]
         self._user = vars(request).get("user")
         self.is_guarded = is_guarded
         # Turns pass middleware, whose context variables and thread locals user code may look at.
@@ -230,7 +220,12 @@ class Guards:
         passage = Passage(body, self._hand_over, asks=asks and self.is_guarded)
         around = _around(self._names, is_async=False)
         request = self._asking(passage, purpose)
-        result: T = passage.outcome(request, around(request))
+        try:
+            with contained:
+                response = around(request)
+        except Exception as error:  # noqa: BLE001 — a guard may even try to end the thread
+            response = Failed(error)
+        result: T = passage.outcome(request, response)
         return result
 
     async def acall(self, body: Callable[[], Awaitable[T]], *, purpose: str, asks: bool = True) -> T:
@@ -238,7 +233,14 @@ class Guards:
         passage = Passage(body, self._hand_over, asks=asks and self.is_guarded)
         around = _around(self._names, is_async=True)
         request = self._asking(passage, purpose)
-        result: T = passage.outcome(request, await around(request))
+        task = asyncio.current_task()
+        try:
+            response = await around(request)
+        except BaseException as error:
+            if passage.error is not None:
+                raise
+            response = Failed(failure_on_loop(error, task))
+        result: T = passage.outcome(request, response)
         return result
 
     @property
@@ -253,7 +255,7 @@ class Guards:
         known.update(self._pristine)
         known["method"] = "GET"
         known["META"] = meta = dict(page.META)
-        for name in _CONDITIONS:
+        for name in self._conditions:
             meta.pop(name, None)
         known["resolver_match"] = page.resolver_match
         if "COOKIES" in at_hand:
@@ -286,9 +288,53 @@ class Guards:
         for name, value in given.items():
             if name not in _NOT_HANDED_OVER and self._pristine.get(name) is not value:
                 known[name] = value
+        names, passage = self._given_names(asked), passage_of(asked)
+        assert passage is not None, "only requests of passages are entered"
+        if passage.asks is self.is_guarded and not config().skip_middleware:
+            # All that gives attributes was passed, and what it does not give again does not hold any more.
+            for name in self._given - names:
+                known.pop(name, None)
+            self._given = names
+        else:
+            self._given |= names
+
+    def _given_names(self, request: HttpRequest) -> frozenset[str]:
+        """The attributes of a request that middleware or guards have set."""
+        kind = type(request)
+        return frozenset(
+            name
+            for name in vars(request)
+            if name not in self._own and name not in _NOT_HANDED_OVER and not hasattr(kind, name)
+        )
 
 
 _NOT_HANDED_OVER = frozenset({*_OF_BODY, *_OF_VISITOR, PURPOSE, _PASSAGE, "META", "COOKIES", "method", "headers"})
+# What Django's own middleware sets, which turns do not pass, and its handler.
+_OF_DJANGO = frozenset(
+    {
+        *("LANGUAGE_CODE", "_csp_nonce", "_dont_enforce_csrf_checks", "_messages", "csrf_processing_done"),
+        *("resolver_match", "site"),
+    }
+)
+_made_with: dict[type[HttpRequest], frozenset[str]] = {}
+
+
+def _own_names(request: HttpRequest) -> frozenset[str]:
+    """The attributes that a request has before middleware of the project sees it; all, where turns do not pass what
+    has set them.
+    """
+    if WITHOUT_MIDDLEWARE in vars(request) or config().skip_middleware:
+        return frozenset(vars(request)) - frozenset(_OF_VISITOR)
+    kind = type(request)
+    if kind not in _made_with:
+        if isinstance(request, ASGIRequest):
+            made: HttpRequest = type(request)(request.scope, BytesIO())
+        elif isinstance(request, WSGIRequest):
+            made = type(request)(request.environ)
+        else:
+            made = HttpRequest()
+        _made_with[kind] = frozenset(vars(made)) | _OF_DJANGO
+    return _made_with[kind]
 
 
 def guards_of(view: LiveView, request: HttpRequest) -> Guards | None:
@@ -334,6 +380,14 @@ def _around(names: tuple[str, ...], *, is_async: bool) -> Around:
     return Around(names, _ask_on_loop if is_async else _ask, is_async=is_async)
 
 
+def _make_again(**changed: Any) -> None:
+    """Settings that middleware has read are others now, in a test."""
+    _around.cache_clear()
+
+
+setting_changed.connect(_make_again)
+
+
 def prepare() -> None:
     """Make the chains now, before there are requests."""
     if names := names_around():
@@ -345,42 +399,58 @@ def _ask(around: Around, request: HttpRequest) -> HttpResponseBase:
     passage, match = passage_of(request), request.resolver_match
     assert passage is not None, "only requests of passages come here"
     assert match is not None, "a page without a URL has no guards"
-    for hook in around.view_hooks:
-        refused: HttpResponseBase | None = hook(request, match.func, match.args, match.kwargs)
-        if refused is not None:
-            return refused
-    reached: HttpResponseBase
-    reached = match.func(request, *match.args, **match.kwargs) if passage.asks else end_of_passage()
-    if is_live(reached):
+    reached = _answer_of_hooks(around, request)
+    if reached is None:
+        reached = match.func(request, *match.args, **match.kwargs) if passage.asks else end_of_passage(passage.token)
+    if is_live(reached, passage.token):
         passage.enter(request)
     return reached
+
+
+def _answer_of_hooks(around: Around, request: HttpRequest) -> HttpResponseBase | None:
+    """What the first `process_view` answers that answers: a refusal as a rule, but it may have called the view."""
+    match = request.resolver_match
+    assert match is not None, "the caller has looked"
+    for hook in around.view_hooks:
+        answer: HttpResponseBase | None = hook(request, match.func, match.args, match.kwargs)
+        if answer is not None:
+            return answer
+    return None
 
 
 async def _ask_on_loop(around: Around, request: HttpRequest) -> HttpResponseBase:
     passage, match = passage_of(request), request.resolver_match
     assert passage is not None, "only requests of passages come here"
     assert match is not None, "a page without a URL has no guards"
+    reached: HttpResponseBase | None = None
     for hook in around.view_hooks:
-        refused: HttpResponseBase | None = await hook(request, match.func, match.args, match.kwargs)
-        if refused is not None:
-            return refused
-    reached = await _reach(around, request) if passage.asks else end_of_passage()
-    if is_live(reached):
+        reached = await hook(request, match.func, match.args, match.kwargs)
+        if reached is not None:
+            break
+    if reached is None:
+        reached = await _reach(around, request) if passage.asks else end_of_passage(passage.token)
+    if is_live(reached, passage.token):
         await passage.enter_on_loop(request)
     return reached
 
 
 async def _reach(around: Around, request: HttpRequest) -> HttpResponseBase:
-    """Call the view's function where the middleware is, or in a thread that is free again when it has answered."""
+    """Call the view's function where the middleware is: what that has set for a thread has to hold for guards as well.
+
+    Without middleware, in a thread that is free again when it has answered.
+    """
     match = request.resolver_match
     assert match is not None, "the caller has looked"
     response: HttpResponseBase
-    if iscoroutinefunction(match.func):
-        with Lane().entered():
-            response = await match.func(request, *match.args, **match.kwargs)
-    elif around.holds_thread:
-        response = await sync_to_async(match.func, thread_sensitive=True)(request, *match.args, **match.kwargs)
+    if around.is_empty:
+        if iscoroutinefunction(match.func):
+            with Lane().entered():
+                response = await match.func(request, *match.args, **match.kwargs)
+        else:
+            caller = asker(request, vars(request)[PURPOSE])
+            response = await mounters.run_for(caller, match.func, request, *match.args, **match.kwargs)
+    elif iscoroutinefunction(match.func):
+        response = await match.func(request, *match.args, **match.kwargs)
     else:
-        caller = asker(request, vars(request)[PURPOSE])
-        response = await mounters.run_for(caller, match.func, request, *match.args, **match.kwargs)
+        response = await sync_to_async(match.func, thread_sensitive=True)(request, *match.args, **match.kwargs)
     return response

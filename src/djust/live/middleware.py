@@ -86,13 +86,12 @@ def _names(configured: tuple[str, ...], skipped: tuple[str, ...]) -> tuple[str, 
 class Around:
     """The chain of middleware, as Django's handler makes it, around `enter(around, request)`.
 
-    `holds_thread` says of an asynchronous chain that a thread waits while it is passed, because some middleware is
-    synchronous; what is thread-sensitive runs there.
+    `is_empty` says that there is none in it.
     """
 
     def __init__(self, names: tuple[str, ...], enter: Innermost, *, is_async: bool) -> None:
         self.view_hooks: list[ViewHook] = []
-        self.holds_thread = False
+        self.is_empty = True
         handler, handler_is_async = answering(partial(enter, self), is_async=is_async), is_async
         for name in reversed(names):
             factory = import_string(name)
@@ -107,7 +106,7 @@ class Around:
                 raise ImproperlyConfigured(f"The middleware {name} returned None instead of a function.")
             if (hook := getattr(instance, "process_view", None)) is not None:
                 self.view_hooks.insert(0, _adapted(hook, iscoroutinefunction(hook), is_async))
-            self.holds_thread = self.holds_thread or (is_async and not mode)
+            self.is_empty = False
             handler, handler_is_async = answering(instance, is_async=mode), mode
         self._handler = _adapted(handler, handler_is_async, is_async)
 

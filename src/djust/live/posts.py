@@ -131,12 +131,15 @@ class Connection:
 
     # Requests
 
-    async def exchange(self, frames: list[list[Any]], *, reads_stream: bool) -> Answered:
-        """Put frames into the mailbox; what there is to tell when they are dealt with."""
+    async def exchange(self, frames: list[list[Any]], *, reads_stream: bool, passed: bool) -> Answered:
+        """Put frames into the mailbox; what there is to tell when they are dealt with.
+
+        `passed`: their request has just passed what guards the page.
+        """
         self._stay()
         self._streams, self._was_told = reads_stream and self._was_told, reads_stream
         try:
-            posted = [frame for frame in frames if self._take(frame, is_first=frame is frames[0])]
+            posted = [frame for frame in frames if self._take(frame, passed=passed and frame is frames[0])]
         except Closing as closing:
             self.close(closing.code, closing.text)
             posted = []
@@ -154,7 +157,7 @@ class Connection:
             return Answered([], not is_through)
         return Answered(self._taken(), not is_through, self._farewell[0] if self._farewell else 0)
 
-    def _take(self, frame: list[Any], *, is_first: bool) -> bool:
+    def _take(self, frame: list[Any], *, passed: bool) -> bool:
         """Deal with a frame; whether the page has to."""
         page = self.page
         if page is None or self._farewell is not None:
@@ -170,7 +173,7 @@ class Connection:
             text = "Too many events wait for their turn; this one was left out."
             self._keep(wire.encode([wire.ERROR, message.ref, text]))
             return False
-        elif is_first and not page.is_busy:
+        elif passed and not page.is_busy:
             # Nothing has happened since its request passed the guards.
             message = message._replace(passed=True)
         page.post(message)
@@ -254,9 +257,13 @@ def respond_to_get(view: LiveView, request: HttpRequest) -> Answer:
 
     To a GET that stands for a POST the answer to that, and to a passage that it came here.
     """
-    if passage_of(request) is not None:
-        return end_of_passage()
+    if (passage := passage_of(request)) is not None:
+        # What a decorator makes of the answer may have none of its headers.
+        keep_out_of_caches(request)
+        return end_of_passage(passage.token)
     if (posted := vars(request).pop(_POSTED, None)) is not None:
+        # `cache_page` around `get` sees a GET.
+        keep_out_of_caches(request)
         if asyncio._get_running_loop() is not None:
             return mounters.run(_answer_posted, view, posted)
         return _answer_posted(view, posted)
@@ -293,10 +300,13 @@ def answer_post(view: LiveView, request: HttpRequest) -> HttpResponseBase:
             if connection is None or connection.page is None:
                 return _response(Answered([], code=GONE), request)
             _visit(connection.page, request)
+            passed = _is_of_page(request, connection.page)
         else:
             connection = _join(view, request, join_frame(frames.pop(0)))
+            passed = True
         reads_stream = HEADER_STREAM in request.headers
-        return _response(_at_home(connection.exchange(frames, reads_stream=reads_stream)), request, connection.id)
+        exchange = connection.exchange(frames, reads_stream=reads_stream, passed=passed)
+        return _response(_at_home(exchange), request, connection.id)
     except _Elsewhere as elsewhere:
         return _response(Answered([wire.encode([wire.GO, elsewhere.url])], code=NORMAL), request)
     except TicketError as error:
@@ -325,6 +335,12 @@ def _visit(page: Page, request: HttpRequest) -> None:
     if visitor.key != page.visitor.key:
         watch(page, visitor)
         home.call(page.post, Visit(request))
+
+
+def _is_of_page(request: HttpRequest, page: Page) -> bool:
+    """Whether a request has passed what guards a page: frames may be posted to any live view of the site."""
+    own = page.request
+    return (request.get_full_path(), request.get_host()) == (own.get_full_path(), own.get_host())
 
 
 def _frames_of(request: HttpRequest) -> list[list[Any]]:

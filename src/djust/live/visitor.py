@@ -107,7 +107,8 @@ def _ours(request: HttpRequest, value: Any) -> Any:
     """What stands for `value` as `request.user` or `request.auser`."""
     if is_lazy(value):
         return lazy_user(request)
-    if isinstance(value, partial) and value.func.__module__ == _DJANGO_S:
+    if isinstance(value, partial) and (value.func is _auser or value.func.__module__ == _DJANGO_S):
+        # One of ours may be that of another request, of which this one is a copy.
         return partial(_auser, request)
     return value
 
@@ -188,10 +189,10 @@ class SocketRequest(ASGIRequest):
         super().__setattr__(name, _ours(self, value) if name in ("user", "auser") else value)
 
 
-# What belongs to one request only, and not to the browser.
+# What belongs to one request only, and not to the browser; and the page's own address, which tenants may depend on.
 _OF_ONE_REQUEST = re.compile(
-    "HTTP_(ACCEPT|CACHE_CONTROL|CONNECTION|COOKIE|ORIGIN|PRAGMA|REFERER|UPGRADE|X_CSRFTOKEN|X_REQUESTED_WITH"
-    "|(SEC|X_DJUST).*)"
+    "HTTP_(ACCEPT|CACHE_CONTROL|CONNECTION|COOKIE|HOST|ORIGIN|PRAGMA|RANGE|REFERER|UPGRADE|X_CSRFTOKEN"
+    "|X_FORWARDED_(HOST|PORT|PROTO)|X_REQUESTED_WITH|IF_.*|(SEC|X_DJUST).*)"
 )
 
 

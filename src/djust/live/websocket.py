@@ -338,7 +338,7 @@ class Connection:
         if adoption.is_spoilt:
             adoption = Adoption()
             response = await self._backstage.adopt(scope, adoption)
-        page = adoption.page
+        page = adoption.page_in(response)
         if page is not None:
             watch(page, visitor)
             if adoption.snapshot is not None:

@@ -108,7 +108,7 @@ class TurnThread(Executor):
         self._in_turn = False
         self._caller = _nobody
 
-    def begin(self, caller: Callable[[], Caller]) -> None:
+    def begin(self, caller: Callable[[], Caller] = _nobody) -> None:
         """A turn begins, of `caller()`: calls from now on share a thread."""
         self._in_turn = True
         self._caller = caller
