@@ -19,7 +19,7 @@ from contextvars import ContextVar
 from functools import partial, wraps
 from typing import Any
 
-from asgiref.sync import iscoroutinefunction
+from asgiref.sync import async_to_sync, iscoroutinefunction, markcoroutinefunction
 from django.contrib.auth.decorators import (
     login_not_required,
     login_required,
@@ -27,6 +27,7 @@ from django.contrib.auth.decorators import (
     user_passes_test,
 )
 from django.contrib.auth.mixins import LoginRequiredMixin, PermissionRequiredMixin, UserPassesTestMixin
+from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.middleware.csrf import get_token
@@ -125,6 +126,13 @@ def passing_on(view: Any) -> Any:
     def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         return view(request, *args, **kwargs)
 
+    return _like(view, wrapper)
+
+
+def _like(view: Any, wrapper: Any) -> Any:
+    """`wrapper`, marked as what hands on a coroutine if it does."""
+    if iscoroutinefunction(view) and not iscoroutinefunction(wrapper):
+        markcoroutinefunction(wrapper)
     return wrapper
 
 
@@ -186,7 +194,7 @@ def leaving_a_variable(view: Any) -> Any:
         request.seen_by_decorator = True  # type: ignore[attr-defined]
         return view(request, *args, **kwargs)
 
-    return wrapper
+    return _like(view, wrapper)
 
 
 def _tag(request: HttpRequest, *args: Any, **kwargs: Any) -> str:
@@ -473,7 +481,8 @@ class CallingTheView:
         return self.get_response(request)
 
     def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> Any:
-        return None if iscoroutinefunction(view) else view(request, *args, **kwargs)
+        called = async_to_sync(view) if iscoroutinefunction(view) else view
+        return called(request, *args, **kwargs)
 
 
 class CopyingMiddleware:
@@ -555,6 +564,7 @@ class LiveOnLoop(Live):
     """A view of coroutines."""
 
     async def mount(self, request: HttpRequest) -> None:
+        assert await Group.objects.acount() == 0
         await self.asubscribe(TOPIC)
 
     async def handle_info(self, message: Any) -> None:

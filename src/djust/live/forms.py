@@ -21,6 +21,7 @@ from django.http.response import HttpResponseBase
 from djust.home import home
 from djust.live.http import Adoption, adopt_here, send_page
 from djust.live.messages import Event
+from djust.live.page import Page
 from djust.views import LiveView
 
 FIELD = "dj-submit"
@@ -43,12 +44,19 @@ def answer_form(view: LiveView, request: HttpRequest) -> HttpResponseBase:
         return HttpResponse(_reason(view, asked, names), status=400, content_type="text/plain; charset=utf-8")
     params = {name: _value(fields.getlist(name)) for name in fields if name not in (FIELD, "csrfmiddlewaretoken")}
     event = Event(1, asked, params, [], passed=True)
-    answer = asyncio.run_coroutine_threadsafe(page.handle(event), home.loop).result()
+    answer = asyncio.run_coroutine_threadsafe(_handle(page, event), home.loop).result()
     status, notice = _outcome(json.loads(answer))
     # The browser gets it whole, and knows nothing of an event.
     page.version = page.last_ref = 0
     page.display.begin_again()
     return send_page(page, status=status, notice=notice)
+
+
+async def _handle(page: Page, event: Event) -> str:
+    """The frame that answers, of a turn like any other: in this request's context it would need the thread that waits
+    for it.
+    """
+    return await asyncio.get_running_loop().create_task(page.handle(event), context=page.context.copy())
 
 
 def _value(values: list[str]) -> str | list[str]:

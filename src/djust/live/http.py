@@ -22,7 +22,7 @@ from functools import partial
 from io import BytesIO
 from typing import Any
 
-from asgiref.sync import ThreadSensitiveContext, sync_to_async
+from asgiref.sync import AsyncToSync, ThreadSensitiveContext, sync_to_async
 from django.conf import settings
 from django.core.exceptions import SynchronousOnlyOperation
 from django.core.handlers.asgi import ASGIHandler, ASGIRequest, get_script_prefix
@@ -158,6 +158,8 @@ def adopt_here(view: LiveView, request: HttpRequest, adoption: Adoption) -> Http
 
 async def in_lane(answer: Coroutine[Any, Any, HttpResponseBase]) -> HttpResponseBase:
     """`answer`, where the thread of its request waits: what is thread-sensitive needs another one."""
+    # Middleware may have left word that what is thread-sensitive belongs into its thread, which is the one that waits.
+    AsyncToSync.executors.current = None
     lane = Lane()
     lane.enter()
     try:
