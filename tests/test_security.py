@@ -323,7 +323,9 @@ async def test_messages_that_authorize_refuses_with_any_error_for_users_wait(
         assert (await page.receive())[2] == [0, "1 first"]
 
 
-async def test_guards_see_the_headers_of_the_browser_that_holds_the_page() -> None:
+@pytest.mark.parametrize("skipped", [(), (f"{__name__}.reads_headers",)])
+async def test_guards_see_the_headers_of_the_browser_that_holds_the_page(settings: Any, skipped: tuple[str]) -> None:
+    settings.LIVEVIEW_CONFIG = {"skip_middleware": skipped}
     with override_settings(MIDDLEWARE=[*django_settings.MIDDLEWARE, f"{__name__}.reads_headers"]):
         async with Browser() as browser:
             response = await browser.get("/shops/")

@@ -375,6 +375,8 @@ _OF_DJANGO = frozenset(
         *("resolver_match", "site"),
     }
 )
+# Made of META when they are first used, which is that of the browser that holds the page.
+_OF_META = frozenset({"headers", "_current_scheme_host"})
 _made_with: dict[type[HttpRequest], frozenset[str]] = {}
 
 
@@ -383,7 +385,7 @@ def _own_names(request: HttpRequest) -> frozenset[str]:
     has set them.
     """
     if WITHOUT_MIDDLEWARE in vars(request) or config().skip_middleware:
-        return frozenset(vars(request)) - frozenset(_OF_VISITOR)
+        return frozenset(vars(request)) - frozenset(_OF_VISITOR) - _OF_META
     kind = type(request)
     if kind not in _made_with:
         if isinstance(request, ASGIRequest):
