@@ -191,6 +191,10 @@ class TurnRunner:
         try:
             if authorizes(type(self._view)):
                 await authorize_on_loop(self._view, turn, in_thread)
+                if self._lane is not None and not self._has_middleware:
+                    # What it has needed a thread for has ended, and a `def` handler gets one of its own.
+                    self._lane.leave()
+                    self._lane.enter(partial(self._caller, turn))
             call = turn.bind()
             async with call_scope():
                 enter = partial(self._enter, turn)
@@ -221,7 +225,8 @@ class TurnRunner:
         return await sync_to_async(function, thread_sensitive=True)()
 
     async def _answer_on_loop(self, turn: Turn, reply: object, failure: Exception | None, data: object) -> str:
-        if (turn.is_async or self._awaits_context) and type(self._view) not in _rendered_in_threads:
+        is_on_loop = (turn.is_async or self._awaits_context) and not self._has_middleware
+        if is_on_loop and type(self._view) not in _rendered_in_threads:
             try:
                 return turn.answer(turn, reply, failure, data)
             except SynchronousOnlyOperation:
@@ -233,6 +238,7 @@ class TurnRunner:
                 return turn.answer(turn, reply, failure, data)
 
         if self._has_middleware:
+            # What that has set for its thread holds for templates.
             text: str = await self._in_lane(in_thread)
             return text
         # Not in the pool of handlers, which may all be blocked.
