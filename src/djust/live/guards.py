@@ -19,6 +19,7 @@ by `Passage`. Its answer is never sent to a browser, and no cache keeps it.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine
@@ -41,7 +42,7 @@ from djust.conf import config
 from djust.exceptions import HandlerError
 from djust.live.failures import failure_on_loop
 from djust.live.middleware import Around, Failed, answering, names_around
-from djust.live.visitor import has_lost_session, is_lazy, lazy_user, look_up_lazily, unread_session
+from djust.live.visitor import has_lost_session, is_lazy, lazy_user, look_up_lazily, of_request, unread_session
 from djust.live.workers import Caller, Lane, contained, mounters
 from djust.views import OWN_FUNCTION, LiveView
 
@@ -53,6 +54,8 @@ PURPOSE = "live_purpose"
 # An attribute of requests that a test has made by hand, for a page that passes no middleware.
 WITHOUT_MIDDLEWARE = "_djust_without_middleware"
 _PASSAGE = "_djust_passage"
+_SECRET = f"passed {secrets.token_hex(16)}".encode()
+_numbers = itertools.count()
 
 
 class NotAllowedError(HandlerError):
@@ -180,7 +183,7 @@ def new_token() -> bytes:
     Decorators and middleware may make another response of it. Nobody can guess it, and one that a careless cache has
     kept is of no use to anybody else.
     """
-    return f"passed {secrets.token_hex(16)}".encode()
+    return b"%s %d" % (_SECRET, next(_numbers))
 
 
 def end_of_passage(token: bytes) -> HttpResponseBase:
@@ -328,8 +331,7 @@ class Guards:
         elif self._user is not None and "session" in known:
             known["user"] = lazy_user(request)
             if "auser" in at_hand:
-                known["auser"] = at_hand["auser"]
-                look_up_lazily(request)
+                known["auser"] = of_request(request, at_hand["auser"])
         return request
 
     def _hand_over(self, asked: HttpRequest) -> None:
@@ -344,10 +346,12 @@ class Guards:
                 if name in given:
                     known[name] = given[name]
             self._user = known["user"] = given["user"]
-        for name, value in given.items():
-            if name not in _NOT_HANDED_OVER and self._pristine.get(name) is not value:
-                known[name] = value
+        for name, value in self._pristine.items():
+            if given.get(name) is not value and name in given and name not in _NOT_HANDED_OVER:
+                known[name] = given[name]
         names, passage = self._given_names(asked), passage_of(asked)
+        for name in names:
+            known[name] = given[name]
         assert passage is not None, "only requests of passages are entered"
         if passage.asks is self.is_guarded and not config().skip_middleware:
             # All that gives attributes was passed, and what it does not give again does not hold any more.
@@ -359,15 +363,12 @@ class Guards:
 
     def _given_names(self, request: HttpRequest) -> frozenset[str]:
         """The attributes of a request that middleware or guards have set."""
-        kind = type(request)
-        return frozenset(
-            name
-            for name in vars(request)
-            if name not in self._own and name not in _NOT_HANDED_OVER and not hasattr(kind, name)
-        )
+        names = vars(request).keys() - self._own - _NOT_HANDED_OVER
+        return frozenset(name for name in names if not hasattr(type(request), name)) if names else _NO_NAMES
 
 
 _NOT_HANDED_OVER = frozenset({*_OF_BODY, *_OF_VISITOR, PURPOSE, _PASSAGE, "META", "COOKIES", "method", "headers"})
+_NO_NAMES: frozenset[str] = frozenset()
 # What Django's own middleware sets, which turns do not pass, and its handler.
 _OF_DJANGO = frozenset(
     {
