@@ -15,6 +15,7 @@ from django.contrib.auth import logout
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.mixins import LoginRequiredMixin, PermissionRequiredMixin
 from django.contrib.auth.models import Permission, User
+from django.core.cache import caches
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse
@@ -117,8 +118,9 @@ async def create_editor() -> User:
 
 @pytest.mark.parametrize("name", ["get", "dispatch"])
 async def test_a_cache_around_a_method_keeps_neither_frames_nor_passages(wire: type[Wire], name: str) -> None:
-    decorators = [cache_page(600, cache="default"), copying]
-    with site(method_decorator(decorators, name=name)(type("Cached", (Page,), {})).as_view()):
+    pages = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": f"pages {name} {wire.__name__}"}
+    view: Any = method_decorator([cache_page(600, cache="pages"), copying], name=name)(type("Cached", (Page,), {}))
+    with site(view.as_view(), CACHES={**django_settings.CACHES, "pages": pages}):
         async with Browser() as browser:
             page = wire(browser, "/page/")
             await page.open()
@@ -126,6 +128,7 @@ async def test_a_cache_around_a_method_keeps_neither_frames_nor_passages(wire: t
             await browser.get("/page/", "POST", b"", **{"x-csrftoken": browser.cookies.get("csrftoken", "")})
             again = await browser.another().get("/page/")
             assert (again.status, "<p>0</p>" in again.visible) == (200, True)
+            assert not caches["pages"]._cache  # type: ignore[attr-defined]
 
 
 async def test_an_answer_that_a_browser_has_already_refuses_no_turn() -> None:
