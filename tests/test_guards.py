@@ -1,4 +1,4 @@
-"""What stands around a page's GET stands around its turns: cases that random stacks (`test_guard_stacks`) do not show."""
+"""What stands around a page's GET stands around its turns: what random stacks (`test_guard_stacks`) do not show."""
 
 from __future__ import annotations
 
