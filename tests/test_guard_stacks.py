@@ -38,7 +38,7 @@ from tests.test_transports import PostWire, SocketWire
 pytestmark = [pytest.mark.django_db(transaction=True)]
 
 SEED = int(os.environ.get("DJUST_SEED", "1"))
-STACKS = int(os.environ.get("DJUST_STACKS", "320"))
+STACKS = int(os.environ.get("DJUST_STACKS", "240"))
 PARTS = 4
 LOCMEM = "django.core.cache.backends.locmem.LocMemCache"
 CACHES = {name: {"BACKEND": LOCMEM, "LOCATION": f"guards {name}"} for name in ("default", "pages", "states")}

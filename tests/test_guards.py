@@ -1,4 +1,4 @@
-"""What stands around a page's GET stands around its turns: what random stacks (`test_guard_stacks`) do not show."""
+"""Guards of pages hold for their turns: cases that the random stacks of `test_guard_stacks` do not show."""
 
 from __future__ import annotations
 
@@ -9,23 +9,30 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.conf import settings as django_settings
 from django.contrib.auth import logout
 from django.contrib.auth.decorators import login_required
-from django.contrib.auth.mixins import PermissionRequiredMixin
+from django.contrib.auth.mixins import LoginRequiredMixin, PermissionRequiredMixin
 from django.contrib.auth.models import Permission, User
+from django.core.cache import caches
+from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse
-from django.test import override_settings
+from django.test import RequestFactory, override_settings
 from django.urls import path
 from django.utils.decorators import method_decorator
+from django.utils.deprecation import MiddlewareMixin
 from django.views.decorators.cache import cache_page
 from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import etag
 
-from djust import LiveView, apublish, background, event_handler, state
+from djust import LiveView, apublish, background, event_handler, publish, state
+from djust.exceptions import HandlerError
 from djust.live import page as live_page
+from djust.live.guards import Guards
 from djust.live.registry import registry
+from djust.testing import LiveClient
 from tests.asgi_client import Browser
 from tests.guarded import PERMISSION, copying
 from tests.test_transports import PostWire, SocketWire, Wire
@@ -111,8 +118,9 @@ async def create_editor() -> User:
 
 @pytest.mark.parametrize("name", ["get", "dispatch"])
 async def test_a_cache_around_a_method_keeps_neither_frames_nor_passages(wire: type[Wire], name: str) -> None:
-    decorators = [cache_page(600, cache="default"), copying]
-    with site(method_decorator(decorators, name=name)(type("Cached", (Page,), {})).as_view()):
+    pages = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": f"pages {name} {wire.__name__}"}
+    view: Any = method_decorator([cache_page(600, cache="pages"), copying], name=name)(type("Cached", (Page,), {}))
+    with site(view.as_view(), CACHES={**django_settings.CACHES, "pages": pages}):
         async with Browser() as browser:
             page = wire(browser, "/page/")
             await page.open()
@@ -120,6 +128,7 @@ async def test_a_cache_around_a_method_keeps_neither_frames_nor_passages(wire: t
             await browser.get("/page/", "POST", b"", **{"x-csrftoken": browser.cookies.get("csrftoken", "")})
             again = await browser.another().get("/page/")
             assert (again.status, "<p>0</p>" in again.visible) == (200, True)
+            assert not caches["pages"]._cache  # type: ignore[attr-defined]
 
 
 async def test_an_answer_that_a_browser_has_already_refuses_no_turn() -> None:
@@ -286,7 +295,7 @@ async def test_a_guard_that_fails_is_no_verdict(failure: Any, is_async: bool, mo
             assert answer[:3] == ["error", 1, "This could not be done just now. Try again in a moment."]
             await apublish("pages", 1)
             assert (await page.event("add_on_loop"))[:2] == ["error", 2]
-            again, _ = await browser.another().connect(), None
+            again = await browser.another().connect()
             await again.send(["join", page.response.ticket, 0, "/page/", "one"])
             assert (await again.closing(), done) == (1011, [])
             closed.clear()
@@ -339,3 +348,324 @@ async def test_what_waits_when_its_user_logs_out_does_not_run() -> None:
                 while held.is_busy:  # noqa: ASYNC110 — nobody tells
                     await asyncio.sleep(0.01)
             assert done == []
+
+
+# authorize
+
+
+class Authorized(Page):
+    verdict: Any = True
+
+    def authorize(self, handler: str) -> Any:
+        assert handler in ("add", "add_on_loop", "handle_info", "work")
+        if isinstance(self.verdict, Exception):
+            raise self.verdict
+        return self.verdict
+
+
+class AuthorizedOnLoop(Page):
+    verdict: Any = True
+
+    async def authorize(self, handler: str) -> Any:
+        await sync_to_async(User.objects.count)()
+        if isinstance(self.verdict, Exception):
+            raise self.verdict
+        return self.verdict
+
+
+AUTHORIZED: list[type[Any]] = [Authorized, AuthorizedOnLoop]
+NO = "You are not allowed to do this."
+LATER = "This could not be done just now. Try again in a moment."
+
+
+@pytest.mark.parametrize("view", AUTHORIZED)
+@pytest.mark.parametrize("verdict", [False, 0, PermissionDenied("not you"), OperationalError("away")])
+@pytest.mark.parametrize("handler", ["add", "add_on_loop", "work"])
+async def test_authorize_refuses_events_and_keeps_the_page(
+    wire: type[Wire], view: type[Any], verdict: Any, handler: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (
+        NO if not isinstance(verdict, OperationalError) else "This could not be done just now. Try again in a moment."
+    )
+    with site(view.as_view()):
+        async with Browser() as browser:
+            page = wire(browser, "/page/")
+            await page.open()
+            monkeypatch.setattr(view, "verdict", verdict)
+            assert (await page.event(handler))[:3] == ["error", 1, text]
+            assert done == []
+            for allowed in (True, None):
+                monkeypatch.setattr(view, "verdict", allowed)
+                assert (await page.event("add"))[0] != "error"
+            assert done == ["add", "add"]
+
+
+@pytest.mark.parametrize("view", AUTHORIZED)
+async def test_authorize_refuses_messages_until_it_does_not(
+    wire: type[Wire], view: type[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with site(view.as_view()):
+        async with Browser() as browser:
+            page = wire(browser, "/page/")
+            await page.open()
+            monkeypatch.setattr(view, "verdict", False)
+            await apublish("pages", 1)
+            assert (await page.event("add"))[:3] == ["error", 1, NO]
+            assert done == []
+            monkeypatch.setattr(view, "verdict", True)
+            answers = [await page.event("add"), await page.receive()]
+            assert [answer[2] for answer in answers] == [[0, 1], [0, 2]]
+            assert done == ["add", "info"]
+
+
+@pytest.mark.parametrize("view", AUTHORIZED)
+async def test_authorize_refuses_forms(view: type[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    with site(view.as_view()):
+        async with Browser() as browser:
+            await browser.get("/page/")
+            token = {"x-csrftoken": browser.cookies["csrftoken"]}
+            monkeypatch.setattr(view, "verdict", False)
+            refused = await browser.get("/page/", "POST", b"", **token)
+            assert (refused.status, NO in refused.text, "<p>0</p>" in refused.visible, done) == (400, True, True, [])
+            monkeypatch.setattr(view, "verdict", True)
+            assert "<p>1</p>" in (await browser.get("/page/", "POST", b"", **token)).visible
+
+
+@pytest.mark.parametrize("view", AUTHORIZED)
+def test_authorize_is_asked_in_tests(view: type[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    with LiveClient(view) as page:
+        page.event("add")
+        monkeypatch.setattr(view, "verdict", False)
+        for handler in ("add", "add_on_loop", "work"):
+            with pytest.raises(HandlerError, match=NO):
+                page.event(handler)
+        publish("pages", 1)
+        assert (page.state, done) == ({"count": 1}, ["add"])
+        monkeypatch.setattr(view, "verdict", True)
+        page.event("add")
+        assert (page.state, done) == ({"count": 3}, ["add", "add", "info"])
+
+
+# Tests
+
+
+def test_pages_of_tests_are_guarded() -> None:
+    class Editors(Page):
+        permission_required = PERMISSION
+
+    user = User.objects.create(username="editor")
+    user.user_permissions.add(Permission.objects.get(codename="change_group"))
+    with site(Editors.as_view()):
+        for view in (Editors, "/page/"):
+            user.user_permissions.set([Permission.objects.get(codename="change_group")])
+            page = LiveClient(view, user=user)
+            page.event("add")
+            user.user_permissions.clear()
+            with pytest.raises((HandlerError, ConnectionAbortedError, ExceptionGroup)):
+                page.event("add")
+            publish("pages", 1)
+            with pytest.raises(ConnectionAbortedError):
+                page.settle()
+            assert done == ["add"]
+            done.clear()
+        assert LiveClient("/page/").response.status_code == 302
+
+
+class Late(MiddlewareMixin):
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        return HttpResponse("closed", status=403) if closed.is_set() else HttpResponse(response.content)
+
+
+def test_a_page_of_a_test_that_middleware_takes_away_is_not_open() -> None:
+    with site(Page.as_view(), "Late"):
+        page = LiveClient("/page/")
+        page.event("add")
+        closed.set()
+        assert LiveClient("/page/").response.status_code == 403
+        with pytest.raises(RuntimeError, match="no live page was mounted; the answer was 403"):
+            LiveClient("/page/").event("add")
+
+
+# Tenants
+
+
+class Tenants(MiddlewareMixin):
+    """As packages for tenants do it: what a request may see depends on its thread."""
+
+    def process_request(self, request: HttpRequest) -> None:
+        local.tenant = request.headers["x-tenant"]
+
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        local.tenant = "none"
+        return response
+
+
+def tenant() -> str:
+    return getattr(local, "tenant", "nobody's thread")
+
+
+class OfTenant(LiveView):
+    template = "<body><p>{{ handled }} {{ view.shown }} {{ given }}</p></body>"
+    handled = state("")
+
+    def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        super().setup(request, *args, **kwargs)
+        if tenant() != "blue":
+            raise PermissionDenied
+
+    def shown(self) -> str:
+        return tenant()
+
+    def get_context_data(self, **kwargs: Any) -> Any:
+        return super().get_context_data(given=tenant(), **kwargs)
+
+    @event_handler
+    def look(self) -> None:
+        self.handled = tenant()
+
+    @event_handler
+    async def look_on_loop(self) -> None:
+        self.handled = f"async {await sync_to_async(tenant)()}"
+
+
+class OfTenantOnLoop(OfTenant):
+    async def get_context_data(self, **kwargs: Any) -> Any:
+        return LiveView.get_context_data(self, given=await sync_to_async(tenant)(), **kwargs)
+
+
+@pytest.mark.parametrize("view", [OfTenant, OfTenantOnLoop])
+async def test_guards_handlers_and_templates_are_in_the_thread_of_the_tenant(wire: type[Wire], view: type[Any]) -> None:
+    with site(view.as_view(), "Tenants"):
+        async with Browser(headers={"x-tenant": "blue"}) as browser:
+            page = wire(browser, "/page/")
+            await page.open()
+            for handler, handled in (("look", "blue"), ("look_on_loop", "async blue")):
+                answer = await page.event(handler)
+                shown = "blue" if view is OfTenant or handler == "look" else answer[2][1].split()[-2]
+                assert answer[2] == [0, f"{handled} {shown} blue"]
+
+
+# Settings
+
+
+class Configured:
+    """Reads a setting when it is made."""
+
+    def __init__(self, get_response: Any) -> None:
+        self.get_response = get_response
+        self.is_closed = getattr(django_settings, "SHOP_IS_CLOSED", False)
+
+    def __call__(self, request: HttpRequest) -> Any:
+        return HttpResponse(status=403) if self.is_closed else self.get_response(request)
+
+
+async def test_middleware_of_turns_is_made_again_when_a_test_changes_settings() -> None:
+    with site(Page.as_view(), "Configured"):
+        async with Browser() as browser:
+            page = await browser.open("/page/")
+            assert (await page.event("add"))[2] == [0, 1]
+            with override_settings(SHOP_IS_CLOSED=True):
+                await page.post("add")
+                assert await page.closing() == 4403
+    assert done == ["add"]
+
+
+# Attributes
+
+
+def answer(view_class: type[LiveView], user: Any) -> HttpResponse:
+    request = RequestFactory().get("/page/?x=1")
+    if user is not None:
+        request.user = user
+    response: HttpResponse = view_class.as_view()(request)
+    return response
+
+
+class Visitor:
+    def __init__(self, *permissions: str, is_authenticated: bool = True) -> None:
+        self.permissions, self.is_authenticated = permissions, is_authenticated
+
+    def has_perms(self, names: Any) -> bool:
+        return set(names) <= set(self.permissions)
+
+
+MEMBER, STRANGER = Visitor("a.x", "a.y"), Visitor(is_authenticated=False)
+
+
+def guarded(*bases: type, **attributes: Any) -> type[LiveView]:
+    return type("Guarded", (*bases, LiveView), {"template": "<p>open</p>", **attributes})
+
+
+@pytest.mark.parametrize(
+    ("attributes", "where"),
+    [
+        ({}, "/accounts/login/?next=/page/%3Fx%3D1"),
+        ({"login_url": "/welcome/"}, "/welcome/?next=/page/%3Fx%3D1"),
+        ({"login_url": "/welcome/", "redirect_field_name": "then"}, "/welcome/?then=/page/%3Fx%3D1"),
+    ],
+)
+@pytest.mark.parametrize("guard", [{"login_required": True}, {"permission_required": "a.x"}])
+def test_strangers_are_redirected_to_the_login(guard: Any, attributes: Any, where: str) -> None:
+    response = answer(guarded(**guard, **attributes), STRANGER)
+    assert (response.status_code, response["Location"]) == (302, where)
+    with pytest.raises(PermissionDenied, match="members only"):
+        answer(guarded(**guard, raise_exception=True, permission_denied_message="members only"), STRANGER)
+
+
+@pytest.mark.parametrize("names", ["a.x", ["a.x", "a.y"], ("a.y",), {"a.x"}])
+def test_permissions_are_one_name_or_several(names: Any) -> None:
+    assert answer(guarded(permission_required=names), MEMBER).status_code == 200
+    with pytest.raises(PermissionDenied):
+        answer(guarded(permission_required=names), Visitor())
+
+
+@pytest.mark.parametrize("names", ["", [], (), 7, True, [None], ["a.x", ""]])
+def test_permissions_that_name_nothing_are_a_mistake(names: Any) -> None:
+    with pytest.raises(ImproperlyConfigured, match="must be the name of a permission"):
+        answer(guarded(permission_required=names), MEMBER)
+
+
+@pytest.mark.parametrize("guard", [{"login_required": True}, {"permission_required": "a.x"}])
+def test_a_request_without_a_user_is_a_mistake(guard: Any) -> None:
+    with pytest.raises(ImproperlyConfigured, match="AuthenticationMiddleware"):
+        answer(guarded(**guard), None)
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_check_permissions_may_refuse_in_every_way(is_async: bool) -> None:
+    def view(verdict: Any) -> type[LiveView]:
+        def check(self: Any, request: HttpRequest) -> Any:
+            if isinstance(verdict, Exception):
+                raise verdict
+            return verdict
+
+        async def check_on_loop(self: Any, request: HttpRequest) -> Any:
+            return check(self, request)
+
+        return guarded(check_permissions=check_on_loop if is_async else check)
+
+    for verdict in (True, None, 1):
+        assert answer(view(verdict), MEMBER).status_code == 200
+    for verdict in (False, 0, "", PermissionDenied()):
+        with pytest.raises(PermissionDenied):
+            answer(view(verdict), MEMBER)
+    assert answer(view(False), STRANGER).status_code == 302
+    assert answer(view(HttpResponse(status=451)), MEMBER).status_code == 451
+
+
+@pytest.mark.parametrize("mixin", [LoginRequiredMixin, PermissionRequiredMixin])
+def test_a_mixin_after_the_view_in_the_bases_guards_nothing_less(mixin: type[Any]) -> None:
+    class After(Page, mixin):  # type: ignore[misc]
+        login_required = True
+        permission_required = ("a.x",)
+
+    assert answer(After, STRANGER).status_code == 302
+    assert answer(After, MEMBER).status_code == 200
+
+
+def test_nothing_of_a_page_without_guards_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Guards, "call", lambda *_, **__: pytest.fail("was asked"))
+    with site(Page.as_view()):
+        page = LiveClient("/page/")
+        page.event("add")
+        assert page.state == {"count": 1}

@@ -6,7 +6,7 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -23,6 +23,7 @@ from djust.live.registry import registry
 from djust.live.workers import all_pools, errands, mounters, workers
 from djust.state import circuit
 from tests.asgi_client import Browser
+from tests.test_transports import PostWire
 
 pytestmark = pytest.mark.urls(__name__)
 
@@ -133,6 +134,36 @@ class SlowMount(Counter):
         return None
 
 
+class Hanging(Counter):
+    """A page whose guard hangs for as long as the gate is shut, except for its GET."""
+
+    hangs = False
+
+    def check_permissions(self, request: HttpRequest) -> bool:
+        return not self.hangs or not hasattr(request, "live_purpose") or gate.wait(20)
+
+    @event_handler
+    async def add_async(self) -> None:
+        self.count += 1
+
+
+class AsyncHanging(Hanging):
+    async def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
+        return await super().get(request, *args, **kwargs)  # type: ignore[misc]
+
+    @event_handler
+    async def wait(self) -> None:
+        await asyncio.to_thread(gate.wait, 20)
+
+
+class Middleware:
+    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> Any:
+        return self.get_response(request)
+
+
 class Guarded(Counter):
     """What guards it hangs for joins; an asynchronous event asks in the same pool."""
 
@@ -146,6 +177,8 @@ urlpatterns = [
     path("", Counter.as_view()),
     path("slow/", SlowMount.as_view()),
     path("guarded/", Guarded.as_view()),
+    path("hanging/", Hanging.as_view()),
+    path("async-hanging/", AsyncHanging.as_view()),
 ]
 
 
@@ -153,6 +186,13 @@ async def begun(number: int) -> None:
     """Wait until so many slow GETs are being mounted."""
     for _ in range(number):
         assert await asyncio.to_thread(mounting.acquire, timeout=10)
+
+
+class Elsewhere(Browser):
+    """A browser with another address."""
+
+    def _scope(self, url: str, headers: Mapping[str, str]) -> dict[str, Any]:
+        return {**super()._scope(url, headers), "client": ("127.0.0.2", 50000)}
 
 
 class Visit:
@@ -490,3 +530,59 @@ async def test_health_says_that_the_state_cache_fails(states: dict[str, Any]) ->
             await browser.open("/")
         await asyncio.to_thread(_until, lambda: report()["state_cache"] == "failing")
         assert report()["healthy"], "pages work without it"
+
+
+# Guards
+
+
+@pytest.mark.parametrize("handler", ["add", "add_async"])
+@pytest.mark.parametrize("url", ["/hanging/", "/async-hanging/"])
+@pytest.mark.parametrize("middleware", [[], [f"{__name__}.Middleware"]])
+async def test_an_event_is_given_up_when_its_guard_hangs_and_its_handler_is_never_called(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, middleware: list[str], url: str, handler: str
+) -> None:
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, *middleware]
+    settings.LIVEVIEW_CONFIG = {"handler_timeout": 0.2}
+    async with Browser() as browser:
+        page = await browser.open(url)
+        monkeypatch.setattr(Hanging, "hangs", True)
+        assert await page.event(handler) == ["error", 1, "That took too long and was given up. You may try again."]
+        monkeypatch.setattr(Hanging, "hangs", False)
+        gate.set()
+        assert (await page.event("add"))[:3] == [2, 1, [0, 1]]
+        assert (await page.event(handler))[:3] == [3, 2, [0, 2]]
+
+
+@pytest.mark.parametrize("url", ["/hanging/", "/async-hanging/"])
+async def test_joins_whose_guards_hang_do_not_keep_others_from_loading_pages(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    settings.LIVEVIEW_CONFIG = {"threads": 4, "hang_seconds": 0.1}
+    async with Browser() as browser:
+        tickets = [(await browser.get(url)).ticket for _ in range(40)]
+        monkeypatch.setattr(Hanging, "hangs", True)
+        joining = [asyncio.create_task(browser.join(ticket)) for ticket in tickets]
+        await asyncio.sleep(0.5)
+        started = time.monotonic()
+        other = Elsewhere(browser.application)
+        assert (await other.get("/")).status == 200
+        assert time.monotonic() - started < 0.4
+        monkeypatch.setattr(Hanging, "hangs", False)
+        gate.set()
+        assert [frame for _, frame in await asyncio.gather(*joining)] == [["joined", 0]] * 40
+
+
+async def test_posts_that_wait_for_handlers_do_not_keep_others_from_loading_pages(settings: Any) -> None:
+    settings.LIVEVIEW_CONFIG = {"threads": 4, "hang_seconds": 30}
+    async with Browser() as browser:
+        pages = [PostWire(browser, "/async-hanging/") for _ in range(6)]
+        for page in pages:
+            assert await page.open() == ["joined", 0]
+        waiting = [asyncio.create_task(page.send([1, "wait"])) for page in pages]
+        await asyncio.sleep(0.2)
+        started = time.monotonic()
+        assert (await browser.get("/")).status == 200
+        assert time.monotonic() - started < 1
+        gate.set()
+        await asyncio.gather(*waiting)
+        assert [page.frames for page in pages] == [[[1, 0]]] * 6

@@ -294,6 +294,19 @@ async def test_the_middleware_that_asks_for_a_login_is_honoured_by_events(wire: 
             await is_refused(page, "add")
 
 
+async def test_a_guard_that_awaits_the_user_gets_the_one_of_today(wire: type[Wire]) -> None:
+    user = await User.objects.acreate(username="member")
+    async with Browser() as browser:
+        assert (await browser.get("/awaited/")).status == 403
+        await browser.log_in(user)
+        page = wire(browser, "/awaited/")
+        await page.open()
+        for count in (1, 2):
+            assert (await page.event("who"))[2] == [0, count]
+        await User.objects.filter(pk=user.pk).aupdate(is_active=False)
+        await is_refused(page, "who")
+
+
 async def test_messages_that_authorize_refuses_with_any_error_for_users_wait(
     wire: type[Wire], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -308,19 +321,6 @@ async def test_messages_that_authorize_refuses_with_any_error_for_users_wait(
         monkeypatch.setattr(Strict, "refuses", False)
         assert (await page.event("add"))[2] == [0, "1 "]
         assert (await page.receive())[2] == [0, "1 first"]
-
-
-async def test_a_guard_that_awaits_the_user_gets_the_one_of_today(wire: type[Wire]) -> None:
-    user = await User.objects.acreate(username="member")
-    async with Browser() as browser:
-        assert (await browser.get("/awaited/")).status == 403
-        await browser.log_in(user)
-        page = wire(browser, "/awaited/")
-        await page.open()
-        for count in (1, 2):
-            assert (await page.event("who"))[2] == [0, count]
-        await User.objects.filter(pk=user.pk).aupdate(is_active=False)
-        await is_refused(page, "who")
 
 
 @pytest.mark.parametrize("skipped", [(), (f"{__name__}.reads_headers",)])

@@ -172,7 +172,7 @@ class LiveView(SlowWork, View):
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         """As Django's, for a visitor whom `login_required`, `permission_required` and `check_permissions` let in."""
         refused = access.refusal(self, request)
-        return super().dispatch(request, *args, **kwargs) if refused is None else refused
+        return super().dispatch(request, *args, **kwargs) if refused is None else answer_of(self, refused)
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Answer:
         """Mount the page and answer with its HTML."""
@@ -203,6 +203,15 @@ class LiveView(SlowWork, View):
         return mark_own(_awaited(view) if cls.view_is_async else view)
 
 
+def answer_of(view: LiveView, response: HttpResponseBase) -> Answer:
+    """`response` as `view.get` returns one: to be awaited where the view is asynchronous."""
+    return _given(response) if type(view).view_is_async else response
+
+
+async def _given(response: HttpResponseBase) -> HttpResponseBase:
+    return response
+
+
 # Stands in the function of a view, with the function itself: a decorator, which copies it, has another one's.
 OWN_FUNCTION = "_djust_function"
 
@@ -222,7 +231,11 @@ def _awaited(view: Callable[..., Answer]) -> Callable[..., Any]:
         # The function of a view with asynchronous methods is marked as one itself, though it runs in a thread.
         # So is a `partial` of it, from Python 3.12 on.
         def synchronous() -> Answer:
-            return view(request, *args, **kwargs)
+            try:
+                return view(request, *args, **kwargs)
+            except (StopIteration, GeneratorExit) as error:
+                # A coroutine that awaits a thread cannot be given these, and would wait for ever.
+                raise RuntimeError(f"{type(error).__name__} was raised before the view was mounted.") from error
 
         answer = await sync_to_async(synchronous, thread_sensitive=True)()
         return await answer if inspect.isawaitable(answer) else answer

@@ -19,9 +19,10 @@ by `Passage`. Its answer is never sent to a browser, and no cache keeps it.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from copy import copy
 from functools import cache
 from io import BytesIO
@@ -40,8 +41,8 @@ from djust.access import declares_guards
 from djust.conf import config
 from djust.exceptions import HandlerError
 from djust.live.failures import failure_on_loop
-from djust.live.middleware import Around, Failed, names_around
-from djust.live.visitor import has_lost_session, is_lazy, lazy_user, look_up_lazily, unread_session
+from djust.live.middleware import Around, Failed, answering, names_around
+from djust.live.visitor import has_lost_session, is_lazy, lazy_user, look_up_lazily, of_request, unread_session
 from djust.live.workers import Caller, Lane, contained, mounters
 from djust.views import OWN_FUNCTION, LiveView
 
@@ -53,6 +54,8 @@ PURPOSE = "live_purpose"
 # An attribute of requests that a test has made by hand, for a page that passes no middleware.
 WITHOUT_MIDDLEWARE = "_djust_without_middleware"
 _PASSAGE = "_djust_passage"
+_SECRET = f"passed {secrets.token_hex(16)}".encode()
+_numbers = itertools.count()
 
 
 class NotAllowedError(HandlerError):
@@ -75,6 +78,14 @@ class GuardFailedError(HandlerError):
         super().__init__("This could not be done just now. Try again in a moment.")
 
 
+class LateError(Exception):
+    """What guards the page has not answered in time."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+
 class LiveResponse(HttpResponse):
     """The answer of a view that was reached: a page, or the end of a passage."""
 
@@ -82,10 +93,13 @@ class LiveResponse(HttpResponse):
 class Passage:
     """One way of a request through everything that stands around a view, and what came of it."""
 
-    __slots__ = ("asks", "body", "enters", "error", "result", "token", "was_entered")
+    __slots__ = ("_view_class", "asks", "body", "enters", "error", "result", "token", "was_entered")
 
-    def __init__(self, body: Callable[[], Any], enters: Callable[[HttpRequest], None], *, asks: bool) -> None:
-        self.body = body
+    def __init__(
+        self, view_class: type[LiveView], body: Callable[[], Any], enters: Callable[[HttpRequest], None], *, asks: bool
+    ) -> None:
+        self._view_class = view_class
+        self.body: Callable[[], Any] | None = body
         self.enters = enters
         # Whether the view's function is to be called; middleware is passed in any case.
         self.asks = asks
@@ -94,28 +108,38 @@ class Passage:
         self.result: Any = None
         self.error: BaseException | None = None
 
+    def reached(self, view: LiveView) -> HttpResponseBase:
+        """The answer of a view that the passage has come to. A guard may refuse with the answer of another one."""
+        return end_of_passage(self.token) if type(view) is self._view_class else HttpResponse(status=403)
+
     def enter(self, request: HttpRequest) -> None:
         """Call the body."""
-        self._begin(request)
+        body = self._begin(request)
         try:
-            self.result = self.body()
+            self.result = body()
         except BaseException as error:  # noqa: BLE001 — raised again where the passage began
             self.error = error
 
     async def enter_on_loop(self, request: HttpRequest) -> None:
         """Await the body."""
-        self._begin(request)
+        body = self._begin(request)
+        task = asyncio.current_task()
         try:
-            self.result = await self.body()
-        except BaseException as error:
-            self.error = error
-            if not isinstance(error, Exception):
-                # The task ends, and what is around it has to.
-                raise
+            self.result = await body()
+        except BaseException as error:  # noqa: BLE001 — as above
+            self.error = failure_on_loop(error, task)
 
-    def _begin(self, request: HttpRequest) -> None:
+    def _begin(self, request: HttpRequest) -> Callable[[], Any]:
+        if self.body is None:
+            raise RuntimeError("The turn was given up before its guards have answered.")
         self.was_entered = True
         self.enters(request)
+        return self.body
+
+    def leave(self, request: HttpRequest) -> None:
+        """Nobody waits any more. The request may stay, with the user who was looked up, and is not to hold the turn."""
+        self.body = None
+        vars(request).pop(_PASSAGE, None)
 
     def outcome(self, request: HttpRequest, response: HttpResponseBase) -> Any:
         """What the body has returned or raised, if the response to the passage says that the view was reached."""
@@ -131,6 +155,23 @@ class Passage:
         raise NotAllowedError(was_entered=self.was_entered, has_lost_session=has_lost_session(request))
 
 
+async def _in_time(
+    passing: Coroutine[Any, Any, HttpResponseBase], passage: Passage, seconds: float | None
+) -> HttpResponseBase:
+    """The response to a passage that was entered in time. One that hangs is left alone: nobody can stop a thread."""
+    if seconds is None:
+        return await passing
+    task = asyncio.ensure_future(passing)
+    try:
+        await asyncio.wait([task], timeout=seconds)
+    except asyncio.CancelledError:
+        task.cancel()
+        raise
+    if task.done() or passage.was_entered:
+        return await task
+    raise LateError(seconds)
+
+
 def passage_of(request: HttpRequest) -> Passage | None:
     """The passage of a request that is one."""
     return cast("Passage | None", vars(request).get(_PASSAGE))
@@ -142,7 +183,7 @@ def new_token() -> bytes:
     Decorators and middleware may make another response of it. Nobody can guess it, and one that a careless cache has
     kept is of no use to anybody else.
     """
-    return f"passed {secrets.token_hex(16)}".encode()
+    return b"%s %d" % (_SECRET, next(_numbers))
 
 
 def end_of_passage(token: bytes) -> HttpResponseBase:
@@ -194,11 +235,14 @@ class Guards:
     """What stands around the turns of one page."""
 
     __slots__ = (
-        *("_conditions", "_given", "_own", "_page", "_pristine", "_user"),
+        *("_conditions", "_given", "_own", "_page", "_pristine", "_user", "_view_class"),
         *("has_middleware", "is_asynchronous", "is_guarded"),
     )
 
-    def __init__(self, request: HttpRequest, *, is_guarded: bool, has_middleware: bool) -> None:
+    def __init__(
+        self, view_class: type[LiveView], request: HttpRequest, *, is_guarded: bool, has_middleware: bool
+    ) -> None:
+        self._view_class = view_class
         self._page = request
         # The view has not been mounted: what it does to its request is not what guards look at. What middleware or
         # guards have set on it they set again, unless it does not hold any more.
@@ -217,7 +261,7 @@ class Guards:
 
     def call(self, body: Callable[[], T], *, purpose: str, asks: bool = True) -> T:
         """The result of `body`, called in this thread inside the middleware, after the guards."""
-        passage = Passage(body, self._hand_over, asks=asks and self.is_guarded)
+        passage = Passage(self._view_class, body, self._hand_over, asks=asks and self.is_guarded)
         around = _around(self._names, is_async=False)
         request = self._asking(passage, purpose)
         try:
@@ -225,23 +269,41 @@ class Guards:
                 response = around(request)
         except Exception as error:  # noqa: BLE001 — a guard may even try to end the thread
             response = Failed(error)
-        result: T = passage.outcome(request, response)
-        return result
+        try:
+            result: T = passage.outcome(request, response)
+            return result
+        finally:
+            passage.leave(request)
 
-    async def acall(self, body: Callable[[], Awaitable[T]], *, purpose: str, asks: bool = True) -> T:
-        """The same for a coroutine function, on the event loop."""
-        passage = Passage(body, self._hand_over, asks=asks and self.is_guarded)
+    async def acall(
+        self,
+        body: Callable[[], Awaitable[T]],
+        *,
+        purpose: str,
+        asks: bool = True,
+        seconds: float | None = None,
+    ) -> T:
+        """The same for a coroutine function, on the event loop.
+
+        Raises `LateError` if the body was not called within so many seconds; then it never is.
+        """
+        passage = Passage(self._view_class, body, self._hand_over, asks=asks and self.is_guarded)
         around = _around(self._names, is_async=True)
         request = self._asking(passage, purpose)
         task = asyncio.current_task()
         try:
-            response = await around(request)
-        except BaseException as error:
-            if passage.error is not None:
+            try:
+                response = await _in_time(around(request), passage, seconds)
+            except LateError:
                 raise
-            response = Failed(failure_on_loop(error, task))
-        result: T = passage.outcome(request, response)
-        return result
+            except BaseException as error:
+                if passage.error is not None:
+                    raise
+                response = Failed(failure_on_loop(error, task))
+            result: T = passage.outcome(request, response)
+            return result
+        finally:
+            passage.leave(request)
 
     @property
     def _names(self) -> tuple[str, ...]:
@@ -269,8 +331,7 @@ class Guards:
         elif self._user is not None and "session" in known:
             known["user"] = lazy_user(request)
             if "auser" in at_hand:
-                known["auser"] = at_hand["auser"]
-                look_up_lazily(request)
+                known["auser"] = of_request(request, at_hand["auser"])
         return request
 
     def _hand_over(self, asked: HttpRequest) -> None:
@@ -285,10 +346,12 @@ class Guards:
                 if name in given:
                     known[name] = given[name]
             self._user = known["user"] = given["user"]
-        for name, value in given.items():
-            if name not in _NOT_HANDED_OVER and self._pristine.get(name) is not value:
-                known[name] = value
+        for name, value in self._pristine.items():
+            if given.get(name) is not value and name in given and name not in _NOT_HANDED_OVER:
+                known[name] = given[name]
         names, passage = self._given_names(asked), passage_of(asked)
+        for name in names:
+            known[name] = given[name]
         assert passage is not None, "only requests of passages are entered"
         if passage.asks is self.is_guarded and not config().skip_middleware:
             # All that gives attributes was passed, and what it does not give again does not hold any more.
@@ -300,15 +363,12 @@ class Guards:
 
     def _given_names(self, request: HttpRequest) -> frozenset[str]:
         """The attributes of a request that middleware or guards have set."""
-        kind = type(request)
-        return frozenset(
-            name
-            for name in vars(request)
-            if name not in self._own and name not in _NOT_HANDED_OVER and not hasattr(kind, name)
-        )
+        names = vars(request).keys() - self._own - _NOT_HANDED_OVER
+        return frozenset(name for name in names if not hasattr(type(request), name)) if names else _NO_NAMES
 
 
 _NOT_HANDED_OVER = frozenset({*_OF_BODY, *_OF_VISITOR, PURPOSE, _PASSAGE, "META", "COOKIES", "method", "headers"})
+_NO_NAMES: frozenset[str] = frozenset()
 # What Django's own middleware sets, which turns do not pass, and its handler.
 _OF_DJANGO = frozenset(
     {
@@ -348,7 +408,7 @@ def guards_of(view: LiveView, request: HttpRequest) -> Guards | None:
     is_guarded = _is_guarded(match.func) or declares_guards(view)
     has_middleware = WITHOUT_MIDDLEWARE not in vars(request) and bool(names_around())
     if is_guarded or has_middleware:
-        return Guards(request, is_guarded=is_guarded, has_middleware=has_middleware)
+        return Guards(type(view), request, is_guarded=is_guarded, has_middleware=has_middleware)
     return None
 
 
@@ -365,7 +425,6 @@ def _is_guarded(function: Callable[..., Any]) -> bool:
     # A decorator copies the mark of the function that it wraps.
     return (
         getattr(function, OWN_FUNCTION, None) is not function
-        or declares_guards(view_class)
         or view_class.setup is not View.setup
         or view_class.dispatch is not LiveView.dispatch
         or view_class.get is not LiveView.get
@@ -444,15 +503,17 @@ async def _reach(around: Around, request: HttpRequest) -> HttpResponseBase:
     match = request.resolver_match
     assert match is not None, "the caller has looked"
     response: HttpResponseBase
+    # What it raises is a response where it is raised: StopIteration cannot be given to whoever awaits a thread.
+    reach = match.func if iscoroutinefunction(match.func) else answering(match.func, is_async=False)
     if around.is_empty:
         if iscoroutinefunction(match.func):
-            with Lane().entered():
-                response = await match.func(request, *match.args, **match.kwargs)
+            with Lane().entered(lambda: asker(request, vars(request)[PURPOSE])):
+                response = await reach(request, *match.args, **match.kwargs)
         else:
             caller = asker(request, vars(request)[PURPOSE])
-            response = await mounters.run_for(caller, match.func, request, *match.args, **match.kwargs)
+            response = await mounters.run_for(caller, reach, request, *match.args, **match.kwargs)
     elif iscoroutinefunction(match.func):
-        response = await match.func(request, *match.args, **match.kwargs)
+        response = await reach(request, *match.args, **match.kwargs)
     else:
-        response = await sync_to_async(match.func, thread_sensitive=True)(request, *match.args, **match.kwargs)
+        response = await sync_to_async(reach, thread_sensitive=True)(request, *match.args, **match.kwargs)
     return response

@@ -13,6 +13,7 @@ no meaning for one. So is what `LIVEVIEW_CONFIG["skip_middleware"]` names.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from functools import cache, partial
 from typing import Any, TypeAlias
@@ -32,8 +33,10 @@ from django.http.response import HttpResponseBase
 from django.utils.module_loading import import_string
 
 from djust.conf import config
+from djust.live.failures import failure_on_loop
+from djust.live.workers import contained
 
-GetResponse: TypeAlias = Callable[[HttpRequest], Any]
+GetResponse: TypeAlias = Callable[..., Any]
 Innermost: TypeAlias = "Callable[[Around, HttpRequest], Any]"
 ViewHook: TypeAlias = Callable[..., Any]
 
@@ -105,7 +108,8 @@ class Around:
             if instance is None:
                 raise ImproperlyConfigured(f"The middleware {name} returned None instead of a function.")
             if (hook := getattr(instance, "process_view", None)) is not None:
-                self.view_hooks.insert(0, _adapted(hook, iscoroutinefunction(hook), is_async))
+                hook_is_async = iscoroutinefunction(hook)
+                self.view_hooks.insert(0, _adapted(answering(hook, is_async=hook_is_async), hook_is_async, is_async))
             self.is_empty = False
             handler, handler_is_async = answering(instance, is_async=mode), mode
         self._handler = _adapted(handler, handler_is_async, is_async)
@@ -121,25 +125,28 @@ def _adapted(function: GetResponse, function_is_async: bool, is_async: bool) -> 
     return sync_to_async(function, thread_sensitive=True) if is_async else async_to_sync(function)
 
 
-def answering(get_response: GetResponse, *, is_async: bool) -> GetResponse:
-    """`get_response`, whose exceptions become responses, as Django does it around each middleware and around views.
+def answering(get_response: Callable[..., Any], *, is_async: bool) -> Callable[..., Any]:
+    """`get_response`, or a hook, whose exceptions become responses, as Django does it around middleware and views.
 
-    The response has no content, and holds what was raised as `failure` if that was no refusal.
+    The response has no content, and holds what was raised as `failure` if that was no refusal. What would end a thread
+    or the event loop is a failure as well.
     """
     if is_async:
 
-        async def asynchronous(request: HttpRequest) -> HttpResponseBase:
+        async def asynchronous(*args: Any, **kwargs: Any) -> HttpResponseBase:
+            task = asyncio.current_task()
             try:
-                response: HttpResponseBase = await get_response(request)
-            except Exception as error:  # noqa: BLE001 — middleware and guards may raise whatever they like
-                return Failed(error)
+                response: HttpResponseBase = await get_response(*args, **kwargs)
+            except BaseException as error:  # noqa: BLE001 — middleware and guards may raise whatever they like
+                return Failed(failure_on_loop(error, task))
             return response
 
         return asynchronous
 
-    def synchronous(request: HttpRequest) -> HttpResponseBase:
+    def synchronous(*args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
-            response: HttpResponseBase = get_response(request)
+            with contained:
+                response: HttpResponseBase = get_response(*args, **kwargs)
         except Exception as error:  # noqa: BLE001 — as above
             return Failed(error)
         return response

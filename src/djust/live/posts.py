@@ -22,6 +22,7 @@ from collections.abc import AsyncIterator, Coroutine
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
+from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
@@ -31,7 +32,7 @@ from djust.conf import config
 from djust.exceptions import ProtocolError, TicketError
 from djust.home import home
 from djust.live.forms import answer_form
-from djust.live.guards import as_get, end_of_passage, keep_out_of_caches, passage_of
+from djust.live.guards import as_get, keep_out_of_caches, passage_of
 from djust.live.http import Adoption, adopt_here, known_version, respond
 from djust.live.joining import Closing, JoinFrame, admits, check_user, join_frame
 from djust.live.keeping import keep_as, snapshot_of
@@ -41,11 +42,10 @@ from djust.live.page import Page
 from djust.live.registry import registry
 from djust.live.sessions import watch, watcher
 from djust.live.visitor import SessionStoreError, Visitor, leave_session, visitor_of_request
-from djust.live.workers import mounters
 from djust.render import wire
 from djust.state.snapshots import Snapshot
 from djust.state.tickets import Ticket, make_ticket
-from djust.views import Answer, LiveView
+from djust.views import Answer, LiveView, answer_of
 
 logger = logging.getLogger("djust")
 
@@ -260,19 +260,21 @@ def respond_to_get(view: LiveView, request: HttpRequest) -> Answer:
     if (passage := passage_of(request)) is not None:
         # What a decorator makes of the answer may have none of its headers.
         keep_out_of_caches(request)
-        return end_of_passage(passage.token)
+        return answer_of(view, passage.reached(view))
     if (posted := vars(request).pop(_POSTED, None)) is not None:
         # `cache_page` around `get` sees a GET.
         keep_out_of_caches(request)
         if asyncio._get_running_loop() is not None:
-            return mounters.run(_answer_posted, view, posted)
+            # The thread of the request, as where everything is synchronous.
+            return sync_to_async(_answer_posted, thread_sensitive=True)(view, posted)
         return _answer_posted(view, posted)
     if STREAM in request.GET:
-        return answer_stream(request)
+        return answer_of(view, answer_stream(request))
     if HEADER in request.headers:
         keep_out_of_caches(request)
         headers = {"Cache-Control": "private, no-store"}
-        return HttpResponse(get_token(request), content_type="text/plain", headers=headers)
+        token = HttpResponse(get_token(request), content_type="text/plain", headers=headers)
+        return answer_of(view, token)
     return respond(view, request)
 
 
@@ -300,12 +302,11 @@ def answer_post(view: LiveView, request: HttpRequest) -> HttpResponseBase:
             if connection is None or connection.page is None:
                 return _response(Answered([], code=GONE), request)
             _visit(connection.page, request)
-            passed = _is_of_page(request, connection.page)
         else:
             connection = _join(view, request, join_frame(frames.pop(0)))
-            passed = True
-        reads_stream = HEADER_STREAM in request.headers
-        exchange = connection.exchange(frames, reads_stream=reads_stream, passed=passed)
+        exchange = connection.exchange(
+            frames, reads_stream=HEADER_STREAM in request.headers, passed=_has_passed(view, request, connection.page)
+        )
         return _response(_at_home(exchange), request, connection.id)
     except _Elsewhere as elsewhere:
         return _response(Answered([wire.encode([wire.GO, elsewhere.url])], code=NORMAL), request)
@@ -325,6 +326,16 @@ def answer_post(view: LiveView, request: HttpRequest) -> HttpResponseBase:
         return _refusal(closing.code, closing.text, request)
 
 
+def _has_passed(view: LiveView, request: HttpRequest, page: Page | None) -> bool:
+    """Whether a request that has come to `view` has passed what guards a page: it may have come by another URL, or a
+    guard of the page has answered it with another view.
+    """
+    if page is None or type(view) is not type(page.view):
+        return False
+    own = page.request
+    return (request.get_full_path(), request.get_host()) == (own.get_full_path(), own.get_host())
+
+
 def _visit(page: Page, request: HttpRequest) -> None:
     """The browser of a page makes a request, with a session that may be another one than before.
 
@@ -335,12 +346,6 @@ def _visit(page: Page, request: HttpRequest) -> None:
     if visitor.key != page.visitor.key:
         watch(page, visitor)
         home.call(page.post, Visit(request))
-
-
-def _is_of_page(request: HttpRequest, page: Page) -> bool:
-    """Whether a request has passed what guards a page: frames may be posted to any live view of the site."""
-    own = page.request
-    return (request.get_full_path(), request.get_host()) == (own.get_full_path(), own.get_host())
 
 
 def _frames_of(request: HttpRequest) -> list[list[Any]]:
@@ -379,8 +384,6 @@ def _enter(view: LiveView, request: HttpRequest, joining: JoinFrame, connection:
     ticket, version, document = joining
     may_have = partial(admits, document=document, visitor=visitor)
     page, holder = registry.claim(ticket.page_id, connection, document, may_have)
-    # Guards of the page guard this request as well.
-    message = Joining(connection, version, document=document, passed=True)
     if page is None:
         check_user(ticket.binding, visitor)
         if not joins.take(ticket.page_id):
@@ -393,6 +396,7 @@ def _enter(view: LiveView, request: HttpRequest, joining: JoinFrame, connection:
     else:
         watch(page, visitor)
         home.call(page.post, Visit(request))
+        message = Joining(connection, version, document=document, passed=_has_passed(view, request, page))
     if holder is not None:
         holder.close_from_thread(NORMAL)
     connection.page = page

@@ -19,7 +19,7 @@ from asgiref.sync import sync_to_async
 from django.core.exceptions import SynchronousOnlyOperation
 from django.http import HttpRequest
 
-from djust.exceptions import ForbiddenError, HandlerTimeoutError, ParameterError
+from djust.exceptions import ForbiddenError, HandlerError, HandlerTimeoutError, ParameterError
 from djust.live.calls import (
     Deadline,
     Turn,
@@ -32,7 +32,7 @@ from djust.live.calls import (
     outcome_on_loop,
 )
 from djust.live.failures import NOT_RENDERED, failure_on_loop, told
-from djust.live.guards import GuardFailedError, Guards, NotAllowedError, asker, guards_of
+from djust.live.guards import GuardFailedError, Guards, LateError, NotAllowedError, asker, guards_of
 from djust.live.visitor import Surroundings, renew_visitor, save_session, session_to_save
 from djust.live.workers import Caller, Lane, errands, lanes, mounters, workers
 from djust.render import wire
@@ -65,11 +65,18 @@ class TurnRunner:
         guards = self._guards
         if guards is None:
             return
-        if guards.is_asynchronous:
-            with Lane().entered():
-                await guards.acall(_nothing, purpose=purpose)
-        else:
-            await mounters.run_for(asker(self._request, purpose), self._ask_here, purpose)
+        caller = asker(self._request, purpose)
+        try:
+            if guards.is_asynchronous:
+                with Lane().entered(lambda: caller):
+                    await guards.acall(_nothing, purpose=purpose)
+            else:
+                await mounters.run_for(caller, self._ask_here, purpose)
+        except HandlerError:
+            raise
+        except Exception as error:
+            # Middleware that cannot be made, perhaps.
+            raise GuardFailedError from error
 
     def _ask_here(self, purpose: str) -> None:
         assert self._guards is not None, "the caller has looked"
@@ -142,7 +149,8 @@ class TurnRunner:
             call.set_aside()
         error = HandlerTimeoutError(turn.title, seconds)
         if self._guards is not None and not deadline.has_begun:
-            return self._too_late(turn, error)
+            # Nobody knows whether the visitor may still use the page.
+            return _not_called(turn, error)
         # Not in the pool of handlers: when it is exhausted, no answer would say that time is up.
         return await lanes.run(self._give_up, turn, error)
 
@@ -166,40 +174,27 @@ class TurnRunner:
             if self._guards is None:
                 renew_visitor(self._request)
                 return await self._run_on_loop(turn)
-            return await self._pass_in_time(turn, self._guards)
+            return await self._pass_on_loop(self._guards, turn)
         finally:
             self._lane.leave()
 
-    async def _pass_in_time(self, turn: Turn, guards: Guards) -> str:
-        """The turn inside a passage. What is asked before the handler may take as long as the handler."""
-        deadline = Deadline()
-
-        async def run() -> str:
-            if not deadline.begins():
-                # Middleware in a thread has come to this point too late.
-                return ""
-            clock.reschedule(None)
-            return await self._run_on_loop(turn)
-
+    async def _pass_on_loop(self, guards: Guards, turn: Turn) -> str:
+        """A turn inside what guards the page, which has as much time as its handler."""
+        run = partial(self._run_on_loop, turn)
         try:
-            async with asyncio.timeout(turn.timeout) as clock:
-                return await guards.acall(run, purpose=turn.purpose, asks=not turn.passed)
-        except TimeoutError:
-            if not clock.expired():
-                raise
-            deadline.passes()
-            return self._too_late(turn, HandlerTimeoutError(turn.title, turn.timeout or 0.0))
-
-    @staticmethod
-    def _too_late(turn: Turn, error: Exception) -> str:
-        """The answer to an event whose time was up before anything was called, and the visitor was let in."""
-        return wire.encode([wire.ERROR, turn.ref, *told(turn.logged(error), NOT_RENDERED)])
+            return await guards.acall(run, purpose=turn.purpose, asks=not turn.passed, seconds=turn.timeout)
+        except LateError as error:
+            return _not_called(turn, HandlerTimeoutError(turn.title, error.seconds))
 
     async def _run_on_loop(self, turn: Turn) -> str:
         in_thread = self._in_lane if self._has_middleware else partial(self._in_pool, turn)
         try:
             if authorizes(type(self._view)):
                 await authorize_on_loop(self._view, turn, in_thread)
+                if self._lane is not None and not self._has_middleware:
+                    # What it has needed a thread for has ended, and a `def` handler gets one of its own.
+                    self._lane.leave()
+                    self._lane.enter(partial(self._caller, turn))
             call = turn.bind()
             async with call_scope():
                 enter = partial(self._enter, turn)
@@ -213,7 +208,8 @@ class TurnRunner:
                 return await self._answer_on_loop(turn, reply, failure, data)
         finally:
             if session := session_to_save(self._request):
-                await errands.run(save_session, session)
+                save = partial(save_session, session)
+                await (self._in_lane(save) if self._has_middleware else errands.run(save))
 
     @property
     def _has_middleware(self) -> bool:
@@ -229,7 +225,8 @@ class TurnRunner:
         return await sync_to_async(function, thread_sensitive=True)()
 
     async def _answer_on_loop(self, turn: Turn, reply: object, failure: Exception | None, data: object) -> str:
-        if (turn.is_async or self._awaits_context) and type(self._view) not in _rendered_in_threads:
+        is_on_loop = (turn.is_async or self._awaits_context) and not self._has_middleware
+        if is_on_loop and type(self._view) not in _rendered_in_threads:
             try:
                 return turn.answer(turn, reply, failure, data)
             except SynchronousOnlyOperation:
@@ -241,6 +238,7 @@ class TurnRunner:
                 return turn.answer(turn, reply, failure, data)
 
         if self._has_middleware:
+            # What that has set for its thread holds for templates.
             text: str = await self._in_lane(in_thread)
             return text
         # Not in the pool of handlers, which may all be blocked.
@@ -255,6 +253,10 @@ class TurnRunner:
     def _activate(self) -> None:
         if not self.surroundings.usual:
             self.surroundings.activate()
+
+
+def _not_called(turn: Turn, error: Exception) -> str:
+    return wire.encode([wire.ERROR, turn.ref, *told(turn.logged(error), NOT_RENDERED)])
 
 
 async def _nothing() -> None: ...

@@ -22,6 +22,7 @@ from datetime import tzinfo
 from functools import partial
 from hashlib import blake2b
 from importlib import import_module
+from types import TracebackType
 from typing import Any, NamedTuple
 
 from django.apps import apps
@@ -98,12 +99,12 @@ def look_up_lazily(request: HttpRequest) -> None:
     """
     known = vars(request)
     if "user" in known:
-        known["user"] = _ours(request, known["user"])
+        known["user"] = of_request(request, known["user"])
     if "auser" in known:
-        known["auser"] = _ours(request, known["auser"])
+        known["auser"] = of_request(request, known["auser"])
 
 
-def _ours(request: HttpRequest, value: Any) -> Any:
+def of_request(request: HttpRequest, value: Any) -> Any:
     """What stands for `value` as `request.user` or `request.auser`."""
     if is_lazy(value):
         return lazy_user(request)
@@ -143,7 +144,7 @@ def user_of(request: HttpRequest) -> Any:
     """The user whom the request's session belongs to, read once."""
     known = vars(request)
     if "_cached_user" not in known:
-        with _left_alone(request.session):
+        with _LeftAlone(request.session):
             known["_cached_user"] = auth.get_user(request)
     return known["_cached_user"]
 
@@ -151,34 +152,46 @@ def user_of(request: HttpRequest) -> Any:
 async def _auser(request: HttpRequest) -> Any:
     known = vars(request)
     if "_acached_user" not in known:
-        with _left_alone(request.session):
+        with _LeftAlone(request.session):
             known["_acached_user"] = await auth.aget_user(request)
     return known["_acached_user"]
 
 
-@contextmanager
-def _left_alone(session: SessionBase) -> Iterator[None]:
+class _LeftAlone:
     """Within, Django's `get_user` neither gives the session another key or content nor ends it."""
-    before: list[tuple[Any, bool]] = []
 
-    def spare() -> None:
-        before.append((session.get(auth.HASH_SESSION_KEY), session.modified))
+    __slots__ = ("_before", "_session")
 
-    async def spare_async() -> None:
-        spare()
+    def __init__(self, session: SessionBase) -> None:
+        self._session = session
+        self._before: tuple[Any, bool] | None = None
 
-    shadows = {"cycle_key": spare, "flush": lambda: None, "acycle_key": spare_async, "aflush": _nothing}
-    vars(session).update(shadows)
-    try:
-        yield
-    finally:
-        for name in shadows:
-            vars(session).pop(name, None)
-        if before:
-            session[auth.HASH_SESSION_KEY], session.modified = before[0]
+    def __enter__(self) -> None:
+        vars(self._session).update(
+            cycle_key=self._spare, acycle_key=self._spare_async, flush=_leave, aflush=_leave_async
+        )
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for name in ("cycle_key", "acycle_key", "flush", "aflush"):
+            vars(self._session).pop(name, None)
+        if self._before is not None:
+            self._session[auth.HASH_SESSION_KEY], self._session.modified = self._before
+
+    def _spare(self) -> None:
+        # What `get_user` writes next is taken back.
+        if self._before is None:
+            self._before = self._session.get(auth.HASH_SESSION_KEY), self._session.modified
+
+    async def _spare_async(self) -> None:
+        self._spare()
 
 
-async def _nothing() -> None: ...
+def _leave() -> None: ...
+
+
+async def _leave_async() -> None: ...
 
 
 class SocketRequest(ASGIRequest):
@@ -186,7 +199,7 @@ class SocketRequest(ASGIRequest):
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Let the user that AuthenticationMiddleware puts here be looked up without a change of the session."""
-        super().__setattr__(name, _ours(self, value) if name in ("user", "auser") else value)
+        super().__setattr__(name, of_request(self, value) if name in ("user", "auser") else value)
 
 
 # What belongs to one request only, and not to the browser; and the page's own address, which tenants may depend on.

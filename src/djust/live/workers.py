@@ -116,6 +116,8 @@ class TurnThread(Executor):
     def end(self) -> None:
         """The turn is over; the thread goes back to its pool."""
         self._in_turn = False
+        # It knows the page, whose lane asgiref would keep for as long as this is held.
+        self._caller = _nobody
         if self._queue is not None:
             self._queue.put(None)
             self._queue = None
@@ -160,10 +162,10 @@ class Lane:
         self._thread.end()
 
     @contextmanager
-    def entered(self) -> Iterator[None]:
-        """A turn for what stands inside the block; then what is thread-sensitive goes where it went before."""
+    def entered(self, caller: Callable[[], Caller] = _nobody) -> Iterator[None]:
+        """A turn of `caller()` inside the block; after it, what is thread-sensitive goes where it went before."""
         before = SyncToAsync.thread_sensitive_context.get(None)
-        self.enter()
+        self.enter(caller)
         try:
             yield
         finally:
@@ -194,6 +196,11 @@ def _fulfil(future: Future[Any], fn: Callable[..., Any], args: tuple[Any, ...], 
     if future.set_running_or_notify_cancel():
         try:
             result = fn(*args, **kwargs)
+        except (StopIteration, GeneratorExit) as error:
+            # Whoever awaits a future cannot be given these, and would wait for ever.
+            failure = RuntimeError(f"{type(error).__name__} was raised in a thread.")
+            failure.__cause__ = error
+            future.set_exception(failure)
         except BaseException as error:  # noqa: BLE001 — raised again where the call was made
             future.set_exception(error)
         else:
