@@ -37,7 +37,7 @@ def declares_guards(view: object) -> bool:
 def refusal(view: Any, request: HttpRequest) -> HttpResponseBase | None:
     """The answer to a visitor whom the attributes of `view` refuse; None for everybody else.
 
-    Raises `PermissionDenied` where Django's mixins do, and `ImproperlyConfigured` if there is nobody to ask for.
+    Raises `PermissionDenied` where Django's mixins do, and `ImproperlyConfigured` if the request has no user.
     """
     if getattr(view, "login_required", False) and not _user(view, request).is_authenticated:
         return _no_permission(view, request)

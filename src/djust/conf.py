@@ -31,7 +31,7 @@ class Config:
     what comes beyond that is refused at once."""
     hang_seconds: float = 5.0
     """A `def` that has run for longer is reported in the log with its stack, and no longer keeps others from a thread;
-    a task after sixty times as long. With 0 nobody looks."""
+    a task after sixty times as long. With 0 nothing is watched."""
     handler_timeout: float = 0.0
     """Seconds after which an event is answered with an error, unless `@event_handler(timeout=…)` says another
     number; 0 for none."""

@@ -5,7 +5,7 @@
         if seconds["total"] > 1:
             logger.warning("%s.%s took %.1f s", sender.__name__, event, seconds["total"])
 
-Receivers run in a thread of their own, one signal after the other, and delay nobody. Without a receiver of
+Receivers run in a thread of their own, one signal after the other, and delay no page. Without a receiver of
 `event_finished` nothing is measured.
 """
 

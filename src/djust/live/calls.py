@@ -103,7 +103,7 @@ class Deadline:
 
     @property
     def has_passed(self) -> bool:
-        """Whether nobody waits for the handler any more."""
+        """Whether the event was answered before the handler has ended."""
         return self._first == "time"
 
     def _is_first(self, name: str) -> bool:

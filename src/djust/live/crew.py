@@ -40,8 +40,8 @@ _SILENT_SECONDS = 10.0
 class Caller(NamedTuple):
     """Whose work a job is, and what it is called.
 
-    `key` names a visitor; that of "" is nobody's share. `title` names the job in logs. What `must_run` is never
-    refused, however much waits, because nobody would ask for it again.
+    `key` names a visitor; work with the key "" counts against no share. `title` names the job in logs. What `must_run`
+    is never refused, however much waits, because no browser would send it again.
     """
 
     key: str = ""
@@ -132,7 +132,7 @@ class Crew:
         self.ready: deque[Entry] = deque()
         self.held: dict[str, deque[Entry]] = {}
         self.held_count = 0
-        # Idle threads wait here; each has been counted out of `idle` by whoever puts something in.
+        # Idle threads wait here; what puts something in has counted one out of `idle`.
         self.handoff: SimpleQueue[Entry | None] = SimpleQueue()
         self.idle = 0
         self.aside = 0

@@ -72,7 +72,7 @@ class NotAllowedError(HandlerError):
 
 
 class GuardFailedError(HandlerError):
-    """What guards the page has failed, so nobody knows whether the visitor may use it."""
+    """What guards the page has failed, so there is no verdict about the visitor."""
 
     def __init__(self) -> None:
         super().__init__("This could not be done just now. Try again in a moment.")

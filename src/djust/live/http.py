@@ -4,7 +4,7 @@
 
 `Backstage` runs GETs through Django's whole handler, with all middleware. `asgi` uses it for the requests of browsers
 to synchronous views, which then take one thread of the pool instead of a change of thread per middleware; `websocket`
-uses it to mount a page anew whose old one is gone. A GET that a browser has given up does not begin any more, or leaves
+uses it to remount a page whose old one is gone. A GET that a browser has given up does not begin any more, or leaves
 no page behind.
 """
 
@@ -64,7 +64,7 @@ Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 _RETRY_SECONDS = 5
 # A GET that takes longer is worth being watched.
 _LISTEN_SECONDS = 0.05
-# For so long a GET that nobody waits for keeps its place among the threads.
+# For so long a GET whose browser is gone keeps its place among the threads.
 _ASIDE_SECONDS = 0.05
 
 # Stands for the ticket in the HTML of {% djust_scripts %}, which is rendered before there is a ticket. Nobody can guess
@@ -221,7 +221,7 @@ def send_page(page: Page, *, status: int = 200, notice: str = "") -> HttpRespons
     ticket = make_ticket(Ticket(page.id, page.request.get_full_path(), page.binding, digest_of(html)))
     visit = _visit.get()
     if visit is not None and visit.is_over:
-        # Nobody reads the answer, but middleware sees one like any other.
+        # No browser reads the answer, but middleware sees one like any other.
         page.end(for_good=True)
     else:
         page.keeper.save_first(page, len(html))
@@ -313,7 +313,7 @@ class _SyncHandler(BaseHandler):
         """The whole life of a request, in this thread; a streaming response is left for the caller to close."""
         set_script_prefix(get_script_prefix(scope))
         request_started.send(sender=self.__class__, scope=scope)
-        # Each job of a thread has a context of its own, so nobody has to take this back.
+        # Each job of a thread has a context of its own, so this need not be reset.
         _visit.set(visit)
         with adopting(adoption):
             response = self.get_response(request)

@@ -2,7 +2,7 @@
 
 A snapshot is written a moment after a page has become quiet, at most once a second; and when the page is about to be
 forgotten or the server ends. Encoding, writing and reading have pools of their own, and no turn waits for the cache:
-one that hangs delays nobody. What it did not take is in the `backlog`, and is written when it answers again.
+one that hangs delays no page. What it did not take is in the `backlog`, and is written when it answers again.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Kept(Protocol):
 
 
 class Keeper:
-    """Sees to the snapshots of one page, which it is told each time: it does not hold its owner.
+    """Sees to the snapshots of one page, which is an argument of each method: it does not hold its owner.
 
     At most one thread writes for a page at a time, the newest snapshot that there is. A write that hangs is overtaken
     after a while; when it comes to an end after all, the snapshot is written once more.

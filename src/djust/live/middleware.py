@@ -7,7 +7,7 @@ passes the middleware of `settings.MIDDLEWARE` once, with a GET of its page, and
     around = middleware_around(is_async=False)        None if there is nothing to pass
     response = around(request)                        `request` leads to `Passage.enter`, see `live/guards.py`
 
-Django's own middleware is left out (`_HANDLED`): this package does for a turn what it does for a request, or it has
+Django's own middleware is not passed (`_HANDLED`): this package does for a turn what it does for a request, or it has
 no meaning for one. So is what `LIVEVIEW_CONFIG["skip_middleware"]` names.
 """
 

@@ -5,7 +5,7 @@
     await pool.run_for(Caller("b64…", "BasketView.save"), function)    the same, for somebody
     pool.submit(job)                                                   without a result
 
-What a pool does with its jobs is told in `crew`; this module is how jobs come in and results go out, and how a pool
+`crew` says what a pool does with its jobs; this module is how jobs come in and results go out, and how a pool
 tells of its health.
 """
 
@@ -84,7 +84,7 @@ class Call(Generic[T]):
         return self._crew.withdraw(self._entry)
 
     def set_aside(self) -> None:
-        """Nobody waits for it any more: while it runs, its thread does not count."""
+        """Its result is not needed any more: while it runs, its thread does not count."""
         self._crew.set_aside(self._entry)
 
 
@@ -120,7 +120,7 @@ class Workers:
         self._put(job, caller, job)
 
     def offer(self, job: Job, caller: Caller = Caller()) -> bool:  # noqa: B008 — it is immutable
-        """As `submit`, for work that can be left out; whether it was accepted."""
+        """As `submit`, for work that may be skipped; whether it was accepted."""
         try:
             self._put(job, caller, job)
         except ServerBusyError:
@@ -175,7 +175,7 @@ class Workers:
             try:
                 loop.call_soon_threadsafe(_settle, done, outcome)
             except RuntimeError:
-                # The loop was closed meanwhile; nobody waits any more.
+                # The loop was closed meanwhile, and the result is not needed.
                 pass
 
         return Call(done, self._crew, self._put(job, caller, function))

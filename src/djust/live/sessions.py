@@ -184,7 +184,7 @@ def _publish(session: str) -> None:
     try:
         hub.backend().publish(TOPIC, encode_message(TOPIC, [_ME, session]))
     except Exception as error:  # noqa: BLE001 — whatever the service's client raises
-        text = "Other processes could not be told of a logout (%s: %s); they find out within %g seconds."
+        text = "A logout could not be published to other processes (%s: %s). They notice it within %g seconds."
         logger.warning(text, type(error).__name__, error, config().session_check_seconds)
 
 

@@ -20,10 +20,10 @@ def job_context() -> contextvars.Context:
     """The context that each job of this thread gets a copy of.
 
     So no job sees what an earlier one has activated, such as a language. Django keeps its cache clients in the context
-    as well; they are made here, or each job would connect anew.
+    as well; they are made here, or each job would open a connection.
     """
     for alias in settings.CACHES:
-        # Whoever uses a cache that cannot be made finds out why.
+        # Code that uses a cache that cannot be made gets the error.
         with suppress(Exception):
             caches[alias]
     return contextvars.copy_context()

@@ -89,7 +89,7 @@ class Watchdog:
 def _pause() -> float:
     try:
         return min(max(config().hang_seconds / _LOOKS, _SHORTEST_PAUSE), _LONGEST_PAUSE)
-    except Exception:  # noqa: BLE001 — settings that are wrong are the problem of whoever asks for them next
+    except Exception:  # noqa: BLE001 — wrong settings are an error of the code that reads them next
         return _LONGEST_PAUSE
 
 

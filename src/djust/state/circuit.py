@@ -45,7 +45,7 @@ class Circuit:
         self.reset()
 
     def reset(self) -> None:
-        """Begin anew, closed: the service is another one, or the process was forked."""
+        """Begin again, closed: the service is another one, or the process was forked."""
         self._lock = threading.Lock()
         self.is_open = False
         self._failures = 0
