@@ -46,6 +46,7 @@ from django.http import HttpRequest, HttpResponse  # noqa: E402
 from django.test import Client, override_settings  # noqa: E402
 from django.urls import path  # noqa: E402
 
+from benchmarks.peer import CountingPeer  # noqa: E402
 from djust import LiveView, event_handler, state  # noqa: E402
 from djust.live.messages import Event, Joining  # noqa: E402
 from djust.live.page import Page  # noqa: E402
@@ -84,25 +85,7 @@ urlpatterns = [
 ]
 
 
-class Peer:
-    """Counts the frames that it is sent."""
-
-    def __init__(self) -> None:
-        self.missing = 0
-        self.done = asyncio.Event()
-
-    async def send(self, text: str) -> None:
-        self.missing -= 1
-        if not self.missing:
-            self.done.set()
-
-    def close(self, code: int, text: str = "") -> None:
-        raise AssertionError(f"refused: {code} {text}")
-
-    close_from_thread = close
-
-
-async def cost(page: Page, peer: Peer) -> float:
+async def cost(page: Page, peer: CountingPeer) -> float:
     """Microseconds of CPU per event."""
     peer.missing = EVENTS
     peer.done.clear()
@@ -122,7 +105,7 @@ def made(client: Client, url: str) -> Page:
 
 
 async def measure(pages: dict[str, Page]) -> None:
-    peers = {name: Peer() for name in pages}
+    peers = {name: CountingPeer() for name in pages}
     for name, page in pages.items():
         peers[name].missing = 1
         page.post(Joining(peers[name], page.version))

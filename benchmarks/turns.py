@@ -27,6 +27,7 @@ settings.configure(
 )
 django.setup()
 
+from benchmarks.peer import CountingPeer  # noqa: E402
 from djust import LiveView, event_handler, state  # noqa: E402 - the settings come first in a single-file project
 from djust.live.messages import Event, Joining  # noqa: E402
 from djust.live.page import Page  # noqa: E402
@@ -49,24 +50,7 @@ class CounterView(LiveView):
         self.count += 1
 
 
-class Peer:
-    """Counts the frames that it is sent."""
-
-    def __init__(self) -> None:
-        self.missing = 0
-        self.done = asyncio.Event()
-
-    async def send(self, text: str) -> None:
-        self.missing -= 1
-        if not self.missing:
-            self.done.set()
-
-    def close(self, code: int, text: str = "") -> None: ...
-
-    def close_from_thread(self, code: int, text: str = "") -> None: ...
-
-
-async def cost(page: Page, peer: Peer, handler: str) -> float:
+async def cost(page: Page, peer: CountingPeer, handler: str) -> float:
     """Microseconds of CPU per event."""
     peer.missing = EVENTS
     peer.done.clear()
@@ -84,7 +68,7 @@ def receive(**report: Any) -> None: ...
 
 
 async def measure() -> None:
-    page, peer = Page(CounterView(), RequestFactory().get("/")), Peer()
+    page, peer = Page(CounterView(), RequestFactory().get("/")), CountingPeer()
     page.prepare()
     peer.missing = 1
     page.post(Joining(peer, 0))

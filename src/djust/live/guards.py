@@ -19,7 +19,6 @@ by `Passage`. Its answer is never sent to a browser, and no cache keeps it.
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine
@@ -54,8 +53,6 @@ PURPOSE = "live_purpose"
 # An attribute of requests that a test has made by hand, for a page that passes no middleware.
 WITHOUT_MIDDLEWARE = "_djust_without_middleware"
 _PASSAGE = "_djust_passage"
-_SECRET = f"passed {secrets.token_hex(16)}".encode()
-_numbers = itertools.count()
 
 
 class NotAllowedError(HandlerError):
@@ -158,7 +155,7 @@ class Passage:
 async def _in_time(
     passing: Coroutine[Any, Any, HttpResponseBase], passage: Passage, seconds: float | None
 ) -> HttpResponseBase:
-    """The response to a passage that was entered in time. One that hangs is left alone: nobody can stop a thread."""
+    """The response to a passage that was entered in time. One that hangs goes on: a thread cannot be stopped."""
     if seconds is None:
         return await passing
     task = asyncio.ensure_future(passing)
@@ -178,12 +175,12 @@ def passage_of(request: HttpRequest) -> Passage | None:
 
 
 def new_token() -> bytes:
-    """The content of one answer that nobody but us sees.
+    """The content of one answer that never leaves the process.
 
-    Decorators and middleware may make another response of it. Nobody can guess it, and one that a careless cache has
-    kept is of no use to anybody else.
+    Decorators and middleware may make another response of it. It cannot be guessed, not even from the token of another
+    passage, which a careless cache may have kept.
     """
-    return b"%s %d" % (_SECRET, next(_numbers))
+    return f"passed {secrets.token_hex(16)}".encode()
 
 
 def end_of_passage(token: bytes) -> HttpResponseBase:
@@ -503,7 +500,7 @@ async def _reach(around: Around, request: HttpRequest) -> HttpResponseBase:
     match = request.resolver_match
     assert match is not None, "the caller has looked"
     response: HttpResponseBase
-    # What it raises is a response where it is raised: StopIteration cannot be given to whoever awaits a thread.
+    # What it raises is a response where it is raised: a future cannot hold StopIteration.
     reach = match.func if iscoroutinefunction(match.func) else answering(match.func, is_async=False)
     if around.is_empty:
         if iscoroutinefunction(match.func):

@@ -250,7 +250,7 @@ class Page:
         return await self._let(message)
 
     async def _let(self, message: Work | Joining | Resync) -> str:
-        """What shows or changes the page without an event: refused, it ends the connection, for nobody else is told."""
+        """What shows or changes the page without an event. It has no answer: refused, it ends the connection."""
         peer = message.peer if isinstance(message, Joining) else self.peer
         try:
             if isinstance(message, Work):
