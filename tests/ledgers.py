@@ -28,8 +28,8 @@ if not settings.configured and "DJANGO_SETTINGS_MODULE" not in os.environ:
 
 from djust import LiveView, event_handler, state
 from djust.asgi import get_asgi_application
+from djust.live.token import load_ticket
 from djust.state.snapshots import kept
-from djust.state.tickets import load_ticket
 
 Answer = Callable[[HttpRequest], HttpResponseBase]
 

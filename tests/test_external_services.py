@@ -24,7 +24,7 @@ from django.test import override_settings
 from djust.checks.sources import Project
 from djust.checks.templates import check_templates
 from djust.checks.views import check_view
-from djust.home import home
+from djust.loop import home
 from djust.services import close_process_services
 from djust.testing import LiveClient
 from examples.services import backing

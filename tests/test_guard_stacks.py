@@ -24,11 +24,11 @@ from django.test import override_settings
 
 from djust import apublish
 from djust.live.limits import joins
-from djust.live.messages import Settled
 from djust.live.page import Page
-from djust.live.posts import _connections
 from djust.live.registry import registry
-from djust.state.tickets import USER, Ticket, binding, make_ticket
+from djust.live.token import USER, Ticket, binding, make_ticket
+from djust.live.transports.post import _connections
+from djust.protocol.messages import Settled
 from tests import guarded
 from tests.asgi_client import Browser, Closed, Response
 from tests.guarded import SECRET, TOPIC, Stack, deeds, tallies

@@ -18,10 +18,10 @@ from django.urls import path
 
 from djust import LiveView, event_handler, state
 from djust.health import report
-from djust.live.keeping import backlog
 from djust.live.registry import registry
-from djust.live.workers import all_pools, errands, mounters, workers
+from djust.live.snapshots import backlog
 from djust.state import circuit
+from djust.threads.pools import all_pools, errands, mounters, workers
 from tests.asgi_client import Browser
 from tests.test_transports import PostWire
 
@@ -96,8 +96,8 @@ def states(settings: Any, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     settings.LIVEVIEW_CONFIG = {"state_cache": "states", "hang_seconds": 0.5}
     for name, seconds in {"CALL_SECONDS": 0.3, "FIRST_PAUSE": 0.4, "LONGEST_PAUSE": 0.8}.items():
         monkeypatch.setattr(circuit, name, seconds)
-    monkeypatch.setattr("djust.live.keeping._PAUSE_SECONDS", 0.05)
-    monkeypatch.setattr("djust.live.keeping._READ_SECONDS", 0.5)
+    monkeypatch.setattr("djust.live.snapshots._PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr("djust.live.snapshots._READ_SECONDS", 0.5)
     return SharedCache.held
 
 
@@ -465,7 +465,7 @@ async def test_the_end_of_a_server_waits_for_a_hanging_cache_only_so_long(
     states: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("djust.asgi._SAVE_SECONDS", 0.3)
-    monkeypatch.setattr("djust.live.pools.STOP_SECONDS", 0.3)
+    monkeypatch.setattr("djust.threads.pool.STOP_SECONDS", 0.3)
     browser = Browser()
     await browser.__aenter__()
     for _ in range(20):

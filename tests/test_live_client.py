@@ -19,7 +19,7 @@ from django.urls import path
 
 from djust import LiveView, background, event_handler, publish, state
 from djust.exceptions import HandlerError, ParameterError
-from djust.home import home
+from djust.loop import home
 from djust.pubsub import Resubscribed
 from djust.testing import LiveClient
 

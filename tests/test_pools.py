@@ -23,8 +23,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from djust.exceptions import ServerBusyError
-from djust.live.workers import Caller, Lane, Workers
 from djust.signals import pool_exhausted, pool_recovered
+from djust.threads.pools import Caller, Lane, Workers
 
 ANNE, BEN = Caller("anne", "Basket.save"), Caller("ben", "Basket.save")
 SOMEBODY = Caller("", "Basket.load")
@@ -132,7 +132,7 @@ import os, threading
 from django.conf import settings
 settings.configure(SECRET_KEY="x", LIVEVIEW_CONFIG={"hang_seconds": 0.05, "threads": 1})
 import django; django.setup()
-from djust.live.workers import workers
+from djust.threads.pools import workers
 done = threading.Event()
 workers.submit(done.set); assert done.wait(5)
 if (child := os.fork()) == 0:

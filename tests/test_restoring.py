@@ -547,7 +547,7 @@ def test_no_event_is_executed_twice_and_no_state_is_wrong(steps: list[str]) -> N
     deeds.clear()
     mounts.clear()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("djust.live.keeping._PAUSE_SECONDS", 0.05)
+        patch.setattr("djust.live.snapshots._PAUSE_SECONDS", 0.05)
         asyncio.run(_live(steps))
     assert len(deeds) == len(set(deeds))
 

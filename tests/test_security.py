@@ -25,12 +25,12 @@ from djust import LiveView, apublish, event_handler, state
 from djust.decorators import permission_required as handler_permission_required
 from djust.decorators import rate_limit
 from djust.exceptions import HandlerError
-from djust.live import sessions
+from djust.live import logout as sessions
 from djust.live.limits import Buckets
-from djust.live.posts import _connections
 from djust.live.registry import registry
+from djust.live.token import Ticket, make_ticket
+from djust.live.transports.post import _connections
 from djust.routing import live_session
-from djust.state.tickets import Ticket, make_ticket
 from tests.asgi_client import Browser, Socket
 from tests.engines import RedisServer
 from tests.test_transports import PostWire, SocketWire, Wire

@@ -18,8 +18,8 @@ from opentelemetry.trace import StatusCode
 
 from djust import LiveView, event_handler, otel, state
 from djust.live import metering
-from djust.live.workers import reporters, workers
 from djust.signals import event_finished
+from djust.threads.pools import reporters, workers
 from tests.asgi_client import Browser
 
 pytestmark = pytest.mark.urls(__name__)

@@ -23,10 +23,10 @@ from djust import LiveView, background, event_handler, state
 from djust.decorators import background as exported_background
 from djust.live.page import Page
 from djust.live.registry import registry
-from djust.live.workers import slow
 from djust.state.codec import decode, encode
 from djust.state.validation import check_state
 from djust.tasks import AsyncResult, running_task
+from djust.threads.pools import slow
 from tests.asgi_client import Browser, Socket
 
 pytestmark = pytest.mark.urls(__name__)

@@ -5,7 +5,7 @@ from django.core import signing
 from django.test import override_settings
 
 from djust.exceptions import TicketError
-from djust.state.tickets import Ticket, binding, is_of_session, is_of_user, load_ticket, make_ticket, same_visitor
+from djust.live.token import Ticket, binding, is_of_session, is_of_user, load_ticket, make_ticket, same_visitor
 
 TICKET = Ticket("page", "/shop/?page=2&q=ä", binding("user:7"))
 

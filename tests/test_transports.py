@@ -17,9 +17,9 @@ from django.urls import path
 
 from djust import LiveView, apublish, background, event_handler, state
 from djust.exceptions import HandlerError
-from djust.live.messages import Message, message_of
-from djust.live.posts import _connections
 from djust.live.registry import registry
+from djust.live.transports.post import _connections
+from djust.protocol.messages import Message, message_of
 from djust.testing import LiveClient
 from tests.asgi_client import Browser, Response
 

@@ -14,7 +14,7 @@ from django.urls import path
 
 from djust import LiveView, event_handler, state
 from djust.live.registry import registry
-from djust.state.tickets import Ticket, make_ticket
+from djust.live.token import Ticket, make_ticket
 from tests.asgi_client import Browser, Closed, Socket
 
 pytestmark = pytest.mark.urls(__name__)
@@ -574,7 +574,7 @@ async def test_a_browser_that_leaves_while_a_send_waits_frees_its_page() -> None
 
 
 async def test_a_browser_that_does_not_read_for_long_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("djust.live.websocket.SEND_SECONDS", 0.01)
+    monkeypatch.setattr("djust.live.transports.websocket.SEND_SECONDS", 0.01)
     async with Browser() as browser:
         page = await browser.open("/counter/")
         page.stalls = True

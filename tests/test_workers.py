@@ -12,7 +12,7 @@ from django.urls import path
 from django.utils import translation
 
 from djust import LiveView, event_handler, state
-from djust.live.workers import TurnThread, Workers, tidy_connections
+from djust.threads.pools import TurnThread, Workers, tidy_connections
 from tests.asgi_client import Browser
 
 

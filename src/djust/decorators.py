@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
 
-from djust.events import event_handler
+from djust.events.handlers import event_handler
 from djust.exceptions import HandlerError
 from djust.tasks import background
 

@@ -35,7 +35,7 @@ from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.http import Http404
 
 from djust.exceptions import ServiceError
-from djust.home import home
+from djust.loop import home
 
 logger = logging.getLogger("djust")
 

@@ -32,13 +32,12 @@ from typing import Any, TypeVar
 
 from asgiref.sync import iscoroutinefunction
 
-from djust.machine import Machine, Runner, Task, machine_of
+from djust.context import Machine, Runner, Task, machine_of
+from djust.events.handlers import BACKGROUND_MARK
 
 logger = logging.getLogger("djust")
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-BACKGROUND_MARK = "_djust_background"
 
 
 @dataclass(frozen=True, slots=True)

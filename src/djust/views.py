@@ -33,7 +33,7 @@ from django.utils.functional import classproperty
 from django.views.generic import View
 
 from djust import access
-from djust.events import is_handler
+from djust.events.handlers import is_handler
 from djust.pubsub import subscriptions
 from djust.services import Service, is_pending, provided_by
 from djust.state.fields import per_class, prepare_fields, public_state

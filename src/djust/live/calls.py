@@ -23,10 +23,10 @@ from djust.exceptions import ForbiddenError, HandlerError, HandlerTimeoutError
 from djust.live.failures import failure_on_loop, refuse_awaitable
 from djust.live.guards import GuardFailedError
 from djust.live.metering import Meter
-from djust.live.rehearsal import report
-from djust.live.workers import contained, lanes
 from djust.services import call_scope
 from djust.state.fields import per_class
+from djust.threads.pools import contained, lanes
+from djust.threads.testmode import report
 from djust.views import LiveView
 
 logger = logging.getLogger("djust")

@@ -11,7 +11,7 @@ from typing import Any
 from django.conf import settings
 
 from djust.exceptions import HandlerError, HandlerTimeoutError
-from djust.live.workers import contained
+from djust.threads.pools import contained
 
 WENT_WRONG = "Something went wrong. What the page shows is up to date; you may try again."
 TOO_SLOW = "That took too long and was given up. You may try again."

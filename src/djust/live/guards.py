@@ -42,7 +42,7 @@ from djust.exceptions import HandlerError
 from djust.live.failures import failure_on_loop
 from djust.live.middleware import Around, Failed, answering, names_around
 from djust.live.visitor import has_lost_session, is_lazy, lazy_user, look_up_lazily, of_request, unread_session
-from djust.live.workers import Caller, Lane, contained, mounters
+from djust.threads.pools import Caller, Lane, contained, mounters
 from djust.views import OWN_FUNCTION, LiveView
 
 logger = logging.getLogger("djust")

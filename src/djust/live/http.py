@@ -39,19 +39,19 @@ from django.utils.safestring import SafeString
 
 from djust.conf import Config, config
 from djust.exceptions import ServerBusyError
-from djust.home import home
 from djust.live.failures import failure_on_loop, refuse_awaitable
 from djust.live.guards import LiveResponse, end_of_passage, is_live, keep_out_of_caches, new_token, prepare
-from djust.live.keeping import fits, lay_over
+from djust.live.logout import watch
 from djust.live.page import Page
-from djust.live.pools import Call
 from djust.live.registry import registry
-from djust.live.sessions import watch
+from djust.live.snapshots import fits, lay_over
+from djust.live.token import Ticket, digest_of, make_ticket
 from djust.live.visitor import SocketRequest, maker_of
-from djust.live.workers import Caller, Lane, contained, mounters
+from djust.loop import home
 from djust.services import call_scope
 from djust.state.snapshots import Snapshot
-from djust.state.tickets import Ticket, digest_of, make_ticket
+from djust.threads.pool import Call
+from djust.threads.pools import Caller, Lane, contained, mounters
 from djust.views import Answer, LiveView, context_of, mount_view
 
 logger = logging.getLogger("djust")

@@ -20,8 +20,8 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
-from djust.live.workers import reporters, workers
 from djust.signals import event_finished
+from djust.threads.pools import reporters, workers
 
 logger = logging.getLogger("djust")
 

@@ -34,7 +34,7 @@ from django.utils.module_loading import import_string
 
 from djust.conf import config
 from djust.live.failures import failure_on_loop
-from djust.live.workers import contained
+from djust.threads.pools import contained
 
 GetResponse: TypeAlias = Callable[..., Any]
 Innermost: TypeAlias = "Callable[[Around, HttpRequest], Any]"

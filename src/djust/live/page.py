@@ -27,26 +27,26 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from djust.conf import config
-from djust.events import Handler, handlers_of, refusal
+from djust.context import bind_machine
+from djust.events.handlers import Handler, handlers_of, refusal
 from djust.exceptions import ForbiddenError, HandlerError, ParameterError
 from djust.live.calls import Turn
-from djust.live.display import Display
 from djust.live.failures import WENT_WRONG, told, unfit
 from djust.live.guards import GuardFailedError, NotAllowedError
-from djust.live.keeping import Keeper
 from djust.live.limits import Bucket
-from djust.live.messages import Event, Joining, Message, Peer, Refused, Resync, Save, Settled, Visit, Work
 from djust.live.metering import Meter
-from djust.live.rehearsal import FRESH, report
+from djust.live.nodes import Display
+from djust.live.snapshots import Keeper
 from djust.live.tasks import Tasks
 from djust.live.turns import TurnRunner
 from djust.live.visitor import NOBODY, Surroundings, take_over
-from djust.machine import bind_machine
+from djust.protocol.messages import Event, Joining, Message, Peer, Refused, Resync, Save, Settled, Visit, Work
 from djust.pubsub.subscriptions import handle_letters, handles_on_loop, inbox_of
 from djust.render import wire
 from djust.services import close_page_services
 from djust.signals import event_finished
 from djust.tasks import task_of
+from djust.threads.testmode import FRESH, report
 from djust.views import LiveView, Outbox, bind_outbox
 
 logger = logging.getLogger("djust")

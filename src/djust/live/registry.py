@@ -23,10 +23,10 @@ from typing import NamedTuple
 from django.http import HttpRequest
 
 from djust.conf import config
-from djust.home import home
-from djust.live.keeping import save_before_exit
-from djust.live.messages import Peer
 from djust.live.page import Page
+from djust.live.snapshots import save_before_exit
+from djust.loop import home
+from djust.protocol.messages import Peer
 
 _SWEEP_SECONDS = 5.0
 # How long the end of a process waits for a cache to take snapshots.

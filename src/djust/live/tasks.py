@@ -25,15 +25,15 @@ from typing import Any, ParamSpec
 from weakref import WeakKeyDictionary, WeakMethod, ref
 
 from djust.conf import SETTING, config
+from djust.context import Task
 from djust.exceptions import HandlerTimeoutError
 from djust.live.failures import failure_on_loop
-from djust.live.messages import Message, Work
-from djust.live.rehearsal import FRESH, rehearsal
 from djust.live.visitor import Surroundings
-from djust.live.workers import Caller, Lane, contained, slow
-from djust.machine import Task
+from djust.protocol.messages import Message, Work
 from djust.services import call_scope
 from djust.tasks import running_task, set_all
+from djust.threads.pools import Caller, Lane, contained, slow
+from djust.threads.testmode import FRESH, rehearsal
 
 P = ParamSpec("P")
 

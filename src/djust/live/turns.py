@@ -34,9 +34,9 @@ from djust.live.calls import (
 from djust.live.failures import NOT_RENDERED, failure_on_loop, told
 from djust.live.guards import GuardFailedError, Guards, LateError, NotAllowedError, asker, guards_of
 from djust.live.visitor import Surroundings, renew_visitor, save_session, session_to_save
-from djust.live.workers import Caller, Lane, errands, lanes, mounters, workers
 from djust.render import wire
 from djust.services import call_scope
+from djust.threads.pools import Caller, Lane, errands, lanes, mounters, workers
 from djust.views import LiveView, awaits_context, context_of
 
 # Classes whose rendering needs the database: not tried on the event loop again.

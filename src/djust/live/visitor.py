@@ -36,7 +36,7 @@ from django.urls import get_script_prefix, get_urlconf, set_script_prefix, set_u
 from django.utils import timezone, translation
 from django.utils.functional import SimpleLazyObject
 
-from djust.state.tickets import SESSION, USER, binding
+from djust.live.token import SESSION, USER, binding
 
 logger = logging.getLogger("djust")
 

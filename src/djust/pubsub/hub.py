@@ -23,9 +23,9 @@ from django.db import connections
 from django.utils.module_loading import import_string
 
 from djust.conf import SETTING, config
-from djust.home import home
+from djust.loop import home
 from djust.pubsub.backend import Backend
-from djust.pubsub.encoding import decode_message, encode_event, encode_message
+from djust.pubsub.codec import decode_message, encode_event, encode_message
 from djust.pubsub.inbox import Letter
 
 logger = logging.getLogger("djust")
@@ -33,9 +33,9 @@ logger = logging.getLogger("djust")
 # How long `subscribe` waits for the service, so that nothing that is loaded afterwards can miss a message.
 SUBSCRIBE_SECONDS = 1.0
 _BACKENDS = {
-    "memory": "djust.pubsub.memory.MemoryBackend",
-    "redis": "djust.pubsub.redis.RedisBackend",
-    "postgres": "djust.pubsub.postgres.PostgresBackend",
+    "memory": "djust.pubsub.backends.memory.MemoryBackend",
+    "redis": "djust.pubsub.backends.redis.RedisBackend",
+    "postgres": "djust.pubsub.backends.postgres.PostgresBackend",
 }
 
 

@@ -15,8 +15,8 @@ from concurrent.futures import CancelledError, Future
 from functools import partial
 from typing import Any, Protocol
 
-from djust.home import home
-from djust.machine import machine_by_id
+from djust.context import machine_by_id
+from djust.loop import home
 from djust.pubsub.hub import SUBSCRIBE_SECONDS, hub
 from djust.pubsub.inbox import Inbox, Letter
 from djust.state.fields import per_class

@@ -27,7 +27,7 @@ from django.urls import ResolverMatch
 from djust.exceptions import HandlerError
 from djust.live.guards import WITHOUT_MIDDLEWARE
 from djust.live.http import Adoption, adopting, in_lane
-from djust.live.messages import message_of
+from djust.protocol.messages import message_of
 from djust.render import wire
 from djust.state.codec import encode_state
 from djust.state.fields import fields_version

@@ -14,15 +14,15 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from djust.exceptions import HandlerError
-from djust.home import home
-from djust.live.keeping import Keeper, Kept
 from djust.live.limits import Bucket
-from djust.live.messages import Joining, Message, Settled
 from djust.live.page import Page
-from djust.live.rehearsal import FRESH, Job, rehearsal
+from djust.live.snapshots import Keeper, Kept
 from djust.live.visitor import maker_of
+from djust.loop import home
+from djust.protocol.messages import Joining, Message, Settled
 from djust.pubsub.subscriptions import inbox_of
 from djust.render import wire
+from djust.threads.testmode import FRESH, Job, rehearsal
 
 T = TypeVar("T")
 

@@ -20,8 +20,7 @@ from typing import Protocol
 from weakref import WeakSet
 
 from djust.exceptions import ServerBusyError, StateError
-from djust.live.messages import Message, Save, Settled
-from djust.live.workers import Caller, snapshot_encode_pool, snapshot_read_pool, snapshot_write_pool
+from djust.protocol.messages import Message, Save, Settled
 from djust.pubsub.subscriptions import inbox_of
 from djust.state.codec import decode_state, encode_state
 from djust.state.fields import computed_names, fields_version
@@ -37,6 +36,7 @@ from djust.state.snapshots import (
     probe,
 )
 from djust.tasks import AsyncResult
+from djust.threads.pools import Caller, snapshot_encode_pool, snapshot_read_pool, snapshot_write_pool
 from djust.views import LiveView, is_own_name, state_of
 
 logger = logging.getLogger("djust")

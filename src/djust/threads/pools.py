@@ -34,10 +34,10 @@ from typing import Any
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext
 
 from djust.conf import config
-from djust.live.crew import NOBODY, Caller, PoolThread
-from djust.live.pools import Workers, contained, join, signal_pool
-from djust.live.rehearsal import Job
-from djust.live.thread_care import tidy_connections
+from djust.threads.care import tidy_connections
+from djust.threads.crew import NOBODY, Caller, PoolThread
+from djust.threads.pool import Workers, contained, join, signal_pool
+from djust.threads.testmode import Job
 
 __all__ = [
     "NOBODY",

@@ -30,21 +30,21 @@ from django.middleware.csrf import get_token
 
 from djust.conf import config
 from djust.exceptions import ProtocolError, TicketError
-from djust.home import home
-from djust.live.forms import answer_form
 from djust.live.guards import as_get, keep_out_of_caches, passage_of
 from djust.live.http import Adoption, adopt_here, known_version, respond
 from djust.live.joining import Closing, JoinFrame, admits, check_user, join_frame
-from djust.live.keeping import keep_as, snapshot_of
 from djust.live.limits import Bucket, is_too_big, joins
-from djust.live.messages import Event, Joining, Settled, Visit, message_of
+from djust.live.logout import watch, watcher
 from djust.live.page import Page
 from djust.live.registry import registry
-from djust.live.sessions import watch, watcher
+from djust.live.snapshots import keep_as, snapshot_of
+from djust.live.token import Ticket, make_ticket
+from djust.live.transports.nojs import answer_form
 from djust.live.visitor import SessionStoreError, Visitor, leave_session, visitor_of_request
+from djust.loop import home
+from djust.protocol.messages import Event, Joining, Settled, Visit, message_of
 from djust.render import wire
 from djust.state.snapshots import Snapshot
-from djust.state.tickets import Ticket, make_ticket
 from djust.views import Answer, LiveView, answer_of
 
 logger = logging.getLogger("djust")

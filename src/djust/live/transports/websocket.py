@@ -33,16 +33,16 @@ from djust.conf import config
 from djust.exceptions import ProtocolError, ServerBusyError, TicketError
 from djust.live.http import Adoption, Backstage, Scope, Send, known_version
 from djust.live.joining import Closing, admits, check_user, join_frame
-from djust.live.keeping import keep_as, snapshot_of
 from djust.live.limits import Bucket, is_too_big, joins
-from djust.live.messages import Event, Joining, Message, Visit, message_of
+from djust.live.logout import watch, watcher
 from djust.live.page import Page
 from djust.live.registry import registry
-from djust.live.sessions import watch, watcher
+from djust.live.snapshots import keep_as, snapshot_of
+from djust.live.token import Ticket, make_ticket
 from djust.live.visitor import NOBODY, SessionStoreError, Visitor, visitor_of
-from djust.live.workers import Caller, errands
+from djust.protocol.messages import Event, Joining, Message, Visit, message_of
 from djust.render import wire
-from djust.state.tickets import Ticket, make_ticket
+from djust.threads.pools import Caller, errands
 
 logger = logging.getLogger("djust")
 

@@ -20,10 +20,10 @@ from typing import Any, Generic, ParamSpec, TypedDict, TypeVar
 
 from djust.conf import SETTING, config
 from djust.exceptions import ServerBusyError
-from djust.live.crew import NOBODY, Caller, Crew, Entry, PoolThread
-from djust.live.rehearsal import Job, rehearsal
-from djust.live.watchdog import watchdog
 from djust.signals import pool_exhausted, pool_recovered
+from djust.threads.crew import NOBODY, Caller, Crew, Entry, PoolThread
+from djust.threads.testmode import Job, rehearsal
+from djust.threads.watchdog import watchdog
 
 logger = logging.getLogger("djust")
 

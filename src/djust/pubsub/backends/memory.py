@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from djust.home import home
+from djust.loop import home
 from djust.pubsub.backend import Deliver, Lost
 
 

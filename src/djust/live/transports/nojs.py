@@ -18,10 +18,10 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
-from djust.home import home
 from djust.live.http import Adoption, adopt_here, send_page
-from djust.live.messages import Event
 from djust.live.page import Page
+from djust.loop import home
+from djust.protocol.messages import Event
 from djust.views import LiveView
 
 FIELD = "dj-submit"
