@@ -21,7 +21,7 @@ from djust.health import report
 from djust.live.registry import registry
 from djust.live.snapshots import backlog
 from djust.state import circuit
-from djust.threads.pools import all_pools, errands, mounters, workers
+from djust.threads.pools import all_pools, io_pool, request_pool, workers
 from tests.asgi_client import Browser
 from tests.test_transports import PostWire
 
@@ -261,7 +261,7 @@ async def test_gets_whose_browsers_are_gone_do_not_delay_others() -> None:
             visit.leave()
         response = await browser.get("/")
         assert response.status == 200
-        assert mounters.waiting == 0
+        assert request_pool.waiting == 0
         gate.set()
         await asyncio.gather(*[visit.task for visit in visits])
         assert not mounting.acquire(blocking=False), "what had not begun was never mounted"
@@ -338,7 +338,7 @@ async def test_a_join_that_gets_no_thread_is_refused_and_may_be_tried_again(
         response = await browser.get("/")
         browser.cookies["sessionid"] = "k" * 32
         for _ in range(8):
-            errands.submit(lambda: gate.wait(20))
+            io_pool.submit(lambda: gate.wait(20))
         settings.LIVEVIEW_CONFIG = {"max_queue": 0, "hang_seconds": 0}
         socket, frame = await browser.join(response.ticket)
         assert frame == ["error", 0, "The server is busy. Please try again."]
@@ -353,7 +353,7 @@ async def test_a_get_beyond_the_bound_is_refused_at_once(settings: Any, caplog: 
         visits = [Visit(browser, "/slow/")]
         await begun(1)
         visits.append(Visit(browser, "/slow/"))
-        await asyncio.to_thread(_until, lambda: mounters.waiting == 1)
+        await asyncio.to_thread(_until, lambda: request_pool.waiting == 1)
         refused = [await browser.get("/") for _ in range(2)]
         for response in refused:
             assert (response.status, response.headers["retry-after"]) == (503, "5")

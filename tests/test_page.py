@@ -492,7 +492,7 @@ async def test_a_reply_that_json_cannot_hold_is_an_error_of_the_handler(
     assert "Counter.unsaid returned object" in caplog.text
 
 
-# Surroundings
+# ThreadState
 
 
 async def test_language_and_time_zone_of_the_visit_hold_in_every_turn() -> None:

@@ -28,7 +28,7 @@ from djust.exceptions import HandlerError
 from djust.live import logout as sessions
 from djust.live.limits import Buckets
 from djust.live.registry import registry
-from djust.live.token import Ticket, make_ticket
+from djust.live.token import JoinToken, make_join_token
 from djust.live.transports.post import _connections
 from djust.routing import live_session
 from tests.asgi_client import Browser, Socket
@@ -600,7 +600,7 @@ async def test_a_browser_that_does_not_read_costs_bounded_memory() -> None:
 async def test_a_ticket_for_another_path_of_a_post_is_refused() -> None:
     async with Browser() as browser:
         page = PostWire(browser, "/other/")
-        ticket = make_ticket(Ticket("gone", "/open/", ""))
+        ticket = make_join_token(JoinToken("gone", "/open/", ""))
         assert (await page.join(ticket))[0] == "error"
         assert page.code == 4403
 

@@ -555,4 +555,4 @@ async def test_refused_joins_do_not_take_away_the_connections_of_others() -> Non
                 refused = PostWire(other, "/moved/")
                 assert await refused.join(moved.ticket) == ["go", "/elsewhere/"]
             away.clear()
-            assert sum(known._farewell is None for known in _connections.values()) == 1
+            assert sum(known._close_reason is None for known in _connections.values()) == 1

@@ -19,7 +19,7 @@ from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.handlers.asgi import ASGIHandler
 
 from djust.conf import config
-from djust.live.http import Backstage, Receive, Scope, Send, path_below_prefix
+from djust.live.http import Receive, RequestRunner, Scope, Send, path_below_prefix
 from djust.live.logout import watcher
 from djust.live.registry import registry
 from djust.live.snapshots import save_all
@@ -47,7 +47,7 @@ class Application:
     """Django's handler for requests, the socket of live pages, and the life of the process."""
 
     def __init__(self, handler: ASGIHandler) -> None:
-        self._backstage = Backstage(handler)
+        self._backstage = RequestRunner(handler)
         self._sockets = Sockets(self._backstage)
         self._http: Callable[..., Awaitable[None]] = handler
         if settings.DEBUG and apps.is_installed("django.contrib.staticfiles"):

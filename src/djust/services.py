@@ -35,7 +35,7 @@ from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.http import Http404
 
 from djust.exceptions import ServiceError
-from djust.loop import home
+from djust.loop import page_loop
 
 logger = logging.getLogger("djust")
 
@@ -96,7 +96,7 @@ class _Scope:
         for slot in self.take():
             closing = _closed(slot)
             if closing is not None:
-                home.call(_finish, closing)
+                page_loop.call(_finish, closing)
 
     async def aclose(self) -> None:
         """Close everything: what blocks in a thread."""
@@ -439,7 +439,7 @@ def close_page_services(view_id: int) -> None:
     """The page of a view is gone: close its services, on the event loop and in threads. May be called twice."""
     scope = _pages.pop(view_id, None)
     if scope is not None:
-        home.call(lambda: _finish(scope.aclose()))
+        page_loop.call(lambda: _finish(scope.aclose()))
 
 
 async def close_process_services() -> None:

@@ -31,15 +31,15 @@ from djust.context import bind_machine
 from djust.events.handlers import Handler, handlers_of, refusal
 from djust.exceptions import ForbiddenError, HandlerError, ParameterError
 from djust.live.calls import Turn
-from djust.live.failures import WENT_WRONG, told, unfit
+from djust.live.failures import WENT_WRONG, json_error, told
 from djust.live.guards import GuardFailedError, NotAllowedError
 from djust.live.limits import Bucket
 from djust.live.metering import Meter
 from djust.live.nodes import Display
-from djust.live.snapshots import Keeper
+from djust.live.snapshots import SnapshotWriter
 from djust.live.tasks import Tasks
 from djust.live.turns import TurnRunner
-from djust.live.visitor import NOBODY, Surroundings, take_over
+from djust.live.visitor import NOBODY, ThreadState, take_over
 from djust.protocol.messages import Event, Joining, Message, Peer, Refused, Resync, Save, Settled, Visit, Work
 from djust.pubsub.subscriptions import handle_letters, handles_on_loop, inbox_of
 from djust.render import wire
@@ -81,12 +81,12 @@ class Page:
         "display",
         "document",
         "id",
-        "keeper",
         "last_ref",
         "peer",
         "request",
         "resyncs",
         "session_due",
+        "snapshots",
         "version",
         "view",
         "visitor",
@@ -114,7 +114,7 @@ class Page:
         # Its visitor has logged out: nothing of it runs any more.
         self._is_over = False
         self._handlers = handlers_of(type(view))
-        self.keeper = Keeper()
+        self.snapshots = SnapshotWriter()
         self._outbox: Outbox = []
         bind_outbox(view, self._outbox)
         bind_machine(view, self)
@@ -134,7 +134,7 @@ class Page:
 
     def prepare(self, data: object = None) -> None:
         """Evaluate the template for the first time, after the view was mounted. `data` is from `context_of`."""
-        self._turns.surroundings = Surroundings.now()
+        self._turns.thread_state = ThreadState.now()
         self.display.prepare(data)
 
     def html(self) -> str:
@@ -151,7 +151,7 @@ class Page:
                 if self._tasks is None:
                     tasks = Tasks(self.post)
                     if self._loop is not None:
-                        tasks.release(self._loop, self._turns.surroundings, self.context)
+                        tasks.release(self._loop, self._turns.thread_state, self.context)
                     self._tasks = tasks
         return self._tasks
 
@@ -161,7 +161,7 @@ class Page:
             with _making_tasks:
                 self._loop = asyncio.get_running_loop()
                 if self._tasks is not None:
-                    self._tasks.release(self._loop, self._turns.surroundings, self.context)
+                    self._tasks.release(self._loop, self._turns.thread_state, self.context)
 
     def end(self, *, for_good: bool = False) -> None:
         """The page is gone: its tasks end. Its state is kept; or nobody is to have it, and what waits in its mailbox is
@@ -171,10 +171,10 @@ class Page:
         if self._tasks is not None:
             self._tasks.end()
         if for_good:
-            self.keeper.forget(self)
+            self.snapshots.forget(self)
         elif self._task is None:
             # A turn that still runs keeps the state itself when it ends.
-            self.keeper.save_last(self)
+            self.snapshots.save_last(self)
         close_page_services(id(self.view))
 
     # The mailbox
@@ -224,7 +224,7 @@ class Page:
             self._next_turn()
         else:
             self._task = None
-            self.keeper.quiet(self)
+            self.snapshots.quiet(self)
 
     # Turns
 
@@ -238,12 +238,12 @@ class Page:
         if isinstance(message, Event):
             return await self._event(message)
         if isinstance(message, Save):
-            await self.keeper.save(self)
+            await self.snapshots.save(self)
             return ""
         if isinstance(message, Visit):
             take_over(self.request, message.source)
             return ""
-        self.keeper.changed()
+        self.snapshots.changed()
         if isinstance(message, Refused):
             self.last_ref = max(self.last_ref, message.ref)
             return wire.encode([wire.ERROR, message.ref, message.text])
@@ -326,7 +326,7 @@ class Page:
         if event.ref <= self.last_ref:
             return wire.encode([wire.ERROR, event.ref, "This event was answered already and is not executed again."])
         before, self.last_ref = self.last_ref, event.ref
-        self.keeper.changed()
+        self.snapshots.changed()
         self._taken_up()
         handler = self._handlers.get(event.name)
         if handler is None:
@@ -369,12 +369,12 @@ class Page:
         """What `turn` has changed. `failure` is what its call raised: the state that it left is shown."""
         if not turn.asks or failure is not None:
             reply = None
-        elif (reason := unfit(reply)) is not None:
+        elif (reason := json_error(reply)) is not None:
             reply, failure = None, turn.logged(TypeError(f"{turn.title} returned {type(reply).__name__}, and {reason}"))
-        diff, fragments, offence, whole = self.display.renew(data)
-        if offence is not None:
-            turn.logged(offence)
-        extra = self._extra(reply, failure or offence)
+        diff, fragments, state_error, whole = self.display.renew(data)
+        if state_error is not None:
+            turn.logged(state_error)
+        extra = self._extra(reply, failure or state_error)
         if whole:
             return self._all({**extra, wire.EXTRA_HTML: self.html()})
         if diff:

@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from djust.context import machine_by_id
-from djust.loop import home
+from djust.loop import page_loop
 from djust.pubsub.hub import SUBSCRIBE_SECONDS, hub
 from djust.pubsub.inbox import Inbox, Letter
 from djust.state.fields import per_class
@@ -84,7 +84,7 @@ def _subscribe(view: Listener, topic: str) -> Future[None]:
 def _forget(view_id: int) -> None:
     inbox = _inboxes.pop(view_id)
     # Garbage may be collected in any thread, one that holds the hub's lock included.
-    home.call(hub.unsubscribe, inbox, tuple(inbox.topics))
+    page_loop.call(hub.unsubscribe, inbox, tuple(inbox.topics))
 
 
 def _wake(view_id: int) -> None:
@@ -101,7 +101,7 @@ def _tell_when_late(view: Listener, topic: str, subscribed: Future[None]) -> Non
     def tell(_: Future[None]) -> None:
         listening = inbox()
         if listening is not None:
-            home.call(listening.miss, [topic], "late")
+            page_loop.call(listening.miss, [topic], "late")
 
     subscribed.add_done_callback(tell)
 
