@@ -62,7 +62,7 @@ async def test_mount_receives_what_is_provided(url: str, shown: list[int]) -> No
 
 
 @pytest.mark.parametrize("url", ["/function/", "/async/"])
-async def test_each_page_gets_its_own_and_a_page_mounted_anew_as_well(url: str) -> None:
+async def test_each_page_gets_its_own_and_a_remounted_page_as_well(url: str) -> None:
     made.clear()
     async with Browser() as browser:
         page = await browser.open(url)

@@ -10,7 +10,7 @@
 
 An instance holds what its author assigned, and what Django's own `View` puts there. Everything the machine needs to
 know about it stands in the page that owns it (`live/page.py`); until then a view is an ordinary class-based view.
-`get` and `post` hand over to *responders* of `live/transports/post.py` and `live/mount.py`.
+`get` and `post` hand over to the *responder*, which is `live/responder.py`.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class LiveView(SlowWork, View):
     def missing_state(self, name: str, error: Exception) -> None:
         """A saved attribute cannot be restored, because a row that it held is gone.
 
-        Assign something else to it, and the page goes on; by default it is mounted anew.
+        Assign something else to it, and the page goes on; by default it is remounted.
         """
         raise error
 
@@ -176,16 +176,14 @@ class LiveView(SlowWork, View):
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Answer:
         """Mount the page and answer with its HTML."""
-        assert _responder is not None, "importing djust installs one"
-        return _responder(self, request)
+        return _respond(self, request)
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Answer:
         """Answer events of a browser without a socket, or a `dj-submit` form of one without JavaScript.
 
         It does so through `get`, with a GET like this request: what guards that guards this.
         """
-        assert _poster is not None, "importing djust installs one"
-        return _poster(self, request)
+        return _respond(self, request)
 
     def head(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Answer:
         """As `get`; the server leaves the content out."""
@@ -301,13 +299,17 @@ def bind_outbox(view: LiveView, outbox: Outbox) -> None:
 # The seam to the machine
 
 _responder: Responder | None = None
-_poster: Responder | None = None
 
 
-def install_responders(responder: Responder, poster: Responder) -> None:
-    """Let `responder(view, request)` answer the GETs of all LiveViews, and `poster(view, request)` the POSTs."""
-    global _responder, _poster
-    _responder, _poster = responder, poster
+def install_responder(responder: Responder) -> None:
+    """Let `responder(view, request)` answer the requests of all LiveViews."""
+    global _responder
+    _responder = responder
+
+
+def _respond(view: LiveView, request: HttpRequest) -> Answer:
+    assert _responder is not None, "importing djust installs one"
+    return _responder(view, request)
 
 
 # Mounting

@@ -25,8 +25,8 @@ from django.test import Client
 from django.urls import ResolverMatch
 
 from djust.exceptions import HandlerError
-from djust.live.guards import WITHOUT_MIDDLEWARE
-from djust.live.mount import Mount, in_lane, mounting
+from djust.live.guards import MOUNT, WITHOUT_MIDDLEWARE
+from djust.live.mount import Mount, Purpose, with_sync_thread
 from djust.protocol.messages import message_of
 from djust.render import wire
 from djust.state.codec import encode_state
@@ -72,25 +72,24 @@ class LiveClient:
         self._driver = Driver(self._title, timeout)
         self._ref = 0
         self._is_open = self._was_closed = False
-        self._request: Callable[[], HttpResponseBase]
+        self._request: Callable[[Mount], HttpResponseBase]
         if isinstance(view, str):
             if kwargs:
                 raise TypeError(f"LiveClient({view!r}): the URL says what mount gets; it takes no {min(kwargs)}=….")
             browser = client or Client()
             _prepare(browser, user, session)
-            self._request = lambda: browser.get(view)
+            self._request = partial(_get, browser, view)
         else:
             request = request_for(path, user, session)
-            self._request = partial(_mount, self._driver, view, request, kwargs)
+            self._request = partial(_mount, self._driver, view, kwargs, request)
         #: The answer to the request: a redirect for instance. That of a page that was mounted is empty.
         self.response: HttpResponseBase
-        self._open(Mount())
+        self._open(Mount(Purpose.NAVIGATE))
 
     def _open(self, mount: Mount) -> None:
-        with mounting(mount):
-            self.response = self._request()
+        self.response = self._request(mount)
         if mount.restore_failed:
-            self._open(Mount())
+            self._open(Mount(Purpose.NAVIGATE))
             return
         # Django's client takes the content away from a copy of the answer, whose status is still that of no content.
         page = mount.page if self.response.status_code == 204 else mount.page_in(self.response)
@@ -199,7 +198,8 @@ class LiveClient:
         page = self._caught_up().page
         state, version = encode_state(type(page.view), state_of(page.view)), fields_version(type(page.view))
         self._leave()
-        self._open(Mount(snapshot=Snapshot(version, page.binding, page.version, self._ref, page.document, state)))
+        snapshot = Snapshot(version, page.binding, page.version, self._ref, page.document, state)
+        self._open(Mount(Purpose.RESTORE, snapshot=snapshot))
 
     def close(self) -> None:
         """Leave the page. A test need not, unless slow work of its page still runs."""
@@ -229,16 +229,21 @@ def _prepare(browser: Client, user: Any, session: dict[str, Any] | None) -> None
         stored.save()
 
 
+def _get(browser: Client, url: str, mount: Mount) -> HttpResponseBase:
+    meta: dict[str, Any] = {MOUNT: mount}
+    return browser.get(url, **meta)
+
+
 def _mount(
-    driver: Driver, view_class: type[LiveView], request: HttpRequest, kwargs: dict[str, Any]
+    driver: Driver, view_class: type[LiveView], kwargs: dict[str, Any], request: HttpRequest, mount: Mount
 ) -> HttpResponseBase:
     function = view_class.as_view()
     # What guards the class is asked before each event, as for a page with a URL.
     request.resolver_match = ResolverMatch(function, (), kwargs)
-    vars(request)[WITHOUT_MIDDLEWARE] = True
+    request.META.update({MOUNT: mount, WITHOUT_MIDDLEWARE: True})
     response = function(request, **kwargs)
     if inspect.iscoroutine(response):
-        response = driver.run(in_lane(response))
+        response = driver.run(with_sync_thread(response))
     session = vars(request).get("session")
     if session is not None and session.modified:
         # As Django's middleware does.
