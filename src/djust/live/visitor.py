@@ -22,8 +22,7 @@ from datetime import tzinfo
 from functools import partial
 from hashlib import blake2b
 from importlib import import_module
-from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from django.apps import apps
 from django.conf import settings
@@ -48,7 +47,7 @@ class ThreadState(NamedTuple):
     zone: tzinfo
     urlconf: Any
     prefix: str
-    usual: bool
+    is_default: bool
     """Nothing differs from a fresh context, so there is nothing to activate in one."""
 
     @classmethod
@@ -58,13 +57,8 @@ class ThreadState(NamedTuple):
         urlconf, prefix = get_urlconf(), get_script_prefix()
         if urlconf == settings.ROOT_URLCONF:
             urlconf = None
-        usual = (language, zone, urlconf, prefix) == (
-            settings.LANGUAGE_CODE,
-            timezone.get_default_timezone(),
-            None,
-            "/",
-        )
-        return cls(language, zone, urlconf, prefix, usual)
+        default = settings.LANGUAGE_CODE, timezone.get_default_timezone(), None, "/"
+        return cls(language, zone, urlconf, prefix, (language, zone, urlconf, prefix) == default)
 
     def activate(self) -> None:
         """Let them hold from here on."""
@@ -144,54 +138,49 @@ def user_of(request: HttpRequest) -> Any:
     """The user whom the request's session belongs to, read once."""
     known = vars(request)
     if "_cached_user" not in known:
-        with _LeftAlone(request.session):
-            known["_cached_user"] = auth.get_user(request)
+        known["_cached_user"] = auth.get_user(_ReadOnly(request.session))  # type: ignore[arg-type] # it reads a session
     return known["_cached_user"]
 
 
 async def _auser(request: HttpRequest) -> Any:
     known = vars(request)
     if "_acached_user" not in known:
-        with _LeftAlone(request.session):
-            known["_acached_user"] = await auth.aget_user(request)
+        known["_acached_user"] = await auth.aget_user(_ReadOnly(request.session))  # type: ignore[arg-type] # as above
     return known["_acached_user"]
 
 
-class _LeftAlone:
-    """Within, Django's `get_user` neither gives the session another key or content nor ends it."""
+class _ReadOnly:
+    """A request and its session in one, for Django's `get_user`, which can neither change nor end the session."""
 
-    __slots__ = ("_before", "_session")
+    __slots__ = ("_session",)
 
     def __init__(self, session: SessionBase) -> None:
         self._session = session
-        self._before: tuple[Any, bool] | None = None
 
-    def __enter__(self) -> None:
-        vars(self._session).update(
-            cycle_key=self._spare, acycle_key=self._spare_async, flush=_leave, aflush=_leave_async
-        )
+    @property
+    def session(self) -> Self:
+        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for name in ("cycle_key", "acycle_key", "flush", "aflush"):
-            vars(self._session).pop(name, None)
-        if self._before is not None:
-            self._session[auth.HASH_SESSION_KEY], self._session.modified = self._before
+    def __getitem__(self, name: str) -> Any:
+        return self._session[name]
 
-    def _spare(self) -> None:
-        # What `get_user` writes next is taken back.
-        if self._before is None:
-            self._before = self._session.get(auth.HASH_SESSION_KEY), self._session.modified
+    def get(self, name: str) -> Any:
+        return self._session.get(name)
 
-    async def _spare_async(self) -> None:
-        self._spare()
+    async def aget(self, name: str) -> Any:
+        return await self._session.aget(name)
 
+    def __setitem__(self, name: str, value: Any) -> None: ...
 
-def _leave() -> None: ...
+    async def aset(self, name: str, value: Any) -> None: ...
 
+    def cycle_key(self) -> None: ...
 
-async def _leave_async() -> None: ...
+    async def acycle_key(self) -> None: ...
+
+    def flush(self) -> None: ...
+
+    async def aflush(self) -> None: ...
 
 
 class SocketRequest(ASGIRequest):
