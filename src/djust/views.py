@@ -314,12 +314,13 @@ def _respond(view: LiveView, request: HttpRequest) -> Answer:
 
 # Mounting
 
-_provided: WeakKeyDictionary[HttpRequest, Mapping[str, Callable[[], Any]]] = WeakKeyDictionary()
+# An attribute of requests, which stays with a copy: the GET that stands for a POST is one.
+_PROVIDED = "_djust_provided"
 
 
 def provide(request: HttpRequest, provided: Mapping[str, Callable[[], Any]]) -> None:
     """Let `mount` receive these by name, if this request comes to mounting a view; not called before."""
-    _provided[request] = provided
+    setattr(request, _PROVIDED, provided)
 
 
 def mount_view(view: LiveView, request: HttpRequest, *, again: bool = False) -> Any | Awaitable[Any]:
@@ -327,7 +328,7 @@ def mount_view(view: LiveView, request: HttpRequest, *, again: bool = False) -> 
     which for `async def` is to be awaited.
     """
     kwargs = dict(view.kwargs)
-    provided = _provided.get(request, {})
+    provided: Mapping[str, Callable[[], Any]] = getattr(request, _PROVIDED, {})
     if clash := provided.keys() & kwargs.keys():
         raise TypeError(
             f'{type(view).__name__}: "{min(clash)}" is provided by live_session and is a part of the URL as well. '
