@@ -52,7 +52,7 @@ from djust.services import call_scope
 from djust.state.snapshots import Snapshot
 from djust.threads.pool import Call
 from djust.threads.pools import Caller, SyncThread, exits_as_errors, request_pool
-from djust.views import Answer, LiveView, context_of, mount_view
+from djust.views import Answer, LiveView, given_context_data, mount_view
 
 logger = logging.getLogger("djust")
 
@@ -135,7 +135,7 @@ async def _respond_in_scope(page: Page, mounted: Any, task: asyncio.Task[Any] | 
         if not isinstance(mounted, HttpResponseBase):
             if _snapshot_for(page.view) is not None:
                 await sync_to_async(_lay_over, thread_sensitive=True)(page)
-            data = await context_of(page.view)
+            data = await given_context_data(page.view)
         try:
             return _respond(page, mounted, data)
         except SynchronousOnlyOperation:
