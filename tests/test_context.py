@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import ref
 
-from djust import LiveView, event_handler, rate_limit, service
-from djust.context import LiveContext, all_contexts, context_of
+from djust import LiveView, event_handler, service
+from djust.context import all_contexts, context_of
+from djust.decorators import rate_limit
 
 closed: list[str] = []
 
@@ -101,4 +102,5 @@ def test_parts_stop_once_and_a_view_that_is_used_on_gets_new_ones() -> None:
 
 
 def test_a_view_without_a_page_is_not_woken() -> None:
-    LiveContext(Compared()).wake()
+    view = Compared()
+    context_of(view).wake()
