@@ -46,7 +46,7 @@ from djust.loop import page_loop
 from djust.services import call_scope
 from djust.state.snapshots import Snapshot
 from djust.threads.pools import SyncThread, exits_as_errors
-from djust.views import Answer, LiveView, context_of, mount_view
+from djust.views import Answer, LiveView, given_context_data, mount_view
 
 logger = logging.getLogger("djust")
 
@@ -150,7 +150,7 @@ async def _render_on_loop(page: Page, mount: Mount, mounted: Any) -> HttpRespons
                 return mounted
             if mount.snapshot is not None:
                 await sync_to_async(_restore, thread_sensitive=True)(page, mount)
-            data = await context_of(page.view)
+            data = await given_context_data(page.view)
             try:
                 return _answer(page, mount, data)
             except SynchronousOnlyOperation:
