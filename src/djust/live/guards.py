@@ -21,8 +21,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from copy import copy
+from dataclasses import dataclass, field
 from functools import cache
 from io import BytesIO
 from typing import Any, TypeVar
@@ -119,68 +120,58 @@ def keep_out_of_caches(request: HttpRequest) -> None:
     request._cache_update_cache = False  # type: ignore[attr-defined]
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class Passage:
     """One way of a request through everything that stands around a view, and what came of it."""
 
-    __slots__ = (
-        *("_body", "_enters", "_error", "_result", "_view_class"),
-        *("calls_view", "match", "purpose", "token", "was_entered"),
-    )
-
-    def __init__(
-        self,
-        view_class: type[LiveView],
-        match: ResolverMatch,
-        purpose: str,
-        body: Callable[[], Any],
-        enters: Callable[[Passage, HttpRequest], None],
-        *,
-        calls_view: bool,
-    ) -> None:
-        self._view_class = view_class
-        self._body: Callable[[], Any] | None = body
-        self._enters = enters
-        self._result: Any = None
-        self._error: BaseException | None = None
-        self.match = match
-        self.purpose = purpose
-        # Whether the view's function is to be called; middleware is passed in any case.
-        self.calls_view = calls_view
-        self.token = new_token()
-        self.was_entered = False
+    purpose: str
+    view_class: type[LiveView]
+    match: ResolverMatch
+    # Whether the view's function is to be called; middleware is passed in any case.
+    calls_view: bool
+    # The turn, and what is to be done before it. None as soon as nobody waits for it any more.
+    body: Callable[[], Any] | None
+    enters: Callable[[Passage, HttpRequest], None] | None
+    token: bytes = field(default_factory=new_token)
+    was_entered: bool = False
+    result: Any = None
+    error: BaseException | None = None
+    # Until when the body has to be called.
+    clock: asyncio.Timeout | None = None
 
     def authorize(self, view: LiveView) -> HttpResponseBase:
         """The answer of a view that the passage has come to. A guard may refuse with the answer of another one."""
-        return token_response(self.token) if type(view) is self._view_class else HttpResponse(status=403)
+        return token_response(self.token) if type(view) is self.view_class else HttpResponse(status=403)
 
     def enter(self, request: HttpRequest) -> None:
         """Call the body."""
         body = self._begin(request)
         try:
-            self._result = body()
+            self.result = body()
         except BaseException as error:  # noqa: BLE001 — raised again where the passage began
-            self._error = error
+            self.error = error
 
     async def enter_on_loop(self, request: HttpRequest) -> None:
         """Await the body."""
         body = self._begin(request)
         task = asyncio.current_task()
         try:
-            self._result = await body()
+            self.result = await body()
         except BaseException as error:  # noqa: BLE001 — as above
-            self._error = failure_on_loop(error, task)
+            self.error = failure_on_loop(error, task)
 
     def _begin(self, request: HttpRequest) -> Callable[[], Any]:
-        if self._body is None:
+        if self.body is None or self.enters is None:
             raise RuntimeError("The turn was given up before its guards have answered.")
+        if self.clock is not None:
+            self.clock.reschedule(None)
         self.was_entered = True
-        self._enters(self, request)
-        return self._body
+        self.enters(self, request)
+        return self.body
 
     def leave(self) -> None:
         """Nobody waits any more. The request may stay, with the user who was looked up, and is not to hold the turn."""
-        self._body = self._result = self._error = None
-        del self._enters
+        self.body = self.enters = self.result = self.error = self.clock = None
 
     def outcome(self, request: HttpRequest, response: HttpResponseBase) -> Any:
         """What the body has returned or raised, if the response to the passage says that the view was reached."""
@@ -188,26 +179,12 @@ class Passage:
         if self.was_entered and (has_failed or is_live(response, self.token)):
             if has_failed:
                 logger.error("Middleware has failed after a turn", exc_info=getattr(response, "failure", None))
-            if self._error is not None:
-                raise self._error
-            return self._result
+            if self.error is not None:
+                raise self.error
+            return self.result
         if has_failed:
             raise GuardFailedError from getattr(response, "failure", None)
         raise NotAllowedError(was_entered=self.was_entered, has_lost_session=has_lost_session(request))
-
-    async def in_time(self, passing: Coroutine[Any, Any, HttpResponseBase], seconds: float | None) -> HttpResponseBase:
-        """The response, if the body is called in time. A passage that hangs goes on: a thread cannot be stopped."""
-        if seconds is None:
-            return await passing
-        task = asyncio.ensure_future(passing)
-        try:
-            await asyncio.wait([task], timeout=seconds)
-        except asyncio.CancelledError:
-            task.cancel()
-            raise
-        if task.done() or self.was_entered:
-            return await task
-        raise LateError(seconds)
 
 
 # The guards of a page
@@ -290,14 +267,19 @@ class Guards:
         chain, passage = _chain(self._names, is_async=True), self._passage(body, purpose, asks=asks)
         request = self._request(passage)
         try:
-            result: T = passage.outcome(request, await passage.in_time(chain(request), seconds))
+            async with asyncio.timeout(seconds) as passage.clock:
+                response = await chain(request)
+            result: T = passage.outcome(request, response)
             return result
+        except TimeoutError as error:
+            if seconds is not None and passage.clock is not None and passage.clock.expired():
+                raise LateError(seconds) from error
+            raise
         finally:
             passage.leave()
 
     def _passage(self, body: Callable[[], Any], purpose: str, *, asks: bool) -> Passage:
-        calls_view = asks and self.is_guarded
-        return Passage(self._view_class, self._match, purpose, body, self._hand_over, calls_view=calls_view)
+        return Passage(purpose, self._view_class, self._match, asks and self.is_guarded, body, self._hand_over)
 
     def _request(self, passage: Passage) -> HttpRequest:
         """A new GET of the page, by the visitor as they are known now."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from functools import cache, partial
+from functools import partial
 from typing import Any, TypeAlias
 
 from asgiref.sync import async_to_sync, iscoroutinefunction, sync_to_async
@@ -37,8 +37,6 @@ from djust.live.failures import failure_on_loop
 from djust.threads.pools import exits_as_errors
 
 GetResponse: TypeAlias = Callable[..., Any]
-Innermost: TypeAlias = "Callable[[Chain, HttpRequest], Any]"
-ViewHook: TypeAlias = Callable[..., Any]
 
 _HANDLED = frozenset(
     {
@@ -78,12 +76,8 @@ _STATUS: tuple[tuple[type[Exception], int], ...] = (
 
 def turn_middleware() -> tuple[str, ...]:
     """The middleware that turns pass, by its dotted names, the outermost first."""
-    return _names(tuple(settings.MIDDLEWARE), tuple(config().skip_middleware))
-
-
-@cache
-def _names(configured: tuple[str, ...], skipped: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(name for name in configured if name not in _HANDLED and name not in skipped)
+    skipped = _HANDLED.union(config().skip_middleware)
+    return tuple(name for name in settings.MIDDLEWARE if name not in skipped)
 
 
 class Chain:
@@ -92,8 +86,8 @@ class Chain:
     `is_empty` says that there is none in it. Whatever is raised in it becomes a response.
     """
 
-    def __init__(self, names: tuple[str, ...], innermost: Innermost, *, is_async: bool) -> None:
-        self.view_hooks: list[ViewHook] = []
+    def __init__(self, names: tuple[str, ...], innermost: GetResponse, *, is_async: bool) -> None:
+        self.view_hooks: list[GetResponse] = []
         self.is_empty = True
         handler, handler_is_async = errors_as_responses(partial(innermost, self), is_async=is_async), is_async
         for name in reversed(names):
@@ -109,9 +103,8 @@ class Chain:
                 raise ImproperlyConfigured(f"The middleware {name} returned None instead of a function.")
             if (hook := getattr(instance, "process_view", None)) is not None:
                 hook_is_async = iscoroutinefunction(hook)
-                self.view_hooks.insert(
-                    0, _adapted(errors_as_responses(hook, is_async=hook_is_async), hook_is_async, is_async)
-                )
+                hook = errors_as_responses(hook, is_async=hook_is_async)
+                self.view_hooks.insert(0, _adapted(hook, hook_is_async, is_async))
             self.is_empty = False
             handler, handler_is_async = errors_as_responses(instance, is_async=mode), mode
         if handler_is_async is not is_async:
@@ -129,7 +122,7 @@ def _adapted(function: GetResponse, function_is_async: bool, is_async: bool) -> 
     return sync_to_async(function, thread_sensitive=True) if is_async else async_to_sync(function)
 
 
-def errors_as_responses(get_response: Callable[..., Any], *, is_async: bool) -> Callable[..., Any]:
+def errors_as_responses(get_response: GetResponse, *, is_async: bool) -> GetResponse:
     """`get_response`, or a hook, whose exceptions become responses, as Django does it around middleware and views.
 
     The response has no content, and holds what was raised as `failure` if that was no refusal. What would end a thread
