@@ -35,7 +35,7 @@ __all__ = ["Application", "get_asgi_application"]
 
 
 def get_asgi_application() -> Application:
-    """Set Django up and return the application; to be used in place of `django.core.asgi.get_asgi_application`."""
+    """Set Django up and return the application: use this one in place of Django's."""
     django.setup(set_prefix=False)
     return Application(ASGIHandler())
 

@@ -167,7 +167,7 @@ class LiveView(SlowWork, View):
         return True
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        """As Django's, for a visitor whom `login_required`, `permission_required` and `check_permissions` let in."""
+        """As Django's, for visitors whom `login_required` and its like (`djust.access`) let in."""
         refused = access.refusal(self, request)
         return super().dispatch(request, *args, **kwargs) if refused is None else answer_of(self, refused)
 
@@ -176,9 +176,9 @@ class LiveView(SlowWork, View):
         return _respond(self, request)
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Answer:
-        """Answer events of a browser without a socket, or a `dj-submit` form of one without JavaScript.
+        """Answer events of a browser without a socket, or a form of one without JavaScript.
 
-        It does so through `get`, with a GET like this request: what guards that guards this.
+        It does so through `get`, with a GET like this request: guards of `get` protect `post`.
         """
         return _respond(self, request)
 
@@ -218,13 +218,15 @@ def mark_own(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _awaited(view: Callable[..., Answer]) -> Callable[..., Any]:
-    """`view` with everything before `mount` in a thread: `setup`, `dispatch` and mixins such as LoginRequiredMixin
-    are synchronous and may query the database.
+    """`view` with everything before `mount` in a thread.
+
+    `setup`, `dispatch` and mixins such as LoginRequiredMixin are synchronous and may query the
+    database.
     """
 
     async def asynchronous(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        # The function of a view with asynchronous methods is marked as one itself, though it runs in a thread.
-        # So is a `partial` of it, from Python 3.12 on.
+        # Django marks the function of a view with asynchronous methods as asynchronous, though it
+        # runs in a thread here. From Python 3.12 on, a `partial` of it is marked as well.
         def synchronous() -> Answer:
             try:
                 return view(request, *args, **kwargs)
@@ -298,7 +300,7 @@ def _respond(view: LiveView, request: HttpRequest) -> Answer:
 
 # Mounting
 
-# An attribute of requests, which stays with a copy: the GET that stands for a POST is one.
+# An attribute of requests. It stays with copies, such as the GET that stands for a POST.
 _PROVIDED = "_djust_provided"
 
 
@@ -308,8 +310,9 @@ def provide(request: HttpRequest, provided: Mapping[str, Callable[[], Any]]) -> 
 
 
 def mount_view(view: LiveView, request: HttpRequest, *, again: bool = False) -> Any | Awaitable[Any]:
-    """Call `mount`, or `restore` if it happens `again`, with the keyword arguments it takes; gives what it returns,
-    which for `async def` is to be awaited.
+    """Call `mount`, or `restore` if it happens `again`, with the keyword arguments that it takes.
+
+    Gives what it returns: for `async def`, a coroutine.
     """
     kwargs = dict(view.kwargs)
     provided: Mapping[str, Callable[[], Any]] = getattr(request, _PROVIDED, {})

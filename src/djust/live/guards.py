@@ -1,19 +1,21 @@
-"""What stands around a page's GET, stands around its turns: who may not load the page may not use it either.
+"""Guards: what protects the GET of a page protects its turns as well.
 
-A page whose URL has guards (a decorator, a mixin, a `dispatch`, `setup` or `get` of its own, the attributes of
-`djust.access`) or whose project has middleware of its own is made with `Guards`. Each of its turns is a *passage*: a
-new GET of the page, with the visitor as the session store knows them now, goes through the middleware and the view's
-function. Where the view would be mounted, the passage is *entered*, and the turn runs there, inside the middleware:
+A URL may have guards: a decorator, a mixin, a `dispatch`, `setup` or `get` of the view's own, the
+attributes of `djust.access`. A project may have middleware of its own. A page with either is made
+with `Guards`, and each of its turns is a *passage*. A new GET of the page, with the visitor as the
+session store knows them now, passes the middleware and the view's function. Where the view would
+be mounted, the passage *enters* the turn, which so runs inside the middleware:
 
     guards = guards_of(view, request)               None for a page with nothing around it
     result = guards.call(body, purpose="event")     in a thread
     result = await guards.acall(body, purpose="push")
 
-    raises NotAllowedError      the visitor was refused, and `body` was not called, or its result must not be shown
-    raises GuardFailedError     what was asked has failed, which is no verdict
+    raises NotAllowedError      the visitor was refused: `body` was not called, or its result
+                                must not be shown
+    raises GuardFailedError     a guard or middleware has failed, which is no verdict
 
-The request of a passage is marked: `request.live_purpose` is "join", "event" or "push", and META[MOUNT] is the
-`Passage`. Its answer is never sent to a browser, and no cache keeps it.
+The request of a passage is marked: `request.live_purpose` is "join", "event" or "push", and
+META[MOUNT] is the `Passage`. Its answer is never sent to a browser, and no cache keeps it.
 """
 
 from __future__ import annotations
@@ -50,7 +52,7 @@ logger = logging.getLogger("djust")
 
 T = TypeVar("T")
 
-# In META, what a request that the server makes itself is for: a `Passage`, or the `Mount` of `live/mount.py`.
+# In META of requests that the server makes: a `Passage`, or a `Mount` of `live/mount.py`.
 MOUNT = "djust.mount"
 # In META of requests that a test has made by hand: their page passes no middleware.
 WITHOUT_MIDDLEWARE = "djust.without_middleware"
@@ -60,8 +62,8 @@ PURPOSE = "live_purpose"
 class NotAllowedError(HandlerError):
     """The visitor may not use this page any more.
 
-    `was_entered`: this was found out when the turn had run. `has_lost_session`: the session that the browser names was
-    not found, so it may be somebody else's turn to say who the visitor is.
+    `was_entered`: this was found out when the turn had run. `has_lost_session`: the store does not
+    know the session that the browser names, so the browser has to join again.
     """
 
     def __init__(self, *, was_entered: bool = False, has_lost_session: bool = False) -> None:
@@ -71,14 +73,14 @@ class NotAllowedError(HandlerError):
 
 
 class GuardFailedError(HandlerError):
-    """What guards the page has failed, so there is no verdict about the visitor."""
+    """A guard of the page has failed, so there is no verdict about the visitor."""
 
     def __init__(self) -> None:
         super().__init__("This could not be done just now. Try again in a moment.")
 
 
 class LateError(Exception):
-    """What guards the page has not answered in time."""
+    """The guards of the page have not answered in time."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(seconds)
@@ -95,14 +97,14 @@ class LiveResponse(HttpResponse):
 def new_token() -> bytes:
     """The content of one answer that never leaves the process.
 
-    Decorators and middleware may make another response of it. It cannot be guessed, not even from the token of another
-    passage, which a careless cache may have kept.
+    Decorators and middleware may make another response of it. It cannot be guessed, not even from
+    the token of another passage, which a careless cache may have kept.
     """
     return f"passed {secrets.token_hex(16)}".encode()
 
 
 def token_response(token: bytes) -> HttpResponseBase:
-    """The answer of a view that was reached by a passage, or by a GET that is made for a channel."""
+    """The answer of a view to a passage, or to a GET that is made for a channel."""
     response = LiveResponse(token, status=204)
     response.headers["Cache-Control"] = "private, no-store"
     return response
@@ -116,13 +118,13 @@ def is_live(response: HttpResponseBase, token: bytes) -> bool:
 
 
 def keep_out_of_caches(request: HttpRequest) -> None:
-    """Whatever headers a decorator may set, Django's cache middleware does not store the answer to this request."""
+    """Let Django's cache middleware not store the answer, whatever headers a decorator sets."""
     request._cache_update_cache = False  # type: ignore[attr-defined]
 
 
 @dataclass(slots=True, eq=False, repr=False)
 class Passage:
-    """One way of a request through everything that stands around a view, and what came of it."""
+    """One way of a request through middleware and guards to a turn, and what came of it."""
 
     purpose: str
     view_class: type[LiveView]
@@ -140,7 +142,7 @@ class Passage:
     clock: asyncio.Timeout | None = None
 
     def authorize(self, view: LiveView) -> HttpResponseBase:
-        """The answer of a view that the passage has come to. A guard may refuse with the answer of another one."""
+        """The answer of a view that was called: of another one, if a guard refuses with that."""
         return token_response(self.token) if type(view) is self.view_class else HttpResponse(status=403)
 
     def enter(self, request: HttpRequest) -> None:
@@ -170,11 +172,11 @@ class Passage:
         return self.body
 
     def leave(self) -> None:
-        """Nobody waits any more. The request may stay, with the user who was looked up, and is not to hold the turn."""
+        """Nobody waits any more. The request may stay, and is not to keep the turn."""
         self.body = self.enters = self.result = self.error = self.clock = None
 
     def outcome(self, request: HttpRequest, response: HttpResponseBase) -> Any:
-        """What the body has returned or raised, if the response to the passage says that the view was reached."""
+        """What the body has returned or raised, if the response comes from the view."""
         has_failed = response.status_code >= 500
         if self.was_entered and (has_failed or is_live(response, self.token)):
             if has_failed:
@@ -225,12 +227,12 @@ class Guards:
         self._page = request
         self._match = match
         self._names = names
-        # The view has not been mounted: what it does to its request is not what guards look at. What middleware or
-        # guards have set on it they set again, unless it does not hold any more.
+        # The view is not mounted yet: guards do not see what it does to its request. What
+        # middleware or guards have set they set again, unless it does not hold any more.
         own = _own_names(request)
         self._pristine = {name: value for name, value in vars(request).items() if name in own}
         self._given = frozenset(self._given_to(request))
-        # Whether the browser knew the page already is nothing that a turn depends on.
+        # A turn does not depend on whether the browser already knew the page.
         self._conditions = [name for name in request.META if name.startswith("HTTP_IF_") or name == "HTTP_RANGE"]
         self._user = vars(request).get("user")
         self.is_guarded = is_guarded
@@ -307,7 +309,7 @@ class Guards:
         return request
 
     def _hand_over(self, passage: Passage, asked: HttpRequest) -> None:
-        """Give the page's request the visitor, and what middleware has set on the request of the passage."""
+        """Give the page's request the visitor and the attributes that the passage has found."""
         known, found = vars(self._page), vars(asked)
         if "session" in found:
             known["session"] = found["session"]
@@ -322,7 +324,7 @@ class Guards:
         known.update(given)
         names = given.keys() - self._pristine.keys()
         if passage.calls_view is self.is_guarded:
-            # All that gives attributes was passed, and what it does not give again does not hold any more.
+            # All that sets attributes was passed. What it has not set again does not hold any more.
             for name in self._given - names:
                 known.pop(name, None)
             self._given = frozenset(names)
@@ -349,8 +351,8 @@ def _unread(user: Any) -> Any:
 
 
 def _own_names(request: HttpRequest) -> frozenset[str]:
-    """The attributes that a request has before middleware of the project sees it; all, where turns do not pass what
-    has set them.
+    """The attributes of a request that middleware of the project, as far as turns pass it, and
+    guards have not set.
     """
     if WITHOUT_MIDDLEWARE in request.META or config().skip_middleware:
         return frozenset(vars(request)) - _OF_VISITOR - _OF_META
@@ -378,7 +380,7 @@ def guards_of(view: LiveView, request: HttpRequest) -> Guards | None:
 
 
 def asker(request: HttpRequest, purpose: str) -> Caller:
-    """Whose work it is to ask what guards a page: it takes threads of GETs, and counts as one."""
+    """Whose work it is to ask the guards of a page: it takes threads of GETs, and counts as one."""
     return Caller(f"address {request.META.get('REMOTE_ADDR')}", f"{purpose} {request.path!r:.200}", must_run=True)
 
 
@@ -422,8 +424,9 @@ def make_chains() -> None:
 
 
 def _ask(chain: Chain, request: HttpRequest) -> HttpResponseBase:
-    """What the first `process_view` answers that answers: a refusal as a rule, but it may have called the view. Else
-    what the view answers. If it was reached, the passage is entered.
+    """Ask the hooks of middleware and the view. If the answer comes from the view, the turn runs.
+
+    A hook that answers refuses as a rule, but it may have called the view.
     """
     passage: Passage = request.META[MOUNT]
     function, args, kwargs = passage.match
@@ -455,9 +458,9 @@ async def _ask_on_loop(chain: Chain, request: HttpRequest) -> HttpResponseBase:
 
 
 async def _call_view(chain: Chain, passage: Passage, request: HttpRequest) -> HttpResponseBase:
-    """Call the view's function where the middleware is: what that has set for a thread has to hold for guards as well.
+    """Call the view's function where middleware is: what that sets for a thread holds for guards.
 
-    Without middleware, in a thread that is free again when it has answered.
+    Without middleware, call it in a thread that is free again when it has answered.
     """
     function, args, kwargs = passage.match
     response: HttpResponseBase
@@ -468,7 +471,7 @@ async def _call_view(chain: Chain, passage: Passage, request: HttpRequest) -> Ht
             with SyncThread().entered(lambda: asker(request, passage.purpose)):
                 response = await function(request, *args, **kwargs)
         return response
-    # What it raises is a response where it is raised: a future cannot hold StopIteration.
+    # An exception becomes a response in the thread: a future cannot hold StopIteration.
     function = errors_as_responses(function, is_async=False)
     if chain.is_empty:
         response = await request_pool.run_for(asker(request, passage.purpose), function, request, *args, **kwargs)

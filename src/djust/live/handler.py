@@ -59,7 +59,7 @@ class _SyncHandler(BaseHandler):
         self.load_middleware(is_async=False)
 
     def answer(self, request: HttpRequest, scope: Scope) -> HttpResponseBase:
-        """The whole life of a request, in this thread; a streaming response is left for the caller to close."""
+        """The whole life of a request, in this thread. The caller closes a streaming response."""
         set_script_prefix(get_script_prefix(scope))
         request_started.send(sender=self.__class__, scope=scope)
         response = self.get_response(request)
@@ -69,7 +69,7 @@ class _SyncHandler(BaseHandler):
 
 
 class RequestRunner:
-    """Runs GETs: those to synchronous LiveViews as one job of a thread, others as Django's ASGI handler does."""
+    """Runs GETs: of synchronous LiveViews in one thread, others as Django's handler does."""
 
     def __init__(self, asynchronous: ASGIHandler) -> None:
         make_chains()
@@ -80,8 +80,8 @@ class RequestRunner:
     def serves(scope: Scope) -> bool:
         """Whether this is a GET of a LiveView whose `mount` is synchronous.
 
-        A guess that a middleware which changes the URL configuration can make wrong; then the way through Django's own
-        handler is a little longer. It is also the way of streams: it notices when the browser of one goes away.
+        Middleware that changes the URL configuration can make this guess wrong; then Django's own
+        handler takes a little longer. Streams are left to it: it notices when their browser leaves.
         """
         if scope["method"] not in ("GET", "HEAD") or _STREAM in scope["query_string"]:
             return False
@@ -93,7 +93,7 @@ class RequestRunner:
         return isinstance(view_class, type) and issubclass(view_class, LiveView) and not view_class.view_is_async
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a browser's request for which `serves` is true, if it still waits for the answer."""
+        """Answer a browser's request for which `serves` is true, if the browser still waits."""
         request, response = self._asynchronous.create_request(scope, BytesIO())
         if request is None:
             assert response is not None, "either a request or the answer to a bad one"
@@ -195,7 +195,8 @@ class _Listener:
             self.has_withdrawn = True
             self._call.done.cancel()
         else:
-            # Browsers that went away at the same time are withdrawn first, and do not get the place.
+            # Browsers that went away at the same time are withdrawn first, and do not get the
+            # place.
             self._loop.call_later(_ASIDE_SECONDS, self._call.set_aside)
 
 

@@ -1,14 +1,16 @@
 """The project's middleware around the turns of pages.
 
-A turn is no request, but code that runs in it may rely on what middleware sets around one: a context variable, a
-thread local, the connection of a tenant. And middleware may refuse a visitor who was let in a moment ago. So a turn
-passes the middleware of `settings.MIDDLEWARE` once, with a GET of its page, and runs where the view would be called.
+A turn is no request, but its code may rely on what middleware sets around one: a context variable,
+a thread local, the connection of a tenant. And middleware may refuse a visitor whom it let in a
+moment ago. So a turn passes the middleware of `settings.MIDDLEWARE` once, with a GET of its page,
+and runs where the view would be called.
 
     chain = Chain(turn_middleware(), innermost, is_async=False)
-    response = chain(request)                   calls innermost(chain, request) inside the middleware
+    response = chain(request)              innermost(chain, request) runs inside the middleware
 
-Django's own middleware is not passed (`_HANDLED`): this package does for a turn what it does for a request, or it has
-no meaning for one. So is what `LIVEVIEW_CONFIG["skip_middleware"]` names.
+Turns do not pass Django's own middleware (`_HANDLED`): this package does for a turn what that does
+for a request, or it has no meaning for a turn. They do not pass what
+`LIVEVIEW_CONFIG["skip_middleware"]` names either.
 """
 
 from __future__ import annotations
@@ -64,7 +66,8 @@ _HANDLED = frozenset(
     }
 )
 
-# What Django answers with a status of its own; anything else that is raised is a failure and not a refusal.
+# What Django answers with a status of its own; anything else that is raised is a failure and not a
+# refusal.
 _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (Http404, 404),
     (MultiPartParserError, 400),
@@ -123,10 +126,11 @@ def _adapted(function: GetResponse, function_is_async: bool, is_async: bool) -> 
 
 
 def errors_as_responses(get_response: GetResponse, *, is_async: bool) -> GetResponse:
-    """`get_response`, or a hook, whose exceptions become responses, as Django does it around middleware and views.
+    """`get_response`, or a hook, whose exceptions become responses, as Django does it around
+    middleware and views.
 
-    The response has no content, and holds what was raised as `failure` if that was no refusal. What would end a thread
-    or the event loop is a failure as well.
+    The response has no content, and holds what was raised as `failure` if that was no refusal. What
+    would end a thread or the event loop is a failure as well.
     """
     if is_async:
 

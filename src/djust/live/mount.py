@@ -1,20 +1,20 @@
 """A request becomes a page, for a stated purpose.
 
-Every request to a live view has one `Mount`, which says what the request is for. `mount_of` finds it, and nothing else
-reads headers or parameters of ours:
+Every request to a live view has one `Mount`, which says what the request is for. `mount_of` finds
+it, and nothing else reads headers or parameters of ours:
 
-    GET                                 render      HTML; the page waits for its browser
-    GET, the header X-Djust             csrf token  what POSTs need
-    GET, the parameter djust-stream     stream      the pushes of a connection that posts
-    POST, the header X-Djust            frames      those of a connection that posts
-    POST                                form        of a browser without JavaScript
+    GET                                 render        HTML; the page waits for its browser
+    GET with the header X-Djust         csrf token    the token that POSTs need
+    GET with ?djust-stream=…            stream        what is pushed to a browser that posts
+    POST with the header X-Djust        frames        for a browser without a socket
+    POST                                form          for a browser without JavaScript
 
-The server itself makes GETs as well, and puts their `Mount` into META:
+The server makes GETs itself, and puts what they are for into META:
 
     restore, navigate                   the page goes to a channel, as `mount.page`
-    authorize                           a turn passes what guards its page, see `live/guards.py`
+    authorize                           a turn passes the guards of its page (`live/guards.py`)
 
-`live/responder.py` says what is done for each purpose. Here is how a view becomes a page: `render`.
+`live/responder.py` says what is done for each purpose. `render` makes a page of a view.
 """
 
 from __future__ import annotations
@@ -74,15 +74,15 @@ class Mount:
 
     purpose: Purpose
 
-    # Render: nobody waits for the answer any more; the handler may find that out at any time.
+    # Render: nobody waits for the answer any more. The handler may set this at any time.
     is_over: bool = False
 
-    # Restore and navigate. A snapshot of another version of the class is taken out, and the view is remounted.
+    # Restore and navigate. `render` takes out a snapshot of another version of the class.
     snapshot: Snapshot | None = None
     page: Page | None = None
-    # The snapshot could not be applied to the view, which is of no use any more.
+    # The snapshot could not be applied to the view: the page has to be remounted.
     restore_failed: bool = False
-    # The content of the answer that stands for the page.
+    # The content of the answer, which stands for the page.
     token: bytes = b""
 
     # Authorize.
@@ -96,7 +96,7 @@ class Mount:
     reads_stream: bool = False
 
     def page_in(self, response: HttpResponseBase) -> Page | None:
-        """The page, unless something around the view has put another answer in the place of `response`."""
+        """The page, unless a guard or middleware has answered `response` in the view's place."""
         page = self.page
         if page is None or is_live(response, self.token):
             return page
@@ -123,8 +123,9 @@ def mount_of(request: HttpRequest) -> Mount:
 
 
 def render(view: LiveView, request: HttpRequest, mount: Mount) -> Answer:
-    """Mount the view, or restore it. A browser gets the HTML of its page, a channel the page itself, and anybody the
-    response that `mount` returns, if it does.
+    """Mount or restore the view. A browser gets the HTML of its page, a channel `mount.page`.
+
+    If the view's `mount` returns a response, that is the answer.
     """
     page = Page(view, request)
     if mount.snapshot is not None and not fits(view, mount.snapshot):
@@ -191,7 +192,7 @@ def _answer(page: Page, mount: Mount, data: object = None) -> HttpResponseBase:
 
 
 def send_page(page: Page, mount: Mount, *, status: int = 200, notice: str = "") -> HttpResponse:
-    """The HTML of a page, which waits for its browser from now on, unless the browser has gone away meanwhile."""
+    """The HTML of a page, which now waits for its browser, unless that has gone away."""
     html = page.html()
     watch(page, maker_of(page.request))
     token = make_join_token(JoinToken(page.id, page.request.get_full_path(), page.binding, digest_of(html)))
@@ -207,8 +208,9 @@ def send_page(page: Page, mount: Mount, *, status: int = 200, notice: str = "") 
 
 
 def _uncached(request: HttpRequest, response: HttpResponse) -> HttpResponse:
-    # No cache may give this page to somebody else, or twice; but no-store would also keep the browser's back/forward
-    # cache from holding it, which costs visitors their page when they return.
+    # No cache may give this page to somebody else, or twice; but no-store would also keep the
+    # browser's back/forward cache from holding it, which costs visitors their page when they
+    # return.
     response.headers["Cache-Control"] = "private, no-cache"
     keep_out_of_caches(request)
     return response
@@ -218,7 +220,7 @@ def _uncached(request: HttpRequest, response: HttpResponse) -> HttpResponse:
 
 
 def mount_in_place(view: LiveView, request: HttpRequest, mount: Mount) -> HttpResponseBase:
-    """Mount or restore a view within a request for it, in its thread; if there is a page, it is `mount.page`."""
+    """Mount or restore a view in the thread of a request for it. Its page is `mount.page`."""
     answer = render(view, request, mount)
     if isinstance(answer, HttpResponseBase):
         return answer
@@ -226,16 +228,18 @@ def mount_in_place(view: LiveView, request: HttpRequest, mount: Mount) -> HttpRe
 
 
 async def with_sync_thread(answer: Coroutine[Any, Any, HttpResponseBase]) -> HttpResponseBase:
-    """`answer`, where the thread of its request waits: what is thread-sensitive needs another one."""
-    # Middleware may have left word that what is thread-sensitive belongs into its thread, which is the one that waits.
+    """`answer`, with another thread for what is thread-sensitive: that of the request waits."""
+    # Middleware may have asked for its own thread, which is the one that waits.
     AsyncToSync.executors.current = None
     with SyncThread().entered():
         return await answer
 
 
 def known_version(page: Page, mount: Mount, token: JoinToken, shown: int) -> int | None:
-    """The version of a restored page, if its browser, at version `shown`, shows it: when nobody had joined it yet, and
-    it shows what was sent with the join token. None: the browser has to be sent all values.
+    """The version of a restored page if its browser, at version `shown`, already shows it.
+
+    That is so if nobody had joined the page yet, and it shows what was sent with the join token.
+    None: the browser needs all values.
     """
     never_joined = mount.snapshot is not None and not page.document and page.version == shown == 0
     return 0 if never_joined and digest_of(page.html()) == token.digest else None

@@ -1,7 +1,7 @@
-"""What a live view does with a request: `respond` answers all GETs, HEADs and POSTs of all views, by their purpose.
+"""The responder answers all requests of all live views, each by its purpose.
 
-A POST is answered in two steps. First its view sees the GET that the POST would have been, in `get`, so that nobody
-goes around what guards that; then the POST is answered, in the thread of the request.
+A POST takes two steps. First the view's `get` sees the GET that the POST would have been, so that
+guards of `get` protect POSTs as well. Then the POST is answered, in the thread of its request.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def respond(view: LiveView, request: HttpRequest) -> Answer:
         view.request = _as_get(request, mount)
         return view.get(view.request, *view.args, **view.kwargs)
     if mount.purpose is not Purpose.RENDER:
-        # What a decorator makes of the answer may have none of its headers.
+        # Not by a header: a decorator may answer with a copy that has none.
         keep_out_of_caches(request)
     match mount.purpose:
         case Purpose.RENDER | Purpose.RESTORE | Purpose.NAVIGATE:
@@ -41,7 +41,7 @@ def respond(view: LiveView, request: HttpRequest) -> Answer:
         case Purpose.FRAMES | Purpose.FORM:
             if asyncio._get_running_loop() is None:
                 return _answer_posted(view, mount)
-            # The thread of the request, as where everything is synchronous.
+            # In the thread of the request, as in a synchronous view.
             return sync_to_async(_answer_posted, thread_sensitive=True)(view, mount)
         case Purpose.STREAM:
             return answer_of(view, answer_stream(request, mount.connection_id))
@@ -52,7 +52,7 @@ def respond(view: LiveView, request: HttpRequest) -> Answer:
 def _answer_posted(view: LiveView, mount: Mount) -> HttpResponseBase:
     request = mount.posted
     assert request is not None, "a mount for this purpose has one"
-    # Its META may stay as long as a page, and is not to keep the POST.
+    # A page may keep its META, which is not to keep the POST.
     request.META.pop(MOUNT, None)
     answer = answer_form if mount.purpose is Purpose.FORM else answer_post
     return answer(view, request, mount)
@@ -64,8 +64,9 @@ def _csrf_token(request: HttpRequest) -> HttpResponseBase:
 
 
 def _as_get(request: HttpRequest, mount: Mount) -> HttpRequest:
-    """A GET with the address, the headers and the visitor of `request`, which is a POST; it shares its META, in which
-    Django keeps the CSRF token.
+    """A GET with the address, headers and visitor of a POST.
+
+    Both share META, in which Django keeps the CSRF token.
     """
     copied = request.__class__.__new__(request.__class__)
     known = vars(copied)
