@@ -24,7 +24,7 @@ from django.test import override_settings
 from djust.checks.sources import Project
 from djust.checks.templates import check_templates
 from djust.checks.views import check_view
-from djust.home import home
+from djust.loop import page_loop
 from djust.services import close_process_services
 from djust.testing import LiveClient
 from examples.services import backing
@@ -46,7 +46,7 @@ def guide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     module = sys.modules[MODULE] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     yield module
-    asyncio.run_coroutine_threadsafe(close_process_services(), home.loop).result(10)
+    asyncio.run_coroutine_threadsafe(close_process_services(), page_loop.loop).result(10)
     del sys.modules[MODULE], apps.all_models["myapp"]["catalogproduct"]
     apps.clear_cache()
 

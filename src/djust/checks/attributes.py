@@ -21,7 +21,7 @@ from django.template.backends.django import DjangoTemplates
 
 from djust.checks.mentions import SELF, Mention, defined_names
 from djust.checks.sources import Function, Project, Source, own_statements
-from djust.events import handler_functions
+from djust.events.handlers import handler_functions
 from djust.services import Service
 from djust.state.fields import Computed, State
 from djust.views import LiveView

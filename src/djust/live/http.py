@@ -2,7 +2,7 @@
 
 `respond` is what `LiveView.get` calls. It puts the script tag with the page's ticket into the HTML.
 
-`Backstage` runs GETs through Django's whole handler, with all middleware. `asgi` uses it for the requests of browsers
+`RequestRunner` runs GETs through Django's whole handler, with all middleware. `asgi` uses it for requests of browsers
 to synchronous views, which then take one thread of the pool instead of a change of thread per middleware; `websocket`
 uses it to remount a page whose old one is gone. A GET that a browser has given up does not begin any more, or leaves
 no page behind.
@@ -39,20 +39,20 @@ from django.utils.safestring import SafeString
 
 from djust.conf import Config, config
 from djust.exceptions import ServerBusyError
-from djust.home import home
 from djust.live.failures import failure_on_loop, refuse_awaitable
 from djust.live.guards import LiveResponse, end_of_passage, is_live, keep_out_of_caches, new_token, prepare
-from djust.live.keeping import fits, lay_over
+from djust.live.logout import watch
 from djust.live.page import Page
-from djust.live.pools import Call
 from djust.live.registry import registry
-from djust.live.sessions import watch
+from djust.live.snapshots import fits, restore_state
+from djust.live.token import JoinToken, digest_of, make_join_token
 from djust.live.visitor import SocketRequest, maker_of
-from djust.live.workers import Caller, Lane, contained, mounters
+from djust.loop import page_loop
 from djust.services import call_scope
 from djust.state.snapshots import Snapshot
-from djust.state.tickets import Ticket, digest_of, make_ticket
-from djust.views import Answer, LiveView, context_of, mount_view
+from djust.threads.pool import Call
+from djust.threads.pools import Caller, SyncThread, exits_as_errors, request_pool
+from djust.views import Answer, LiveView, given_context_data, mount_view
 
 logger = logging.getLogger("djust")
 
@@ -73,14 +73,14 @@ TICKET_PLACEHOLDER = f"ticket-{secrets.token_hex(8)}"
 
 
 @dataclass(slots=True)
-class Adoption:
+class Mount:
     """Set while a GET is made for a browser that is there already: the page goes here instead of into HTML."""
 
     page: Page | None = None
     # State to be restored; taken out where the class has changed since.
     snapshot: Snapshot | None = None
     # The snapshot could not be laid over the view, which is of no use any more.
-    is_spoilt: bool = False
+    restore_failed: bool = False
     # What the view answers with.
     token: bytes = field(default_factory=new_token)
 
@@ -93,7 +93,7 @@ class Adoption:
         return None
 
 
-_adoption: ContextVar[Adoption | None] = ContextVar("djust_adoption", default=None)
+_adoption: ContextVar[Mount | None] = ContextVar("djust_adoption", default=None)
 
 
 @dataclass(slots=True)
@@ -111,7 +111,7 @@ _visit: ContextVar[Visit | None] = ContextVar("djust_visit", default=None)
 def respond(view: LiveView, request: HttpRequest) -> Answer:
     """The answer to a GET: mounts the view, and renders the page unless `mount` returned a response."""
     page = Page(view, request)
-    with contained, call_scope():
+    with exits_as_errors, call_scope():
         mounted = mount_view(view, request, again=_snapshot_for(view) is not None)
         if type(view).view_is_async:
             return _respond_on_loop(page, mounted)
@@ -135,7 +135,7 @@ async def _respond_in_scope(page: Page, mounted: Any, task: asyncio.Task[Any] | 
         if not isinstance(mounted, HttpResponseBase):
             if _snapshot_for(page.view) is not None:
                 await sync_to_async(_lay_over, thread_sensitive=True)(page)
-            data = await context_of(page.view)
+            data = await given_context_data(page.view)
         try:
             return _respond(page, mounted, data)
         except SynchronousOnlyOperation:
@@ -147,20 +147,20 @@ async def _respond_in_scope(page: Page, mounted: Any, task: asyncio.Task[Any] | 
         raise failure  # noqa: B904 — its cause is set
 
 
-def adopt_here(view: LiveView, request: HttpRequest, adoption: Adoption) -> HttpResponseBase:
-    """Mount or restore a view within a request for it, in its thread; if there is a page, it is `adoption.page`."""
-    with adopting(adoption):
+def mount_in_place(view: LiveView, request: HttpRequest, mount: Mount) -> HttpResponseBase:
+    """Mount or restore a view within a request for it, in its thread; if there is a page, it is `mount.page`."""
+    with mounting(mount):
         answer = respond(view, request)
         if isinstance(answer, HttpResponseBase):
             return answer
-        return asyncio.run_coroutine_threadsafe(in_lane(answer), home.loop).result()
+        return asyncio.run_coroutine_threadsafe(in_lane(answer), page_loop.loop).result()
 
 
 async def in_lane(answer: Coroutine[Any, Any, HttpResponseBase]) -> HttpResponseBase:
     """`answer`, where the thread of its request waits: what is thread-sensitive needs another one."""
     # Middleware may have left word that what is thread-sensitive belongs into its thread, which is the one that waits.
     AsyncToSync.executors.current = None
-    lane = Lane()
+    lane = SyncThread()
     lane.enter()
     try:
         return await answer
@@ -169,46 +169,46 @@ async def in_lane(answer: Coroutine[Any, Any, HttpResponseBase]) -> HttpResponse
 
 
 def _snapshot_for(view: LiveView) -> Snapshot | None:
-    adoption = _adoption.get()
-    if adoption is None or adoption.snapshot is None:
+    mount = _adoption.get()
+    if mount is None or mount.snapshot is None:
         return None
-    if not fits(view, adoption.snapshot):
-        adoption.snapshot = None
-    return adoption.snapshot
+    if not fits(view, mount.snapshot):
+        mount.snapshot = None
+    return mount.snapshot
 
 
 def _lay_over(page: Page) -> None:
-    adoption, snapshot = _adoption.get(), _snapshot_for(page.view)
-    if adoption is None or snapshot is None:
+    mount, snapshot = _adoption.get(), _snapshot_for(page.view)
+    if mount is None or snapshot is None:
         return
     try:
-        lay_over(page.view, snapshot)
+        restore_state(page.view, snapshot)
     except Exception as error:  # noqa: BLE001 — missing_state may raise whatever it likes
-        adoption.is_spoilt = True
+        mount.restore_failed = True
         logger.warning("%s is mounted anew, its state cannot be restored: %s", type(page.view).__name__, error)
     else:
         page.version, page.last_ref, page.document = snapshot.page_version, snapshot.last_ref, snapshot.document
 
 
-def known_version(page: Page, adoption: Adoption, ticket: Ticket, shown: int) -> int | None:
+def known_version(page: Page, mount: Mount, ticket: JoinToken, shown: int) -> int | None:
     """The version of a page that was brought back, if its browser, at version `shown`, shows it: when nobody had joined
     yet, and the page shows what was sent with the ticket. None: the browser has to be sent all values.
     """
-    never_joined = adoption.snapshot is not None and not page.document and page.version == shown == 0
+    never_joined = mount.snapshot is not None and not page.document and page.version == shown == 0
     return 0 if never_joined and digest_of(page.html()) == ticket.digest else None
 
 
 def _respond(page: Page, mounted: Any, data: object = None) -> HttpResponseBase:
     if isinstance(mounted, HttpResponseBase):
         return mounted
-    adoption = _adoption.get()
-    if adoption is not None and adoption.is_spoilt:
+    mount = _adoption.get()
+    if mount is not None and mount.restore_failed:
         return HttpResponse()
     page.prepare(data)
-    if adoption is not None:
-        adoption.page = page
+    if mount is not None:
+        mount.page = page
         keep_out_of_caches(page.request)
-        return end_of_passage(adoption.token)
+        return end_of_passage(mount.token)
     if page.request.method == "HEAD":
         return _uncached(page.request, LiveResponse())
     return send_page(page)
@@ -218,13 +218,13 @@ def send_page(page: Page, *, status: int = 200, notice: str = "") -> HttpRespons
     """The HTML of a page, which waits for its browser from now on, unless the browser has gone away meanwhile."""
     html = page.html()
     watch(page, maker_of(page.request))
-    ticket = make_ticket(Ticket(page.id, page.request.get_full_path(), page.binding, digest_of(html)))
+    ticket = make_join_token(JoinToken(page.id, page.request.get_full_path(), page.binding, digest_of(html)))
     visit = _visit.get()
     if visit is not None and visit.is_over:
         # No browser reads the answer, but middleware sees one like any other.
         page.end(for_good=True)
     else:
-        page.keeper.save_first(page, len(html))
+        page.snapshots.save_first(page, len(html))
         registry.park(page)
     if notice:
         html = _at_the_end(html, format_html('<p class="djust-notice" role="alert">{}</p>', notice))
@@ -292,8 +292,8 @@ def path_below_prefix(scope: Scope) -> str:
 
 
 @contextmanager
-def adopting(adoption: Adoption | None) -> Iterator[None]:
-    token = _adoption.set(adoption)
+def mounting(mount: Mount | None) -> Iterator[None]:
+    token = _adoption.set(mount)
     try:
         yield
     finally:
@@ -307,22 +307,20 @@ class _SyncHandler(BaseHandler):
         super().__init__()
         self.load_middleware(is_async=False)
 
-    def answer(
-        self, request: HttpRequest, scope: Scope, adoption: Adoption | None, visit: Visit | None
-    ) -> HttpResponseBase:
+    def answer(self, request: HttpRequest, scope: Scope, mount: Mount | None, visit: Visit | None) -> HttpResponseBase:
         """The whole life of a request, in this thread; a streaming response is left for the caller to close."""
         set_script_prefix(get_script_prefix(scope))
         request_started.send(sender=self.__class__, scope=scope)
         # Each job of a thread has a context of its own, so this need not be reset.
         _visit.set(visit)
-        with adopting(adoption):
+        with mounting(mount):
             response = self.get_response(request)
         if not response.streaming:
             response.close()
         return response
 
 
-class Backstage:
+class RequestRunner:
     """Runs GETs: those to synchronous LiveViews as one job of a thread, others as Django's ASGI handler does."""
 
     def __init__(self, asynchronous: ASGIHandler) -> None:
@@ -353,7 +351,7 @@ class Backstage:
         if not visit.is_over:
             await self._asynchronous.send_response(response, send)
         if response.streaming:
-            await mounters.run(response.close)
+            await request_pool.run(response.close)
 
     async def _answer_visit(self, scope: Scope, receive: Receive, visit: Visit) -> HttpResponseBase | None:
         """The answer, or None where the browser went away before anything has begun."""
@@ -361,7 +359,7 @@ class Backstage:
         if isinstance(job, HttpResponseBase):
             return job
         try:
-            call = mounters.begin(_caller(scope), job)
+            call = request_pool.begin(_caller(scope), job)
         except ServerBusyError as error:
             return _busy(error)
         listener = _Listener(receive, visit, call)
@@ -376,29 +374,29 @@ class Backstage:
         finally:
             listener.stop()
 
-    async def adopt(self, scope: Scope, adoption: Adoption) -> HttpResponseBase:
-        """Make a GET for a socket; if it mounts a LiveView, `adoption.page` is its page."""
+    async def adopt(self, scope: Scope, mount: Mount) -> HttpResponseBase:
+        """Make a GET for a socket; if it mounts a LiveView, `mount.page` is its page."""
         if self.serves(scope):
-            return await self._in_thread(scope, adoption)
+            return await self._in_thread(scope, mount)
         async with ThreadSensitiveContext():
             set_script_prefix(get_script_prefix(scope))
             await request_started.asend(sender=self.__class__, scope=scope)
-            with adopting(adoption):
+            with mounting(mount):
                 response = await self._asynchronous.get_response_async(SocketRequest(scope, BytesIO()))
             await sync_to_async(response.close)()
         return response
 
-    async def _in_thread(self, scope: Scope, adoption: Adoption) -> HttpResponseBase:
-        job = self._job(scope, adoption, None)
+    async def _in_thread(self, scope: Scope, mount: Mount) -> HttpResponseBase:
+        job = self._job(scope, mount, None)
         if isinstance(job, HttpResponseBase):
             return job
         try:
-            return await mounters.run_for(_caller(scope), job)
+            return await request_pool.run_for(_caller(scope), job)
         except ServerBusyError as error:
             return _busy(error)
 
     def _job(
-        self, scope: Scope, adoption: Adoption | None, visit: Visit | None
+        self, scope: Scope, mount: Mount | None, visit: Visit | None
     ) -> Callable[[], HttpResponseBase] | HttpResponseBase:
         """What a thread has to do for a GET; the answer where the request is not valid."""
         request, refused = self._asynchronous.create_request(scope, BytesIO())
@@ -407,9 +405,9 @@ class Backstage:
             return refused
         if self._synchronous is None:
             self._synchronous = _SyncHandler()
-        if adoption is not None:
+        if mount is not None:
             request = SocketRequest(scope, BytesIO())
-        return partial(self._synchronous.answer, request, scope, adoption, visit)
+        return partial(self._synchronous.answer, request, scope, mount, visit)
 
 
 def _caller(scope: Scope) -> Caller:

@@ -31,7 +31,7 @@ class Rehearsal(Protocol):
         """User code has raised this, or the event was refused."""
 
 
-rehearsal: ContextVar[Rehearsal | None] = ContextVar("djust_rehearsal", default=None)
+testmode: ContextVar[Rehearsal | None] = ContextVar("djust_rehearsal", default=None)
 
 # What every turn begins with: no turn sees what an earlier one, or the connection, has activated.
 FRESH = Context()
@@ -39,5 +39,5 @@ FRESH = Context()
 
 def report(error: Exception) -> None:
     """Tell the test, if this is one."""
-    if (test := rehearsal.get()) is not None:
+    if (test := testmode.get()) is not None:
         test.raised(error)

@@ -18,10 +18,10 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
-from djust.home import home
-from djust.live.http import Adoption, adopt_here, send_page
-from djust.live.messages import Event
+from djust.live.http import Mount, mount_in_place, send_page
 from djust.live.page import Page
+from djust.loop import page_loop
+from djust.protocol.messages import Event
 from djust.views import LiveView
 
 FIELD = "dj-submit"
@@ -31,9 +31,9 @@ _FORM = re.compile(r"<form\b[^>]*?\sdj-submit(?:\.[\w.]+)?\s*=\s*(?:\"([^\"]*)\"
 def answer_form(view: LiveView, request: HttpRequest) -> HttpResponseBase:
     """The page after the handler of the posted form has run."""
     fields = request.POST
-    adoption = Adoption()
-    response = adopt_here(view, view.request, adoption)
-    page = adoption.page
+    mount = Mount()
+    response = mount_in_place(view, view.request, mount)
+    page = mount.page
     if page is None:
         return response
     names = {html.unescape("".join(found)).strip() for found in _FORM.findall(page.html())}
@@ -44,7 +44,7 @@ def answer_form(view: LiveView, request: HttpRequest) -> HttpResponseBase:
         return HttpResponse(_reason(view, asked, names), status=400, content_type="text/plain; charset=utf-8")
     params = {name: _value(fields.getlist(name)) for name in fields if name not in (FIELD, "csrfmiddlewaretoken")}
     event = Event(1, asked, params, [], passed=True)
-    answer = asyncio.run_coroutine_threadsafe(_handle(page, event), home.loop).result()
+    answer = asyncio.run_coroutine_threadsafe(_handle(page, event), page_loop.loop).result()
     status, notice = _outcome(json.loads(answer))
     # The browser gets it whole, and knows nothing of an event.
     page.version = page.last_ref = 0

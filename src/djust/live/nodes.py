@@ -31,11 +31,11 @@ from djust.views import LiveView, state_of
 
 
 class Change(NamedTuple):
-    """What an evaluation has changed. `offence` is what is wrong with the state."""
+    """What an evaluation has changed. `state_error` is what is wrong with the state."""
 
     diff: list[Any]
     fragments: list[Any]
-    offence: TypeError | None
+    state_error: TypeError | None
     # The template's outermost parent is another one, or it was compiled anew: another document.
     whole: bool = False
 
@@ -63,8 +63,8 @@ class Display:
         self._template = self._view.get_template()
         self._compiled = compile_template(self._template)
         data, state = self._data(given)
-        if (offence := self._offence(state)) is not None:
-            raise offence
+        if (state_error := self._offence(state)) is not None:
+            raise state_error
         self._last = self._evaluate(data, None)
 
     def html(self) -> str:
@@ -75,12 +75,12 @@ class Display:
     def renew(self, given: object = None) -> Change:
         """Evaluate the template again."""
         data, state = self._data(given)
-        offence = self._offence(state)
+        state_error = self._offence(state)
         before, (fragment, values) = self._last, self._evaluate(data, self._last)
         self._last = fragment, values
         if fragment is not before[0]:
-            return Change([], [], offence, whole=True)
-        return Change(*self._outlet.diff(fragment, before[1], values), offence)
+            return Change([], [], state_error, whole=True)
+        return Change(*self._outlet.diff(fragment, before[1], values), state_error)
 
     def all(self) -> tuple[Any, list[Any]]:
         """All values; the browser starts over."""

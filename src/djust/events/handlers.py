@@ -23,16 +23,18 @@ from typing import Any, TypeVar, get_type_hints, overload
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.conf import settings
 
+from djust.events.parameters import Converter, Refused, Unsupported, converter
 from djust.exceptions import HandlerError, ParameterError
-from djust.parameters import Converter, Refused, Unsupported, converter
 from djust.state.fields import per_class
-from djust.tasks import BACKGROUND_MARK
 
 logger = logging.getLogger("djust")
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _MARK = "_djust_event_handler"
+
+# On a method that runs in the background, put there by `@background` (tasks.py).
+BACKGROUND_MARK = "_djust_background"
 
 # What the client adds by itself; a handler that does not name them has not forgotten anything.
 _UNASKED = frozenset({"value", "field", "key", "code", "csrfmiddlewaretoken"})

@@ -3,7 +3,7 @@
 Under ASGI it is the server's. Where none runs, as under WSGI, in a management command or in a task queue's worker, one
 is started in a thread of its own when it is first needed.
 
-    home.call(page.post, message)       from any thread
+    page_loop.call(page.post, message)       from any thread
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, ParamSpec
 P = ParamSpec("P")
 
 
-class Home:
+class PageLoop:
     """Where the one loop is found."""
 
     def __init__(self) -> None:
@@ -57,6 +57,6 @@ def _run(loop: asyncio.AbstractEventLoop) -> None:
     loop.run_forever()
 
 
-home = Home()
+page_loop = PageLoop()
 # The thread of the loop does not survive a fork.
-os.register_at_fork(after_in_child=home._reset)
+os.register_at_fork(after_in_child=page_loop._reset)

@@ -1,6 +1,6 @@
 """Pools of threads that outlive what their jobs do.
 
-    pool = Workers("turn", lambda: config().threads)
+    pool = ThreadPool("turn", lambda: config().threads)
     await pool.run(function, 1)                                        the result, from a thread
     await pool.run_for(Caller("b64…", "BasketView.save"), function)    the same, for somebody
     pool.submit(job)                                                   without a result
@@ -20,10 +20,10 @@ from typing import Any, Generic, ParamSpec, TypedDict, TypeVar
 
 from djust.conf import SETTING, config
 from djust.exceptions import ServerBusyError
-from djust.live.crew import NOBODY, Caller, Crew, Entry, PoolThread
-from djust.live.rehearsal import Job, rehearsal
-from djust.live.watchdog import watchdog
 from djust.signals import pool_exhausted, pool_recovered
+from djust.threads.crew import NOBODY, Caller, Crew, Entry, PoolThread
+from djust.threads.testmode import Job, testmode
+from djust.threads.watchdog import watchdog
 
 logger = logging.getLogger("djust")
 
@@ -49,7 +49,7 @@ class PoolReport(TypedDict):
 
 
 class _Containment:
-    """`with contained:` what would end the thread or the event loop becomes an ordinary exception of user code."""
+    """`with exits_as_errors:` what would end the thread or the event loop becomes an ordinary exception."""
 
     def __enter__(self) -> None: ...
 
@@ -60,7 +60,7 @@ class _Containment:
             raise RuntimeError(f"{type(error).__name__} was raised, which is not an error but an exit.") from error
 
 
-contained = _Containment()
+exits_as_errors = _Containment()
 
 
 class Call(Generic[T]):
@@ -88,7 +88,7 @@ class Call(Generic[T]):
         self._crew.set_aside(self._entry)
 
 
-class Workers:
+class ThreadPool:
     """A bounded pool of threads.
 
     It does without the futures and locks of `ThreadPoolExecutor`. `name` names threads, and the pool in logs and
@@ -129,7 +129,7 @@ class Workers:
 
     def _put(self, job: Job, caller: Caller, named_by: Callable[..., Any]) -> Entry:
         entry = Entry(job, caller, named_by)
-        if (test := rehearsal.get()) is not None:
+        if (test := testmode.get()) is not None:
             test.take(job)
         else:
             self._crew.put(entry, self._bound())
@@ -168,7 +168,7 @@ class Workers:
         def job() -> None:
             outcome: tuple[T, None] | tuple[None, Exception]
             try:
-                with contained:
+                with exits_as_errors:
                     outcome = function(*args, **kwargs), None
             except Exception as error:  # noqa: BLE001 — raised again where the call was made
                 outcome = None, error
@@ -258,4 +258,4 @@ def join(threads: list[PoolThread]) -> None:
 
 
 # Receivers of signals: one thread, so that they see events in order.
-signal_pool = Workers("signal", lambda: 1)
+signal_pool = ThreadPool("signal", lambda: 1)

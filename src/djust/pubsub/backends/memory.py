@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from djust.home import home
+from djust.loop import page_loop
 from djust.pubsub.backend import Deliver, Lost
 
 
@@ -24,7 +24,7 @@ class MemoryBackend:
     def publish(self, topic: str, text: str) -> None:
         """Deliver, soon."""
         if topic in self._topics:
-            home.call(self._deliver, topic, text)
+            page_loop.call(self._deliver, topic, text)
 
     async def apublish(self, topic: str, text: str) -> None:
         """Deliver, soon."""

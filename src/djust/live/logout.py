@@ -27,11 +27,11 @@ from djust.conf import config
 from djust.live.page import Page
 from djust.live.registry import registry
 from djust.live.visitor import SessionStoreError, Visitor, ended_by_logout, visitor_of
-from djust.live.workers import errands
-from djust.pubsub.encoding import encode_message
+from djust.pubsub.codec import encode_message
 from djust.pubsub.hub import hub
 from djust.pubsub.inbox import Letter
 from djust.render import wire
+from djust.threads.pools import io_pool
 
 logger = logging.getLogger("djust")
 
@@ -96,7 +96,7 @@ class Watch:
                 page.session_due = now + config().session_check_seconds
                 groups[page.visitor.key].append(page)
         for key, group in groups.items():
-            errands.offer(lambda key=key, group=group: _ask(key, group))  # type: ignore[misc] # defaults bind them
+            io_pool.offer(lambda key=key, group=group: _ask(key, group))  # type: ignore[misc] # defaults bind them
         loop.call_later(_TICK_SECONDS, self._tick, loop)
 
     # What the hub asks of an inbox
@@ -156,12 +156,12 @@ def _ask_again(pages: list[Page], seconds: float) -> None:
         page.session_due = due
 
 
-def end_pages(session: str, spared: HttpRequest, text: str) -> None:
+def end_pages(session: str, except_request: HttpRequest, text: str) -> None:
     """Close the connections of a session, named as in `Visitor.session`, and forget its pages.
 
-    The page of the request `spared` stays.
+    The page of the request `except_request` stays.
     """
-    for peer in registry.drop(session, spared):
+    for peer in registry.drop(session, except_request):
         peer.close_from_thread(wire.CLOSE_REFUSED, text)
 
 
@@ -169,15 +169,15 @@ def end_pages(session: str, spared: HttpRequest, text: str) -> None:
 def _end_session(sender: object, request: HttpRequest | None = None, **kwargs: Any) -> None:
     """Close what belongs to a session when its user logs out.
 
-    The page whose own handler does so is spared, so that its answer arrives. Cookie-based sessions have no key: all
-    pages of the user are closed.
+    The page whose own handler does so stays, so that its answer arrives. Cookie-based sessions have no key:
+    all pages of the user are closed.
     """
     session = ended_by_logout(request) if request is not None else ""
     if request is not None and session:
         end_pages(session, request, "You have logged out.")
         if config().pubsub != "memory":
             # Whoever logs out does not wait for it.
-            errands.submit(lambda: _publish(session))
+            io_pool.submit(lambda: _publish(session))
 
 
 def _publish(session: str) -> None:

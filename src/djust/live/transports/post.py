@@ -30,21 +30,21 @@ from django.middleware.csrf import get_token
 
 from djust.conf import config
 from djust.exceptions import ProtocolError, TicketError
-from djust.home import home
-from djust.live.forms import answer_form
 from djust.live.guards import as_get, keep_out_of_caches, passage_of
-from djust.live.http import Adoption, adopt_here, known_version, respond
+from djust.live.http import Mount, known_version, mount_in_place, respond
 from djust.live.joining import Closing, JoinFrame, admits, check_user, join_frame
-from djust.live.keeping import keep_as, snapshot_of
 from djust.live.limits import Bucket, is_too_big, joins
-from djust.live.messages import Event, Joining, Settled, Visit, message_of
+from djust.live.logout import watch, watcher
 from djust.live.page import Page
 from djust.live.registry import registry
-from djust.live.sessions import watch, watcher
+from djust.live.snapshots import keep_as, snapshot_of
+from djust.live.token import JoinToken, make_join_token
+from djust.live.transports.nojs import answer_form
 from djust.live.visitor import SessionStoreError, Visitor, leave_session, visitor_of_request
+from djust.loop import page_loop
+from djust.protocol.messages import Event, Joining, Settled, Visit, message_of
 from djust.render import wire
 from djust.state.snapshots import Snapshot
-from djust.state.tickets import Ticket, make_ticket
 from djust.views import Answer, LiveView, answer_of
 
 logger = logging.getLogger("djust")
@@ -92,7 +92,7 @@ class Connection:
         self.page: Page | None = None
         self._frames: list[str] = []
         self._size = 0
-        self._farewell: tuple[int, str] | None = None
+        self._close_reason: tuple[int, str] | None = None
         # Frames go into the stream; the browser has said once that it reads it.
         self._streams = False
         self._was_told = False
@@ -106,7 +106,7 @@ class Connection:
 
     async def send(self, text: str) -> None:
         """Keep a frame until it is fetched."""
-        if self._farewell is None:
+        if self._close_reason is None:
             self._keep(text)
 
     def _keep(self, text: str) -> None:
@@ -118,8 +118,8 @@ class Connection:
 
     def close(self, code: int, text: str = "") -> None:
         """End the connection: the browser is told with the next answer."""
-        if self._farewell is None:
-            self._farewell = code, text
+        if self._close_reason is None:
+            self._close_reason = code, text
             if text:
                 self._frames.append(wire.encode([wire.ERROR, 0, text]))
             self._news.set()
@@ -127,7 +127,7 @@ class Connection:
 
     def close_from_thread(self, code: int, text: str = "") -> None:
         """As `close`, in any thread."""
-        home.call(self.close, code, text)
+        page_loop.call(self.close, code, text)
 
     # Requests
 
@@ -146,21 +146,21 @@ class Connection:
         except ProtocolError as error:
             self.close(wire.CLOSE_BAD_FRAME, str(error))
             posted = []
-        if not posted and self._farewell is None and self.page is not None and self.page.is_busy:
+        if not posted and self._close_reason is None and self.page is not None and self.page.is_busy:
             # A sign of life does not wait for a handler.
             if self._streams:
                 return Answered([])
             if self._frames:
                 return Answered(self._taken(), more=True)
         is_through = await self._settled()
-        if self._streams and self._farewell is None:
+        if self._streams and self._close_reason is None:
             return Answered([], not is_through)
-        return Answered(self._taken(), not is_through, self._farewell[0] if self._farewell else 0)
+        return Answered(self._taken(), not is_through, self._close_reason[0] if self._close_reason else 0)
 
     def _take(self, frame: list[Any], *, passed: bool) -> bool:
         """Deal with a frame; whether the page has to."""
         page = self.page
-        if page is None or self._farewell is not None:
+        if page is None or self._close_reason is not None:
             return False
         if frame[0] == wire.PING:
             self._count_other()
@@ -185,7 +185,7 @@ class Connection:
 
     async def _settled(self) -> bool:
         """Wait until the page has dealt with what it was sent; whether it has."""
-        if self.page is None or self._farewell is not None:
+        if self.page is None or self._close_reason is not None:
             return True
         done = asyncio.Event()
         self.page.post(Settled(done))
@@ -206,7 +206,7 @@ class Connection:
         # An older stream of the same browser, which may not have noticed its end, takes no frames any more.
         mine = self._stream = self._stream + 1
         yield "retry: 1000\n: here\n\ndata: \n\n"
-        while self._farewell is None and self._stream == mine:
+        while self._close_reason is None and self._stream == mine:
             if self._streams and self._frames:
                 for frame in self._taken():
                     yield f"data: {frame}\n\n"
@@ -226,7 +226,7 @@ class Connection:
     def _stay(self) -> None:
         if self._idle is not None:
             self._idle.cancel()
-        if self._farewell is None and self.id in _connections:
+        if self._close_reason is None and self.id in _connections:
             _connections.move_to_end(self.id)
         self._idle = asyncio.get_running_loop().call_later(_IDLE_SECONDS, self.close, GONE)
 
@@ -239,7 +239,7 @@ class Connection:
             if self.page.peer is self:
                 self.page.peer = None
             registry.release(self.page, self)
-            self.page.keeper.hasten(self.page)
+            self.page.snapshots.flush_now(self.page)
 
 
 # The one that has been silent for longest comes first.
@@ -345,7 +345,7 @@ def _visit(page: Page, request: HttpRequest) -> None:
     admits(page.binding, _HOLDER, _HOLDER, visitor)
     if visitor.key != page.visitor.key:
         watch(page, visitor)
-        home.call(page.post, Visit(request))
+        page_loop.call(page.post, Visit(request))
 
 
 def _frames_of(request: HttpRequest) -> list[list[Any]]:
@@ -368,14 +368,14 @@ def _join(view: LiveView, request: HttpRequest, joining: JoinFrame) -> Connectio
     if ticket.url != request.get_full_path():
         raise Closing(wire.CLOSE_REFUSED, "The ticket belongs to another page.")
     visitor = visitor_of_request(request)
-    home.call(registry.keep_sweeping)
-    home.call(watcher.start)
+    page_loop.call(registry.keep_sweeping)
+    page_loop.call(watcher.start)
     connection = _at_home(_connection())
     try:
         _enter(view, request, joining, connection, visitor)
     except BaseException:
         # Nobody was told of it.
-        home.call(connection.close, GONE)
+        page_loop.call(connection.close, GONE)
         raise
     return connection
 
@@ -391,16 +391,16 @@ def _enter(view: LiveView, request: HttpRequest, joining: JoinFrame, connection:
         snapshot = _at_home(snapshot_of(ticket.page_id, document, may_have))
         page, known = _bring_back(view, request, joining, visitor, snapshot)
         registry.attach(page, connection, document)
-        new = make_ticket(Ticket(page.id, ticket.url, page.binding))
+        new = make_join_token(JoinToken(page.id, ticket.url, page.binding))
         message = Joining(connection, known, new, document, passed=True)
     else:
         watch(page, visitor)
-        home.call(page.post, Visit(request))
+        page_loop.call(page.post, Visit(request))
         message = Joining(connection, version, document=document, passed=_has_passed(view, request, page))
     if holder is not None:
         holder.close_from_thread(NORMAL)
     connection.page = page
-    home.call(page.post, message)
+    page_loop.call(page.post, message)
 
 
 async def _connection() -> Connection:
@@ -408,7 +408,7 @@ async def _connection() -> Connection:
     _connections[connection.id] = connection
     while len(_connections) > config().max_pages:
         # Whoever joins without end ends connections of the same page, and those go first.
-        ended = (known.id for known in _connections.values() if known._farewell is not None)
+        ended = (known.id for known in _connections.values() if known._close_reason is not None)
         _connections.pop(next(ended, None) or next(iter(_connections))).close(GONE)
     return connection
 
@@ -417,19 +417,19 @@ def _bring_back(
     view: LiveView, request: HttpRequest, joining: JoinFrame, visitor: Visitor, snapshot: Snapshot | None
 ) -> tuple[Page, int | None]:
     ticket, version, _ = joining
-    adoption = Adoption(snapshot=snapshot)
-    response = adopt_here(view, view.request, adoption)
-    if adoption.is_spoilt:
+    mount = Mount(snapshot=snapshot)
+    response = mount_in_place(view, view.request, mount)
+    if mount.restore_failed:
         again = type(view)()
         again.setup(view.request, *view.args, **view.kwargs)
-        response = adopt_here(again, again.request, adoption := Adoption())
-    page = adoption.page
+        response = mount_in_place(again, again.request, mount := Mount())
+    page = mount.page
     if page is None:
         raise _Elsewhere(response.headers.get("Location", ticket.url))
     watch(page, visitor)
-    if adoption.snapshot is not None:
-        _at_home(keep_as(page, adoption.snapshot))
-    return page, known_version(page, adoption, ticket, version)
+    if mount.snapshot is not None:
+        _at_home(keep_as(page, mount.snapshot))
+    return page, known_version(page, mount, ticket, version)
 
 
 class _Elsewhere(Exception):  # noqa: N818 — not an error: where the browser has to go
@@ -440,7 +440,7 @@ class _Elsewhere(Exception):  # noqa: N818 — not an error: where the browser h
 
 def _at_home(coroutine: Coroutine[Any, Any, T]) -> T:
     """The result of a coroutine that runs on the home loop, for this thread."""
-    return asyncio.run_coroutine_threadsafe(coroutine, home.loop).result()
+    return asyncio.run_coroutine_threadsafe(coroutine, page_loop.loop).result()
 
 
 def _refusal(code: int, text: str, request: HttpRequest) -> HttpResponse:

@@ -3,7 +3,7 @@
 It holds the page's id, its URL with the query, a *binding* to the visitor it was made for and a digest of what was
 shown; the signature adds the time. Nothing else that a browser says decides which view is mounted.
 
-    make_ticket(Ticket("6fa1…", "/shop/?page=2", binding("user:7")))  ->  "WyI2ZmEx…:1tX…:sVh…"
+    make_join_token(JoinToken("6fa1…", "/shop/?page=2", binding("user:7")))  ->  "WyI2ZmEx…:1tX…:sVh…"
 
 It can be read by whoever sees the page, so the binding is a keyed digest: it tells neither session nor user, only
 whether there is one. Tickets and bindings made under one of SECRET_KEY_FALLBACKS are good as well.
@@ -24,7 +24,7 @@ from djust.exceptions import TicketError
 SALT = "djust.ticket"
 
 
-class Ticket(NamedTuple):
+class JoinToken(NamedTuple):
     """What a ticket says."""
 
     page_id: str
@@ -72,22 +72,22 @@ def same_visitor(binding: str, identity: str) -> bool:
     return True in found
 
 
-def make_ticket(ticket: Ticket) -> str:
+def make_join_token(ticket: JoinToken) -> str:
     """The signed text of `ticket`."""
     return signing.dumps(list(ticket), salt=SALT)
 
 
-def load_ticket(text: object, max_age: float) -> Ticket:
+def load_join_token(text: object, max_age: float) -> JoinToken:
     """What the signed text says; raises `TicketError` if it is not genuine or older than `max_age` seconds."""
     if not isinstance(text, str):
         raise TicketError(f"Expected a ticket: a signed text; got {type(text).__name__}.")
     try:
         members = signing.loads(text, salt=SALT, max_age=timedelta(seconds=max_age))
         if type(members) is list and 3 <= len(members) <= 4 and all(type(member) is str for member in members):
-            return Ticket(*members)
+            return JoinToken(*members)
         raise TicketError("The ticket was made by another version of this package. Load the page again.")
     except signing.SignatureExpired as error:
-        ticket = Ticket(*signing.loads(text, salt=SALT))
+        ticket = JoinToken(*signing.loads(text, salt=SALT))
         raise TicketError(
             f"The ticket for {ticket.url} has expired: it is older than {max_age:g} seconds. Load the page again.",
             expired=True,

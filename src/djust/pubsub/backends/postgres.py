@@ -23,7 +23,7 @@ import psycopg
 from psycopg import AsyncConnection, Connection, Notify, sql
 
 from djust.pubsub.backend import Deliver, Lost
-from djust.pubsub.connection import CONNECT_SECONDS, ListeningBackend
+from djust.pubsub.backends.connection import CONNECT_SECONDS, ListeningBackend
 
 # Characters of one part: each has up to four bytes, and PostgreSQL takes 7,999 bytes.
 _PART = 1_950

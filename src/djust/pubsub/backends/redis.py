@@ -20,7 +20,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry as SyncRetry
 
 from djust.pubsub.backend import Deliver, Lost
-from djust.pubsub.connection import CONNECT_SECONDS, ListeningBackend
+from djust.pubsub.backends.connection import CONNECT_SECONDS, ListeningBackend
 
 PREFIX = "djust:"
 # A connection that brings nothing for so long is asked whether it is still there.

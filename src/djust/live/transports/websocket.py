@@ -31,18 +31,18 @@ from django.utils.http import is_same_domain
 
 from djust.conf import config
 from djust.exceptions import ProtocolError, ServerBusyError, TicketError
-from djust.live.http import Adoption, Backstage, Scope, Send, known_version
+from djust.live.http import Mount, RequestRunner, Scope, Send, known_version
 from djust.live.joining import Closing, admits, check_user, join_frame
-from djust.live.keeping import keep_as, snapshot_of
 from djust.live.limits import Bucket, is_too_big, joins
-from djust.live.messages import Event, Joining, Message, Visit, message_of
+from djust.live.logout import watch, watcher
 from djust.live.page import Page
 from djust.live.registry import registry
-from djust.live.sessions import watch, watcher
+from djust.live.snapshots import keep_as, snapshot_of
+from djust.live.token import JoinToken, make_join_token
 from djust.live.visitor import NOBODY, SessionStoreError, Visitor, visitor_of
-from djust.live.workers import Caller, errands
+from djust.protocol.messages import Event, Joining, Message, Visit, message_of
 from djust.render import wire
-from djust.state.tickets import Ticket, make_ticket
+from djust.threads.pools import Caller, io_pool
 
 logger = logging.getLogger("djust")
 
@@ -63,7 +63,7 @@ _PONG = wire.encode([wire.PONG])
 class Sockets:
     """The ASGI application for sockets, and all connections that are open."""
 
-    def __init__(self, backstage: Backstage) -> None:
+    def __init__(self, backstage: RequestRunner) -> None:
         self._backstage = backstage
         self._open: set[Connection] = set()
 
@@ -93,7 +93,7 @@ class Connection:
     any more, and its own task says good-bye.
     """
 
-    def __init__(self, backstage: Backstage, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, backstage: RequestRunner, scope: Scope, receive: Receive, send: Send) -> None:
         self.ended = asyncio.Event()
         self._backstage = backstage
         self._scope = scope
@@ -112,7 +112,7 @@ class Connection:
         # Frames that are no events have no answer to refuse them with.
         self._others = Bucket(config().events_per_second)
         self._is_closed = False
-        self._farewell: tuple[int, str] | None = None
+        self._close_reason: tuple[int, str] | None = None
 
     async def run(self) -> None:
         """Serve the socket until it is closed."""
@@ -184,7 +184,7 @@ class Connection:
             path = self._scope["path"] if self._page is None else self._page.request.path
             logger.warning("A socket was closed with code %d at %r: %s", code, path, refused)
         self._is_closed = True
-        self._farewell = code, text
+        self._close_reason = code, text
         self._stop_sending()
 
     def _stop(self, code: int, text: str = "", refused: str = "") -> None:
@@ -200,9 +200,9 @@ class Connection:
         self._sends.clear()
 
     async def _say_good_bye(self) -> None:
-        if self._farewell is None:
+        if self._close_reason is None:
             return
-        code, text = self._farewell
+        code, text = self._close_reason
         try:
             if text:
                 await self._transmit({"type": "websocket.send", "text": wire.encode([wire.ERROR, 0, text])})
@@ -219,7 +219,7 @@ class Connection:
             if self._page.peer is self:
                 self._page.peer = None
             registry.release(self._page, self)
-            self._page.keeper.hasten(self._page)
+            self._page.snapshots.flush_now(self._page)
 
     # Frames
 
@@ -324,29 +324,29 @@ class Connection:
         cookies = {} if self._request is None else self._request.COOKIES
         if settings.SESSION_COOKIE_NAME not in cookies:
             return NOBODY
-        return await errands.run_for(Caller(title="a join"), visitor_of, cookies)
+        return await io_pool.run_for(Caller(title="a join"), visitor_of, cookies)
 
-    async def _bring_back(self, ticket: Ticket, visitor: Visitor, version: int, document: str) -> None:
+    async def _bring_back(self, ticket: JoinToken, visitor: Visitor, version: int, document: str) -> None:
         """The page is not here: restore it from its snapshot, or mount it anew."""
         check_user(ticket.binding, visitor)
         if not joins.take(ticket.page_id):
             raise Closing(wire.CLOSE_TOO_MANY, "Too many joins in a short time.")
         scope = _request_scope(self._scope, ticket.url)
         may_have = partial(admits, document=document, visitor=visitor)
-        adoption = Adoption(snapshot=await snapshot_of(ticket.page_id, document, may_have))
-        response = await self._backstage.adopt(scope, adoption)
-        if adoption.is_spoilt:
-            adoption = Adoption()
-            response = await self._backstage.adopt(scope, adoption)
-        page = adoption.page_in(response)
+        mount = Mount(snapshot=await snapshot_of(ticket.page_id, document, may_have))
+        response = await self._backstage.adopt(scope, mount)
+        if mount.restore_failed:
+            mount = Mount()
+            response = await self._backstage.adopt(scope, mount)
+        page = mount.page_in(response)
         if page is not None:
             watch(page, visitor)
-            if adoption.snapshot is not None:
+            if mount.snapshot is not None:
                 # Before the browser forgets the ticket that leads to it.
-                await keep_as(page, adoption.snapshot)
+                await keep_as(page, mount.snapshot)
             registry.attach(page, self, document)
-            new = make_ticket(Ticket(page.id, ticket.url, page.binding))
-            known = known_version(page, adoption, ticket, version)
+            new = make_join_token(JoinToken(page.id, ticket.url, page.binding))
+            known = known_version(page, mount, ticket, version)
             self._take(page, Joining(self, known, new, document, passed=True))
         elif response.status_code < 400:
             # A redirect, to a login page perhaps, or a view that is not live any more.

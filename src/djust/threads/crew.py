@@ -25,9 +25,9 @@ from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 from djust.exceptions import ServerBusyError
-from djust.live.rehearsal import Job
-from djust.live.thread_care import job_context, tidy
-from djust.live.watchdog import watchdog
+from djust.threads.care import job_context, tidy
+from djust.threads.testmode import Job
+from djust.threads.watchdog import watchdog
 
 logger = logging.getLogger("djust")
 

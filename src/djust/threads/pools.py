@@ -2,21 +2,23 @@
 
 Each kind of work has a pool of its own (`pools`), so that none waits for another one:
 
-    workers                turns of pages             at most LIVEVIEW_CONFIG["threads"] threads
-    mounters               GETs                       as many
-    lanes                  asynchronous handlers      four times as many, because one that waits for a service keeps
-                                                      its thread; and rendering after these, and after handlers that
-                                                      were given up
-    slow                   background tasks           LIVEVIEW_CONFIG["tasks"]
-    errands                our own short jobs         a few
+    turn_pool              turns of pages             at most LIVEVIEW_CONFIG["threads"]
+    request_pool           GETs                       as many
+    async_threads          asynchronous handlers      four times as many: one that waits for a
+                                                      service keeps its thread; and rendering
+                                                      after these, and after handlers that were
+                                                      given up
+    task_pool              background tasks           LIVEVIEW_CONFIG["tasks"]
+    io_pool                our own short jobs         a few
     snapshot_encode_pool   state becomes text         a few
-    snapshot_write_pool    writes to the state cache  a few; one that hangs delays neither reading nor encoding
+    snapshot_write_pool    writes to the state cache  a few; one that hangs delays neither reading
+                                                      nor encoding
     snapshot_read_pool     reads of the state cache   a few
-    reporters              receivers of our signals   one, so that they see events in order
+    signal_pool            receivers of our signals   one, so that they see events in order
 
 `TurnThread` serves asynchronous handlers: everything they send to a thread by `sync_to_async`, such as Django's `aget`
-and `asave`, runs in one thread of `lanes` for the length of a turn. Without it, asgiref would send the calls of all
-pages to a single thread.
+and `asave`, runs in one thread of `async_threads` for the length of a turn. Without it, asgiref would send the
+calls of all pages to a single thread.
 """
 
 from __future__ import annotations
@@ -34,30 +36,30 @@ from typing import Any
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext
 
 from djust.conf import config
-from djust.live.crew import NOBODY, Caller, PoolThread
-from djust.live.pools import Workers, contained, join, signal_pool
-from djust.live.rehearsal import Job
-from djust.live.thread_care import tidy_connections
+from djust.threads.care import tidy_connections
+from djust.threads.crew import NOBODY, Caller, PoolThread
+from djust.threads.pool import ThreadPool, exits_as_errors, join, signal_pool
+from djust.threads.testmode import Job
 
 __all__ = [
     "NOBODY",
     "Caller",
-    "Lane",
+    "SyncThread",
+    "ThreadPool",
     "TurnThread",
-    "Workers",
     "all_pools",
-    "contained",
-    "errands",
-    "lanes",
-    "mounters",
-    "reporters",
-    "slow",
+    "async_threads",
+    "exits_as_errors",
+    "io_pool",
+    "request_pool",
+    "signal_pool",
     "snapshot_encode_pool",
     "snapshot_read_pool",
     "snapshot_write_pool",
     "stop_threads",
+    "task_pool",
     "tidy_connections",
-    "workers",
+    "turn_pool",
 ]
 
 logger = logging.getLogger("djust")
@@ -68,19 +70,18 @@ _TURN_FACTOR = 10
 # A task is what takes long.
 _TASK_PATIENCE = 60.0
 
-workers = Workers("turn", bound=lambda: config().max_queue * _TURN_FACTOR)
-mounters = Workers("get")
-lanes = Workers("async", lambda: config().threads * 4, lambda: config().max_queue * _TURN_FACTOR)
-slow = Workers("task", lambda: config().tasks, patience=_TASK_PATIENCE)
-errands = Workers("errand", lambda: _ERRAND_THREADS)
-snapshot_encode_pool = Workers("snapshot-encode", lambda: _ERRAND_THREADS)
-snapshot_write_pool = Workers("snapshot-write", lambda: _ERRAND_THREADS)
-snapshot_read_pool = Workers("snapshot-read", lambda: _ERRAND_THREADS)
-reporters = signal_pool
+turn_pool = ThreadPool("turn", bound=lambda: config().max_queue * _TURN_FACTOR)
+request_pool = ThreadPool("get")
+async_threads = ThreadPool("async", lambda: config().threads * 4, lambda: config().max_queue * _TURN_FACTOR)
+task_pool = ThreadPool("task", lambda: config().tasks, patience=_TASK_PATIENCE)
+io_pool = ThreadPool("errand", lambda: _ERRAND_THREADS)
+snapshot_encode_pool = ThreadPool("snapshot-encode", lambda: _ERRAND_THREADS)
+snapshot_write_pool = ThreadPool("snapshot-write", lambda: _ERRAND_THREADS)
+snapshot_read_pool = ThreadPool("snapshot-read", lambda: _ERRAND_THREADS)
 
 all_pools = (
     *(snapshot_encode_pool, snapshot_write_pool, snapshot_read_pool),
-    *(workers, mounters, lanes, slow, errands, reporters),
+    *(turn_pool, request_pool, async_threads, task_pool, io_pool, signal_pool),
 )
 
 
@@ -101,7 +102,7 @@ def _nobody() -> Caller:
 
 
 class TurnThread(Executor):
-    """The thread of the thread-sensitive calls of one page: taken from `lanes` by the first one of a turn."""
+    """The thread of the thread-sensitive calls of one page: taken from `async_threads` by the first one of a turn."""
 
     def __init__(self) -> None:
         self._queue: SimpleQueue[Job | None] | None = None
@@ -129,7 +130,7 @@ class TurnThread(Executor):
         if queue is None:
             queue = SimpleQueue()
             # A turn that has begun has to be able to go on.
-            lanes.submit(lambda: _serve(queue), self._caller()._replace(must_run=True))
+            async_threads.submit(lambda: _serve(queue), self._caller()._replace(must_run=True))
             if self._in_turn:
                 self._queue = queue
         queue.put(lambda: _fulfil(future, fn, args, kwargs))
@@ -138,7 +139,7 @@ class TurnThread(Executor):
         return future
 
 
-class Lane:
+class SyncThread:
     """Sends the thread-sensitive calls of a page's asynchronous handlers to a `TurnThread` of its own."""
 
     __slots__ = ("_context", "_thread")

@@ -20,8 +20,7 @@ from typing import Protocol
 from weakref import WeakSet
 
 from djust.exceptions import ServerBusyError, StateError
-from djust.live.messages import Message, Save, Settled
-from djust.live.workers import Caller, snapshot_encode_pool, snapshot_read_pool, snapshot_write_pool
+from djust.protocol.messages import Message, Save, Settled
 from djust.pubsub.subscriptions import inbox_of
 from djust.state.codec import decode_state, encode_state
 from djust.state.fields import computed_names, fields_version
@@ -37,6 +36,7 @@ from djust.state.snapshots import (
     probe,
 )
 from djust.tasks import AsyncResult
+from djust.threads.pools import Caller, snapshot_encode_pool, snapshot_read_pool, snapshot_write_pool
 from djust.views import LiveView, is_own_name, state_of
 
 logger = logging.getLogger("djust")
@@ -56,7 +56,7 @@ _MOST_CHARACTERS = 64_000_000
 _RETRIES_PER_SECOND = 200
 
 
-class Kept(Protocol):
+class SnapshotOwner(Protocol):
     """A page, as far as this module knows it."""
 
     id: str
@@ -65,7 +65,7 @@ class Kept(Protocol):
     version: int
     last_ref: int
     document: str
-    keeper: Keeper
+    snapshots: SnapshotWriter
 
     @property
     def is_busy(self) -> bool:
@@ -75,7 +75,7 @@ class Kept(Protocol):
         """Take a message."""
 
 
-class Keeper:
+class SnapshotWriter:
     """Sees to the snapshots of one page, which is an argument of each method: it does not hold its owner.
 
     At most one thread writes for a page at a time, the newest snapshot that there is. A write that hangs is overtaken
@@ -126,7 +126,7 @@ class Keeper:
         """A turn changes what a snapshot says."""
         self._changed += 1
 
-    def quiet(self, page: Kept) -> None:
+    def quiet(self, page: SnapshotOwner) -> None:
         """No message waits for the page: a snapshot is taken soon, if there is something to write."""
         if self._changed != self._written and self._timer is None and is_shared():
             self.loop = asyncio.get_running_loop()
@@ -141,22 +141,22 @@ class Keeper:
                 wait = max(_QUIET_SECONDS, self._then + _PAUSE_SECONDS - time.monotonic())
             self._timer = self.loop.call_later(wait, self._due, page)
 
-    def hasten(self, page: Kept) -> None:
+    def flush_now(self, page: SnapshotOwner) -> None:
         """The browser is gone, and so may soon be the process."""
         if self._timer is not None:
             self._timer.cancel()
             self._due(page)
 
-    def retry(self, page: Kept) -> None:
+    def retry(self, page: SnapshotOwner) -> None:
         """The cache answers again. On the event loop of the page."""
         if self._changed != self._written and self._timer is None and not self._is_over:
             self._due(page)
 
-    def _due(self, page: Kept) -> None:
+    def _due(self, page: SnapshotOwner) -> None:
         self._timer = None
         page.post(Save())
 
-    async def save(self, page: Kept) -> None:
+    async def save(self, page: SnapshotOwner) -> None:
         """Take a snapshot, between two turns; it is written while the page goes on."""
         if not is_available():
             backlog.add(page)
@@ -169,7 +169,7 @@ class Keeper:
         if taken is not None:
             self._write_soon(page, *taken)
 
-    def save_first(self, page: Kept, size: int) -> None:
+    def save_first(self, page: SnapshotOwner, size: int) -> None:
         """The page was made, with so many characters of HTML: its browser may come to another process."""
         self.size = size
         if is_shared() and is_available():
@@ -178,7 +178,7 @@ class Keeper:
             else:
                 snapshot_encode_pool.offer(lambda: self._encode(page), _caller(page, "encode"))
 
-    def save_here(self, page: Kept) -> None:
+    def save_here(self, page: SnapshotOwner) -> None:
         """Write what was not written, in this thread; although the cache fails, for there is no later snapshot."""
         if not keeps_anything():
             return
@@ -192,14 +192,14 @@ class Keeper:
             self._writer = writer = object()
         self._write(page, writer, forced=True)
 
-    def save_last(self, page: Kept) -> None:
+    def save_last(self, page: SnapshotOwner) -> None:
         """The page is forgotten: write what was not written, in a thread."""
         with self._lock:
             self._is_over = True
         if self._changed != self._written and keeps_anything():
             snapshot_encode_pool.submit(lambda: self._encode(page))
 
-    def forget(self, page: Kept) -> None:
+    def forget(self, page: SnapshotOwner) -> None:
         """Nobody is to have this page again."""
         with self._lock:
             self._written = self._changed
@@ -209,7 +209,7 @@ class Keeper:
         if has_written and keeps_anything():
             self._delete_soon(page)
 
-    async def adopt(self, page: Kept, snapshot: Snapshot) -> None:
+    async def adopt(self, page: SnapshotOwner, snapshot: Snapshot) -> None:
         """Write the snapshot that the page was made of, and wait until it is written, though not for long."""
         with self._lock:
             self._next, self._writer, self._began = (0, snapshot), (writer := object()), time.monotonic()
@@ -222,11 +222,11 @@ class Keeper:
         if not call.done.done() and call.withdraw():
             self._give_up(writer)
 
-    def _encode(self, page: Kept) -> None:
+    def _encode(self, page: SnapshotOwner) -> None:
         if (taken := self._snapshot(page)) is not None:
             self._write_soon(page, *taken)
 
-    def _snapshot(self, page: Kept) -> tuple[int, Snapshot] | None:
+    def _snapshot(self, page: SnapshotOwner) -> tuple[int, Snapshot] | None:
         """What is to be written, and the count of changes that it holds."""
         self._then, self._written = time.monotonic(), self._changed
         count = self._written
@@ -245,7 +245,7 @@ class Keeper:
 
     # Writing
 
-    def _write_soon(self, page: Kept, count: int, snapshot: Snapshot) -> None:
+    def _write_soon(self, page: SnapshotOwner, count: int, snapshot: Snapshot) -> None:
         with self._lock:
             if self._is_forgotten or count <= self._stored or (self._next is not None and count < self._next[0]):
                 return
@@ -259,7 +259,7 @@ class Keeper:
                 self._miss(page, self._next)
             self._give_up(writer)
 
-    def _write(self, page: Kept, writer: object, *, forced: bool = False) -> None:
+    def _write(self, page: SnapshotOwner, writer: object, *, forced: bool = False) -> None:
         """Write what there is to write, in this thread, unless another writer has taken over."""
         while True:
             with self._lock:
@@ -295,7 +295,7 @@ class Keeper:
                 self._writer = None
                 self._lock.notify_all()
 
-    def _miss(self, page: Kept, taken: tuple[int, Snapshot] | None) -> None:
+    def _miss(self, page: SnapshotOwner, taken: tuple[int, Snapshot] | None) -> None:
         """The cache did not take a snapshot: another one is written later, or, where the page is gone, this one."""
         self._written = 0
         if not self._is_over:
@@ -303,7 +303,7 @@ class Keeper:
         elif taken is not None:
             backlog.put(page.id, taken[1], type(page.view).__name__)
 
-    def _delete_soon(self, page: Kept) -> None:
+    def _delete_soon(self, page: SnapshotOwner) -> None:
         def delete() -> None:
             if not forget(page.id):
                 backlog.put(page.id, None)
@@ -312,7 +312,7 @@ class Keeper:
             backlog.put(page.id, None)
 
 
-def _caller(page: Kept, what: str) -> Caller:
+def _caller(page: SnapshotOwner, what: str) -> Caller:
     return Caller(page.binding, f"{type(page.view).__name__} ({what} snapshot)")
 
 
@@ -328,7 +328,7 @@ class Backlog:
     def reset(self) -> None:
         """Begin with nothing: the timer does not survive a fork, and the pages belong to the parent."""
         self._lock = threading.Lock()
-        self._pages: WeakSet[Kept] = WeakSet()
+        self._pages: WeakSet[SnapshotOwner] = WeakSet()
         # By page id: the snapshot and what it is called, or None to be deleted.
         self._last: OrderedDict[str, tuple[Snapshot, str] | None] = OrderedDict()
         self._characters = 0
@@ -337,7 +337,7 @@ class Backlog:
     def __len__(self) -> int:
         return len(self._pages) + len(self._last)
 
-    def add(self, page: Kept) -> None:
+    def add(self, page: SnapshotOwner) -> None:
         """A page has changes that were not written."""
         with self._lock:
             self._pages.add(page)
@@ -393,13 +393,13 @@ class Backlog:
             self._pages.clear()
         spread = len(pages) / _RETRIES_PER_SECOND
         for page in pages:
-            if (loop := page.keeper.loop) is not None:
+            if (loop := page.snapshots.loop) is not None:
                 _call_later(loop, random.uniform(0, spread), page)  # noqa: S311 — it spreads load
 
 
-def _call_later(loop: asyncio.AbstractEventLoop, seconds: float, page: Kept) -> None:
+def _call_later(loop: asyncio.AbstractEventLoop, seconds: float, page: SnapshotOwner) -> None:
     try:
-        loop.call_soon_threadsafe(loop.call_later, seconds, page.keeper.retry, page)
+        loop.call_soon_threadsafe(loop.call_later, seconds, page.snapshots.retry, page)
     except RuntimeError:
         # The server has ended, and its pages have been saved.
         pass
@@ -412,7 +412,7 @@ os.register_at_fork(after_in_child=backlog.reset)
 # The end of the process
 
 
-async def save_all(pages: Iterable[Kept], seconds: float) -> None:
+async def save_all(pages: Iterable[SnapshotOwner], seconds: float) -> None:
     """The server ends: write everything that was not written, for at most so many seconds."""
     unsaved = [asyncio.create_task(_save_settled(page)) for page in pages]
     if unsaved:
@@ -423,25 +423,25 @@ async def save_all(pages: Iterable[Kept], seconds: float) -> None:
             logger.warning("%d snapshots could not be written in time.", len(late))
 
 
-async def _save_settled(page: Kept) -> None:
+async def _save_settled(page: SnapshotOwner) -> None:
     # Half of what a handler does is not a state to come back to.
     if page.is_busy:
         settled = asyncio.Event()
         page.post(Settled(settled))
         await settled.wait()
-    await snapshot_write_pool.run(page.keeper.save_here, page)
+    await snapshot_write_pool.run(page.snapshots.save_here, page)
 
 
-def save_before_exit(pages: Iterable[Kept], seconds: float) -> None:
+def save_before_exit(pages: Iterable[SnapshotOwner], seconds: float) -> None:
     """The same where no server tells of the end, in the thread that ends the process."""
     unsaved = [*pages]
     if not unsaved or not is_shared():
         return
     saved = threading.Semaphore(0)
 
-    def save(page: Kept) -> None:
+    def save(page: SnapshotOwner) -> None:
         try:
-            page.keeper.save_here(page)
+            page.snapshots.save_here(page)
         finally:
             saved.release()
 
@@ -477,10 +477,10 @@ async def snapshot_of(page_id: str, document: str, admits: Callable[[str, str], 
     return snapshot
 
 
-async def keep_as(page: Kept, snapshot: Snapshot) -> None:
+async def keep_as(page: SnapshotOwner, snapshot: Snapshot) -> None:
     """Write a snapshot again, for the page that was made of it."""
     if is_available():
-        await page.keeper.adopt(page, snapshot._replace(binding=page.binding))
+        await page.snapshots.adopt(page, snapshot._replace(binding=page.binding))
 
 
 def fits(view: LiveView, snapshot: Snapshot) -> bool:
@@ -488,7 +488,7 @@ def fits(view: LiveView, snapshot: Snapshot) -> bool:
     return snapshot.version == fields_version(type(view))
 
 
-def lay_over(view: LiveView, snapshot: Snapshot) -> None:
+def restore_state(view: LiveView, snapshot: Snapshot) -> None:
     """Give a view that was restored its saved state; raises whatever stands against it."""
     view_class = type(view)
     values, missing = decode_state(view_class, snapshot.state)
