@@ -25,8 +25,9 @@ from django.urls import path
 
 from djust import exceptions
 from djust.conf import Config
+from djust.events.parameters import converter
 from djust.exceptions import HandlerError
-from djust.parameters import converter
+from djust.health import report
 from djust.signals import event_finished, pool_exhausted, pool_recovered
 from djust.testing import LiveClient
 from tests.asgi_client import Browser, Socket
@@ -294,6 +295,12 @@ def test_what_is_needed_of_browsers_is_what_the_client_uses() -> None:
     assert [word for word in words if word not in sources] == []
 
 
+def test_the_page_on_serving_lists_every_pool_of_threads() -> None:
+    table = text_of("serving.md").partition("\n## Thread pools\n")[2].partition("\n## ")[0]
+    rows = [row.split("|")[1] for row in table.splitlines() if row.startswith("| `")]
+    assert sorted(name for row in rows for name in re.findall(r"`([a-z-]+)`", row)) == sorted(report()["pools"])
+
+
 # Links, paths and lines
 
 
@@ -314,7 +321,7 @@ def prose(page: Path) -> list[str]:
 
 @cache
 def anchors(page: Path) -> frozenset[str]:
-    """What a link to a heading of a page may name: its words in lower case, as GitHub makes them."""
+    """What a link to a heading of a page names: its words in lower case, as GitHub makes them."""
     headings = [line.lstrip("#").strip() for line in prose(page) if line.startswith("#")]
     return frozenset(re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings)
 
