@@ -10,7 +10,7 @@
 
 An instance holds what its author assigned, and what Django's own `View` puts there. Everything the machine needs to
 know about it stands in the page that owns it (`live/page.py`); until then a view is an ordinary class-based view.
-`get` and `post` hand over to *responders* of `live/posts.py` and `live/http.py`.
+`get` and `post` hand over to *responders* of `live/transports/post.py` and `live/mount.py`.
 """
 
 from __future__ import annotations
