@@ -32,7 +32,7 @@ def live_session(view_class: type[LiveView], /, **provided: Any) -> Callable[...
     taken = mount_names(view_class)
     if "request" in provided:
         raise TypeError(
-            f"live_session({view_class.__name__}, request=…): mount receives the request of each page by itself. "
+            f"live_session({view_class.__name__}, request=…): mount receives the request of each page automatically. "
             "Give the value another name."
         )
     factories = {name: _factory(view_class, taken, name, value) for name, value in provided.items()}

@@ -86,9 +86,9 @@ class LiveView(SlowWork, View):
         raise error
 
     def restore(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        """Prepare a page whose process is gone, with the arguments of `mount`, which is what this calls by default.
+        """Prepare a page whose process is gone. Gets the arguments of `mount`, and calls it by default.
 
-        Afterwards the saved state is laid over what this has assigned: it is the place for private attributes.
+        Afterwards djust assigns the saved state. This is the place for private attributes.
         """
         return self.mount(request, *args, **_taken(kwargs, mount_names(type(self))))
 

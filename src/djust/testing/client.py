@@ -188,12 +188,12 @@ class LiveClient:
         extra = answer[-1] if isinstance(answer[-1], dict) else {}
         return extra.get(wire.EXTRA_REPLY)
 
-    # What happens beside the page
+    # Background tasks
 
     def settle(self) -> None:
-        """Let slow work (`assign_async`, `start_async`, `@background`) run until it has ended.
+        """Let background tasks (`assign_async`, `start_async`, `@background`) run to their end.
 
-        Until then what an event has begun waits, so that a test sees what the page shows meanwhile.
+        Until then those that an event has begun wait: a test sees what the page shows meanwhile.
         """
         self._opened.settle()
 
@@ -206,7 +206,7 @@ class LiveClient:
         self._open(Mount(Purpose.RESTORE, snapshot=snapshot))
 
     def close(self) -> None:
-        """Leave the page. A test need not, unless slow work of its page still runs."""
+        """Leave the page. A test need not, unless tasks of its page still run."""
         self._leave()
         self._was_closed = True
 
