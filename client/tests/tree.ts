@@ -2,9 +2,9 @@
  * A page for tests: HTML in the document, a tree that patches it, and a comparison with what a fresh page would be.
  */
 import { expect } from "vitest";
-import { setAttribute } from "../src/dom";
-import { Tree } from "../src/parts";
-import type { Diff, Entry, Values, WirePlan } from "../src/protocol";
+import { setAttribute } from "../src/core/dom/attributes";
+import type { Diff, Entry, Values, WirePlan } from "../src/core/protocol";
+import { Tree } from "../src/core/tree/tree";
 
 export const plain = (element: Element, name: string, value: string | null): void => {
   if (element.nodeName === "TEXTAREA") element.textContent = value;
@@ -21,7 +21,7 @@ export class Shown {
 
   update(diff: Diff, ...entries: Entry[]): this {
     this.tree.register(entries);
-    if (entries.length || !this.tree.write(diff)) this.tree.update(diff);
+    this.tree.update(diff);
     return this;
   }
 
@@ -30,13 +30,11 @@ export class Shown {
     return this;
   }
 
-  /** The page equals one made of `html`; marks may be numbered. */
+  /** The page equals one made of `html`. */
   equals(html: string): this {
     const fresh = document.implementation.createHTMLDocument();
     fresh.body.innerHTML = html;
     const shown = document.body.cloneNode(true) as Element;
-    for (const marked of shown.querySelectorAll("[dj]"))
-      if (/^\d+$/.test(`${marked.getAttribute("dj")}`)) marked.setAttribute("dj", "");
     shown.normalize();
     expect(shown.innerHTML).toBe(fresh.body.innerHTML);
     expect(shown.isEqualNode(fresh.body)).toBe(true);

@@ -20,6 +20,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 from asgiref.sync import AsyncToSync, ThreadSensitiveContext, sync_to_async
@@ -70,6 +71,13 @@ _ASIDE_SECONDS = 0.05
 # Stands for the ticket in the HTML of {% djust_scripts %}, which is rendered before there is a ticket. Nobody can guess
 # it, so nothing that a user wrote is taken for it.
 TICKET_PLACEHOLDER = f"ticket-{secrets.token_hex(8)}"
+
+# The files that the client loads when a page needs them.
+MODULES = sorted(
+    f"djust/{path.name}"
+    for path in (Path(__file__).parents[1] / "static" / "djust").glob("djust.*.js")
+    if path.name != "djust.debug.js"
+)
 
 
 @dataclass(slots=True)
@@ -248,16 +256,16 @@ def script_tag(request: HttpRequest, ticket: str) -> SafeString:
     socket_path = current_script_prefix().rstrip("/") + config().socket_path
     if socket_path != Config().socket_path:
         attributes += format_html(' data-socket="{}"', socket_path)
-    source, more, post = static("djust/djust.js"), static("djust/djust.more.js"), static("djust/djust.post.js")
-    if more.rpartition("/")[2] != "djust.more.js":
-        # Not found beside the client: a storage that puts digests into names.
-        attributes += format_html(' data-more="{}" data-post="{}"', more, post)
+    source = static("djust/djust.js")
+    if source.rpartition("/")[2] != "djust.js":
+        # A storage that puts digests into names: the client would not find its modules beside itself.
+        attributes += format_html(' data-modules="{}"', " ".join(map(static, MODULES)))
     # django-csp and Django's own middleware; the nonce is made when it is first used.
     nonce = getattr(request, "csp_nonce", None) or getattr(request, "_csp_nonce", None)
     scripts = [(source, attributes)]
     if not (config().use_websocket and isinstance(request, ASGIRequest)):
         # No socket can be had: what is posted instead comes first.
-        scripts.insert(0, (post, format_html('data-csrf="{}"', get_token(request))))
+        scripts.insert(0, (static("djust/djust.post.js"), format_html('data-csrf="{}"', get_token(request))))
     if settings.DEBUG:
         scripts.insert(0, (static("djust/djust.debug.js"), SafeString()))
     nonced = SafeString() if nonce is None else format_html(' nonce="{}"', nonce)
