@@ -56,18 +56,18 @@ const DEBOUNCE = 300;
 const UNTIL_BLUR = "blur";
 
 /** Types of fields whose content is typed. */
-const TYPED = new Set(["text", "search", "url", "tel", "email", "password", "textarea", "number"]);
-const MODIFIERS = new Set(["ctrl", "shift", "alt", "meta"]);
-const FLAGS = new Set(["prevent", "stop", "once", "self"]);
-const LINKS = new Set(["a", "A", "area", "AREA"]);
-const SUBMITTERS = new Set(["submit", "image"]);
-const KEYS = new Set(["keydown", "keyup", "window-keydown", "window-keyup"]);
+const TYPED = ["text", "search", "url", "tel", "email", "password", "textarea", "number"];
+const MODIFIERS = ["ctrl", "shift", "alt", "meta"];
+const FLAGS = ["prevent", "stop", "once", "self"];
+const LINKS = ["a", "area"];
+const SUBMITTERS = ["submit", "image"];
+const KEYS = ["keydown", "keyup", "window-keydown", "window-keyup"];
 /** Kinds of which the directive's element is what acts, not the element where the event happened. */
-const FIXED = new Set(["click", "click-away", "submit"]);
-const NEVER_DEBOUNCED = new Set(["submit", "blur", "focus"]);
-const INPUTS = new Set(["input", "change"]);
+const FIXED = ["click", "click-away", "submit"];
+const NEVER_DEBOUNCED = ["submit", "blur", "focus"];
+const INPUTS = ["input", "change"];
 /** After these the user goes on typing. */
-const UNFINISHED = new Set(["keyup", "focus"]);
+const UNFINISHED = ["keyup", "focus"];
 
 const EVENTS = [
   "click",
@@ -214,8 +214,9 @@ function bindingsOf(element: Element, attribute: string, event: KeyboardEvent): 
 
 /** Whether the modifier keys and one of the keys that the suffixes ask for are pressed. */
 function fits(event: KeyboardEvent, suffixes: string[]): boolean {
-  const keys = suffixes.filter((s) => !FLAGS.has(s) && !MODIFIERS.has(s));
-  const held = suffixes.every((s) => !MODIFIERS.has(s) || event[`${s}Key` as "ctrlKey"]);
+  if (!suffixes.length) return true;
+  const keys = suffixes.filter((s) => !FLAGS.includes(s) && !MODIFIERS.includes(s));
+  const held = suffixes.every((s) => !MODIFIERS.includes(s) || event[`${s}Key` as "ctrlKey"]);
   const name = keyName(`${event.key}`);
   return held && (!keys.length || keys.some((key) => key === name || `arrow-${key}` === name));
 }
@@ -228,7 +229,7 @@ const keyName = (key: string): string =>
 function hasDefault(kind: string, element: Element): boolean {
   if (kind !== "click") return kind === "submit";
   const { type, form } = element as HTMLButtonElement;
-  return LINKS.has(element.nodeName) || (SUBMITTERS.has(type) && !!form);
+  return LINKS.includes(element.localName) || (SUBMITTERS.includes(type) && !!form);
 }
 
 const setting = (name: string, { origin, binding }: Trigger): string | null =>
@@ -236,14 +237,14 @@ const setting = (name: string, { origin, binding }: Trigger): string | null =>
 
 /** Whether only the latest of many events counts. */
 const isRepeated = (kind: string): boolean =>
-  kind === "input" || KEYS.has(kind) || kind.startsWith("window-");
+  kind === "input" || KEYS.includes(kind) || kind.startsWith("window-");
 
-const isTyped = (element: Element): boolean => TYPED.has((element as HTMLInputElement).type);
+const isTyped = (element: Element): boolean => TYPED.includes((element as HTMLInputElement).type);
 
 function debounceOf(trigger: Trigger): number | typeof UNTIL_BLUR {
   const { kind, origin } = trigger;
   const typed = isTyped(origin);
-  if (NEVER_DEBOUNCED.has(kind) || (kind === "change" && typed)) return 0;
+  if (NEVER_DEBOUNCED.includes(kind) || (kind === "change" && typed)) return 0;
   const wait = setting("dj-debounce", trigger);
   if (wait === UNTIL_BLUR) return wait;
   return wait === null ? (kind === "input" && typed ? DEBOUNCE : 0) : Number(wait);
@@ -254,7 +255,7 @@ function makeAction(trigger: Trigger, slot: string, target: string | null): Acti
   const { element, source } = binding;
   const call = parseCall(source);
   if (!call) return null;
-  const fixed = FIXED.has(kind);
+  const fixed = FIXED.includes(kind);
   const typing = kind === "input" && isTyped(origin);
   return {
     ...call,
@@ -262,8 +263,8 @@ function makeAction(trigger: Trigger, slot: string, target: string | null): Acti
     target,
     element: fixed ? element : origin,
     source: origin,
-    submitted: !typing && !UNFINISHED.has(kind),
-    isInput: INPUTS.has(kind),
+    submitted: !typing && !UNFINISHED.includes(kind),
+    isInput: INPUTS.includes(kind),
     exclusive: fixed && !element.hasAttribute("dj-multiple"),
     slot: isRepeated(kind) ? `${slot} ${source}` : "",
   };
@@ -272,7 +273,7 @@ function makeAction(trigger: Trigger, slot: string, target: string | null): Acti
 function readEvent({ event, kind, origin }: Trigger): Params {
   const { key, code } = event as KeyboardEvent;
   if (kind === "submit") return readForm(origin as HTMLFormElement, (event as SubmitEvent).submitter);
-  if (KEYS.has(kind)) return { key, code, value: readValue(event.target as Element) };
+  if (KEYS.includes(kind)) return { key, code, value: readValue(event.target as Element) };
   if (kind === "click") return {};
   return { value: readValue(origin), field: origin.getAttribute("name") ?? "" };
 }

@@ -65,13 +65,13 @@ export class Modules {
     this.#load = load;
     djust.hooks ??= {};
     djust.registerHook = (name, hook) => Object.assign(djust.hooks as object, { [name]: hook });
-    this.loadIfMentioned(document.documentElement.innerHTML);
   }
 
-  loadIfMentioned(text: string): void {
-    if (!text.includes(DIRECTIVE)) return;
+  /** Loads what `html`, of the page or in a frame, mentions. */
+  loadIfMentioned(html: string): void {
+    if (!html.includes(DIRECTIVE)) return;
     for (const [name, words] of Object.entries(MENTIONS))
-      if (!this.#started.has(name) && words.some((word) => text.includes(word))) this.load(name);
+      if (!this.#started.has(name) && words.some((word) => html.includes(word))) this.load(name);
   }
 
   /** Loads a module unless that is under way. */

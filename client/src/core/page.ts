@@ -35,7 +35,7 @@ import {
   type Refusal,
 } from "./protocol";
 import { replayFields } from "./recovery";
-import { targetOf } from "./targets";
+import { noteSpans, targetOf } from "./targets";
 import { type Receiver, Transport } from "./transport";
 import { initialRows } from "./tree/rows";
 import { Tree } from "./tree/tree";
@@ -86,6 +86,13 @@ export class Page implements Receiver {
       initialRows,
       pushEvent: this.#push,
     });
+    this.#look(document.documentElement.innerHTML);
+  }
+
+  /** Prepares for what HTML of the page or of a frame mentions. */
+  #look(html: string): void {
+    noteSpans(html);
+    this.#modules.loadIfMentioned(html);
   }
 
   // Events
@@ -205,7 +212,7 @@ export class Page implements Receiver {
 
   received(frame: Json[], text: string): void {
     const name = frame[0];
-    this.#modules.loadIfMentioned(text);
+    this.#look(text);
     if (typeof name === "number") this.#answer(frame as Answer);
     else if (name === JOINED) this.#joined(frame as Joined);
     else if (name === ALL) this.#all(frame as All);

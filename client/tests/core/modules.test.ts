@@ -32,6 +32,7 @@ afterEach(() => {
 test("a file is loaded when the page or a frame mentions what is in it, and once", async () => {
   document.body.innerHTML = `<b dj-click="go" dj-hook="A"></b>`;
   const modules = new Modules(services, load);
+  modules.loadIfMentioned(document.body.innerHTML);
   modules.loadIfMentioned(`[0,1,[0,["<i dj-window-keydown>"]]]`);
   expect(take()).toEqual(["djust.hooks.js", "djust.outside.js"]);
   await loaded();

@@ -1,7 +1,7 @@
 import { afterEach, expect, test, vi } from "vitest";
 import { djust } from "../../src/core/global";
 import { Page } from "../../src/core/page";
-import { targetOf } from "../../src/core/targets";
+import { noteSpans, targetOf } from "../../src/core/targets";
 import { FakeSocket } from "../sockets";
 
 vi.stubGlobal("WebSocket", FakeSocket);
@@ -20,6 +20,7 @@ function sent(): unknown[][] {
 
 function show(html: string): void {
   document.body.innerHTML = html;
+  noteSpans(html);
   sent();
 }
 

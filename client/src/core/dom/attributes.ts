@@ -11,20 +11,20 @@ const LIVE: Record<string, string[]> = {
   open: ["DETAILS", "DIALOG"],
 };
 /** Types of inputs whose `value` is not what the user types. */
-const FIXED = new Set(["checkbox", "radio", "submit", "button", "reset", "image", "hidden", "file"]);
+const FIXED = ["checkbox", "radio", "submit", "button", "reset", "image", "hidden", "file"];
 
 /** Types of inputs that are ticked. */
-const BOXES = new Set(["checkbox", "radio"]);
+const BOXES = ["checkbox", "radio"];
 
 export const isLive = (element: Element, name: string): boolean =>
   !!LIVE[name]?.includes(element.nodeName) &&
-  !(name === "value" && FIXED.has((element as HTMLInputElement).type));
+  !(name === "value" && FIXED.includes((element as HTMLInputElement).type));
 
 /** Whether the element holds text that the user can change, or what stands for text: a date, a colour. */
 export const holdsText = (node: Node | null): node is HTMLInputElement =>
   !!node && (node.nodeName === "TEXTAREA" || isLive(node as Element, "value"));
 
-export const isBox = (element: Element): boolean => BOXES.has((element as HTMLInputElement).type);
+export const isBox = (element: Element): boolean => BOXES.includes((element as HTMLInputElement).type);
 
 /** Whether the DOM takes an attribute of this name, and means what the parser means by it. */
 const isDomName = (name: string): boolean => /^[\w-]+$/.test(name);

@@ -15,7 +15,7 @@ interface PolicyFactory {
 
 const WRAPPERS = ["", "svg", "math"];
 /** Elements of which the parser drops a line break right after the start tag. */
-const DROPS_LINE_BREAK = new Set(["PRE", "LISTING"]);
+const DROPS_LINE_BREAK = ["PRE", "LISTING"];
 
 const identity: Policy = { createHTML: (html) => html };
 
@@ -54,7 +54,7 @@ export const parseDocument = (html: string): Element =>
 
 /** What the parser leaves of `source` at the start of `parent`. */
 export const lineStart = (parent: Node, source: string): string =>
-  source.startsWith("\n") && DROPS_LINE_BREAK.has(parent.nodeName) ? source.slice(1) : source;
+  source.startsWith("\n") && DROPS_LINE_BREAK.includes(parent.nodeName) ? source.slice(1) : source;
 
 /** A copy of what is in `shell`, made for the page's document. */
 export function importContent(shell: Node): DocumentFragment {

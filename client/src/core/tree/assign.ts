@@ -6,8 +6,8 @@
  */
 import { clear, first, isText, must, type Span } from "../dom/spans";
 import type { BranchValue, RowsValue, Values } from "../protocol";
-import { bindBranch, type Context, placeRows, replaceBranch } from "./change";
-import { type Branch, type Instance, instantiate, type Loop, spanOf } from "./instances";
+import { bindBranch, placeRows, replaceBranch } from "./change";
+import { type Branch, type Context, type Instance, instantiate, type Loop, spanOf } from "./instances";
 import { BRANCH, LOOP } from "./marks";
 import { match, matchRow } from "./match";
 import { type Fragment, type Part, same } from "./plans";
@@ -22,7 +22,7 @@ export function assign(tree: Context, instance: Instance, values: Values, span: 
       assignBranch(tree, instance, index, value as BranchValue, spanOf(instance, part, span));
     else if (part.kind === LOOP)
       assignLoop(tree, instance, index, value as RowsValue, spanOf(instance, part, span));
-    else writeValue(tree.writer, instance, part, value, span, true);
+    else writeValue(tree, instance, part, value, span, true);
   });
 }
 

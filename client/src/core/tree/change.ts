@@ -6,10 +6,17 @@
 import { clear, fail, first, move, must, type Span } from "../dom/spans";
 import type { BranchChange, BranchValue, Change, Diff, LoopChange, Value, Values } from "../protocol";
 import { createBranch, createRows } from "./create";
-import { type Branch, type Instance, instantiate, type Loop, type Row, spanOf } from "./instances";
+import {
+  type Branch,
+  type Context,
+  type Instance,
+  instantiate,
+  type Loop,
+  type Row,
+  spanOf,
+} from "./instances";
 import { BRANCH, LOOP } from "./marks";
-import { type Fragments, locate, type Part } from "./plans";
-import type { Writer } from "./regions";
+import { locate, type Part } from "./plans";
 import {
   arrange,
   type Block,
@@ -26,12 +33,6 @@ import {
 } from "./rows";
 import { writeValue } from "./values";
 
-/** What a change needs of the tree. */
-export interface Context {
-  readonly fragments: Fragments;
-  readonly writer: Writer;
-}
-
 export function change(tree: Context, instance: Instance, diff: Diff, span: Span): void {
   for (let at = 0; at < diff.length; at += 2)
     changePart(tree, instance, diff[at] as number, diff[at + 1] as Change, span);
@@ -45,7 +46,7 @@ function changePart(tree: Context, instance: Instance, index: number, to: Change
     changeBranch(tree, instance, index, to as BranchChange, spanOf(instance, part, span));
   else if (part.kind === LOOP)
     changeLoop(tree, instance, index, to as LoopChange, spanOf(instance, part, span));
-  else writeValue(tree.writer, instance, part, to as Value, span);
+  else writeValue(tree, instance, part, to as Value, span);
 }
 
 // Branches

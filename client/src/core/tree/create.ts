@@ -28,12 +28,7 @@ export function createBranch(
   return { fragment, instance: fragment.plan.leaf ? null : created(fragment, null, nodes, inner) };
 }
 
-function createLoop(
-  fragments: Fragments,
-  number: number,
-  rows: RowsValue,
-  parent: Node,
-): Loop | undefined {
+function createLoop(fragments: Fragments, number: number, rows: RowsValue, parent: Node): Loop | undefined {
   if (!rows.length) return undefined;
   const fragment = fragments.get(number);
   return { fragment, rows: createRows(fragments, fragment, rows, parent, null) };

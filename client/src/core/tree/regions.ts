@@ -19,8 +19,8 @@ import { OWN } from "./marks";
 export type Writer = (element: Element, name: string, value: string | null, gently?: boolean) => void;
 
 /** Elements whose content may include nodes of our own. */
-const HOLDS_OWN = new Set(["HTML", "HEAD", "BODY"]);
-const TEXT_FIELDS = new Set(["INPUT", "TEXTAREA"]);
+const HOLDS_OWN = ["HTML", "HEAD", "BODY"];
+const TEXT_FIELDS = ["INPUT", "TEXTAREA"];
 
 export function morph(span: Span, html: string, namespace: Namespace, writer: Writer): void {
   const { parent, before } = span;
@@ -29,7 +29,7 @@ export function morph(span: Span, html: string, namespace: Namespace, writer: Wr
   else if (!isElement(parent)) replace(span, parseInside(parent, html, namespace));
   else {
     const change = (whole: Span) => morphSiblings(whole, parseInside(parent, html, namespace), writer);
-    if (!before && HOLDS_OWN.has(parent.nodeName)) withoutOwn(() => change({ ...span, after: null }));
+    if (!before && HOLDS_OWN.includes(parent.nodeName)) withoutOwn(() => change({ ...span, after: null }));
     else change(span);
   }
 }
@@ -111,7 +111,7 @@ function morphElement(old: Element, fresh: Element, writer: Writer): void {
 
 /** Whether the element becomes a field with another meaning, for which nothing was typed yet. */
 const isAnother = (old: HTMLInputElement, fresh: HTMLInputElement): boolean =>
-  TEXT_FIELDS.has(old.nodeName) && (old.name !== fresh.name || old.type !== fresh.type);
+  TEXT_FIELDS.includes(old.nodeName) && (old.name !== fresh.name || old.type !== fresh.type);
 
 /** Shows what the attributes say, as in a fresh page. A file that was chosen stays: only the user can choose it. */
 export function resetField(field: Element): void {

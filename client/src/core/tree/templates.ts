@@ -7,8 +7,8 @@
 import { addAttribute } from "../dom/attributes";
 import { parse } from "../dom/html";
 import { must } from "../dom/spans";
-import { ATTRIBUTE } from "./marks";
-import { type Fragment, locate, type Plan } from "./plans";
+import { ATTRIBUTE, MARK } from "./marks";
+import { type Fragment, locate, type Place, type Plan } from "./plans";
 
 const DOWN = "down";
 const NEXT = "next";
@@ -39,18 +39,18 @@ function makeTemplate({ plan, skeleton, namespace }: Fragment, count: number): T
   const nodePath: Step[] = [];
   const { nodes } = locate(plan, model.firstChild, null);
   plot(nodePath, plan.single ? model.firstElementChild : model.firstChild, [...nodes]);
-  if (plan.single) for (const row of model.children) addEmptyClasses(plan, follow(nodePath, row));
-  else addEmptyClasses(plan, nodes);
+  for (const row of model.children) prepare(plan, plan.single ? follow(nodePath, row) : nodes);
   const textOnly = plan.parts.map(({ kind, plainAttribute, anchor }) =>
     kind === ATTRIBUTE ? plainAttribute : takesText(nodes[anchor]),
   );
   return { model, nodePath, textOnly };
 }
 
-/** Many classes are empty: those come with the copy. */
-function addEmptyClasses({ parts }: Plan, nodes: Node[]): void {
+function prepare({ parts, flatRow }: Plan, nodes: Node[]): void {
+  // Many classes are empty: those come with the copy.
   for (const { kind, name, anchor } of parts)
     if (kind === ATTRIBUTE && name === "class") addAttribute(nodes[anchor] as Element, name, "");
+  if (flatRow) for (const at in nodes) (nodes[at] as Element).setAttribute(MARK, at);
 }
 
 /** Whether any text may become the content of `node`, and is what the parser would make of it. */
@@ -82,4 +82,11 @@ export function follow(path: readonly Step[], start: Node | null | undefined): N
     else node = step === NEXT ? node?.nextSibling : step === DOWN ? node?.firstChild : node?.parentNode;
   }
   return nodes;
+}
+
+/** The place of a flat row that is a copy: where the path leads, if the marks there have the numbers of their anchors. */
+export function placeOfCopy({ templates }: Fragment, row: Node): Place | null {
+  const nodes = follow(templates[1]?.nodePath ?? [], row);
+  const fits = nodes.every((node, at) => (node as Element | undefined)?.getAttribute?.(MARK) === `${at}`);
+  return nodes.length && fits ? { nodes, ends: [] } : null;
 }

@@ -8,16 +8,18 @@ import type { Span } from "../dom/spans";
 import type { Diff, Entry, Values } from "../protocol";
 import { assign } from "./assign";
 import { change } from "./change";
-import { type Instance, instantiate } from "./instances";
+import { type Context, type Instance, instantiate } from "./instances";
 import { CLOSE } from "./marks";
 import { type Fragment, Fragments, isMark, isOpen, locate, type Place, same } from "./plans";
 import { morph, type Writer } from "./regions";
 
 const DOCUMENT: Span = { parent: document, before: null, after: null };
 
-export class Tree {
+export class Tree implements Context {
   fragments = new Fragments();
   #root: Instance | null = null;
+  /** Found out when it matters, once per frame. */
+  #edited: Element | null | undefined;
 
   constructor(readonly writer: Writer) {}
 
@@ -26,6 +28,7 @@ export class Tree {
   }
 
   update(diff: Diff): void {
+    this.#edited = undefined;
     const fragment = this.fragments.get(0);
     this.#root ??= instantiate(fragment, null, bindRoot(fragment));
     change(this, this.#root, diff, DOCUMENT);
@@ -33,6 +36,7 @@ export class Tree {
 
   /** Replaces all numbers by those of `entries` and brings the page to `values`; first to `html`, another document. */
   assign(values: Values, entries: readonly Entry[], html?: string): void {
+    this.#edited = undefined;
     if (html) {
       morph(DOCUMENT, html, 0, this.writer);
       this.#root = null;
@@ -45,6 +49,16 @@ export class Tree {
       old && same(old.fragment, fragment) && old.nodes.every((node, at) => node === place.nodes[at]);
     this.#root = instantiate(fragment, null, place, kept ? old.inner : []);
     assign(this, this.#root, values, DOCUMENT);
+  }
+
+  edited(): Element | null | undefined {
+    if (this.#edited === undefined) {
+      const { activeElement: active, body } = document;
+      // By the attribute: `isContentEditable` would make the browser compute styles for every frame.
+      const none = active === body && !body.hasAttribute("contenteditable");
+      this.#edited = none ? null : active?.closest("[contenteditable]:not([contenteditable=false])");
+    }
+    return this.#edited;
   }
 
   /** Drops what is known of the page, after a failure that may have left it half changed. */

@@ -3,28 +3,40 @@
  */
 import { isLive, setAttribute } from "../dom/attributes";
 import { lineStart } from "../dom/html";
-import type { Span } from "../dom/spans";
-import { writeText } from "../dom/spans";
+import { isText, type Span, shadows, writeText } from "../dom/spans";
 import type { TagValue, TextValue, Value } from "../protocol";
-import { type Instance, spanOf } from "./instances";
-import { ATTRIBUTE, MARK, RAW, TAG } from "./marks";
+import { type Context, type Instance, spanOf } from "./instances";
+import { ATTRIBUTE, MARK, RAW, TAG, TEXT } from "./marks";
 import type { Fragment, Part } from "./plans";
 import { morph, type Writer } from "./regions";
 
 /** `gently`: not because it changed but because everything is written again. */
 export function writeValue(
-  writer: Writer,
+  tree: Context,
   instance: Instance,
   part: Part,
   value: Value,
   span: Span,
   gently = false,
 ): void {
+  const { writer } = tree;
   const element = instance.nodes[part.anchor] as Element;
   if (part.kind === ATTRIBUTE) writeAttribute(writer, element, part.name, `${value}`, gently);
   else if (part.kind === TAG) writeTag(writer, element, part.name, value as TagValue, gently);
   else if (part.kind === RAW && element.nodeName === "TEXTAREA") writer(element, "value", `${value}`, gently);
-  else writeContent(writer, spanOf(instance, part, span), value as TextValue, instance.fragment);
+  else if (part.kind !== TEXT || !writeOnlyText(tree, element, value))
+    writeContent(tree, spanOf(instance, part, span), value as TextValue, instance.fragment);
+}
+
+/** The usual case, a text that is all there is in an element: as `writeContent` would do, with a third of the calls. */
+function writeOnlyText(tree: Context, element: Element | undefined, value: Value): boolean {
+  if (!element || typeof value === "object" || value === "" || shadows.has(element) || tree.edited())
+    return false;
+  const node = element.firstChild;
+  if (!isText(node) || node.nextSibling) return false;
+  const text = lineStart(element, `${value}`);
+  if (node.data !== text) node.data = text;
+  return true;
 }
 
 function writeAttribute(
@@ -48,19 +60,11 @@ function writeTag(writer: Writer, element: Element, others: string, value: TagVa
     if (!rest.has(name)) writeAttribute(writer, element, name, null, gently);
 }
 
-function writeContent(writer: Writer, span: Span, value: TextValue, { namespace }: Fragment): void {
-  if (editedElement()?.contains(span.parent)) return;
+function writeContent(tree: Context, span: Span, value: TextValue, { namespace }: Fragment): void {
+  if (tree.edited()?.contains(span.parent)) return;
   const region = typeof value === "object";
   const source = region ? value[0] : `${value}`;
   const shown = span.before ? source : lineStart(span.parent, source);
-  if (region) morph(span, shown, namespace, writer);
+  if (region) morph(span, shown, namespace, tree.writer);
   else writeText(span, shown);
-}
-
-/** The element whose text the user is editing: nothing is written into it. */
-function editedElement(): Element | null | undefined {
-  const { activeElement: active, body } = document;
-  // By the attribute: `isContentEditable` would make the browser compute styles for every frame.
-  if (active === body && !body.hasAttribute("contenteditable")) return null;
-  return active?.closest("[contenteditable]:not([contenteditable=false])");
 }
