@@ -64,7 +64,8 @@ settings.configure(
 django.setup()
 
 from djust import LiveView, state  # noqa: E402 - the settings come first in a single-file project
-from djust.live.http import Adoption, Backstage  # noqa: E402
+from djust.live.handler import RequestRunner  # noqa: E402
+from djust.live.mount import Mount  # noqa: E402
 from djust.live.registry import registry  # noqa: E402
 from djust.state.codec import encode_state  # noqa: E402
 from djust.state.fields import fields_version  # noqa: E402
@@ -163,7 +164,7 @@ async def milliseconds(call: Callable[[], Awaitable[object]], seconds: float = 1
 
 async def measure(name: str) -> dict[str, float]:
     """Milliseconds of what is done with one page."""
-    view_class, backstage = VIEWS[name], Backstage(ASGIHandler())
+    view_class, backstage = VIEWS[name], RequestRunner(ASGIHandler())
     await backstage.answer(scope_of(name), ignore)
     (page,) = registry.pages()
     text = encode_state(view_class, state_of(page.view))
@@ -174,9 +175,9 @@ async def measure(name: str) -> dict[str, float]:
 
     async def restore() -> None:
         found = await asyncio.to_thread(kept, page.id)
-        adoption = Adoption(snapshot=found)
-        await backstage.adopt(scope_of(name), adoption)
-        if found is None or adoption.page is None or adoption.snapshot is None or adoption.is_spoilt:
+        mount = Mount(snapshot=found)
+        await backstage.adopt(scope_of(name), mount)
+        if found is None or mount.page is None or mount.snapshot is None or mount.restore_failed:
             raise RuntimeError("The page was not restored.")
 
     async def park() -> None:
@@ -199,7 +200,7 @@ def resident() -> float:
 
 async def park_many(name: str) -> float:
     """Kilobytes of this process per parked page."""
-    backstage, count = Backstage(ASGIHandler()), PAGES[name]
+    backstage, count = RequestRunner(ASGIHandler()), PAGES[name]
     for _ in range(count // 10):
         await backstage.answer(scope_of(name), ignore)
     gc.collect()

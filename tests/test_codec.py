@@ -27,8 +27,8 @@ from hypothesis import strategies as st
 
 from djust.exceptions import StateError
 from djust.state.codec import decode, decode_state, encode, encode_state
-from djust.state.kinds import DEPTH
 from djust.state.reading import _READERS
+from djust.state.types import DEPTH
 from djust.state.validation import check_state
 from djust.state.writing import TAG
 from tests.myapp.models import Customer, Express, Order, Parcel, Product, Sticker, Urgent

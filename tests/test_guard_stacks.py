@@ -24,11 +24,11 @@ from django.test import override_settings
 
 from djust import apublish
 from djust.live.limits import joins
-from djust.live.messages import Settled
 from djust.live.page import Page
-from djust.live.posts import _connections
 from djust.live.registry import registry
-from djust.state.tickets import USER, Ticket, binding, make_ticket
+from djust.live.token import USER, JoinToken, binding, make_join_token
+from djust.live.transports.post import _connections
+from djust.protocol.messages import Settled
 from tests import guarded
 from tests.asgi_client import Browser, Closed, Response
 from tests.guarded import SECRET, TOPIC, Stack, deeds, tallies
@@ -163,7 +163,7 @@ async def expect_refused_from_the_start(case: Case) -> None:
     # Of several layers that refuse, another one may be the first: attributes are asked for after mixins.
     assert (live.status in (302, 403, 404, 410), SECRET in live.text) == (plain.status != 200, False)
     owner = "" if case.user is None else binding(f"{USER}{case.user.pk}")
-    ticket = make_ticket(Ticket("somebody", "/live/", owner))
+    ticket = make_join_token(JoinToken("somebody", "/live/", owner))
     await expect_no_join(case, ticket)
     for body, headers in ((f'["join","{ticket}",0,"/live/","one"]\n[1,"add",{{}}]', {"x-djust": ""}), ("", {})):
         response = await case.post("/live/", body.encode(), **headers)

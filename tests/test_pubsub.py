@@ -19,11 +19,11 @@ from django.urls import path
 from djust import LiveView, apublish, apush_event, event_handler, publish, push_event, state
 from djust.live.registry import registry
 from djust.pubsub import Resubscribed
-from djust.pubsub.connection import ListeningBackend
+from djust.pubsub.backends.connection import ListeningBackend
+from djust.pubsub.backends.postgres import PostgresBackend
+from djust.pubsub.backends.redis import RedisBackend
 from djust.pubsub.hub import hub
 from djust.pubsub.inbox import Inbox, Letter
-from djust.pubsub.postgres import PostgresBackend
-from djust.pubsub.redis import RedisBackend
 from tests.asgi_client import Browser, Socket
 from tests.engines import PostgresServer, RedisServer, Server
 

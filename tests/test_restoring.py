@@ -464,7 +464,7 @@ async def test_what_a_cache_did_not_take_is_written_when_the_page_is_forgotten(t
             await page.event("enter", {"number": 7})
             await page.close()
             assert await asyncio.to_thread(MendedCache.failed.wait, 10)
-            with held.keeper._lock:
+            with held.snapshots._lock:
                 MendedCache.works = True
             registry.clear()
             await written(held.id, lambda snapshot: snapshot.last_ref == 1)
@@ -547,7 +547,7 @@ def test_no_event_is_executed_twice_and_no_state_is_wrong(steps: list[str]) -> N
     deeds.clear()
     mounts.clear()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("djust.live.keeping._PAUSE_SECONDS", 0.05)
+        patch.setattr("djust.live.snapshots._PAUSE_SECONDS", 0.05)
         asyncio.run(_live(steps))
     assert len(deeds) == len(set(deeds))
 

@@ -25,12 +25,12 @@ from djust import LiveView, apublish, event_handler, state
 from djust.decorators import permission_required as handler_permission_required
 from djust.decorators import rate_limit
 from djust.exceptions import HandlerError
-from djust.live import sessions
+from djust.live import logout as sessions
 from djust.live.limits import Buckets
-from djust.live.posts import _connections
 from djust.live.registry import registry
+from djust.live.token import JoinToken, make_join_token
+from djust.live.transports.post import _connections
 from djust.routing import live_session
-from djust.state.tickets import Ticket, make_ticket
 from tests.asgi_client import Browser, Socket
 from tests.engines import RedisServer
 from tests.test_transports import PostWire, SocketWire, Wire
@@ -600,7 +600,7 @@ async def test_a_browser_that_does_not_read_costs_bounded_memory() -> None:
 async def test_a_ticket_for_another_path_of_a_post_is_refused() -> None:
     async with Browser() as browser:
         page = PostWire(browser, "/other/")
-        ticket = make_ticket(Ticket("gone", "/open/", ""))
+        ticket = make_join_token(JoinToken("gone", "/open/", ""))
         assert (await page.join(ticket))[0] == "error"
         assert page.code == 4403
 

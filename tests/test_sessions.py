@@ -21,10 +21,10 @@ from django.test import RequestFactory, override_settings
 from django.urls import path
 
 from djust import LiveView, event_handler, state
-from djust.live import sessions
+from djust.live import logout as sessions
 from djust.live.page import Page
-from djust.live.posts import _connections
 from djust.live.registry import registry
+from djust.live.transports.post import _connections
 from djust.live.visitor import NOBODY, Visitor, _failing, take_over
 from djust.state.snapshots import kept
 from tests.asgi_client import Browser, Closed, Socket

@@ -19,15 +19,15 @@ from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.handlers.asgi import ASGIHandler
 
 from djust.conf import config
-from djust.live.http import Backstage, Receive, Scope, Send, path_below_prefix
-from djust.live.keeping import save_all
-from djust.live.posts import STREAM as STREAM_PARAMETER
+from djust.live.handler import Receive, RequestRunner, Scope, Send, path_below_prefix
+from djust.live.logout import watcher
 from djust.live.registry import registry
-from djust.live.sessions import watcher
-from djust.live.websocket import Sockets
-from djust.live.workers import stop_threads
+from djust.live.snapshots import save_all
+from djust.live.transports.post import STREAM as STREAM_PARAMETER
+from djust.live.transports.websocket import Sockets
 from djust.pubsub.hub import hub
 from djust.services import close_process_services
+from djust.threads.pools import stop_threads
 
 # How long the end of the server waits for a cache to take snapshots.
 _SAVE_SECONDS = 5.0
@@ -47,7 +47,7 @@ class Application:
     """Django's handler for requests, the socket of live pages, and the life of the process."""
 
     def __init__(self, handler: ASGIHandler) -> None:
-        self._backstage = Backstage(handler)
+        self._backstage = RequestRunner(handler)
         self._sockets = Sockets(self._backstage)
         self._http: Callable[..., Awaitable[None]] = handler
         if settings.DEBUG and apps.is_installed("django.contrib.staticfiles"):

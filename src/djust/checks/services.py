@@ -21,7 +21,7 @@ from django.db.models import Model, QuerySet
 from django.db.models.base import ModelBase
 from django.utils.functional import LazyObject
 
-from djust.state.kinds import CONTAINERS, MOMENTS, is_leaf, is_named_tuple
+from djust.state.types import CONTAINERS, MOMENTS, is_leaf, is_named_tuple
 
 # Words of a class's name that say it is a service, whoever wrote it.
 WORDS = frozenset({"service", "client", "session", "api", "connection"})

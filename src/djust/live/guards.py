@@ -42,7 +42,7 @@ from djust.exceptions import HandlerError
 from djust.live.failures import failure_on_loop
 from djust.live.middleware import Around, Failed, answering, names_around
 from djust.live.visitor import has_lost_session, is_lazy, lazy_user, look_up_lazily, of_request, unread_session
-from djust.live.workers import Caller, Lane, contained, mounters
+from djust.threads.pools import Caller, SyncThread, exits_as_errors, request_pool
 from djust.views import OWN_FUNCTION, LiveView
 
 logger = logging.getLogger("djust")
@@ -262,7 +262,7 @@ class Guards:
         around = _around(self._names, is_async=False)
         request = self._asking(passage, purpose)
         try:
-            with contained:
+            with exits_as_errors:
                 response = around(request)
         except Exception as error:  # noqa: BLE001 — a guard may even try to end the thread
             response = Failed(error)
@@ -504,11 +504,11 @@ async def _reach(around: Around, request: HttpRequest) -> HttpResponseBase:
     reach = match.func if iscoroutinefunction(match.func) else answering(match.func, is_async=False)
     if around.is_empty:
         if iscoroutinefunction(match.func):
-            with Lane().entered(lambda: asker(request, vars(request)[PURPOSE])):
+            with SyncThread().entered(lambda: asker(request, vars(request)[PURPOSE])):
                 response = await reach(request, *match.args, **match.kwargs)
         else:
             caller = asker(request, vars(request)[PURPOSE])
-            response = await mounters.run_for(caller, reach, request, *match.args, **match.kwargs)
+            response = await request_pool.run_for(caller, reach, request, *match.args, **match.kwargs)
     elif iscoroutinefunction(match.func):
         response = await reach(request, *match.args, **match.kwargs)
     else:

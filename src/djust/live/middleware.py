@@ -34,7 +34,7 @@ from django.utils.module_loading import import_string
 
 from djust.conf import config
 from djust.live.failures import failure_on_loop
-from djust.live.workers import contained
+from djust.threads.pools import exits_as_errors
 
 GetResponse: TypeAlias = Callable[..., Any]
 Innermost: TypeAlias = "Callable[[Around, HttpRequest], Any]"
@@ -145,7 +145,7 @@ def answering(get_response: Callable[..., Any], *, is_async: bool) -> Callable[.
 
     def synchronous(*args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
-            with contained:
+            with exits_as_errors:
                 response: HttpResponseBase = get_response(*args, **kwargs)
         except Exception as error:  # noqa: BLE001 — as above
             return Failed(error)

@@ -36,12 +36,12 @@ from django.urls import get_script_prefix, get_urlconf, set_script_prefix, set_u
 from django.utils import timezone, translation
 from django.utils.functional import SimpleLazyObject
 
-from djust.state.tickets import SESSION, USER, binding
+from djust.live.token import SESSION, USER, binding
 
 logger = logging.getLogger("djust")
 
 
-class Surroundings(NamedTuple):
+class ThreadState(NamedTuple):
     """What Django keeps per thread or task while it serves a request."""
 
     language: str | None
@@ -52,7 +52,7 @@ class Surroundings(NamedTuple):
     """Nothing differs from a fresh context, so there is nothing to activate in one."""
 
     @classmethod
-    def now(cls) -> Surroundings:
+    def now(cls) -> ThreadState:
         """Those that hold here and now."""
         language, zone = translation.get_language(), timezone.get_current_timezone()
         urlconf, prefix = get_urlconf(), get_script_prefix()
@@ -77,7 +77,7 @@ class Surroundings(NamedTuple):
         set_script_prefix(self.prefix)
 
 
-def renew_visitor(request: HttpRequest) -> None:
+def refresh_session_and_user(request: HttpRequest) -> None:
     """Forget what the request has read of session and user, so that the next access reads it anew."""
     known = vars(request)
     session = known.get("session")

@@ -23,9 +23,9 @@ from django.db import connections
 from django.utils.module_loading import import_string
 
 from djust.conf import SETTING, config
-from djust.home import home
+from djust.loop import page_loop
 from djust.pubsub.backend import Backend
-from djust.pubsub.encoding import decode_message, encode_event, encode_message
+from djust.pubsub.codec import decode_message, encode_event, encode_message
 from djust.pubsub.inbox import Letter
 
 logger = logging.getLogger("djust")
@@ -33,9 +33,9 @@ logger = logging.getLogger("djust")
 # How long `subscribe` waits for the service, so that nothing that is loaded afterwards can miss a message.
 SUBSCRIBE_SECONDS = 1.0
 _BACKENDS = {
-    "memory": "djust.pubsub.memory.MemoryBackend",
-    "redis": "djust.pubsub.redis.RedisBackend",
-    "postgres": "djust.pubsub.postgres.PostgresBackend",
+    "memory": "djust.pubsub.backends.memory.MemoryBackend",
+    "redis": "djust.pubsub.backends.redis.RedisBackend",
+    "postgres": "djust.pubsub.backends.postgres.PostgresBackend",
 }
 
 
@@ -76,7 +76,7 @@ class Hub:
             subscribed = self._subscribed.get(topic)
             if subscribed is None:
                 coroutine = backend.subscribe(topic)
-                subscribed = self._subscribed[topic] = asyncio.run_coroutine_threadsafe(coroutine, home.loop)
+                subscribed = self._subscribed[topic] = asyncio.run_coroutine_threadsafe(coroutine, page_loop.loop)
             return subscribed
 
     def unsubscribe(self, inbox: Listening, topics: Iterable[str]) -> None:
@@ -93,7 +93,7 @@ class Hub:
         if not self._inboxes[topic]:
             del self._inboxes[topic]
             self._subscribed.pop(topic).cancel()
-            asyncio.run_coroutine_threadsafe(self._its_backend().unsubscribe(topic), home.loop)
+            asyncio.run_coroutine_threadsafe(self._its_backend().unsubscribe(topic), page_loop.loop)
 
     def _deliver(self, topic: str, text: str) -> None:
         listening = self._listening(topic)
@@ -196,8 +196,8 @@ def _close_when_settings_change(*, setting: str, **_: object) -> None:
     if setting == SETTING and hub._backend is not None:
         backend = hub._backend
         hub._reset_connection()
-        closing = asyncio.run_coroutine_threadsafe(backend.close(), home.loop)
-        if asyncio._get_running_loop() is not home.loop:
+        closing = asyncio.run_coroutine_threadsafe(backend.close(), page_loop.loop)
+        if asyncio._get_running_loop() is not page_loop.loop:
             # A test goes on when the connection is closed, unless the loop that closes it is its own.
             closing.result(5)
 
@@ -255,7 +255,7 @@ def _refuse_loop(name: str) -> None:
 
 async def _send_on_home(topic: str, text: str) -> None:
     backend = hub.backend()
-    if asyncio.get_running_loop() is home.loop:
+    if asyncio.get_running_loop() is page_loop.loop:
         await backend.apublish(topic, text)
     else:
-        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(backend.apublish(topic, text), home.loop))
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(backend.apublish(topic, text), page_loop.loop))

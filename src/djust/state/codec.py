@@ -23,8 +23,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from djust.exceptions import StateError
-from djust.state.kinds import JSON_TYPES
 from djust.state.reading import Reader, references_of
+from djust.state.types import JSON_TYPES
 from djust.state.validation import survey
 from djust.state.writing import TAG, Writer
 

@@ -23,7 +23,7 @@ from django.db.models import Model, QuerySet
 from django.utils.safestring import SafeString
 
 from djust.exceptions import StateError
-from djust.state.kinds import FACTORIES, find_class, is_dataclass, is_named_tuple
+from djust.state.types import FACTORIES, find_class, is_dataclass, is_named_tuple
 from djust.state.writing import TAG
 
 

@@ -26,7 +26,7 @@ from django.db.models import QuerySet
 from django.db.models.query import ModelIterable, NamedValuesListIterable
 from django.utils.functional import LazyObject, empty
 
-from djust.state.kinds import (
+from djust.state.types import (
     CONTAINERS,
     DEPTH,
     LEAVES,

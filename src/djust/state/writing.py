@@ -24,7 +24,7 @@ from django.utils.functional import LazyObject, Promise
 from django.utils.safestring import SafeString
 
 from djust.exceptions import StateError
-from djust.state.kinds import (
+from djust.state.types import (
     DEPTH,
     class_name,
     field_values,

@@ -26,8 +26,8 @@ from django.urls import ResolverMatch
 
 from djust.exceptions import HandlerError
 from djust.live.guards import WITHOUT_MIDDLEWARE
-from djust.live.http import Adoption, adopting, in_lane
-from djust.live.messages import message_of
+from djust.live.mount import Mount, in_lane, mounting
+from djust.protocol.messages import message_of
 from djust.render import wire
 from djust.state.codec import encode_state
 from djust.state.fields import fields_version
@@ -84,16 +84,16 @@ class LiveClient:
             self._request = partial(_mount, self._driver, view, request, kwargs)
         #: The answer to the request: a redirect for instance. That of a page that was mounted is empty.
         self.response: HttpResponseBase
-        self._open(Adoption())
+        self._open(Mount())
 
-    def _open(self, adoption: Adoption) -> None:
-        with adopting(adoption):
+    def _open(self, mount: Mount) -> None:
+        with mounting(mount):
             self.response = self._request()
-        if adoption.is_spoilt:
-            self._open(Adoption())
+        if mount.restore_failed:
+            self._open(Mount())
             return
         # Django's client takes the content away from a copy of the answer, whose status is still that of no content.
-        page = adoption.page if self.response.status_code == 204 else adoption.page_in(self.response)
+        page = mount.page if self.response.status_code == 204 else mount.page_in(self.response)
         if page is not None:
             self._is_open = True
             self._driver.adopt(page)
@@ -199,7 +199,7 @@ class LiveClient:
         page = self._caught_up().page
         state, version = encode_state(type(page.view), state_of(page.view)), fields_version(type(page.view))
         self._leave()
-        self._open(Adoption(snapshot=Snapshot(version, page.binding, page.version, self._ref, page.document, state)))
+        self._open(Mount(snapshot=Snapshot(version, page.binding, page.version, self._ref, page.document, state)))
 
     def close(self) -> None:
         """Leave the page. A test need not, unless slow work of its page still runs."""

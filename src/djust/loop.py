@@ -1,0 +1,62 @@
+"""The event loop on which the pages of this process take their turns.
+
+Under ASGI it is the server's. Where none runs, as under WSGI, in a management command or in a task queue's worker, one
+is started in a thread of its own when it is first needed.
+
+    page_loop.call(page.post, message)       from any thread
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable
+from typing import Any, ParamSpec
+
+P = ParamSpec("P")
+
+
+class PageLoop:
+    """Where the one loop is found."""
+
+    def __init__(self) -> None:
+        self._reset()
+
+    def _reset(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def move(self, loop: asyncio.AbstractEventLoop) -> None:
+        """From now on pages live on `loop`, the one of a server that has started."""
+        self._loop = loop
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop that runs."""
+        loop = self._loop
+        if loop is None or loop.is_closed():
+            with self._lock:
+                loop = self._loop
+                if loop is None or loop.is_closed():
+                    loop = self._loop = asyncio.new_event_loop()
+                    threading.Thread(target=_run, args=[loop], name="djust-home", daemon=True).start()
+        return loop
+
+    def call(self, function: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Call `function` on the loop, soon, from any thread; nothing where the loop has just ended."""
+        try:
+            self.loop.call_soon_threadsafe(lambda: function(*args, **kwargs))
+        except RuntimeError:
+            # The server ends, and its pages with it.
+            pass
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    asyncio.set_event_loop(loop)
+    loop.run_forever()
+
+
+page_loop = PageLoop()
+# The thread of the loop does not survive a fork.
+os.register_at_fork(after_in_child=page_loop._reset)

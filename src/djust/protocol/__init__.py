@@ -1,0 +1,1 @@
+"""The names of the wire, and the messages of a page's mailbox."""
