@@ -14,7 +14,7 @@ LAYERS: list[dict[str, str]] = [
     {"": "exceptions conf signals context loop"},
     {
         "render": "values wire diff",
-        "state": "fields types writing reading codec validation tracking snapshots circuit",
+        "state": "fields types validation codec tracking snapshots circuit",
         "threads": "pools pool crew watchdog care testmode",
     },
     {
