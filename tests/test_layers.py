@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent / "src" / "djust"
 # Layer -> folder -> modules. An entry names a module or a package; "*" stands for any module of the folder.
 # The first layer may be imported by everybody, the last one by nobody.
 LAYERS: list[dict[str, str]] = [
-    {"": "exceptions conf signals context loop"},
+    {"": "exceptions conf signals context process loop"},
     {
         "render": "values wire diff",
         "state": "fields types validation codec tracking snapshots circuit",

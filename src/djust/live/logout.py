@@ -23,10 +23,12 @@ from django.contrib.auth.signals import user_logged_out
 from django.dispatch import receiver
 from django.http import HttpRequest
 
+from djust import process
 from djust.conf import config
 from djust.live.page import Page
 from djust.live.registry import registry
 from djust.live.visitor import SessionStoreError, Visitor, ended_by_logout, visitor_of
+from djust.process import Phase
 from djust.pubsub.codec import encode_message
 from djust.pubsub.hub import hub
 from djust.pubsub.inbox import Letter
@@ -79,7 +81,7 @@ class Watch:
                 hub.subscribe(self, TOPIC)
             self._tick(loop)
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """The event loop is about to end."""
         self._loop = None
 
@@ -189,3 +191,4 @@ def _publish(session: str) -> None:
 
 
 watcher = Watch()
+process.register(Phase.PAGES, start=watcher.start, stop=watcher.stop)

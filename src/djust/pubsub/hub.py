@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
@@ -22,8 +21,10 @@ from django.core.signals import setting_changed
 from django.db import connections
 from django.utils.module_loading import import_string
 
+from djust import process
 from djust.conf import SETTING, config
 from djust.loop import page_loop
+from djust.process import Phase
 from djust.pubsub.backend import Backend
 from djust.pubsub.codec import decode_message, encode_event, encode_message
 from djust.pubsub.inbox import Letter
@@ -162,7 +163,7 @@ def _tell(listening: Iterable[Listening], tell: Callable[[Listening], None]) -> 
 
 hub = Hub()
 # Connections do not survive a fork.
-os.register_at_fork(after_in_child=hub._reset)
+process.register(Phase.PUBSUB, stop=hub.close, forget=hub._reset)
 
 
 def _kind_and_address(setting: str) -> tuple[str, str]:

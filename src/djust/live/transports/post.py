@@ -28,12 +28,13 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.middleware.csrf import get_token
 
+from djust import process
 from djust.conf import config
 from djust.exceptions import ProtocolError, TicketError
 from djust.live.guards import as_get, keep_out_of_caches, passage_of
 from djust.live.joining import Closing, JoinFrame, admits, check_user, join_frame
 from djust.live.limits import Bucket, is_too_big, joins
-from djust.live.logout import watch, watcher
+from djust.live.logout import watch
 from djust.live.mount import Mount, known_version, mount_in_place, respond
 from djust.live.page import Page
 from djust.live.registry import registry
@@ -368,8 +369,7 @@ def _join(view: LiveView, request: HttpRequest, joining: JoinFrame) -> Connectio
     if ticket.url != request.get_full_path():
         raise Closing(wire.CLOSE_REFUSED, "The ticket belongs to another page.")
     visitor = visitor_of_request(request)
-    page_loop.call(registry.keep_sweeping)
-    page_loop.call(watcher.start)
+    page_loop.call(process.start)
     connection = _at_home(_connection())
     try:
         _enter(view, request, joining, connection, visitor)
