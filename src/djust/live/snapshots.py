@@ -502,4 +502,4 @@ def restore_state(view: LiveView, snapshot: Snapshot) -> None:
     for name, error in missing.items():
         view.missing_state(name, error)
     if (inbox := inbox_of(view)) is not None:
-        inbox.miss(inbox.topics, "restored")
+        inbox.mark_gap(inbox.topics, "restored")
