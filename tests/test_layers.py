@@ -14,7 +14,7 @@ LAYERS: list[dict[str, str]] = [
     {"": "exceptions conf signals context process loop"},
     {
         "render": "values wire diff",
-        "state": "fields types validation codec tracking snapshots circuit",
+        "state": "fields classes types validation codec tracking snapshots circuit",
         "threads": "pools pool crew watchdog care testmode",
     },
     {

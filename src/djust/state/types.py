@@ -10,8 +10,7 @@ that JSON does not have is written as `{"$": [tag, …]}`; the reader of the tag
     {1, 2}             {"$": ["set", [1, 2]]}
     Point(x=1, y=2)    {"$": ["named", "shop.views:Point", [1, 2]]}
 
-Subclasses of plain types are not in the table, because they would come back as something else. A class is named by its
-module and found again among the modules that are imported already; nothing is imported.
+Subclasses of plain types are not in the table, because they would come back as something else.
 """
 
 from __future__ import annotations
@@ -19,7 +18,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import sys
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -29,7 +27,6 @@ from enum import Enum, Flag
 from functools import cache, partial
 from itertools import chain
 from operator import attrgetter
-from types import ModuleType
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo, available_timezones
@@ -43,6 +40,16 @@ from django.utils.functional import LazyObject, Promise, empty
 from django.utils.safestring import SafeString
 
 from djust.exceptions import StateError
+from djust.state.classes import (
+    class_name,
+    dataclass_values,
+    find_class,
+    is_dataclass,
+    is_model,
+    is_named_tuple,
+    make_dataclass,
+    named_subclass,
+)
 
 TAG = "$"
 # More levels than any state needs. Objects that are nested deeper are taken to refer to each other without end.
@@ -82,8 +89,10 @@ class StateType:
         """What `values`, all of one class, hold."""
         if self.all_children is not None:
             return self.all_children(values)
-        children = self.children or (lambda _: ())
-        return [child for value in values for _, child in children(value) or ((("", UNKNOWN[0]),))]
+        if self.children is None:
+            return ()
+        found = [self.children(value) for value in values]
+        return UNKNOWN if None in found else [child for children in found for _, child in children or ()]
 
 
 class Encoder:
@@ -100,11 +109,12 @@ class Encoder:
         if self._count > MAX_VALUES:
             raise StateError(f"The state has more than {MAX_VALUES:,} values. Keep large data elsewhere.")
         kind = type(value)
+        write = _LEAF_WRITERS.get(kind)
+        if write is not None:
+            return write(self, value)
         found = _BY_CLASS.get(kind) or find_type(kind)
         if found is None:
             return _write_text(self, value)
-        if found.children is None:
-            return found.write(self, value)
         if id(value) in self._path or len(self._path) > MAX_DEPTH:
             return _write_text(self, value)
         self._path.add(id(value))
@@ -179,53 +189,10 @@ def _write_text(encoder: Encoder, value: object) -> Any:
     return _write_str(encoder, text)
 
 
-# Classes
-
-
-def class_name(kind: type) -> str | None:
-    """`module:Outer.Inner`, or None for a class that this name does not lead to, such as one made in a function."""
-    name = f"{kind.__module__}:{kind.__qualname__}"
-    return name if _find_class(name) is kind else None
-
-
-def _find_class(name: str) -> type | None:
-    module, _, path = name.partition(":")
-    found: object = sys.modules.get(module)
-    for part in path.split("."):
-        if isinstance(found, ModuleType):
-            # Past the `__getattr__` of a module, and of a lazy one: they might import something now.
-            found = ModuleType.__getattribute__(found, "__dict__").get(part)
-        else:
-            found = vars(found).get(part) if isinstance(found, type) else None
-    return found if isinstance(found, type) else None
-
-
-def _class(name: str, title: str, fits: Callable[[type], bool]) -> Any:
-    """The class of that name, which has to fit; `title` says what it should be."""
-    kind = _find_class(name) if type(name) is str else None
-    if kind is None:
-        raise StateError(f"The state holds an object of {name!r:.80}, and no module that is imported has this class.")
-    if not fits(kind):
-        raise StateError(f"{name} is not {title}.")
-    return kind
-
-
-def _named_subclass(parent: type) -> Callable[[type], bool]:
-    return lambda kind: issubclass(kind, parent) and class_name(kind) is not None
-
-
 # Plain values
 
 # Python reads integers of up to 4,300 digits from decimal text.
 _LARGE = 1 << 10_000
-
-
-def _write_int(_: Encoder, value: int) -> Any:
-    return value if -_LARGE < value < _LARGE else _tagged("int", hex(value))
-
-
-def _write_float(_: Encoder, value: float) -> Any:
-    return value if math.isfinite(value) else _tagged("float", str(value))
 
 
 def _write_str(_: Encoder, value: str) -> Any:
@@ -243,10 +210,6 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def _write_safe(encoder: Encoder, value: SafeString) -> Any:
-    return _tagged("safe", _write_str(encoder, str.__str__(value)))
-
-
 def _write_enum(_: Encoder, value: Enum) -> Any:
     kind = type(value)
     if kind.__members__.get(value.name) is value:
@@ -256,14 +219,10 @@ def _write_enum(_: Encoder, value: Enum) -> Any:
 
 
 def _read_enum(_: Decoder, name: str, member: str) -> Enum:
-    members: Mapping[str, Enum] = _class(name, "an enum", lambda kind: issubclass(kind, Enum)).__members__
+    members: Mapping[str, Enum] = find_class(name, "an enum", Enum).__members__
     if member not in members:
         raise StateError(f"{name} has no member {member!r:.80}.")
     return members[member]
-
-
-def _read_flag(_: Decoder, name: str, value: int) -> Any:
-    return _class(name, "a flag", lambda kind: issubclass(kind, Flag))(value)
 
 
 def _leaf(kind: type, tag: str, write: Callable[[Any], Any], read: Callable[[Any], Any]) -> StateType:
@@ -279,17 +238,13 @@ def _is_known_zone(zone: tzinfo | None) -> bool:
     return zone is None or type(zone) is timezone or (type(zone) is ZoneInfo and zone.key is not None)
 
 
-def _unknown_zone(value: datetime | time) -> Children:
-    return () if _is_known_zone(value.tzinfo) else ((".tzinfo", value.tzinfo),)
-
-
-def _scan_moments(values: list[Any]) -> Iterable[Any]:
-    return () if all(_is_known_zone(value.tzinfo) for value in values) else UNKNOWN
-
-
 def _moment(kind: type[datetime | time], tag: str) -> StateType:
     return StateType(
-        kind, partial(_write_moment, tag), {tag: partial(_read_moment, kind)}, _unknown_zone, _scan_moments
+        kind,
+        partial(_write_moment, tag),
+        {tag: partial(_read_moment, kind)},
+        lambda value: () if _is_known_zone(value.tzinfo) else ((".tzinfo", value.tzinfo),),
+        lambda values: () if all(_is_known_zone(value.tzinfo) for value in values) else UNKNOWN,
     )
 
 
@@ -325,18 +280,10 @@ def _zones() -> set[str]:
     return available_timezones()
 
 
-def _write_timedelta(_: Encoder, value: timedelta) -> Any:
-    return _tagged("timedelta", value.days, value.seconds, value.microseconds)
-
-
 # Containers
 
 # What a defaultdict may make.
 _FACTORIES: dict[str, Any] = {kind.__name__: kind for kind in (list, dict, set, tuple, int, float, str, bool)}
-
-
-def _numbered(values: Iterable[Any]) -> Children:
-    return ((f"[{index}]", value) for index, value in enumerate(values))
 
 
 def _by_name(values: Iterable[tuple[str, Any]]) -> Children:
@@ -363,18 +310,18 @@ def _shown(key: object) -> str:
         return f"<{type(key).__name__}>"
 
 
-def _scan_values(mappings: list[Any]) -> Iterable[Any]:
-    """The values; `validation.scan` looks at the keys, of which most rows have the same."""
-    return chain.from_iterable(map(dict.values, mappings))
+def _numbered(values: Iterable[Any]) -> Children:
+    return ((f"[{index}]", value) for index, value in enumerate(values))
 
 
-def _sequence(kind: Any, children: Callable[[Any], Children]) -> StateType:
+def _sequence(kind: Any, step: str = "") -> StateType:
+    """A class of plain sequences; `step` leads to a member where members have no numbers."""
     tag: str = kind.__name__
     return StateType(
         kind,
         lambda encoder, value: _tagged(tag, encoder.items(value)),
         {tag: lambda decoder, written: kind(map(decoder.read, written))},
-        children,
+        (lambda value: ((step, member) for member in value)) if step else _numbered,
         chain.from_iterable,
     )
 
@@ -385,7 +332,8 @@ def _mapping(kind: Any, tag: str) -> StateType:
         lambda encoder, value: _tagged(tag, encoder.pairs(value)),
         {tag: lambda decoder, written: kind(dict(decoder.pairs(written)))},
         _keys_and_values,
-        _scan_values,
+        # `validation.scan` looks at the keys, of which most rows have the same.
+        lambda mappings: chain.from_iterable(map(dict.values, mappings)),
     )
 
 
@@ -419,43 +367,6 @@ def _read_defaultdict(decoder: Decoder, factory: str | None, written: list[Any])
 
 # Named tuples and dataclasses
 
-# The bit by which Python tells classes made by a class statement from those of C code.
-_WRITTEN_IN_PYTHON = 1 << 9
-
-
-def _is_named_tuple(kind: type) -> bool:
-    return (
-        issubclass(kind, tuple) and isinstance(getattr(kind, "_fields", None), tuple) and class_name(kind) is not None
-    )
-
-
-def _named_children(value: Any) -> Children:
-    return _by_name(zip(value._fields, value, strict=False))
-
-
-def _write_named(encoder: Encoder, value: tuple[Any, ...]) -> Any:
-    return _tagged("named", class_name(type(value)), encoder.items(value))
-
-
-def _read_named(decoder: Decoder, name: str, written: list[Any]) -> Any:
-    return _class(name, "a named tuple", _is_named_tuple)._make(map(decoder.read, written))
-
-
-def _is_dataclass(kind: type) -> bool:
-    """Whether this is a dataclass that can be found again, and nothing else besides, such as a list or an exception."""
-    if not dataclasses.is_dataclass(kind) or class_name(kind) is None:
-        return False
-    return next(parent for parent in kind.__mro__ if not parent.__flags__ & _WRITTEN_IN_PYTHON) is object
-
-
-def _dataclass_values(value: Any) -> dict[str, Any]:
-    # A field may have no value yet, as one with init=False.
-    return {name: getattr(value, name) for field in dataclasses.fields(value) if hasattr(value, name := field.name)}
-
-
-def _dataclass_children(value: Any) -> Children:
-    return _by_name(_dataclass_values(value).items())
-
 
 def _scan_dataclasses(values: list[Any]) -> Iterable[Any]:
     names = [field.name for field in dataclasses.fields(values[0])]
@@ -468,24 +379,8 @@ def _scan_dataclasses(values: list[Any]) -> Iterable[Any]:
         return UNKNOWN
 
 
-def _write_dataclass(encoder: Encoder, value: Any) -> Any:
-    return _tagged("dataclass", class_name(type(value)), encoder.pairs(_dataclass_values(value)))
-
-
 def _read_dataclass(decoder: Decoder, name: str, written: list[Any]) -> Any:
-    kind = _class(name, "a dataclass", _is_dataclass)
-    values = dict(decoder.pairs(written))
-    fields = dataclasses.fields(kind)
-    if strange := values.keys() - {field.name for field in fields}:
-        raise StateError(f"{name} has no fields {sorted(map(str, strange))}.")
-    # Only what __init__ leaves out may have had no value; any other field is new since this was written.
-    if new := [field.name for field in fields if field.init and field.name not in values]:
-        raise StateError(f"{name} has fields that were not written: {new}.")
-    # As it was: neither __init__ nor __post_init__ is to do anything again. It may be frozen.
-    instance = object.__new__(kind)
-    for field_name, value in values.items():
-        object.__setattr__(instance, field_name, value)
-    return instance
+    return make_dataclass(find_class(name, "a dataclass", is_dataclass), dict(decoder.pairs(written)))
 
 
 # Lazy texts and objects
@@ -510,13 +405,6 @@ def _write_lazy(encoder: Encoder, value: LazyObject[Any]) -> Any:
 # Models and QuerySets
 
 
-def _is_model(kind: type) -> bool:
-    """Whether this is the class of an installed model."""
-    if not issubclass(kind, Model):
-        return False
-    return apps.all_models.get(kind._meta.app_label, {}).get(kind._meta.model_name or "") is kind
-
-
 def _is_row(instance: Model) -> bool:
     """Whether this is a row of the database, to be fetched again; the others are what their fields hold."""
     return not instance._state.adding and instance.pk is not None and instance._meta.managed
@@ -527,14 +415,6 @@ def _field_values(instance: Model) -> dict[str, Any]:
     values = vars(instance)
     names = [field.attname for field in instance._meta.concrete_fields if field.attname in values]
     return {name: value.name if isinstance(value := values[name], FieldFile) else value for name in names}
-
-
-def _model_children(instance: Model) -> Children:
-    return () if _is_row(instance) else _by_name(_field_values(instance).items())
-
-
-def _scan_models(instances: list[Any]) -> Iterable[Any]:
-    return chain.from_iterable(_field_values(instance).values() for instance in instances if not _is_row(instance))
 
 
 def _write_model(encoder: Encoder, value: Model) -> Any:
@@ -615,7 +495,7 @@ def _write_queryset(encoder: Encoder, value: QuerySet[Any]) -> Any:
 def _read_queryset(
     decoder: Decoder, label: str, database: str | None, written: list[Any], name: str | None = None
 ) -> QuerySet[Any]:
-    kind = QuerySet if name is None else _class(name, "a QuerySet", lambda kind: issubclass(kind, QuerySet))
+    kind = QuerySet if name is None else find_class(name, "a QuerySet", QuerySet)
     model = model_of(label)
     rows, keys = decoder.rows[source_of(label, database)], [key_of(model, decoder.read(key)) for key in written]
     found: QuerySet[Any] = kind(model=model, using=database or DEFAULT_DB_ALIAS).filter(pk__in=keys)
@@ -625,38 +505,85 @@ def _read_queryset(
 
 
 TABLE: tuple[StateType, ...] = (
+    # Plain values
     StateType(type(None), lambda _, value: value),
     StateType(bool, lambda _, value: value),
-    StateType(int, _write_int, {"int": lambda _, text: int(text, 16)}),
-    StateType(float, _write_float, {"float": lambda _, text: float(text)}),
+    StateType(
+        int,
+        lambda _, value: value if -_LARGE < value < _LARGE else _tagged("int", hex(value)),
+        {"int": lambda _, text: int(text, 16)},
+    ),
+    StateType(
+        float,
+        lambda _, value: value if math.isfinite(value) else _tagged("float", str(value)),
+        {"float": lambda _, text: float(text)},
+    ),
     StateType(str, _write_str, {"surrogates": lambda _, codes: "".join(map(chr, codes))}),
-    StateType(SafeString, _write_safe, {"safe": lambda _, text: SafeString(text)}),
+    StateType(
+        SafeString,
+        lambda encoder, value: _tagged("safe", _write_str(encoder, str.__str__(value))),
+        {"safe": lambda _, text: SafeString(text)},
+    ),
     StateType(lambda kind: issubclass(kind, Promise), lambda _, value: str(value)),
     _leaf(Decimal, "decimal", str, Decimal),
     _leaf(UUID, "uuid", attrgetter("hex"), UUID),
+    StateType(
+        named_subclass(Enum),
+        _write_enum,
+        {"enum": _read_enum, "flag": lambda _, name, value: find_class(name, "a flag", Flag)(value)},
+    ),
+    # Dates and times
     _leaf(date, "date", date.isoformat, date.fromisoformat),
     _moment(datetime, "datetime"),
     _moment(time, "time"),
-    StateType(timedelta, _write_timedelta, {"timedelta": lambda _, *parts: timedelta(*parts)}),
+    StateType(
+        timedelta,
+        lambda _, value: _tagged("timedelta", value.days, value.seconds, value.microseconds),
+        {"timedelta": lambda _, *parts: timedelta(*parts)},
+    ),
+    # Containers
     StateType(list, Encoder.items, {}, _numbered, chain.from_iterable),
-    _sequence(tuple, _numbered),
-    _sequence(set, _unordered),
-    _sequence(frozenset, _unordered),
+    _sequence(tuple),
+    _sequence(set, "{…}"),
+    _sequence(frozenset, "{…}"),
     dataclasses.replace(_mapping(dict, "dict"), write=_write_dict),
     _mapping(OrderedDict, "ordered"),
     _mapping(Counter, "counter"),
     StateType(defaultdict, _write_defaultdict, {"defaultdict": _read_defaultdict}, _defaultdict_children),
-    StateType(_is_model, _write_model, {"model": _read_model, "row": _read_row}, _model_children, _scan_models),
-    StateType(_named_subclass(QuerySet), _write_queryset, {"queryset": _read_queryset}, _queryset_children),
+    StateType(
+        is_named_tuple,
+        lambda encoder, value: _tagged("named", class_name(type(value)), encoder.items(value)),
+        {
+            "named": lambda decoder, name, written: find_class(name, "a named tuple", is_named_tuple)._make(
+                map(decoder.read, written)
+            )
+        },
+        lambda value: _by_name(zip(value._fields, value, strict=False)),
+        chain.from_iterable,
+    ),
+    StateType(
+        is_dataclass,
+        lambda encoder, value: _tagged("dataclass", class_name(type(value)), encoder.pairs(dataclass_values(value))),
+        {"dataclass": _read_dataclass},
+        lambda value: _by_name(dataclass_values(value).items()),
+        _scan_dataclasses,
+    ),
     StateType(lambda kind: issubclass(kind, LazyObject), _write_lazy, {}, _wrapped),
-    StateType(_named_subclass(Enum), _write_enum, {"enum": _read_enum, "flag": _read_flag}),
-    StateType(_is_named_tuple, _write_named, {"named": _read_named}, _named_children, chain.from_iterable),
-    StateType(_is_dataclass, _write_dataclass, {"dataclass": _read_dataclass}, _dataclass_children, _scan_dataclasses),
+    # Models and QuerySets
+    StateType(
+        is_model,
+        _write_model,
+        {"model": _read_model, "row": _read_row},
+        lambda value: () if _is_row(value) else _by_name(_field_values(value).items()),
+        lambda values: chain.from_iterable(_field_values(value).values() for value in values if not _is_row(value)),
+    ),
+    StateType(named_subclass(QuerySet), _write_queryset, {"queryset": _read_queryset}, _queryset_children),
 )
 _TESTED = tuple(row for row in TABLE if not isinstance(row.matches, type))
 _BY_CLASS: dict[type, StateType] = {row.matches: row for row in TABLE if isinstance(row.matches, type)}
-# The classes whose values hold nothing, as far as they are known by name.
-LEAVES = frozenset(kind for kind, row in _BY_CLASS.items() if row.children is None)
+# The classes whose values hold nothing, as far as the table names them.
+_LEAF_WRITERS = {kind: row.write for kind, row in _BY_CLASS.items() if row.children is None}
+LEAVES = frozenset(_LEAF_WRITERS)
 READERS = {tag: read for row in TABLE for tag, read in row.read.items()}
 
 
