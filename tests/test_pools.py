@@ -425,5 +425,5 @@ def test_every_job_runs_once_or_is_refused_and_the_limits_hold(
     assert model.ran == Counter(accepted)
     assert {number for number in range(len(jobs)) if number % 5 == 0} <= set(accepted)
     assert report["threads"] <= limit
-    crew_is_clean = {"busy": 0, "hung": 0, "waiting": 0}
-    assert {name: report[name] for name in crew_is_clean} == crew_is_clean
+    clean = {"busy": 0, "hung": 0, "waiting": 0}
+    assert {name: report[name] for name in clean} == clean
