@@ -26,9 +26,11 @@ import sys
 import threading
 import time
 import traceback
+from asyncio import AbstractEventLoop
 from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import suppress
+from functools import partial
 from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Generic, NamedTuple, ParamSpec, TypedDict, TypeVar
@@ -69,18 +71,17 @@ NOBODY = Caller(must_run=True)
 
 
 class PoolReport(TypedDict):
-    """The threads of one kind of work, as numbers."""
+    """The threads of one kind of work, as numbers.
+
+    Of `threads`, `busy` run a job, and `hung` of these have run it for too long, so that they no
+    longer count against the `limit`. `waiting` jobs wait for a thread.
+    """
 
     threads: int
-    """Threads that live, busy or idle."""
     busy: int
-    """Threads that run a job."""
     hung: int
-    """Those of them that have run one job for too long, and no longer count against the limit."""
     waiting: int
-    """Jobs that wait for a thread."""
     limit: int
-    """The most threads that there are, without those that hang."""
 
 
 def as_error(error: BaseException) -> Exception:
@@ -130,21 +131,11 @@ class Call(Generic[T]):
     Without a `loop` nobody waits for a result, and the thread logs what the job raises.
     """
 
-    __slots__ = ("_args", "_function", "_kwargs", "_loop", "_pool", "caller", "done", "share", "since", "thread")
+    __slots__ = ("_job", "_loop", "_pool", "caller", "done", "share", "since", "thread")
 
-    def __init__(
-        self,
-        pool: ThreadPool,
-        caller: Caller,
-        function: Callable[..., T],
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-        loop: asyncio.AbstractEventLoop | None = None,
-    ) -> None:
+    def __init__(self, pool: ThreadPool, caller: Caller, job: Callable[[], T], loop: AbstractEventLoop | None) -> None:
         self._pool = pool
-        self._function = function
-        self._args = args
-        self._kwargs = kwargs or {}
+        self._job = job
         self._loop = loop
         if loop is not None:
             self.done: asyncio.Future[T] = loop.create_future()
@@ -157,16 +148,17 @@ class Call(Generic[T]):
     @property
     def title(self) -> str:
         """What logs call it."""
-        return self.caller.title or getattr(self._function, "__qualname__", None) or repr(self._function)
+        function = getattr(self._job, "func", self._job)  # of a `partial`
+        return self.caller.title or getattr(function, "__qualname__", None) or repr(function)
 
     def run(self) -> None:
         """Make the call, in the thread, and send what comes of it to the event loop."""
         if self._loop is None:
-            self._function(*self._args, **self._kwargs)
+            self._job()
             return
         result, failure = None, None
         try:
-            result = self._function(*self._args, **self._kwargs)
+            result = self._job()
         except BaseException as error:  # noqa: BLE001 - raised again where the call was made
             failure = as_error(error)
         # If the loop was closed meanwhile, the result is not needed.
@@ -299,7 +291,7 @@ class ThreadPool:
 
         Raises `ServerBusyError` where too many jobs wait, unless the caller's work must run.
         """
-        self._put(Call(self, caller, job))
+        self._put(Call(self, caller, job, None))
 
     def offer(self, job: Job, caller: Caller = Caller()) -> bool:  # noqa: B008 - it is immutable
         """As `submit`, for work that may be skipped; whether it was accepted."""
@@ -311,7 +303,7 @@ class ThreadPool:
 
     def begin(self, caller: Caller, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Call[T]:
         """Make the call in a thread; to be awaited, or withdrawn."""
-        call = Call(self, caller, function, args, kwargs, asyncio.get_running_loop())
+        call = Call(self, caller, partial(function, *args, **kwargs), asyncio.get_running_loop())
         self._put(call)
         return call
 

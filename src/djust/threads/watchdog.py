@@ -71,26 +71,16 @@ class Watchdog:
             self.sleeps = True
             with self._lock:
                 pools = [*self._pools]
-            busy = [_examine(pool) for pool in pools]
-            if any(busy):
-                self.sleeps = False
-                self._waking.set()
-            time.sleep(_pause())
-
-
-def _examine(pool: Watched) -> bool:
-    try:
-        return pool.examine()
-    except Exception:
-        logger.exception("The watchdog has failed")
-        return False
-
-
-def _pause() -> float:
-    try:
-        return min(max(config().hang_seconds / _LOOKS, _SHORTEST_PAUSE), _LONGEST_PAUSE)
-    except Exception:  # noqa: BLE001 - wrong settings are an error of the code that reads them next
-        return _LONGEST_PAUSE
+            pause = _LONGEST_PAUSE
+            for pool in pools:
+                try:
+                    if pool.examine():
+                        self.sleeps = False
+                        self._waking.set()
+                    pause = min(max(config().hang_seconds / _LOOKS, _SHORTEST_PAUSE), _LONGEST_PAUSE)
+                except Exception:
+                    logger.exception("The watchdog has failed")
+            time.sleep(pause)
 
 
 watchdog = Watchdog()
