@@ -126,6 +126,7 @@ def test_a_job_waits_for_a_thread_that_cannot_be_started_yet(
     assert caplog.messages == ['A thread of the pool "test" cannot be started: can\'t start new thread']
 
 
+@pytest.mark.slow
 def test_pools_and_their_watchdog_work_in_a_process_that_was_forked() -> None:
     script = """
 import os, threading

@@ -19,6 +19,8 @@ import pytest
 
 from tests.django_suite.package import VERSION, NoPackageError, source_package, unpack
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = Path(__file__).parent / "compiled.py"
 SOURCE = Path(__file__).parents[2] / "src"
 SECONDS = 600
