@@ -19,7 +19,7 @@ from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.handlers.asgi import ASGIHandler
 
 from djust.conf import config
-from djust.live.http import Receive, RequestRunner, Scope, Send, path_below_prefix
+from djust.live.handler import Receive, RequestRunner, Scope, Send, path_below_prefix
 from djust.live.logout import watcher
 from djust.live.registry import registry
 from djust.live.snapshots import save_all

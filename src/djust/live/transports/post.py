@@ -31,10 +31,10 @@ from django.middleware.csrf import get_token
 from djust.conf import config
 from djust.exceptions import ProtocolError, TicketError
 from djust.live.guards import as_get, keep_out_of_caches, passage_of
-from djust.live.http import Mount, known_version, mount_in_place, respond
 from djust.live.joining import Closing, JoinFrame, admits, check_user, join_frame
 from djust.live.limits import Bucket, is_too_big, joins
 from djust.live.logout import watch, watcher
+from djust.live.mount import Mount, known_version, mount_in_place, respond
 from djust.live.page import Page
 from djust.live.registry import registry
 from djust.live.snapshots import keep_as, snapshot_of

@@ -31,10 +31,11 @@ from django.utils.http import is_same_domain
 
 from djust.conf import config
 from djust.exceptions import ProtocolError, ServerBusyError, TicketError
-from djust.live.http import Mount, RequestRunner, Scope, Send, known_version
+from djust.live.handler import RequestRunner, Scope, Send
 from djust.live.joining import Closing, admits, check_user, join_frame
 from djust.live.limits import Bucket, is_too_big, joins
 from djust.live.logout import watch, watcher
+from djust.live.mount import Mount, known_version
 from djust.live.page import Page
 from djust.live.registry import registry
 from djust.live.snapshots import keep_as, snapshot_of
