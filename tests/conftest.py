@@ -12,9 +12,9 @@ BROWSER_TESTS = Path(__file__).parent / "browser"
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Browser tests come last and carry their marker.
 
-    Playwright's loop stays in the main thread once a browser is open, and asyncio starts no second one beside it. Where
-    tests run in several processes, one of them gets all browser tests, which measure time, and any other file is run
-    by one process, so that its servers are started once.
+    Playwright's loop stays in the main thread once a browser is open, and asyncio starts no second
+    one beside it. Where tests run in several processes, one of them gets all browser tests, which
+    measure time. Any other file is run by one process, so that its servers are started once.
     """
     for item in items:
         in_browser = BROWSER_TESTS in item.path.parents

@@ -1,7 +1,7 @@
 """ARCHITECTURE.md names every module by its path, and every file that it names exists.
 
-A path counts where it is written as code: in a span of its own, or in a table of folders, whose rows begin with a
-folder and the stems of its modules:
+A path counts where it is written as code: in a span of its own, or in a table of folders, whose
+rows begin with a folder and the stems of its modules:
 
     `live/page.py`
     | `live/` | `channel page turn` | what they are for |

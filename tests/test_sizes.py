@@ -1,7 +1,7 @@
 """Sizes: functions, modules, folders, the package and the client stay small enough to be read.
 
-A budget is a thermometer. Whoever is about to exceed one moves or drops something, or moves the budget and says here
-why; nobody respells code for it.
+A budget is a thermometer. Whoever is about to exceed one moves or drops something, or moves the
+budget and says here why; nobody respells code for it.
 """
 
 import ast
@@ -108,7 +108,7 @@ def used(budget: Budget) -> int:
 
 
 def folder(path: Path) -> str:
-    """The folder of the package that a module stands in, at any depth; "" for the package itself."""
+    """The folder of the package that holds a module, at any depth; "" for the package itself."""
     return path.relative_to(ROOT).parts[0] if path.parent != ROOT else ""
 
 

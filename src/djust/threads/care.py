@@ -1,4 +1,4 @@
-"""What a thread of a pool keeps from one job to the next: its cache clients and database connections.
+"""What a thread of a pool keeps between jobs: its cache clients and database connections.
 
 A thread of a WSGI server keeps them in the same way, and they get the care that Django gives them
 around a request.
@@ -31,7 +31,7 @@ def job_context() -> contextvars.Context:
 
 
 def tidy_connections() -> bool:
-    """What Django does with a thread's database connections around a request; whether there are any.
+    """Do what Django does with a thread's connections around a request; whether there are any.
 
     Where that fails the connections are dropped, and the thread gets new ones.
     """

@@ -109,7 +109,7 @@ exits_as_errors = _ExitsAsErrors()
 
 
 class _Share:
-    """What one caller has of a pool: jobs that are ready or running, threads set aside, jobs held."""
+    """What one caller has of a pool: jobs ready or running, threads set aside, and jobs held."""
 
     __slots__ = ("active", "aside", "held", "key")
 
@@ -504,7 +504,7 @@ class ThreadPool:
         return time.monotonic() - since > self._hang_seconds > 0
 
     def report(self) -> PoolReport:
-        """Its threads, how many of them are busy and how many of these hang, what waits, and the limit."""
+        """How many threads there are, how many of them are busy or hang, and how much work waits."""
         with self._lock:
             return {
                 "threads": len(self._threads),
@@ -515,7 +515,7 @@ class ThreadPool:
             }
 
     def examine(self) -> bool:
-        """Look for what hangs, and set it aside; whether anything runs or waits. For the watchdog."""
+        """Set aside what hangs, for the watchdog; whether anything runs or waits."""
         hang_seconds = self._hang_seconds
         with self._lock:
             running = [(thread, call) for thread in self._threads if (call := thread.call) is not None]

@@ -103,7 +103,7 @@ class SyncThread:
     def __init__(self) -> None:
         self._context = ThreadSensitiveContext()
         self._executor = _TurnExecutor()
-        # asgiref keeps the executor for as long as the context lives, which it must not know itself.
+        # asgiref keeps the executor for as long as the context lives, so it must not know that.
         SyncToAsync.context_to_thread_executor[self._context] = self._executor
 
     def enter(self, caller: Callable[[], Caller] = lambda: NOBODY) -> None:
@@ -112,7 +112,7 @@ class SyncThread:
         self._executor.begin(caller)
 
     def enter_without_turn(self) -> None:
-        """From here on each call has a thread for itself: a task may last, and must not keep one."""
+        """From here on each call has a thread for itself: a task lasts, and must not keep one."""
         SyncToAsync.thread_sensitive_context.set(self._context)
 
     def leave(self) -> None:
@@ -152,24 +152,23 @@ class _TurnExecutor(Executor):
             self._queue = None
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Run a call in the turn's thread; outside of a turn (in a task that outlives it) in one of its own."""
+        """Run a call in the turn's thread; between turns, as tasks outlive them, in one of its own."""
         future: Future[Any] = Future()
-        queue = self._queue
+        queue, caller = self._queue, self._caller
         if queue is None:
             queue = SimpleQueue()
             # A turn that has begun has to be able to go on.
-            caller = NOBODY if self._caller is None else self._caller()._replace(must_run=True)
-            async_threads.submit(partial(_serve, queue), caller)
-            if self._caller is not None:
-                self._queue = queue
+            async_threads.submit(partial(_serve, queue), caller()._replace(must_run=True) if caller else NOBODY)
         queue.put(partial(_answer, future, fn, args, kwargs))
-        if self._caller is None:
+        if caller is None:
             queue.put(None)
+        else:
+            self._queue = queue
         return future
 
 
 def _serve(queue: SimpleQueue[Job | None]) -> None:
-    """Make the calls of a turn. Between two of them the thread waits for the handler, and does not hang."""
+    """Make the calls of a turn. Between two of them the thread waits for the handler."""
     while (job := wait_for(queue)) is not None:
         job()
 
