@@ -115,8 +115,10 @@ def test_a_job_waits_for_a_thread_that_cannot_be_started_yet(
     def fail(*_: Any, **__: Any) -> None:
         raise RuntimeError("can't start new thread")
 
+    # The function has had another name since Python 3.13.
+    start = "_start_joinable_thread" if hasattr(threading, "_start_joinable_thread") else "_start_new_thread"
     with monkeypatch.context() as patch:
-        patch.setattr("threading._start_new_thread", fail)
+        patch.setattr(threading, start, fail)
         for _ in range(3):
             pool.submit(int)
         assert (pool.waiting, pool.report()["threads"]) == (3, 0)

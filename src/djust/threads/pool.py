@@ -508,7 +508,7 @@ class ThreadPool:
         with self._lock:
             return {
                 "threads": len(self._threads),
-                "busy": sum(thread.call is not None for thread in self._threads),
+                "busy": len(self._threads) - self._idle,
                 "hung": self._aside,
                 "waiting": self.waiting,
                 "limit": self._limit(),
