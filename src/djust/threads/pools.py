@@ -120,7 +120,7 @@ class SyncThread:
         self._executor.end()
 
     @contextmanager
-    def entered(self, caller: Callable[[], Caller]) -> Iterator[None]:
+    def entered(self, caller: Callable[[], Caller] = lambda: NOBODY) -> Iterator[None]:
         """A turn inside the block; after it, thread-sensitive calls go where they went before."""
         before = SyncToAsync.thread_sensitive_context.get(None)
         self.enter(caller)
