@@ -15,7 +15,7 @@ LAYERS: list[dict[str, str]] = [
     {
         "render": "values wire diff",
         "state": "fields classes types validation codec tracking snapshots circuit",
-        "threads": "pools pool crew watchdog care testmode",
+        "threads": "pools pool care watchdog testmode",
     },
     {
         "template": "parts fragments scope expressions tags html markup lower skipping lookups relations source scopes"
