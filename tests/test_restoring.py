@@ -264,7 +264,7 @@ async def test_a_state_that_cannot_be_read_is_no_state(text: str, caplog: pytest
         crash()
         _, frame = await come_back(browser, page, 1)
         assert (frame[0], frame[2][:2]) == ("all", ["", 0])
-        assert ("Ledger is mounted anew" in caplog.text) == (text != "{}")
+        assert ("Ledger is remounted" in caplog.text) == (text != "{}")
 
 
 async def test_somebody_elses_state_is_not_restored() -> None:

@@ -23,7 +23,6 @@ from djust.live.handler import Receive, RequestRunner, Scope, Send, path_below_p
 from djust.live.logout import watcher
 from djust.live.registry import registry
 from djust.live.snapshots import save_all
-from djust.live.transports.post import STREAM as STREAM_PARAMETER
 from djust.live.transports.websocket import Sockets
 from djust.pubsub.hub import hub
 from djust.services import close_process_services
@@ -32,13 +31,11 @@ from djust.threads.pools import stop_threads
 # How long the end of the server waits for a cache to take snapshots.
 _SAVE_SECONDS = 5.0
 
-STREAM = STREAM_PARAMETER.encode()
-
 __all__ = ["Application", "get_asgi_application"]
 
 
 def get_asgi_application() -> Application:
-    """Set Django up and return the application; to be used in place of `django.core.asgi.get_asgi_application`."""
+    """Set Django up and return the application: use this one in place of Django's."""
     django.setup(set_prefix=False)
     return Application(ASGIHandler())
 
@@ -47,8 +44,8 @@ class Application:
     """Django's handler for requests, the socket of live pages, and the life of the process."""
 
     def __init__(self, handler: ASGIHandler) -> None:
-        self._backstage = RequestRunner(handler)
-        self._sockets = Sockets(self._backstage)
+        self._runner = RequestRunner(handler)
+        self._sockets = Sockets(self._runner)
         self._http: Callable[..., Awaitable[None]] = handler
         if settings.DEBUG and apps.is_installed("django.contrib.staticfiles"):
             self._http = ASGIStaticFilesHandler(handler)
@@ -56,10 +53,8 @@ class Application:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
         if scope["type"] == "http":
-            # A stream lasts, and Django's own handler notices when its browser goes away.
-            is_page = scope["method"] in ("GET", "HEAD") and STREAM not in scope["query_string"]
-            if is_page and self._backstage.serves(scope):
-                await self._backstage.answer(scope, receive, send)
+            if self._runner.serves(scope):
+                await self._runner.answer(scope, receive, send)
             else:
                 await self._http(scope, receive, send)
         elif scope["type"] == "websocket":

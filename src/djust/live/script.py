@@ -16,9 +16,9 @@ from django.utils.safestring import SafeString
 
 from djust.conf import Config, config
 
-# Stands for the ticket in the HTML of {% djust_scripts %}, which is rendered before there is a ticket. Nobody can guess
-# it, so nothing that a user wrote is taken for it.
-TICKET_PLACEHOLDER = f"ticket-{secrets.token_hex(8)}"
+# Stands for the join token in the HTML of {% djust_scripts %}, which is rendered before there is
+# one. Nobody can guess it, so nothing that a user wrote is taken for it.
+TOKEN_PLACEHOLDER = f"token-{secrets.token_hex(8)}"
 
 # The files that the client loads when a page needs them.
 MODULES = sorted(
@@ -28,9 +28,9 @@ MODULES = sorted(
 )
 
 
-def script_tag(request: HttpRequest, ticket: str) -> SafeString:
+def script_tag(request: HttpRequest, token: str) -> SafeString:
     """The tag that starts the client on a page."""
-    attributes = format_html('data-djust="{}"', ticket)
+    attributes = format_html('data-djust="{}"', token)
     socket_path = get_script_prefix().rstrip("/") + config().socket_path
     if socket_path != Config().socket_path:
         attributes += format_html(' data-socket="{}"', socket_path)
@@ -50,11 +50,11 @@ def script_tag(request: HttpRequest, ticket: str) -> SafeString:
     return format_html_join("", '<script src="{}" {}{} defer></script>', [(*script, nonced) for script in scripts])
 
 
-def with_script(html: str, request: HttpRequest, ticket: str) -> str:
-    """`html` with the ticket where {% djust_scripts %} stands, else with the script tag at the end of the body."""
-    if TICKET_PLACEHOLDER in html:
-        return html.replace(TICKET_PLACEHOLDER, ticket, 1)
-    return at_the_end(html, script_tag(request, ticket))
+def with_script(html: str, request: HttpRequest, token: str) -> str:
+    """`html` with the join token in its {% djust_scripts %}, else with a tag at its end."""
+    if TOKEN_PLACEHOLDER in html:
+        return html.replace(TOKEN_PLACEHOLDER, token, 1)
+    return at_the_end(html, script_tag(request, token))
 
 
 def at_the_end(html: str, more: str) -> str:
