@@ -13,12 +13,13 @@ ROOT = Path(__file__).parent.parent / "src" / "djust"
 LAYERS: list[dict[str, str]] = [
     {"": "exceptions conf signals machine home"},
     {
-        "render": "values wire diff",
+        "protocol": "*",
+        "render": "values diff sent",
         "state": "fields kinds writing reading codec validation tracking snapshots tickets circuit",
     },
     {
-        "template": "parts fragments scope expressions tags html markup lower skipping lookups relations source scopes"
-        " output codegen runtime debug report cache backend",
+        "template": "nodes steps fragments context tags html markup lower codegen optimize runtime debug report"
+        " includes compiler cache backend",
     },
     {
         "": "access views events parameters decorators services navigation js streams tasks pubsub presence uploads"
@@ -35,13 +36,13 @@ MODULES = sorted(ROOT.rglob("*.py"))
 
 
 def dotted(path: Path) -> str:
-    """``src/djust/render/wire.py`` -> ``render.wire``; a package's ``__init__`` has the package's name."""
+    """``src/djust/render/sent.py`` -> ``render.sent``; a package's ``__init__`` has the package's name."""
     parts = path.relative_to(ROOT).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 def place(module: str) -> tuple[int, str] | None:
-    """Layer and folder of a module such as ``render.wire``, or None if the table does not know it."""
+    """Layer and folder of a module such as ``render.sent``, or None if the table does not know it."""
     first, _, rest = module.partition(".")
     for layer, folders in enumerate(LAYERS):
         if first in folders:

@@ -27,10 +27,10 @@ from hypothesis import strategies as st
 from djust import LiveView
 from djust.live.page import Page
 from djust.template import compile_template
-from djust.template.lookups import lookups_of
+from djust.template.context import page_context, rendering
 from djust.template.lower import Lowering, resolve_chain
-from djust.template.parts import For, all_items
-from djust.template.scope import page_context, rendering
+from djust.template.nodes import For, all_items
+from djust.template.optimize.lookups import lookups_of
 from tests.myapp.models import City, Customer, Invoice, Line, Note, Order, Product, Tag
 from tests.test_template import engine, without_marks
 

@@ -17,7 +17,7 @@ from django.utils.safestring import mark_safe
 from django.utils.translation import gettext_lazy, trans_real
 
 from djust.template import compile_template
-from djust.template.parts import Sentence, all_items
+from djust.template.nodes import Sentence, all_items
 from tests.test_template import engine, marked, plain, without_marks
 
 register = Library()

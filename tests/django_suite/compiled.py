@@ -27,7 +27,7 @@ from django.test.runner import DiscoverRunner
 from django.utils.safestring import SafeString
 
 from djust.template import compile_template, lower
-from djust.template.parts import Inclusion, Item, Opaque, Static, bodies
+from djust.template.nodes import Inclusion, Item, Opaque, Static, bodies
 
 CONTRIB = "django.contrib."  # its tags are not among Django's built-in ones
 

@@ -1,6 +1,6 @@
 """Checks of what the templates of views ask for (V005, V009, S001; V001 and V004 where a template tells).
 
-A compiled template is a list of items (`template/parts.py`). One walk over it collects the static markup, in which
+A compiled template is a list of items (`template/nodes.py`). One walk over it collects the static markup, in which
 handlers are named, and every name that is read, with the place and with what is around it.
 """
 
@@ -32,7 +32,7 @@ from djust.state.fields import computed_names, declared_names
 from djust.template import compile_template
 from djust.template.debug import Place
 from djust.template.lower import expressions_of
-from djust.template.parts import (
+from djust.template.nodes import (
     ALL_NAMES,
     Call,
     Capture,
@@ -50,7 +50,7 @@ from djust.template.parts import (
     With,
     bodies,
 )
-from djust.template.parts import Text as TextItem
+from djust.template.nodes import Text as TextItem
 from djust.views import LiveView, is_own_name
 
 # Characters of a private plane: for output that is not known, and around what is shown on a condition.

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from djust.conf import config
 from djust.exceptions import ProtocolError
 from djust.live.visitor import Visitor
-from djust.render import wire
+from djust.protocol import frames as wire
 from djust.state.tickets import Ticket, is_of_session, is_of_user, load_ticket, same_visitor
 
 SESSION_LOST = "Your session has ended. Log in again in another tab, and this page goes on."

@@ -42,8 +42,8 @@ from djust.live.tasks import Tasks
 from djust.live.turns import TurnRunner
 from djust.live.visitor import NOBODY, Surroundings, take_over
 from djust.machine import bind_machine
+from djust.protocol import frames as wire
 from djust.pubsub.subscriptions import handle_letters, handles_on_loop, inbox_of
-from djust.render import wire
 from djust.services import close_page_services
 from djust.signals import event_finished
 from djust.tasks import task_of

@@ -42,7 +42,7 @@ from djust.live.page import Page
 from djust.live.registry import registry
 from djust.live.sessions import watch, watcher
 from djust.live.visitor import SessionStoreError, Visitor, leave_session, visitor_of_request
-from djust.render import wire
+from djust.protocol import frames as wire
 from djust.state.snapshots import Snapshot
 from djust.state.tickets import Ticket, make_ticket
 from djust.views import Answer, LiveView, answer_of

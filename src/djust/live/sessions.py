@@ -28,10 +28,10 @@ from djust.live.page import Page
 from djust.live.registry import registry
 from djust.live.visitor import SessionStoreError, Visitor, ended_by_logout, visitor_of
 from djust.live.workers import errands
+from djust.protocol import frames as wire
 from djust.pubsub.encoding import encode_message
 from djust.pubsub.hub import hub
 from djust.pubsub.inbox import Letter
-from djust.render import wire
 
 logger = logging.getLogger("djust")
 

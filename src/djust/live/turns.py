@@ -35,7 +35,7 @@ from djust.live.failures import NOT_RENDERED, failure_on_loop, told
 from djust.live.guards import GuardFailedError, Guards, LateError, NotAllowedError, asker, guards_of
 from djust.live.visitor import Surroundings, renew_visitor, save_session, session_to_save
 from djust.live.workers import Caller, Lane, errands, lanes, mounters, workers
-from djust.render import wire
+from djust.protocol import frames as wire
 from djust.services import call_scope
 from djust.views import LiveView, awaits_context, context_of
 

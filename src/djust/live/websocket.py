@@ -41,7 +41,7 @@ from djust.live.registry import registry
 from djust.live.sessions import watch, watcher
 from djust.live.visitor import NOBODY, SessionStoreError, Visitor, visitor_of
 from djust.live.workers import Caller, errands
-from djust.render import wire
+from djust.protocol import frames as wire
 from djust.state.tickets import Ticket, make_ticket
 
 logger = logging.getLogger("djust")

@@ -11,7 +11,7 @@ per part; what stands in it depends on the kind of the part:
 Example: `<ul class="{{ c }}">{% for x in xs %}<li>{{ x }}</li>{% endfor %}</ul>` with c="a", xs=[1, 2] has the values
 `("a", (None, [(1,), (2,)]))`, and `fragment.html(values)` is `<ul dj class="a"><li dj>1</li><li dj>2</li></ul>`.
 
-The template compiler builds fragments, `diff` compares values, `wire` sends them.
+The template compiler builds fragments, `diff` compares values, `sent` sends them once.
 """
 
 from __future__ import annotations

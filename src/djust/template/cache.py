@@ -27,15 +27,15 @@ from django.utils.safestring import SafeString
 
 from djust.render.values import TEXT, Fragment, Part, Values, source
 from djust.template import fragments, markup, runtime
-from djust.template.codegen import write_evaluate, write_render
+from djust.template.codegen.evaluate import write_evaluate, write_render
+from djust.template.codegen.source import Source
+from djust.template.context import Checkpoint, isolated_context, rendering
 from djust.template.debug import Place, explain, place_of
 from djust.template.lower import Lowering, binding_context, is_static_chain, resolve_chain
 from djust.template.markup import UnbalancedError
-from djust.template.parts import NO_NAMES, Block, Chain, Inclusion, Item, Program, all_items
-from djust.template.relations import related
+from djust.template.nodes import NO_NAMES, Block, Chain, Inclusion, Item, Program, all_items
+from djust.template.optimize.prefetch import related
 from djust.template.report import Report, report_of
-from djust.template.scope import Checkpoint, isolated_context, rendering
-from djust.template.source import Source
 
 # How many variants a template keeps: the parents of some are named by data, in debug mode files change.
 MAX_VARIANTS = 16

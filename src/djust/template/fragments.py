@@ -29,7 +29,7 @@ from djust.render.values import (
 )
 from djust.template.html import DOCUMENT, RAW_TEXT, spaces
 from djust.template.markup import Tree
-from djust.template.parts import (
+from djust.template.nodes import (
     Blocks,
     BranchStep,
     Call,

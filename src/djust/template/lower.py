@@ -35,9 +35,9 @@ from django.templatetags.l10n import LocalizeNode
 from django.templatetags.static import StaticNode
 from django.templatetags.tz import LocalTimeNode, TimezoneNode
 
+from djust.template.codegen.expressions import changed_by, is_native, leaves, reads
 from djust.template.debug import Place
-from djust.template.expressions import changed_by, is_native, leaves, reads
-from djust.template.parts import (
+from djust.template.nodes import (
     ALL_NAMES,
     NO_NAMES,
     RENDER_STATE,

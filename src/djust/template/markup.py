@@ -34,7 +34,7 @@ from djust.template.html import (
     spaces,
 )
 from djust.template.lower import names_read
-from djust.template.parts import (
+from djust.template.nodes import (
     UNKNOWN,
     Block,
     Blocks,

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from django.template.base import Token, TokenType
 
 from djust.render.values import ATTRIBUTE, BRANCH, LOOP, RAW, TAG
+from djust.template.codegen.strings import is_text
 from djust.template.debug import Place
-from djust.template.output import is_text
-from djust.template.parts import (
+from djust.template.nodes import (
     BranchStep,
     Item,
     LeafStep,

@@ -40,9 +40,9 @@ from django.utils.safestring import SafeData, SafeString, mark_safe
 from django.utils.translation import trans_real
 
 from djust.render.values import Html, escaped, source, special
+from djust.template.context import rendering, stored_by
 from djust.template.markup import UnbalancedError, reach
-from djust.template.parts import Capture, Chain, IfChanged, Opaque, Sentence, SimpleTag, Text
-from djust.template.scope import rendering, stored_by
+from djust.template.nodes import Capture, Chain, IfChanged, Opaque, Sentence, SimpleTag, Text
 
 logger = logging.getLogger("djust.template")
 # Where Django says that a lookup failed; projects listen there for names that are missing.

@@ -16,8 +16,8 @@ from django.template.library import InclusionNode, SimpleNode
 from django.templatetags import i18n, static, tz
 from django.utils.safestring import SafeString
 
-from djust.template.expressions import is_native, reads
-from djust.template.parts import ALL_NAMES, NO_NAMES, RENDER_STATE, Call, Sentence
+from djust.template.codegen.expressions import is_native, reads
+from djust.template.nodes import ALL_NAMES, NO_NAMES, RENDER_STATE, Call, Sentence
 
 # What a tag reads, the name it sets, and whether its output may stand in a line of text.
 Use = tuple[frozenset[str], str | None, bool]

@@ -28,7 +28,7 @@ from djust.exceptions import HandlerError
 from djust.live.guards import WITHOUT_MIDDLEWARE
 from djust.live.http import Adoption, adopting, in_lane
 from djust.live.messages import message_of
-from djust.render import wire
+from djust.protocol import frames as wire
 from djust.state.codec import encode_state
 from djust.state.fields import fields_version
 from djust.state.snapshots import Snapshot

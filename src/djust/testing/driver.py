@@ -21,8 +21,8 @@ from djust.live.messages import Joining, Message, Settled
 from djust.live.page import Page
 from djust.live.rehearsal import FRESH, Job, rehearsal
 from djust.live.visitor import maker_of
+from djust.protocol import frames as wire
 from djust.pubsub.subscriptions import inbox_of
-from djust.render import wire
 
 T = TypeVar("T")
 

@@ -5,7 +5,7 @@
     {% endfor %}
 
 has the lookups `customer.name`, `lines.all` and `lines.all.*.product`, where `*` stands for each item of what is
-iterated. `template/scopes.py` asks for them when it writes a loop, `template/relations.py` fetches by them. They decide
+iterated. `codegen/scopes.py` asks for them when it writes a loop, `prefetch.py` fetches by them. They decide
 what is fetched early and never what is shown, so that it does no harm if an unknown tag binds a name anew.
 """
 
@@ -19,9 +19,9 @@ from django.template.base import FilterExpression, Node, Variable
 from django.template.defaulttags import CycleNode, FirstOfNode, RegroupNode
 from django.templatetags.cache import CacheNode
 
-from djust.template.expressions import leaves
+from djust.template.codegen.expressions import leaves
 from djust.template.lower import expressions_of
-from djust.template.parts import (
+from djust.template.nodes import (
     Call,
     Capture,
     DynamicInclude,

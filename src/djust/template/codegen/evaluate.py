@@ -20,9 +20,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from djust.render.values import ATTRIBUTE, RAW, TEXT
-from djust.template.expressions import Expressions
-from djust.template.output import Output, is_text
-from djust.template.parts import (
+from djust.template.codegen.expressions import Expressions
+from djust.template.codegen.scopes import Scopes
+from djust.template.codegen.source import Source
+from djust.template.codegen.strings import Output, is_text
+from djust.template.context import Names
+from djust.template.nodes import (
     UNKNOWN,
     BranchStep,
     Chain,
@@ -43,10 +46,7 @@ from djust.template.parts import (
     all_items,
     needs_of,
 )
-from djust.template.scope import Names
-from djust.template.scopes import Scopes
-from djust.template.skipping import parts_of, skippable
-from djust.template.source import Source
+from djust.template.optimize.skipping import parts_of, skippable
 from djust.template.tags import message_of
 
 _SPECIAL = frozenset("&<>\"'")

@@ -13,9 +13,12 @@ from django.template.defaulttags import FilterNode, SpacelessNode
 from django.template.library import SimpleBlockNode
 from django.template.loader_tags import IncludeNode
 
-from djust.template.expressions import changed_by, is_native
+from djust.template.codegen.expressions import changed_by, is_native
+from djust.template.codegen.scopes import Scopes, dictionary
+from djust.template.codegen.source import Source
+from djust.template.context import Names
 from djust.template.lower import names_read
-from djust.template.parts import (
+from djust.template.nodes import (
     Block,
     Blocks,
     Call,
@@ -41,9 +44,6 @@ from djust.template.parts import (
     Url,
     With,
 )
-from djust.template.scope import Names
-from djust.template.scopes import Scopes, dictionary
-from djust.template.source import Source
 from djust.template.tags import message_of
 
 Tag = SimpleTag | InclusionTag | Capture | DynamicInclude | Call | Opaque

@@ -15,9 +15,10 @@ from django.templatetags.i18n import LanguageNode
 from django.templatetags.l10n import LocalizeNode
 from django.templatetags.tz import TimezoneNode
 
-from djust.template.expressions import Expressions, is_direct
-from djust.template.lookups import lookups_of
-from djust.template.parts import (
+from djust.template.codegen.expressions import Expressions, is_direct
+from djust.template.codegen.source import Source
+from djust.template.context import Names
+from djust.template.nodes import (
     NO_NAMES,
     RENDER_STATE,
     Block,
@@ -32,9 +33,8 @@ from djust.template.parts import (
     needs_of,
     sets_of,
 )
-from djust.template.relations import Related
-from djust.template.scope import Names
-from djust.template.source import Source
+from djust.template.optimize.lookups import lookups_of
+from djust.template.optimize.prefetch import Related
 
 # How many conditions stand in one `if` of Python, which nests them.
 _ELIFS = 50

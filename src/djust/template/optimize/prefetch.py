@@ -42,7 +42,7 @@ from django.db.models.sql import Query
 from django.db.models.sql.where import ExtraWhere
 from django.template import Context
 
-from djust.template.lookups import EACH, Lookup
+from djust.template.optimize.lookups import EACH, Lookup
 from djust.template.runtime import EMPTY, PLAIN, backwards, sequence
 
 # Databases join some sixty tables at most.

@@ -16,10 +16,9 @@ from django.template.defaulttags import AutoEscapeControlNode, FirstOfNode, Widt
 from django.templatetags.i18n import TranslateNode
 from django.templatetags.l10n import LocalizeNode
 
-from djust.template.expressions import leaves, reads
-from djust.template.lookups import expressions_in
+from djust.template.codegen.expressions import leaves, reads
 from djust.template.lower import expressions_of, names_read
-from djust.template.parts import (
+from djust.template.nodes import (
     ALL_NAMES,
     NO_NAMES,
     Block,
@@ -48,6 +47,7 @@ from djust.template.parts import (
     With,
     is_silent,
 )
+from djust.template.optimize.lookups import expressions_in
 
 # Filters of Django's whose result depends on the clock or on chance.
 _UNSTEADY = frozenset({"random", "timesince", "timeuntil"})

@@ -117,7 +117,7 @@ def page_context(
 
     From below: context processors, `fixed` (names whose value holds for the life of the page, such as the CSRF token),
     `lazy` (names with a function that gives their value), `data`. `auto_related`: loops fetch relations early
-    (`template/relations.py`).
+    (`template/optimize/prefetch.py`).
     """
     context = RequestContext(request)
     context.dicts[1:] = [_Processors(template, request)]

@@ -22,8 +22,8 @@ from django.template.defaulttags import TemplateLiteral
 from django.template.smartif import TokenBase
 from django.utils.safestring import mark_safe
 
-from djust.template.scope import Names
-from djust.template.source import Source
+from djust.template.codegen.source import Source
+from djust.template.context import Names
 
 # What a loop's `forloop` always has.
 _COUNTERS = frozenset({"counter", "counter0", "revcounter", "revcounter0", "first", "last"})
