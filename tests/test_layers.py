@@ -18,8 +18,8 @@ LAYERS: list[dict[str, str]] = [
         "state": "fields kinds writing reading codec validation tracking snapshots tickets circuit",
     },
     {
-        "template": "nodes steps fragments context tags html markup lower codegen optimize runtime debug report"
-        " includes compiler cache backend",
+        "template": "nodes inheritance start_tags tree steps fragments context tags html markup lower codegen optimize"
+        " runtime debug report includes compiler cache backend",
     },
     {
         "": "access views events parameters decorators services navigation js streams tasks pubsub presence uploads"

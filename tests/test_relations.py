@@ -28,9 +28,10 @@ from djust import LiveView
 from djust.live.page import Page
 from djust.template import compile_template
 from djust.template.context import page_context, rendering
-from djust.template.lower import Lowering, resolve_chain
-from djust.template.nodes import For, all_items
-from djust.template.optimize.lookups import lookups_of
+from djust.template.inheritance import resolve_chain
+from djust.template.lower import Lowering
+from djust.template.nodes import For, all_nodes
+from djust.template.optimize.prefetch import lookups_of
 from tests.myapp.models import City, Customer, Invoice, Line, Note, Order, Product, Tag
 from tests.test_template import engine, without_marks
 
@@ -460,8 +461,8 @@ def test_thousands_of_items_are_prefetched_for_in_batches() -> None:
 
 
 def lookups(source: str) -> list[str]:
-    items = Lowering(resolve_chain(template_of(source), Context())).items()
-    loop = next(item for item in all_items(items) if isinstance(item, For))
+    nodes = Lowering(resolve_chain(template_of(source), Context())).template()
+    loop = next(node for node in all_nodes(nodes) if isinstance(node, For))
     return [f"{'.'.join(one.path)}{' all' * one.reads}{' certain' * one.certain}" for one in lookups_of(loop)]
 
 

@@ -33,15 +33,15 @@ from djust.template.cache import CompiledTemplate, compile_template
 class Template(django.template.base.Template):
     """A template that renders by its compiled form, whoever calls it: a view, an include, an inclusion tag.
 
-    If it is `unproved`, Django's nodes render it the first time. Most templates made from strings are used once, and
+    If it is `uncompiled`, Django's nodes render it the first time. Most templates made from strings are used once, and
     compiling costs as much as five to twenty renderings.
     """
 
-    unproved = False
+    uncompiled = False
 
     def render(self, context: Context) -> SafeString:
         first = context.template is None
-        if self.unproved or (first and type(context) is not Context):
+        if self.uncompiled or (first and type(context) is not Context):
             return super().render(context)
         if first:  # as `Context.bind_template`, which a form would call for each of its widgets
             context.template, context.template_name = self, self.name
@@ -57,8 +57,8 @@ class Template(django.template.base.Template):
                 context.template = None
 
     def _render(self, context: Context) -> SafeString:
-        if self.unproved:
-            self.unproved = False
+        if self.uncompiled:
+            self.uncompiled = False
             html: SafeString = super()._render(context)  # type: ignore[misc] # the stubs lack it
             return html
         if BLOCK_CONTEXT_KEY in context.render_context:
@@ -75,7 +75,7 @@ def _html(template: Any, context: Context) -> SafeString:
     instrumentation = None if _Base._render.__module__ == "django.template.base" else _instrumentation()
     if instrumentation is None:
         return compiled.render(context)
-    return compiled.render_observed(context, partial(_announce, instrumentation, context))
+    return compiled.render_instrumented(context, partial(_announce, instrumentation, context))
 
 
 _Base: Any = django.template.base.Template
@@ -90,7 +90,7 @@ class Engine(django.template.engine.Engine):
 
     def from_string(self, template_code: str) -> Template:
         template = Template(template_code, engine=self)
-        template.unproved = True
+        template.uncompiled = True
         return template
 
     def find_template(self, name: str, dirs: Any = None, skip: list[Origin] | None = None) -> tuple[Any, Origin]:

@@ -1,28 +1,32 @@
 """What a template is made of, between Django's nodes and the generated function.
 
-`lower` turns Django's nodes into *items*; `markup` arranges them, together with the elements found in the static text,
-into *steps*, which fill the parts of fragments; `codegen` writes the steps as Python.
+`lower` turns each of Django's nodes (here a *tag*) into nodes of this module; `markup` arranges
+these, together with the elements found in static text, into a tree.
 
     {% if a %}<b class="{{ b }}">x</b>{% endif %}
 
-lowers to `If([(a, [Static('<b class="'), Text(b), Static('">x</b>')])])`, and markup turns that into a `BranchStep` for
-part 0, whose only arm fills a fragment with the static `<b dj class="` … and a `LeafStep` for its attribute part.
+lowers to `If` with one body, `[Static('<b class="'), Interpolation(b), Static('">x</b>')]`; in the
+tree it is `Blocks`, whose only body is the `Element` b.
 
-Every item knows its `needs`: the names that must stand on Django's context while it is rendered, because a node of
-Django's reads or sets them there. An opaque tag may read anything, so it needs ALL_NAMES. A loop or `with` around an
-item keeps its names as Python locals, except the needed ones, which it pushes on the context as Django does.
+A node carries its facts: what it evaluates, what is inside it, which names it binds and sets,
+whether it has output. They are stated once, by its class and by its lowering. Later stages ask for
+facts and never match classes; only the writers in `codegen` know what a class is. A new tag is one
+class here, one lowering, and one writer (CONTRIBUTING.md, "Adding a template tag").
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
-from django.template.base import FilterExpression, Node, Template
-from django.template.loader_tags import BlockNode, ExtendsNode
+from django.template.base import FilterExpression, Variable
+from django.template.base import Node as DjangoNode
+from django.template.loader_tags import BlockNode
 
-from djust.render.values import Fragment
+from djust.render.values import BRANCH, LOOP, TEXT
+from djust.template.debug import Location
+from djust.template.inheritance import Chain
 
 
 class _AllNames(frozenset[str]):
@@ -42,409 +46,375 @@ class _AllNames(frozenset[str]):
 
 NO_NAMES: frozenset[str] = frozenset()
 ALL_NAMES: frozenset[str] = _AllNames()
-# Needed by tags that keep state in `context.render_context`, which each include has for itself; not a variable's name.
+# Needed by tags that keep state in `context.render_context`, which each include has for itself;
+# not a variable's name.
 RENDER_STATE = ""
 
-
-@dataclass(slots=True, eq=False)
-class Static:
-    """Text that never changes."""
-
-    text: str
-    needs = NO_NAMES
+# Names → the expressions whose values they stand for; None where it is something else.
+Bindings = Mapping[str, FilterExpression | None]
+_NO_BINDINGS: Bindings = MappingProxyType({})
 
 
-@dataclass(slots=True, eq=False)
-class Text:
-    """`{{ expression }}`. `inside`, here and below: the elements around, which its output may turn out to close."""
+class Node:
+    """One tag, variable or stretch of text of a template.
 
-    expression: FilterExpression
-    line: str
-    inside: tuple[str, ...] = ()
-    needs = NO_NAMES
-
-
-@dataclass(slots=True, eq=False)
-class Url:
-    """`{% url … %}`; with `asvar` it has no output and sets a name (then it is impure)."""
-
-    view_name: FilterExpression
-    args: list[FilterExpression]
-    kwargs: dict[str, FilterExpression]
-    line: str
-    needs = NO_NAMES
-
-
-@dataclass(slots=True, eq=False)
-class StaticUrl:
-    """`{% static path %}`."""
-
-    node: Node
-    path: FilterExpression
-    line: str
-    needs = NO_NAMES
-
-
-@dataclass(slots=True, eq=False)
-class SimpleTag:
-    """A `simple_tag` of anybody. With a target variable it has no output and sets a name."""
-
-    node: Any
-    line: str
-    silent: bool
-    needs: frozenset[str]
-    inside: tuple[str, ...] = ()
-
-
-@dataclass(slots=True, eq=False)
-class Call:
-    """A tag of Django's that its own node renders; the names it reads and sets are known. `silent`: no output."""
-
-    node: Node
-    line: str
-    needs: frozenset[str]
-    silent: bool = False
-    inline: bool = True
-
-
-@dataclass(slots=True, eq=False)
-class Sentence:
-    """`{% blocktranslate %}`. `singular` and `plural` are what catalogs are asked for, with the `variables` in them.
-
-    With `asvar` it has no output and sets a name.
+    The attributes below are its facts, with the values that most nodes have.
     """
 
-    node: Any
-    line: str
-    singular: str
-    plural: str | None
-    variables: tuple[str, ...]
-    needs: frozenset[str]
-    silent: bool
-    inside: tuple[str, ...] = ()
+    tag: Any = None
+    """The node of Django's that it was lowered from."""
+    location: str = ""
+    """Where it stands, such as "a.html:3"."""
+
+    expressions: Sequence[FilterExpression] = ()
+    """What generated code evaluates for it, in this order."""
+    delegated: Sequence[FilterExpression] = ()
+    """What a node of Django's evaluates instead, with Django's context."""
+    inner: Sequence[FilterExpression] = ()
+    """As `expressions`, evaluated where the names that it binds are known."""
+    variables: Sequence[str] = ()
+    """Names that it reads besides those in expressions."""
+    bodies: Sequence[list[Node]] = ()
+    """The nodes inside it. Names are bound in the first body."""
+    binds: Bindings = _NO_BINDINGS
+    """The names that it binds."""
+    sets: frozenset[str] = NO_NAMES
+    """The names that it sets for what follows it."""
+    needs: frozenset[str] = NO_NAMES
+    """The names that must stand on Django's context while it is rendered: a node of Django's reads or
+    sets them there. What is given the context may read anything, so it needs ALL_NAMES. A loop or
+    `with` around keeps its names as Python locals, except these, which it pushes on the context."""
+    has_output: bool = True
+    """If not, it only sets names."""
+    target: str = ""
+    """The name that is set to what generated code makes of it; then it has no output."""
+
+    part: str = TEXT
+    """The kind of part that shows it: TEXT, or BRANCH or LOOP if it makes fragments."""
+    is_text: bool = False
+    """Its output is a word or a sentence, no markup, as far as one can tell when compiling."""
+    is_inline: bool = False
+    """It is text that may be one value with the text around it."""
+    is_uncertain: bool = False
+    """Its output may open or close elements, which shows only at run time. `ancestors` are then the
+    open elements around it."""
+    ancestors: tuple[str, ...] = ()
+    makes_blocks: bool = False
+    """Its bodies become fragments, each of which has to be balanced."""
+    is_scope: bool = False
+    """It shows its only body, with other names or settings."""
+    leaves_trace: bool = True
+    """False for a scope that changes nothing: its body could stand in its place."""
+    is_choice: bool = False
+    """It shows one of its bodies, or none unless it `is_exhaustive`."""
+    is_exhaustive: bool = True
+    is_string: bool = False
+    """It takes the output of its bodies as a string, and may change it."""
+    shows_value: bool = False
+    """Its output is the value of its expression."""
+    gets_context: bool = False
+    """It is given the context and may change how values are shown."""
+    is_native: bool = True
+    """Generated code renders it, or knows which names Django's node uses."""
+    translates: bool = False
+    """It asks a message catalog."""
+
+    is_steady: bool = False
+    """Its output depends on nothing but the values of the names that it reads."""
+    is_cheap: bool = False
+    """It costs no more than to find out that it need not run again."""
+    may_skip: bool = False
+    """Its bodies are not rendered in every case."""
+    reads_all: bool = False
+    """It reads all items of its expressions' values."""
+    certain: int | None = None
+    """So many of its expressions are evaluated in every case; None: all."""
+    counts: bool = False
+    """Something inside reads `forloop`, in which a loop counts."""
+    each: bool = False
+    """The names that it binds stand for each item of the value."""
+    isolated: bool = False
+    """Its body sees no other names than those that it binds."""
+    escapes: bool | None = None
+    """Whether values are escaped in its body; None: as around it."""
+
+    def __init__(
+        self,
+        tag: Any,
+        *,
+        expressions: Sequence[FilterExpression] = (),
+        bodies: Sequence[list[Node]] = (),
+        binds: Bindings = _NO_BINDINGS,
+        sets: frozenset[str] = NO_NAMES,
+        needs: frozenset[str] = NO_NAMES,
+        has_output: bool = True,
+        target: str | None = None,
+    ) -> None:
+        if target is not None:
+            sets, needs, has_output = sets | {target}, needs | {target}, False
+            self.target = target
+        self.tag, self.location = tag, Location.of(tag)
+        self.expressions, self.bodies = expressions, bodies
+        self.binds, self.sets = binds, sets
+        self.needs = needs | needs_of(node for body in bodies for node in body)
+        self.has_output = has_output
+        self.is_inline = self.is_text and has_output
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.location}>"
 
 
-@dataclass(slots=True, eq=False)
-class Opaque:
+class Static(Node):
+    """Text that never changes."""
+
+    is_steady = is_inline = is_cheap = True
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __repr__(self) -> str:
+        return f"Static({self.text!r})"
+
+
+class Interpolation(Node):
+    """`{{ expression }}`."""
+
+    is_text = is_uncertain = is_steady = shows_value = True
+
+    def __init__(self, tag: Any, expression: FilterExpression) -> None:
+        super().__init__(tag, expressions=[expression])
+        self.is_cheap = not expression.filters
+
+
+class Url(Node):
+    """`{% url … %}`."""
+
+    is_text = is_steady = True
+
+
+class StaticUrl(Node):
+    """`{% static path %}`."""
+
+    is_text = is_steady = True
+
+
+class Translation(Node):
+    """`{% translate "literal" %}`; `message` is what the catalog is asked for."""
+
+    is_text = is_steady = translates = True
+
+    def __init__(self, tag: Any, message: str) -> None:
+        super().__init__(tag)
+        self.message = message
+
+
+class BlockTranslate(Node):
+    """`{% blocktranslate %}`: the catalog is asked for `singular` and `plural`.
+
+    Its `variables` are the names in these; it binds those of `with` and its counter.
+    """
+
+    is_text = is_uncertain = is_steady = translates = True
+
+    def __init__(self, tag: Any, singular: str, plural: str | None, variables: Sequence[str]) -> None:
+        given = [e for e in (tag.message_context, *tag.extra_context.values()) if e is not None]
+        binds = {**tag.extra_context, tag.countervar: None} if tag.countervar else tag.extra_context
+        super().__init__(tag, expressions=given, binds=binds, target=tag.asvar or None)
+        self.inner = [] if tag.counter is None else [tag.counter]
+        self.singular, self.plural, self.variables = singular, plural, variables
+
+
+class SimpleTag(Node):
+    """A `simple_tag` of anybody. With a target variable it has no output and sets a name."""
+
+    is_text = is_uncertain = True
+
+    @property
+    def gets_context(self) -> bool:  # type: ignore[override]
+        return bool(self.tag.takes_context)
+
+
+class InclusionTag(Node):
+    """An `inclusion_tag` of anybody: the template it names becomes a fragment."""
+
+    part = BRANCH
+
+    @property
+    def gets_context(self) -> bool:  # type: ignore[override]
+        return bool(self.tag.takes_context)
+
+
+class Call(Node):
+    """A tag of Django's that its own node renders; the names it reads and sets are known."""
+
+    is_text = True
+
+
+class Opaque(Node):
     """A node we do not know, at `index` of its list; its own `render(context)` gives the output."""
 
-    node: Node
-    line: str
-    silent: bool = False
-    inside: tuple[str, ...] = ()
-    index: int = 0
-    needs = ALL_NAMES
+    is_uncertain = gets_context = True
+    is_native = False
+    certain = 0
+    index = 0
+
+    def __init__(self, tag: Any, *, has_output: bool = True) -> None:
+        super().__init__(tag, needs=ALL_NAMES, sets=ALL_NAMES, has_output=has_output)
+
+    @property
+    def delegated(self) -> Sequence[FilterExpression]:  # type: ignore[override] # asked for by few
+        return [found for node in self.tag.get_nodes_by_type(DjangoNode) for found in _expressions_in(node)]
 
 
-@dataclass(slots=True, eq=False)
-class DynamicInclude:
-    """`{% include %}` of a template that is known only at run time, or that is being lowered already (recursion).
+class DynamicInclude(Node):
+    """`{% include %}` of a template known only at run time, or being lowered already (recursion).
 
     So is a `{% partial %}` within itself.
     """
 
-    node: Any
-    line: str
-    needs = ALL_NAMES
+    part = BRANCH
+    gets_context = True
+    certain = 0
+
+    def __init__(self, tag: Any, *, sets: frozenset[str]) -> None:
+        super().__init__(tag, needs=ALL_NAMES, sets=sets)
+        self.delegated = list(_expressions_in(tag))
 
 
-@dataclass(slots=True, eq=False)
-class InclusionTag:
-    """An `inclusion_tag` of anybody: the template it names becomes a fragment."""
+class If(Node):
+    """`{% if %}`: a body for each of the tag's conditions."""
 
-    node: Any
-    line: str
-    needs: frozenset[str]
-
-
-@dataclass(slots=True, eq=False)
-class If:
-    """`arms`: (condition of Django's smartif or None for else, items)."""
-
-    arms: list[tuple[Any, list[Item]]]
-    line: str
-    needs: frozenset[str] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.needs = needs_of([item for _, items in self.arms for item in items])
+    part = BRANCH
+    makes_blocks = is_choice = is_steady = may_skip = reads_all = True
+    certain = 1
 
 
-@dataclass(slots=True, eq=False)
-class For:
-    """`{% for %}`. `counts`: something inside reads `forloop`."""
+class For(Node):
+    """`{% for %}`: its bodies are the loop's and that of `{% empty %}`, if there is one."""
 
-    names: list[str]
-    sequence: FilterExpression
-    reversed: bool
-    body: list[Item]
-    empty: list[Item] | None
-    line: str
-    needs: frozenset[str] = field(init=False)
-    counts: bool = False
-
-    def __post_init__(self) -> None:
-        self.needs = needs_of([*self.body, *(self.empty or ())])
+    part = LOOP
+    makes_blocks = is_steady = may_skip = reads_all = each = True
 
 
-@dataclass(slots=True, eq=False)
-class Chain:
-    """A template and the parents it extends, child first, and which nodes override which blocks."""
+class IfChanged(Node):
+    """`{% ifchanged %}`: its output is one string; its second body is that of `{% else %}`."""
 
-    templates: list[Template]
-    extends: list[ExtendsNode]
-    queues: dict[str, list[BlockNode]]
+    is_uncertain = may_skip = True
 
 
-@dataclass(slots=True, eq=False)
-class With:
-    """`{% with %}`: `bindings` are evaluated in the outer scope."""
+class RenderedBlock(Node):
+    """A block whose output is taken as a string: filter, spaceless, cache, a `simple_block_tag`."""
 
-    bindings: dict[str, FilterExpression]
-    body: list[Item]
-    line: str
-    needs: frozenset[str] = field(init=False)
+    is_uncertain = is_string = True
 
-    def __post_init__(self) -> None:
-        self.needs = needs_of(self.body)
+    @property
+    def gets_context(self) -> bool:  # type: ignore[override]
+        return getattr(self.tag, "takes_context", False)
 
 
-@dataclass(slots=True, eq=False)
-class Inclusion:
-    """`{% include "literal" %}`, its template inlined. `chain`: the included template and its parents."""
+class With(Node):
+    """`{% with %}`: its expressions are evaluated in the outer scope."""
 
-    chain: Chain
-    bindings: dict[str, FilterExpression]
-    isolated: bool
-    body: list[Item]
-    line: str
-    needs: frozenset[str] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.needs = needs_of(self.body)
+    is_scope = is_steady = True
 
 
-@dataclass(slots=True, eq=False)
-class Partial:
-    """`{% partial %}`, its content inlined: Django renders it as a template of its own in the context that is there."""
+class Inclusion(Node):
+    """`{% include "literal" %}`, its template inlined. `chain`: that template and its parents."""
 
-    template: Any
-    body: list[Item]
-    line: str
-    needs: frozenset[str] = field(init=False)
+    is_scope = is_steady = True
 
-    def __post_init__(self) -> None:
-        self.needs = needs_of(self.body)
-
-
-@dataclass(slots=True, eq=False)
-class Block:
-    """`{% block %}`, resolved to the node that overrides it; `is_super`: it stands for `{{ block.super }}`."""
-
-    node: BlockNode
-    body: list[Item]
-    line: str
-    is_super: bool = False
-    needs: frozenset[str] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.needs = needs_of(self.body)
+    def __init__(self, tag: Any, chain: Chain, body: list[Node]) -> None:
+        given = tag.extra_context
+        super().__init__(tag, expressions=[*given.values()], bodies=[body], binds=given)
+        self.chain, self.isolated = chain, bool(tag.isolated_context)
+        self.leaves_trace = bool(given or self.isolated)
 
 
-@dataclass(slots=True, eq=False)
-class Setting:
-    """A block that changes how the context renders: autoescape, localize, localtime, language, timezone."""
+class Partial(Node):
+    """`{% partial %}`, inlined: Django renders it as a template of its own in the context that is there."""
 
-    node: Any
-    body: list[Item]
-    line: str
-    needs: frozenset[str] = field(init=False)
+    is_scope = is_steady = True
+    leaves_trace = False
 
-    def __post_init__(self) -> None:
-        self.needs = needs_of(self.body)
+    def __init__(self, tag: Any, template: Any, body: list[Node]) -> None:
+        super().__init__(tag, bodies=[body])
+        self.template = template
 
 
-@dataclass(slots=True, eq=False)
-class Capture:
-    """A block whose output is taken as a string and changed: filter, spaceless, cache, a `simple_block_tag`.
+class Block(Node):
+    """`{% block %}`; its tag is the one that overrides it. `is_super`: it stands for `{{ block.super }}`."""
 
-    `own`: the names that its node reads or sets itself.
+    is_scope = is_steady = True
+
+    def __init__(self, tag: BlockNode, body: list[Node]) -> None:
+        # `block.super` in an expression is rendered by Django's own nodes.
+        self.leaves_trace = "block" in names_read(body)
+        needs = ALL_NAMES if self.leaves_trace else NO_NAMES
+        super().__init__(tag, bodies=[body], binds={"block": None}, needs=needs)
+        self.is_super = False
+
+
+class ContextFlag(Node):
+    """A block that changes how values are shown: autoescape, localize, localtime, language, timezone.
+
+    `flag` is the attribute of Django's context that it sets to `value`, if it is one.
     """
 
-    node: Any
-    body: list[Item]
-    line: str
-    own: frozenset[str] = NO_NAMES
-    silent: bool = False
-    inside: tuple[str, ...] = ()
-    needs: frozenset[str] = field(init=False)
+    is_scope = True
 
-    def __post_init__(self) -> None:
-        self.needs = self.own | needs_of(self.body)
+    def __init__(self, tag: Any, expressions: Sequence[FilterExpression], body: list[Node]) -> None:
+        super().__init__(tag, expressions=expressions, bodies=[body])
+        self.flag, self.value = "", False
 
 
-@dataclass(slots=True, eq=False)
-class IfChanged:
-    """`{% ifchanged %}`: its output is one string."""
-
-    node: Any
-    body: list[Item]
-    empty: list[Item]
-    line: str
-    inside: tuple[str, ...] = ()
-    needs: frozenset[str] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.needs = needs_of([*self.body, *self.empty]) | {RENDER_STATE}
+def all_nodes(nodes: Iterable[Node]) -> Iterator[Node]:
+    """`nodes` and all that are inside them."""
+    for node in nodes:
+        yield node
+        for body in node.bodies:
+            yield from all_nodes(body)
 
 
-# Items whose output cannot be known when compiling.
-UNKNOWN = Text | SimpleTag | Sentence | Capture | IfChanged | Opaque
-Scope = With | Inclusion | Partial | Block | Setting
-Rendered = Call | Opaque | DynamicInclude | InclusionTag
-Output = Text | Url | StaticUrl | SimpleTag | Sentence | Capture | IfChanged | Rendered
-Item = Static | Output | If | For | Scope
-
-
-def needs_of(items: Iterable[Item]) -> frozenset[str]:
-    """The names that must stand on Django's context while `items` are rendered."""
+def needs_of(nodes: Iterable[Node]) -> frozenset[str]:
+    """The names that must stand on Django's context while `nodes` are rendered."""
     needs = NO_NAMES
-    for item in items:
-        needs = item.needs | needs
+    for node in nodes:
+        needs = node.needs | needs
     return needs
 
 
-def sets_of(item: For | Scope) -> frozenset[str]:
-    """The names that something inside `item` may set. An include reads all names, but sets them in its own layer."""
-    if item.needs is not ALL_NAMES:
-        return item.needs
+def sets_within(node: Node) -> frozenset[str]:
+    """The names that may stand for something else on the context than in a local, inside `node`."""
+    if node.needs is not ALL_NAMES:
+        return node.needs
     sets = NO_NAMES
-    for inner in all_items(inner for body in bodies(item) for inner in body):
-        own = inner.own if isinstance(inner, Capture) else NO_NAMES if bodies(inner) else inner.needs
-        sets = sets if isinstance(inner, DynamicInclude) else own | sets
+    for inner in all_nodes([node]):
+        sets = inner.sets | sets
     return sets
 
 
-def is_silent(item: object) -> bool:
-    """Whether `item` has no output and only sets names."""
-    return isinstance(item, Call | SimpleTag | Sentence | Capture | Opaque) and item.silent
+def names_read(nodes: Iterable[Node]) -> set[str]:
+    """First names of all variables that generated code reads for `nodes`, those bound inside included."""
+    names: set[str] = set()
+    for node in all_nodes(nodes):
+        names.update(node.variables, *map(reads, node.expressions))
+        if not node.delegated:
+            names.update(*map(reads, node.inner))
+    return names
 
 
-_NESTING = frozenset({If, For, IfChanged, With, Inclusion, Partial, Block, Setting, Capture})
+def reads(expression: FilterExpression) -> set[str]:
+    """The first names of the variables in `expression`."""
+    variables = [arg for _, args in expression.filters for lookup, arg in args if lookup]
+    if expression.is_var:
+        variables.append(expression.var)
+    return {v.lookups[0] for v in variables if isinstance(v, Variable) and v.lookups}
 
 
-def bodies(item: Item) -> list[list[Item]]:
-    """The lists of items inside `item`."""
-    match item:
-        case If():
-            return [body for _, body in item.arms]
-        case For():
-            return [item.body, item.empty or []]
-        case IfChanged():
-            return [item.body, item.empty]
-        case With() | Inclusion() | Partial() | Block() | Setting() | Capture():
-            return [item.body]
-    return []
-
-
-def all_items(items: Iterable[Item]) -> Iterator[Item]:
-    """`items` and all that are inside them."""
-    for item in items:
-        yield item
-        if type(item) in _NESTING:
-            for body in bodies(item):
-                yield from all_items(body)
-
-
-# A tree of markup: items, and the elements that static text makes around them.
-
-
-@dataclass(slots=True, eq=False)
-class Element:
-    """`start`: the start tag, static text and items. `children`: its content. `end`: its end tag, "" if implied."""
-
-    name: str
-    start: list[Piece]
-    children: list[Content]
-    end: str = ""
-    broken: bool = False  # some block in it is not balanced: the content is a region
-
-
-@dataclass(slots=True, eq=False)
-class Blocks:
-    """An `If` or `For` whose `bodies` (in the order of its arms; body, empty) are balanced on their own."""
-
-    item: If | For
-    bodies: list[list[Content]]
-
-
-@dataclass(slots=True, eq=False)
-class Scoped:
-    """A scope whose content is balanced."""
-
-    item: Scope
-    children: list[Content]
-
-
-Piece = Item
-Content = Item | Element | Blocks | Scoped
-
-
-# Steps: what a generated function does, in order.
-
-
-@dataclass(slots=True, eq=False)
-class LeafStep:
-    """Part `index` gets the text of `pieces`. `kind` as in `render.values`; a single `Text` keeps its plain value.
-
-    `checked`: output that turns out to be unbalanced breaks the element around; not if all of it is this part already.
-    """
-
-    index: int
-    kind: str
-    pieces: Sequence[Content]
-    checked: bool = True
-
-
-@dataclass(slots=True, eq=False)
-class BranchStep:
-    """Part `index` gets the first arm whose condition holds. A dynamic include has no arms."""
-
-    index: int
-    item: If | For | DynamicInclude | InclusionTag
-    arms: list[Program]
-
-
-@dataclass(slots=True, eq=False)
-class LoopStep:
-    """Part `index` gets one row per item; `key`: part of the row that identifies it, if any."""
-
-    index: int
-    item: For
-    body: Program
-    key: int | None
-
-
-@dataclass(slots=True, eq=False)
-class ScopeStep:
-    """`steps` run with the scope's names bound."""
-
-    item: Scope
-    steps: list[Step]
-
-
-@dataclass(slots=True, eq=False)
-class EffectStep:
-    """A node that has no output is run where it stands."""
-
-    item: Item
-
-
-Step = LeafStep | BranchStep | LoopStep | ScopeStep | EffectStep
-
-
-@dataclass(slots=True, eq=False)
-class Program:
-    """A fragment and the steps that fill its parts."""
-
-    fragment: Fragment
-    steps: list[Step]
+def _expressions_in(tag: DjangoNode) -> Iterator[FilterExpression]:
+    """The expressions that a node of Django's keeps in its attributes, alone or in lists and dictionaries."""
+    for value in vars(tag).values():
+        several = value.values() if isinstance(value, dict) else value
+        for found in several if isinstance(value, list | tuple | dict) else [value]:
+            if isinstance(found, FilterExpression):
+                yield found

@@ -1,5 +1,7 @@
 """What generated functions call: the less common half of variable lookup, text, loops and scopes.
 
+Generated code may use every name of this module as if it stood here.
+
 Each function follows the behaviour of Django's documented template language ("Variables", "Custom template filters")
 step by step, because its results must be Django's to the byte.
 """
@@ -25,7 +27,8 @@ from django.conf import settings
 from django.core.cache import InvalidCacheBackendError, caches
 from django.core.cache.utils import make_template_fragment_key
 from django.db.models import Model
-from django.template import Context, Node, TemplateSyntaxError
+from django.template import Context, TemplateSyntaxError
+from django.template.base import Node as DjangoNode
 from django.template.base import Template, VariableDoesNotExist
 from django.template.context import BaseContext, ContextDict
 from django.template.loader_tags import BLOCK_CONTEXT_KEY, BlockContext, BlockNode
@@ -41,8 +44,9 @@ from django.utils.translation import trans_real
 
 from djust.render.values import Html, escaped, source, special
 from djust.template.context import rendering, stored_by
-from djust.template.markup import UnbalancedError, reach
-from djust.template.nodes import Capture, Chain, IfChanged, Opaque, Sentence, SimpleTag, Text
+from djust.template.inheritance import Chain
+from djust.template.markup import UnbalancedError, ancestors_closed_by
+from djust.template.nodes import Node
 
 logger = logging.getLogger("djust.template")
 # Where Django says that a lookup failed; projects listen there for names that are missing.
@@ -76,6 +80,7 @@ PLAIN = frozenset(
 MISSING, REQUIRED = object(), object()
 _NO_TEXT = ""
 EMPTY: tuple[Any, ...] = ()
+NOTHING: frozenset[str] = frozenset()
 # Where Django's settings keep what they were asked for, and empty it when it changes: to look there is 5 times faster.
 _known_settings = vars(settings)
 _NO_TYPES: frozenset[type] = frozenset()
@@ -326,12 +331,12 @@ def untranslated(context: Context, node: BlockTranslateNode, names: dict[str, An
         return str(node.render(context, nested=True))
 
 
-def balanced(value: str, item: Text | SimpleTag | Sentence | Capture | IfChanged | Opaque) -> str:
-    """`value`, the output of `item`; raises UnbalancedError if it opens or closes elements around it."""
+def balanced(value: str, node: Node) -> str:
+    """`value`, the output of `node`; raises UnbalancedError if it opens or closes elements around it."""
     if type(value) is Html and "<" in value:
-        closes = reach(str.__str__(value), item.inside)
-        if closes is not None:
-            raise UnbalancedError(item, closes)
+        closed = ancestors_closed_by(str.__str__(value), node.ancestors)
+        if closed is not None:
+            raise UnbalancedError(node, closed)
     return value
 
 
@@ -401,6 +406,11 @@ def model_keys(items: Sequence[Any], rows: list[Any]) -> list[Any] | None:
 
 
 # Blocks that are taken as strings
+
+
+def spaceless(content: str) -> str:
+    """The output of `{% spaceless %}`."""
+    return strip_spaces_between_tags(content.strip())
 
 
 def tag_output(context: Context, output: Any) -> str:
@@ -522,7 +532,7 @@ def block(context: Context, node: BlockNode) -> Iterator[ContextDict]:
                 blocks.push(node.name, top)
 
 
-def rendered(context: Context, node: Node, index: int = 0) -> str:
+def rendered(context: Context, node: DjangoNode, index: int = 0) -> str:
     """The output of an opaque node, which must be a string in Django, too, whose error tells its `index`."""
     output: Any = node.render_annotated(context)
     return output if isinstance(output, str) else _NO_TEXT.join([*[_NO_TEXT] * index, output])
@@ -530,54 +540,4 @@ def rendered(context: Context, node: Node, index: int = 0) -> str:
 
 # The type stubs of Django lack this function.
 template_localtime = timezone.template_localtime  # type: ignore[attr-defined]
-
-NAMES: dict[str, Any] = {
-    function.__name__: function
-    for function in (
-        looked_up,
-        followed,
-        kept_safe,
-        text_types,
-        as_text,
-        as_html,
-        url,
-        static_url,
-        translations,
-        singular,
-        plural,
-        number,
-        stored,
-        untranslated,
-        balanced,
-        sequence,
-        backwards,
-        unpack,
-        counted,
-        parent_loop,
-        keyed,
-        model_keys,
-        tag_output,
-        changed_frame,
-        cache_entry,
-        strip_spaces_between_tags,
-        inclusion,
-        rendering,
-        override_blocks,
-        block,
-        rendered,
-        escaped,
-        source,
-        template_localtime,
-    )
-} | {
-    "EMPTY": EMPTY,
-    "PLAIN": PLAIN,
-    "MISSING": MISSING,
-    "REQUIRED": REQUIRED,
-    "NOTHING": frozenset(),
-    "override_language": translation.override,
-    "override_timezone": timezone.override,
-    "Html": Html,
-    "SafeString": SafeString,
-    "VariableDoesNotExist": VariableDoesNotExist,
-}
+override_language, override_timezone = translation.override, timezone.override

@@ -22,7 +22,7 @@ from django.template.defaulttags import TemplateLiteral
 from django.template.smartif import TokenBase
 from django.utils.safestring import mark_safe
 
-from djust.template.codegen.source import Source
+from djust.template.codegen.source import PythonSource
 from djust.template.context import Names
 
 # What a loop's `forloop` always has.
@@ -44,14 +44,6 @@ def _native_variable(variable: Any) -> bool:
     return type(variable) is Variable and not variable.translate
 
 
-def reads(expression: FilterExpression) -> set[str]:
-    """The first names of the variables in `expression`."""
-    variables = [arg for _, args in expression.filters for lookup, arg in args if lookup]
-    if expression.is_var:
-        variables.append(expression.var)
-    return {v.lookups[0] for v in variables if isinstance(v, Variable) and v.lookups}
-
-
 def leaves(condition: Any) -> list[FilterExpression]:
     """The expressions in a condition of `{% if %}`."""
     if isinstance(condition, TemplateLiteral):
@@ -67,15 +59,10 @@ def is_direct(condition: Any) -> bool:
     return isinstance(condition, TemplateLiteral) and not leaves(condition)[0].filters
 
 
-def changed_by(node: Any) -> list[FilterExpression]:
-    """The expressions that `{% ifchanged %}` compares; none if it compares its output."""
-    return list(node._varlist)
-
-
-class Expressions:
+class ExpressionWriter:
     """Writes expressions; conditions need statements, too, in `src`. `invalid` is the engine's `string_if_invalid`."""
 
-    def __init__(self, src: Source, invalid: str) -> None:
+    def __init__(self, src: PythonSource, invalid: str) -> None:
         self.src = src
         self.invalid = invalid
 
@@ -95,17 +82,16 @@ class Expressions:
             code = self._variable(names, variable, missing)
         return self._filters(names, expression, code) if expression.filters else code
 
-    def text(self, names: Names, expression: FilterExpression, plain: str, other: str) -> str:
-        """The Python expression of what `{{ expression }}` shows.
+    def shown(self, names: Names, expression: FilterExpression) -> tuple[str, str, str]:
+        """What `{{ expression }}` shows, as Python: a condition, its value if that holds, and otherwise.
 
-        `plain` is what becomes of a value that is text already, `other` of any value; `{}` stands for it in both.
+        The condition says that the value is text already; it is empty where that is not worth asking.
         """
         is_lookup = expression.is_var and expression.var.lookups and not expression.filters
         guard = self._guard(names, expression.var, "plain") if is_lookup else None
         if guard is None:
-            return other.format(self.value(names, expression))
-        found = self._lookup(names, expression.var, repr(self._missing(expression.var)))
-        return f"{plain.format(guard[1])} if {guard[0]} else {other.format(found)}"
+            return "", "", self.value(names, expression)
+        return *guard, self._lookup(names, expression.var, repr(self._missing(expression.var)))
 
     def _missing(self, variable: Variable) -> str:
         return self.invalid % variable if "%s" in self.invalid else self.invalid

@@ -1,302 +1,198 @@
-"""Output as a string: code that appends what items show to a list.
+"""Output as a string: code that appends what nodes show to a list.
 
-Attribute values, tags, raw text and regions are written so, and whole templates when they are rendered without marks.
-`Output.text` writes items whose value may also stay plain, for text parts.
+Attribute values, tags, raw text and regions are written so, and whole templates when they are rendered
+without marks. `StringWriter.output` gives what one node shows, whose value may also stay plain, for
+text parts.
+
+What a node shows is written by the function for its class: in `OUTPUTS` if that is a Python
+expression, in `BLOCKS` if it takes statements.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 from django.template.base import FilterExpression
 from django.template.defaulttags import FilterNode, SpacelessNode
 from django.template.library import SimpleBlockNode
 from django.template.loader_tags import IncludeNode
 
-from djust.template.codegen.expressions import changed_by, is_native
-from djust.template.codegen.scopes import Scopes, dictionary
-from djust.template.codegen.source import Source
+from djust.template.codegen.expressions import is_native
+from djust.template.codegen.scopes import ScopeWriter, dictionary
+from djust.template.codegen.source import PythonSource
 from djust.template.context import Names
-from djust.template.lower import names_read
 from djust.template.nodes import (
     Block,
-    Blocks,
+    BlockTranslate,
     Call,
-    Capture,
-    Content,
+    ContextFlag,
     DynamicInclude,
-    Element,
     For,
     If,
     IfChanged,
     Inclusion,
     InclusionTag,
-    Item,
+    Interpolation,
+    Node,
     Opaque,
     Partial,
-    Scoped,
-    Sentence,
-    Setting,
+    RenderedBlock,
     SimpleTag,
     Static,
     StaticUrl,
-    Text,
+    Translation,
     Url,
     With,
+    names_read,
 )
-from djust.template.tags import message_of
-
-Tag = SimpleTag | InclusionTag | Capture | DynamicInclude | Call | Opaque
+from djust.template.tree import Content, Element
 
 
-class Output:
+class Output(NamedTuple):
+    """The Python expressions of what a node shows: as HTML, and as the value of a text part.
+
+    `known` stands before `value`, for values that are certainly text; the others may be markup.
+    """
+
+    html: str
+    value: str
+    known: str = ""
+
+
+def of_value(code: str) -> Output:
+    """What shows the value of `code`."""
+    return Output(f"escaped({code})", code)
+
+
+def of_html(code: str) -> Output:
+    """What shows the HTML that `code` gives."""
+    return Output(code, f"source({code})")
+
+
+class StringWriter:
     """Writes into `src`; `scopes` writes the blocks around."""
 
-    def __init__(self, src: Source, scopes: Scopes) -> None:
+    def __init__(self, src: PythonSource, scopes: ScopeWriter) -> None:
         self.src = src
         self.scopes = scopes
         self.expressions = scopes.expressions
 
     def write(self, names: Names, contents: Sequence[Content], out: str) -> None:
-        """Write code that appends the output of `contents` to the list `out`. Silent ones append nothing."""
+        """Write code that appends the output of `contents` to the list `out`, unless they have none."""
         for content in contents:
             match content:
                 case Static():
                     self.src.append(out, repr(content.text))
-                case Text():
-                    self.src.append(out, self._html(names, content))
                 case Element():
-                    self.write(names, content.start, out)
+                    self.write(names, content.start.pieces, out)
                     self.write(names, content.children, out)
                     if content.end:
                         self.src.append(out, repr(content.end))
-                case Blocks() | Scoped():
-                    self.write(names, [content.item], out)
-                case If() | For() | IfChanged():
-                    self._write_block(names, content, out)
-                case With() | Inclusion() | Partial() | Block() | Setting():
-                    with self.scopes.scope(names, content) as inner:
-                        self.write(inner, content.body, out)
-                case SimpleTag(silent=True):
-                    called = self.settled(names, content, self.called(names, content))
-                    self._assign_name(names, content.node.target_var, called)
-                case Capture(silent=True):
-                    captured = self.settled(names, content, self._captured(names, content))
-                    self._assign_name(names, content.node.target_var, captured)
-                case Sentence(silent=True):
-                    self._assign_name(names, content.node.asvar, f"SafeString({self._sentence(names, content)})")
-                case Call(silent=True) | Opaque(silent=True):
-                    self.src.line(self._output(names, content))
+                case Node():
+                    self._write_node(names, content, out)
                 case _:
-                    self.src.append(out, self._output(names, content))
+                    self._write_node(names, content.node, out)
 
-    def _output(self, names: Names, item: Content) -> str:
-        """The Python expression of an item's output."""
-        match item:
-            case Url() | StaticUrl() | SimpleTag():
-                return f"escaped({self.text(names, item)})"
-            case Sentence():
-                return self._sentence(names, item)
-            case Capture():
-                return self.settled(names, item, self._captured(names, item))
-            case InclusionTag():
-                data = self.called(names, item)
-                code = f"include_tag_html({names.context}, {self.src.constant(item.node)}, {data})"
-                return self.settled(names, item, code)
-            case Call() if (message := message_of(item)) is not None:
-                self.scopes.comment(item)
-                return f"escaped(translated({message!r}))"
-            case DynamicInclude():
-                return self.settled(names, item, f"include_html({self.included(names, item)})")
-            case Call() | Opaque():
-                self.scopes.comment(item)
-                index = f", {item.index}" if isinstance(item, Opaque) and item.index else ""
-                code = f"rendered({names.context}, {self.src.constant(item.node)}{index})"
-                return self.settled(names, item, code)
-        raise TypeError(f"{item!r} has no output of its own")
+    def _write_node(self, names: Names, node: Node, out: str) -> None:
+        if (write := BLOCKS.get(type(node))) is not None:
+            write(self, names, node, out)
+        elif node.has_output:
+            self.src.append(out, self.output(names, node).html)
+        else:
+            given = self.output(names, node).html
+            self.src.line(f"{names.context}[{node.target!r}] = {given}" if node.target else given)
 
-    def settled(self, names: Names, item: Tag, code: str) -> str:
-        """`code`; the name of its result where `item` is given the context and may change how text is shown."""
-        if not (isinstance(item, Opaque | DynamicInclude) or getattr(item.node, "takes_context", False)):
+    def output(self, names: Names, node: Node) -> Output:
+        """What `node` shows."""
+        return OUTPUTS[type(node)](self, names, node)
+
+    def value(self, names: Names, node: Node, *, checked: bool = False) -> str:
+        """The Python expression of the value of a text part that shows `node`.
+
+        `checked`: it raises an error if the value opens or closes elements around it.
+        """
+        _, value, known = self.output(names, node)
+        return f"{known}balanced({value}, {self.src.constant(node)})" if checked else f"{known}{value}"
+
+    def settled(self, names: Names, node: Node, code: str) -> str:
+        """`code`; the name of its result where `node` may change how values are shown."""
+        if not node.gets_context:
             return code
         result = self.scopes.assign(code)
         self.scopes.settings(names)
         return result
 
-    def _html(self, names: Names, item: Text) -> str:
-        self.scopes.comment(item)
-        return self.expressions.text(names, item.expression, "escaped({})", f"as_html({names.context}, plain, {{}})")
+    # Variables and tags
 
-    def _write_block(self, names: Names, item: If | For | IfChanged, out: str) -> None:
-        match item:
-            case If():
-                self.scopes.choose(names, item, lambda arm: self.write(names, item.arms[arm][1], out))
-            case For():
-                self._write_for(names, item, out)
-            case IfChanged():
-                self._write_if_changed(names, item, out)
+    def _interpolation(self, names: Names, node: Interpolation) -> Output:
+        self.scopes.comment(node)
+        guard, text, code = self.expressions.shown(names, node.expressions[0])
+        html, value = f"as_html({names.context}, plain, {code})", f"as_text({names.context}, plain, {code})"
+        if not guard:
+            return Output(html, value)
+        return Output(f"escaped({text}) if {guard} else {html}", value, f"{text} if {guard} else ")
 
-    def _write_if_changed(self, names: Names, item: IfChanged, out: str) -> None:
-        self.scopes.comment(item)
-        node, frame, found = self.src.constant(item.node), self.src.temporary("frame"), self.src.temporary("found")
-        local = names.local.get("forloop")
-        self.src.line(f"{frame} = {local or f'changed_frame({names.context})'}")
-        self.src.line(f"{frame}.setdefault({node})")
-        compared = [self.expressions.value(names, e, ignore_failures=True) for e in changed_by(item.node)]
-        if compared:
-            self.src.line(f"{found} = [{', '.join(compared)}]")
-            self.src.line(f"if {found} != {frame}[{node}]:")
-            with self.src.indented():
-                self.src.line(f"{frame}[{node}] = {found}")
-                self.write(names, item.body, out)
-        else:
-            shown = self._twice(names, item.body, found, f"{frame}[{node}]")
-            self.src.line(f"if {found}:")
-            with self.src.indented():
-                self.src.append(out, shown)
-        if item.empty:
-            self.src.line("else:")
-            with self.src.indented():
-                self.write(names, item.empty, out)
+    def _url(self, names: Names, node: Url) -> Output:
+        self.scopes.comment(node)
+        args, kwargs = self._list(names, node.tag.args), self._dict(names, node.tag.kwargs)
+        view = self.expressions.value(names, node.tag.view_name)
+        return of_value(f"url({names.context}, {args}, {kwargs}, {view})")
 
-    def _twice(self, names: Names, items: Sequence[Item], found: str, last: str) -> str:
-        """Write code that makes `found` tell whether the output of `items` is not equal to `last`; returns the output.
+    def _static_url(self, names: Names, node: StaticUrl) -> Output:
+        self.scopes.comment(node)
+        path = self.expressions.value(names, node.tag.path)
+        return of_value(f"static_url({names.context}, {self.src.constant(node.tag)}, {path})")
 
-        When it is empty, Django renders a second time, and what counts or has a state may then show something.
-        """
-        shown, attempt = self.src.temporary("s"), self.src.temporary("n")
-        self.src.line(f"for {attempt} in (1, 2):")
-        with self.src.indented():
-            self.src.line(f"{shown} = {self._string(names, items)}")
-            self.src.line(f"if {attempt} == 1: {found}, {last} = {shown} != {last}, {shown}")
-            self.src.line(f"if {shown} or not {found}: break")
-        return shown
+    def _rendered(self, names: Names, node: Call | Opaque) -> Output:
+        self.scopes.comment(node)
+        index = f", {node.index}" if isinstance(node, Opaque) and node.index else ""
+        return of_html(self.settled(names, node, f"rendered({names.context}, {self.src.constant(node.tag)}{index})"))
 
-    def _string(self, names: Names, items: Sequence[Item]) -> str:
-        """Write code for the output of `items` as one safe string; returns its name."""
-        out, result, place = self.src.temporary("o"), self.src.temporary("s"), self.src.place
-        self.src.line(f"{out} = []")
-        self.write(names, items, out)
-        self.src.comment(place)
-        self.src.line(f"{result} = SafeString(''.join({out}))")
-        return result
+    def _simple_tag(self, names: Names, node: SimpleTag) -> Output:
+        called = self.called(names, node)
+        if not node.has_output:
+            return of_html(self.settled(names, node, called))
+        return of_value(self.settled(names, node, f"tag_output({names.context}, {called})"))
 
-    def _captured(self, names: Names, item: Capture) -> str:
-        """Write a block whose output is changed as a string; returns the name of the result."""
-        self.scopes.comment(item)
-        match item.node:
-            case FilterNode():
-                content = self._string(names, item.body)
-                return self.expressions.value(names.bind({"var": content}), item.node.filter_expr)
-            case SpacelessNode():
-                return self.scopes.assign(f"strip_spaces_between_tags({self._string(names, item.body)}.strip())")
-            case SimpleBlockNode():
-                context, node = names.context, item.node
-                args, kwargs = self._list(names, node.args), self._dict(names, node.kwargs)
-                given = self.scopes.assign(f"{args}, {kwargs}")  # before the content, as in Django
-                content = f"{context}, " * bool(node.takes_context) + self._string(names, item.body)
-                result = f"{self.src.constant(node.func)}({content}, *{given}[0], **{given}[1])"
-                return result if item.silent else f"escaped(tag_output({context}, {result}))"
-        entry, result = self.src.temporary("entry"), self.src.temporary("s")
-        self.src.line(f"{entry} = cache_entry({names.context}, {self.src.constant(item.node)})")
-        self.src.line(f"{result} = {entry}.value")
-        self.src.line(f"if {result} is None:")
-        with self.src.indented():
-            self.src.line(f"{result} = {entry}.store({self._string(names, item.body)})")
-        return result
-
-    def included(self, names: Names, item: DynamicInclude) -> str:
-        """Write what an include names and binds; returns the arguments for who renders it."""
-        self.scopes.comment(item)
-        node, context = item.node, names.context
-        if not isinstance(node, IncludeNode):
-            return f"{context}, {self.src.constant(node.partial_mapping[node.partial_name])}"
-        name = self._resolved(names, node.template)
-        template = self.scopes.assign(f"included({context}, {self.src.constant(node)}, {name})")
-        values = {name: self._resolved(names, value) for name, value in node.extra_context.items()}
-        return f"{context}, {template}, {dictionary(values)}, {node.isolated_context}"
-
-    def _resolved(self, names: Names, expression: FilterExpression) -> str:
-        if is_native(expression):
-            return self.expressions.value(names, expression)
-        return f"{self.src.constant(expression)}.resolve({names.context})"
-
-    def called(self, names: Names, item: SimpleTag | InclusionTag) -> str:
+    def called(self, names: Names, node: Node) -> str:
         """The call of the function of a `simple_tag` or `inclusion_tag`."""
-        self.scopes.comment(item)
-        node = item.node
-        arguments = [names.context] if node.takes_context else []
-        arguments.extend(self.expressions.value(names, e) for e in node.args)
-        if node.kwargs:
-            arguments.append(f"**{self._dict(names, node.kwargs)}")
-        return f"{self.src.constant(node.func)}({', '.join(arguments)})"
+        self.scopes.comment(node)
+        tag = node.tag
+        arguments = [names.context] if tag.takes_context else []
+        arguments.extend(self.expressions.value(names, e) for e in tag.args)
+        if tag.kwargs:
+            arguments.append(f"**{self._dict(names, tag.kwargs)}")
+        return f"{self.src.constant(tag.func)}({', '.join(arguments)})"
 
-    def _assign_name(self, names: Names, name: str, value: str) -> None:
-        self.src.line(f"{names.context}[{name!r}] = {value}")
+    # Translations
 
-    def _write_for(self, names: Names, item: For, out: str) -> None:
-        sequence = self.scopes.sequence(names, item)
-        self.scopes.rounds(names, item, sequence, lambda inner: self.write(inner, item.body, out))
-        if item.empty:
-            self.src.line(f"if {sequence} is EMPTY:")
-            with self.src.indented(), self.scopes.empty(names, item) as inner:
-                self.write(inner, item.empty, out)
+    def _translation(self, names: Names, node: Translation) -> Output:
+        self.scopes.comment(node)
+        return of_value(f"translated({node.message!r})")
 
-    def text(self, names: Names, item: Content, *, checked: bool = False) -> str:
-        """The Python expression of the value of a text-like item."""
-        match item:
-            case Text():
-                self.scopes.comment(item)
-                text = f"as_text({names.context}, plain, {{}})"
-                text = f"balanced({text}, {self.src.constant(item)})" if checked else text
-                return self.expressions.text(names, item.expression, "{}", text)
-            case Url():
-                self.scopes.comment(item)
-                args = self._list(names, item.args)
-                kwargs = self._dict(names, item.kwargs)
-                view = self.expressions.value(names, item.view_name)
-                return f"url({names.context}, {args}, {kwargs}, {view})"
-            case StaticUrl():
-                self.scopes.comment(item)
-                path = self.expressions.value(names, item.path)
-                return f"static_url({names.context}, {self.src.constant(item.node)}, {path})"
-            case SimpleTag():
-                output = self.settled(names, item, f"tag_output({names.context}, {self.called(names, item)})")
-                return f"balanced({output}, {self.src.constant(item)})" if checked else output
-            case Call() if (message := message_of(item)) is not None:
-                self.scopes.comment(item)
-                return f"translated({message!r})"
-            case Sentence():
-                output = f"source({self._sentence(names, item)})"
-                return f"balanced({output}, {self.src.constant(item)})" if checked else output
-            case Call():
-                self.scopes.comment(item)
-                return f"source(rendered({names.context}, {self.src.constant(item.node)}))"
-        raise TypeError(f"{item!r} is not text")
-
-    def _sentence(self, names: Names, item: Sentence) -> str:
-        """Write `{% blocktranslate %}`; returns the name of its HTML."""
-        self.scopes.comment(item)
-        src, assign, node = self.src, self.scopes.assign, item.node
-        about = self._assigned(names, node.message_context) if node.message_context else "''"
-        inner = names.bind({name: self._assigned(names, value) for name, value in node.extra_context.items()})
-        if item.plural is not None:
-            counter = self.expressions.value(inner, node.counter)
-            count = assign(f"number({src.constant(node)}, {counter})")
-            inner = inner.bind({node.countervar: count})
-            form = assign(f"plural({about}, {item.singular!r}, {item.plural!r}, {count})")
+    def _block_translate(self, names: Names, node: BlockTranslate) -> Output:
+        self.scopes.comment(node)
+        src, assign, tag = self.src, self.scopes.assign, node.tag
+        about = self._assigned(names, tag.message_context) if tag.message_context else "''"
+        inner = names.bind({name: self._assigned(names, value) for name, value in tag.extra_context.items()})
+        if node.plural is not None:
+            counter = self.expressions.value(inner, tag.counter)
+            count = assign(f"number({src.constant(tag)}, {counter})")
+            inner = inner.bind({tag.countervar: count})
+            form = assign(f"plural({about}, {node.singular!r}, {node.plural!r}, {count})")
         elif about.startswith("t"):
-            form = assign(f"singular({about}, {item.singular!r})")
+            form = assign(f"singular({about}, {node.singular!r})")
         else:
-            form = assign(f"translated(({about}, {item.singular!r}))")
-        shown = dictionary({name: self._stored(inner, name) for name in item.variables})
-        result, read = src.temporary("s"), names_read([item])
+            form = assign(f"translated(({about}, {node.singular!r}))")
+        shown = dictionary({name: self._stored(inner, name) for name in node.variables})
+        result, read = src.temporary("s"), names_read([node])
         src.line(f"try: {result} = {form} % {shown}")
         src.line("except (KeyError, ValueError):")
         with src.indented():
             local = dictionary({name: code for name, code in names.local.items() if name in read})
-            src.line(f"{result} = untranslated({names.context}, {src.constant(node)}, {local})")
-        return result
+            src.line(f"{result} = untranslated({names.context}, {src.constant(tag)}, {local})")
+        return of_html(result if node.has_output else f"SafeString({result})")
 
     def _assigned(self, names: Names, expression: FilterExpression) -> str:
         """Write an expression; returns a name, or a literal, that holds its value."""
@@ -304,11 +200,134 @@ class Output:
         return found if not expression.is_var and not expression.filters else self.scopes.assign(found)
 
     def _stored(self, names: Names, name: str) -> str:
-        """Write the text of a variable in a sentence, which is not called; returns the expression of its HTML."""
+        """Write the text of a variable in a translation, which is not called; returns the name of its HTML."""
         missing = self.expressions.invalid
         missing = missing % name if "%s" in missing else missing
         found = names.local.get(name) or f"stored({names.context}, {name!r}, {missing!r})"
         return self.scopes.assign(f"as_html({names.context}, plain, {found})")
+
+    # Includes
+
+    def _dynamic_include(self, names: Names, node: DynamicInclude) -> Output:
+        return of_html(self.settled(names, node, f"include_html({self.included(names, node)})"))
+
+    def included(self, names: Names, node: Node) -> str:
+        """Write what an include names and binds; returns the arguments for who renders it."""
+        self.scopes.comment(node)
+        tag, context = node.tag, names.context
+        if not isinstance(tag, IncludeNode):
+            return f"{context}, {self.src.constant(tag.partial_mapping[tag.partial_name])}"
+        name = self._resolved(names, tag.template)
+        template = self.scopes.assign(f"included({context}, {self.src.constant(tag)}, {name})")
+        values = {name: self._resolved(names, value) for name, value in tag.extra_context.items()}
+        return f"{context}, {template}, {dictionary(values)}, {tag.isolated_context}"
+
+    def _resolved(self, names: Names, expression: FilterExpression) -> str:
+        if is_native(expression):
+            return self.expressions.value(names, expression)
+        return f"{self.src.constant(expression)}.resolve({names.context})"
+
+    def _inclusion_tag(self, names: Names, node: InclusionTag) -> Output:
+        data = self.called(names, node)
+        code = f"include_tag_html({names.context}, {self.src.constant(node.tag)}, {data})"
+        return of_html(self.settled(names, node, code))
+
+    # Blocks
+
+    def _scope(self, names: Names, node: Node, out: str) -> None:
+        with self.scopes.scope(names, node) as inner:
+            self.write(inner, node.bodies[0], out)
+
+    def _if(self, names: Names, node: If, out: str) -> None:
+        self.scopes.write_if(names, node, lambda arm: self.write(names, node.bodies[arm], out))
+
+    def _for(self, names: Names, node: For, out: str) -> None:
+        sequence = self.scopes.sequence(names, node)
+        self.scopes.write_loop(names, node, sequence, lambda inner: self.write(inner, node.bodies[0], out))
+        if len(node.bodies) > 1:
+            self.src.line(f"if {sequence} is EMPTY:")
+            with self.src.indented(), self.scopes.empty(names, node) as inner:
+                self.write(inner, node.bodies[1], out)
+
+    def _if_changed(self, names: Names, node: IfChanged, out: str) -> None:
+        self.scopes.comment(node)
+        tag, frame, found = self.src.constant(node.tag), self.src.temporary("frame"), self.src.temporary("found")
+        body, otherwise = node.bodies
+        local = names.local.get("forloop")
+        self.src.line(f"{frame} = {local or f'changed_frame({names.context})'}")
+        self.src.line(f"{frame}.setdefault({tag})")
+        compared = [self.expressions.value(names, e, ignore_failures=True) for e in node.expressions]
+        if compared:
+            self.src.line(f"{found} = [{', '.join(compared)}]")
+            self.src.line(f"if {found} != {frame}[{tag}]:")
+            with self.src.indented():
+                self.src.line(f"{frame}[{tag}] = {found}")
+                self.write(names, body, out)
+        else:
+            shown = self._twice(names, body, found, f"{frame}[{tag}]")
+            self.src.line(f"if {found}:")
+            with self.src.indented():
+                self.src.append(out, shown)
+        if otherwise:
+            self.src.line("else:")
+            with self.src.indented():
+                self.write(names, otherwise, out)
+
+    def _twice(self, names: Names, body: Sequence[Node], found: str, last: str) -> str:
+        """Write code that makes `found` tell whether the output of `body` is not equal to `last`; returns the output.
+
+        When it is empty, Django renders a second time, and what counts or has a state may then show something.
+        """
+        shown, attempt = self.src.temporary("s"), self.src.temporary("n")
+        self.src.line(f"for {attempt} in (1, 2):")
+        with self.src.indented():
+            self.src.line(f"{shown} = {self._string(names, body)}")
+            self.src.line(f"if {attempt} == 1: {found}, {last} = {shown} != {last}, {shown}")
+            self.src.line(f"if {shown} or not {found}: break")
+        return shown
+
+    # Blocks that are taken as strings
+
+    def _string(self, names: Names, body: Sequence[Node]) -> str:
+        """Write code for the output of `body` as one safe string; returns its name."""
+        out, result, location = self.src.temporary("o"), self.src.temporary("s"), self.src.location
+        self.src.line(f"{out} = []")
+        self.write(names, body, out)
+        self.src.comment(location)
+        self.src.line(f"{result} = SafeString(''.join({out}))")
+        return result
+
+    def _rendered_block(self, names: Names, node: RenderedBlock) -> Output:
+        self.scopes.comment(node)
+        (body,) = node.bodies
+        match node.tag:
+            case FilterNode() as tag:
+                content = names.bind({"var": self._string(names, body)})
+                code = self.expressions.value(content, tag.filter_expr)
+            case SpacelessNode():
+                code = self.scopes.assign(f"spaceless({self._string(names, body)})")
+            case SimpleBlockNode():
+                code = self._simple_block(names, node)
+            case _:
+                code = self._cached(names, node)
+        return of_html(self.settled(names, node, code))
+
+    def _simple_block(self, names: Names, node: RenderedBlock) -> str:
+        context, tag = names.context, node.tag
+        args, kwargs = self._list(names, tag.args), self._dict(names, tag.kwargs)
+        given = self.scopes.assign(f"{args}, {kwargs}")  # before the content, as in Django
+        content = f"{context}, " * bool(tag.takes_context) + self._string(names, node.bodies[0])
+        result = f"{self.src.constant(tag.func)}({content}, *{given}[0], **{given}[1])"
+        return f"escaped(tag_output({context}, {result}))" if node.has_output else result
+
+    def _cached(self, names: Names, node: RenderedBlock) -> str:
+        entry, result = self.src.temporary("entry"), self.src.temporary("s")
+        self.src.line(f"{entry} = cache_entry({names.context}, {self.src.constant(node.tag)})")
+        self.src.line(f"{result} = {entry}.value")
+        self.src.line(f"if {result} is None:")
+        with self.src.indented():
+            self.src.line(f"{result} = {entry}.store({self._string(names, node.bodies[0])})")
+        return result
 
     def _list(self, names: Names, expressions: list[FilterExpression]) -> str:
         return f"[{', '.join(self.expressions.value(names, e) for e in expressions)}]"
@@ -318,10 +337,26 @@ class Output:
         return f"{{{', '.join(pairs)}}}"
 
 
-def is_text(piece: Content) -> bool:
-    """Whether `_text` can write `piece`."""
-    if isinstance(piece, Static | Text | Url | StaticUrl):
-        return True
-    if isinstance(piece, SimpleTag | Sentence):
-        return not piece.silent
-    return isinstance(piece, Call) and piece.inline and not piece.silent
+OUTPUTS: dict[type[Node], Callable[[StringWriter, Names, Any], Output]] = {
+    BlockTranslate: StringWriter._block_translate,
+    Call: StringWriter._rendered,
+    DynamicInclude: StringWriter._dynamic_include,
+    InclusionTag: StringWriter._inclusion_tag,
+    Interpolation: StringWriter._interpolation,
+    Opaque: StringWriter._rendered,
+    RenderedBlock: StringWriter._rendered_block,
+    SimpleTag: StringWriter._simple_tag,
+    StaticUrl: StringWriter._static_url,
+    Translation: StringWriter._translation,
+    Url: StringWriter._url,
+}
+BLOCKS: dict[type[Node], Callable[[StringWriter, Names, Any, str], None]] = {
+    Block: StringWriter._scope,
+    ContextFlag: StringWriter._scope,
+    For: StringWriter._for,
+    If: StringWriter._if,
+    IfChanged: StringWriter._if_changed,
+    Inclusion: StringWriter._scope,
+    Partial: StringWriter._scope,
+    With: StringWriter._scope,
+}
