@@ -172,11 +172,11 @@ class _Builder:
     def _element(self, element: Element, namespace: int, rooted: bool) -> None:
         own, inside = spaces(element.name, namespace)
         content = _content_kind(element, own)
-        # An attribute of the author's that looks like a mark is one.
-        marked = _has_mark(element.start)
+        stretch = _dynamic_stretch(element.start)
+        marked = _has_mark(element.start, stretch)
         anchored = marked or rooted or content != "" or element.start.is_dynamic
         self._static(element.start.head if marked or not anchored else element.start.head + MARK)
-        anchor = self._attributes(element.start, FOREIGN_NAMES if own else {})
+        anchor = self._attributes(element.start, stretch, FOREIGN_NAMES if own else {})
         slot = len(self.anchors)
         if anchored:
             self.anchors.append(())
@@ -192,12 +192,11 @@ class _Builder:
             self.anchors[slot] = tuple(anchor)
         self._static(element.end)
 
-    def _attributes(self, tag: StartTag, foreign: Mapping[str, str]) -> list[int]:
+    def _attributes(self, tag: StartTag, stretch: range, foreign: Mapping[str, str]) -> list[int]:
         if not tag.is_dynamic:
             self._static(text_of(tag.pieces)[len(tag.head) :])
             return []
         anchor = []
-        stretch = _dynamic_stretch(tag)
         for at, attribute in enumerate(tag.attributes):
             if at not in stretch:
                 self._static(attribute.before)
@@ -368,10 +367,12 @@ def _is_text(content: Content) -> bool:
 # Start tags
 
 
-def _has_mark(tag: StartTag) -> bool:
+def _has_mark(tag: StartTag, stretch: range) -> bool:
+    """Whether a static attribute of the author's looks like a mark: then it is one."""
     if not tag.is_dynamic:
         return _mark.search(text_of(tag.pieces)) is not None
-    return any(attribute.key == MARK.strip() for attribute in tag.attributes)
+    static = [a for at, a in enumerate(tag.attributes) if at not in stretch and not has_nodes(a.value)]
+    return any(attribute.key == MARK.strip() for attribute in static)
 
 
 def _dynamic_stretch(tag: StartTag) -> range:
