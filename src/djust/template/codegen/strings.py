@@ -133,22 +133,6 @@ class StringWriter:
             return Output(html, value)
         return Output(f"escaped({text}) if {guard} else {html}", value, f"{text} if {guard} else ")
 
-    def _url(self, names: Names, node: Url) -> Output:
-        self.scopes.comment(node)
-        args, kwargs = self._list(names, node.tag.args), self._dict(names, node.tag.kwargs)
-        view = self.expressions.value(names, node.tag.view_name)
-        return of_value(f"url({names.context}, {args}, {kwargs}, {view})")
-
-    def _static_url(self, names: Names, node: StaticUrl) -> Output:
-        self.scopes.comment(node)
-        path = self.expressions.value(names, node.tag.path)
-        return of_value(f"static_url({names.context}, {self.src.constant(node.tag)}, {path})")
-
-    def _rendered(self, names: Names, node: Call | Opaque) -> Output:
-        self.scopes.comment(node)
-        index = f", {node.index}" if isinstance(node, Opaque) and node.index else ""
-        return of_html(self.settled(names, node, f"rendered({names.context}, {self.src.constant(node.tag)}{index})"))
-
     def _simple_tag(self, names: Names, node: SimpleTag) -> Output:
         called = self.called(names, node)
         if not node.has_output:
@@ -162,14 +146,10 @@ class StringWriter:
         arguments = [names.context] if tag.takes_context else []
         arguments.extend(self.expressions.value(names, e) for e in tag.args)
         if tag.kwargs:
-            arguments.append(f"**{self._dict(names, tag.kwargs)}")
+            arguments.append(f"**{self.dict_of(names, tag.kwargs)}")
         return f"{self.src.constant(tag.func)}({', '.join(arguments)})"
 
     # Translations
-
-    def _translation(self, names: Names, node: Translation) -> Output:
-        self.scopes.comment(node)
-        return of_value(f"translated({node.message!r})")
 
     def _block_translate(self, names: Names, node: BlockTranslate) -> Output:
         self.scopes.comment(node)
@@ -233,21 +213,6 @@ class StringWriter:
         return of_html(self.settled(names, node, code))
 
     # Blocks
-
-    def _scope(self, names: Names, node: Node, out: str) -> None:
-        with self.scopes.scope(names, node) as inner:
-            self.write(inner, node.bodies[0], out)
-
-    def _if(self, names: Names, node: If, out: str) -> None:
-        self.scopes.write_if(names, node, lambda arm: self.write(names, node.bodies[arm], out))
-
-    def _for(self, names: Names, node: For, out: str) -> None:
-        sequence = self.scopes.sequence(names, node)
-        self.scopes.write_loop(names, node, sequence, lambda inner: self.write(inner, node.bodies[0], out))
-        if len(node.bodies) > 1:
-            self.src.line(f"if {sequence} is EMPTY:")
-            with self.src.indented(), self.scopes.empty(names, node) as inner:
-                self.write(inner, node.bodies[1], out)
 
     def _if_changed(self, names: Names, node: IfChanged, out: str) -> None:
         self.scopes.comment(node)
@@ -314,7 +279,7 @@ class StringWriter:
 
     def _simple_block(self, names: Names, node: RenderedBlock) -> str:
         context, tag = names.context, node.tag
-        args, kwargs = self._list(names, tag.args), self._dict(names, tag.kwargs)
+        args, kwargs = self.list_of(names, tag.args), self.dict_of(names, tag.kwargs)
         given = self.scopes.assign(f"{args}, {kwargs}")  # before the content, as in Django
         content = f"{context}, " * bool(tag.takes_context) + self._string(names, node.bodies[0])
         result = f"{self.src.constant(tag.func)}({content}, *{given}[0], **{given}[1])"
@@ -329,34 +294,76 @@ class StringWriter:
             self.src.line(f"{result} = {entry}.store({self._string(names, node.bodies[0])})")
         return result
 
-    def _list(self, names: Names, expressions: list[FilterExpression]) -> str:
+    def list_of(self, names: Names, expressions: list[FilterExpression]) -> str:
         return f"[{', '.join(self.expressions.value(names, e) for e in expressions)}]"
 
-    def _dict(self, names: Names, expressions: dict[str, FilterExpression]) -> str:
+    def dict_of(self, names: Names, expressions: dict[str, FilterExpression]) -> str:
         pairs = [f"{key!r}: {self.expressions.value(names, e)}" for key, e in expressions.items()]
         return f"{{{', '.join(pairs)}}}"
 
 
+def _url(writer: StringWriter, names: Names, node: Url) -> Output:
+    writer.scopes.comment(node)
+    args, kwargs = writer.list_of(names, node.tag.args), writer.dict_of(names, node.tag.kwargs)
+    view = writer.expressions.value(names, node.tag.view_name)
+    return of_value(f"url({names.context}, {args}, {kwargs}, {view})")
+
+
+def _static_url(writer: StringWriter, names: Names, node: StaticUrl) -> Output:
+    writer.scopes.comment(node)
+    path = writer.expressions.value(names, node.tag.path)
+    return of_value(f"static_url({names.context}, {writer.src.constant(node.tag)}, {path})")
+
+
+def _rendered(writer: StringWriter, names: Names, node: Call | Opaque) -> Output:
+    writer.scopes.comment(node)
+    index = f", {node.index}" if isinstance(node, Opaque) and node.index else ""
+    return of_html(writer.settled(names, node, f"rendered({names.context}, {writer.src.constant(node.tag)}{index})"))
+
+
+def _translation(writer: StringWriter, names: Names, node: Translation) -> Output:
+    writer.scopes.comment(node)
+    return of_value(f"translated({node.message!r})")
+
+
+def _scope(writer: StringWriter, names: Names, node: Node, out: str) -> None:
+    with writer.scopes.scope(names, node) as inner:
+        writer.write(inner, node.bodies[0], out)
+
+
+def _if(writer: StringWriter, names: Names, node: If, out: str) -> None:
+    writer.scopes.write_if(names, node, lambda arm: writer.write(names, node.bodies[arm], out))
+
+
+def _for(writer: StringWriter, names: Names, node: For, out: str) -> None:
+    sequence = writer.scopes.sequence(names, node)
+    writer.scopes.write_loop(names, node, sequence, lambda inner: writer.write(inner, node.bodies[0], out))
+    if len(node.bodies) > 1:
+        writer.src.line(f"if {sequence} is EMPTY:")
+        with writer.src.indented(), writer.scopes.empty(names, node) as inner:
+            writer.write(inner, node.bodies[1], out)
+
+
 OUTPUTS: dict[type[Node], Callable[[StringWriter, Names, Any], Output]] = {
     BlockTranslate: StringWriter._block_translate,
-    Call: StringWriter._rendered,
+    Call: _rendered,
     DynamicInclude: StringWriter._dynamic_include,
     InclusionTag: StringWriter._inclusion_tag,
     Interpolation: StringWriter._interpolation,
-    Opaque: StringWriter._rendered,
+    Opaque: _rendered,
     RenderedBlock: StringWriter._rendered_block,
     SimpleTag: StringWriter._simple_tag,
-    StaticUrl: StringWriter._static_url,
-    Translation: StringWriter._translation,
-    Url: StringWriter._url,
+    StaticUrl: _static_url,
+    Translation: _translation,
+    Url: _url,
 }
 BLOCKS: dict[type[Node], Callable[[StringWriter, Names, Any, str], None]] = {
-    Block: StringWriter._scope,
-    ContextFlag: StringWriter._scope,
-    For: StringWriter._for,
-    If: StringWriter._if,
+    Block: _scope,
+    ContextFlag: _scope,
+    For: _for,
+    If: _if,
     IfChanged: StringWriter._if_changed,
-    Inclusion: StringWriter._scope,
-    Partial: StringWriter._scope,
-    With: StringWriter._scope,
+    Inclusion: _scope,
+    Partial: _scope,
+    With: _scope,
 }
