@@ -14,7 +14,7 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.core.exceptions import SynchronousOnlyOperation
 from django.core.paginator import Paginator
-from django.db import connection
+from django.db import connection, models
 from django.db.models import Count, F, Prefetch, QuerySet
 from django.db.models.expressions import RawSQL
 from django.http import HttpRequest
@@ -440,6 +440,34 @@ def test_pages_do_as_their_view_says(view: type[LiveView], queries: int) -> None
     with CaptureQueriesContext(connection) as captured:
         page.prepare()
     assert len(captured) == queries
+
+
+@pytest.mark.skipif(not hasattr(QuerySet, "fetch_mode"), reason="Django has fetch modes since version 6.1")
+def test_a_fetch_mode_that_the_author_has_chosen_is_kept() -> None:
+    source = "{% for o in orders %}{{ o.customer.name }},{% endfor %}"
+    modes: Any = vars(models)
+    peers = Order.objects.all().fetch_mode(modes["FETCH_PEERS"])  # type: ignore[attr-defined]
+    with CaptureQueriesContext(connection) as queries:
+        html = by_render(template_of(source), {"orders": peers})
+    assert (html, len(queries)) == (by_django(template_of(source), {"orders": Order.objects.all()}), 2)
+    raising = Order.objects.all().fetch_mode(modes["FETCH_RAISE"])  # type: ignore[attr-defined]
+    with pytest.raises(Exception, match=r"Fetching of Order.customer blocked") as error:
+        by_render(template_of(source), {"orders": raising})
+    assert type(error.value).__name__ == "FieldFetchBlocked"
+
+
+@pytest.mark.skipif(not hasattr(QuerySet, "fetch_mode"), reason="Django has fetch modes since version 6.1")
+def test_instances_have_djangos_fetch_mode_when_the_loop_is_over() -> None:
+    source = "{% for o in orders %}{{ o.customer.city.name }}{{ o.invoice.total }}{{ see }}{% endfor %}"
+    orders, seen = list(Order.objects.all()), []
+
+    def see() -> str:
+        seen.append([order.customer for order in orders[:2]])
+        return ""
+
+    by_render(template_of(source), {"orders": orders, "see": see})
+    found: Any = [*orders, *seen[0], *(order.customer for order in orders)]
+    assert {instance._state.fetch_mode for instance in found} == {vars(models)["FETCH_ONE"]}
 
 
 def test_nothing_is_fetched_on_the_event_loop() -> None:

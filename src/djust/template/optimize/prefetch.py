@@ -28,16 +28,18 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 from django.core.paginator import Page
-from django.db import router
+from django.db import models, router
 from django.db.models import ForeignKey, Manager, Model, Prefetch, QuerySet, prefetch_related_objects
 from django.db.models.expressions import RawSQL
 from django.db.models.fields import related_descriptors as descriptors
 from django.db.models.query import ModelIterable
+from django.db.models.query_utils import DeferredAttribute
 from django.db.models.sql import Query
 from django.db.models.sql.where import ExtraWhere
 from django.template import Context, defaultfilters
@@ -45,6 +47,11 @@ from django.template.base import FilterExpression, Variable
 
 from djust.template.nodes import ALL_NAMES, Node
 from djust.template.runtime import EMPTY, PLAIN, backwards, sequence
+
+# Since version 6.1, Django asks the fetch mode of an instance for a relation that was not fetched. Its own FETCH_PEERS
+# fetches for all, but lets them share objects, and keeps what nobody has asked for; loops have a mode of their own.
+FETCH_ONE: Any = getattr(models, "FETCH_ONE", None)
+_FetchMode: Any = type(models.FETCH_PEERS).__base__ if hasattr(models, "FETCH_PEERS") else object
 
 # Databases join some sixty tables at most.
 _MOST_JOINS = 20
@@ -102,7 +109,8 @@ def _is_free(item: Model, first: Model) -> bool:
     state = item._state
     parents: list[Any] = [link for link in item._meta.parents.values() if link]
     return (
-        type(state.fields_cache) is not _Single
+        _early(item) is None
+        and _is_usual_mode(getattr(state, "fetch_mode", FETCH_ONE))
         and state.db == first._state.db
         and not (state.adding or item.pk is None)
         and not any(link.is_cached(item) for link in parents)  # Django takes relations from there
@@ -377,6 +385,7 @@ def _is_plain(value: QuerySet[Any]) -> bool:
         and query.select_related is False
         and not (query.is_sliced or query.combinator or query.select_for_update or query.is_empty())
         and query.deferred_loading == (frozenset(), True)
+        and _is_usual_mode(getattr(value, "_fetch_mode", FETCH_ONE))
         and not router.routers
     )
 
@@ -401,7 +410,7 @@ def _join(value: QuerySet[Any], plan: _Plan) -> list[_ToOne]:
     known = {key.name for key in vars(value)["_known_related_objects"]}
     joined = [single for single in plan.singles if single.name not in known] if _may_join(value.query) else []
     if joined:
-        clone = value._chain()  # type: ignore[attr-defined]
+        clone = value._chain() if FETCH_ONE is None else value.fetch_mode(FETCH_ONE)  # type: ignore[attr-defined]
         clone.query.add_select_related(_Plan(joined).joins()[:_MOST_JOINS])
         clone._fetch_all()
         value._result_cache = clone._result_cache
@@ -440,7 +449,9 @@ class LoopItems:
     def _release(self) -> None:
         held, self._held = self._held, []
         for instance in held:
-            if type(instance._state.fields_cache) is _Single:
+            if FETCH_ONE is not None and _early(instance) is not None:
+                instance._state.fetch_mode = FETCH_ONE
+            elif type(instance._state.fields_cache) is _Single:
                 instance._state.fields_cache = dict(instance._state.fields_cache)
             if type(lists := vars(instance).get(_LISTS)) is _Many:
                 vars(instance)[_LISTS] = {name: value for name, value in lists.items() if name not in lists.given}
@@ -449,17 +460,20 @@ class LoopItems:
 
 
 class _Single(dict[str, Any]):
-    """The cache of an instance's foreign keys. `waiting`: what was fetched early and not asked for."""
+    """The cache of an instance's foreign keys.
+
+    `waiting`: what was fetched early and not asked for, with the value of the key that it was fetched by.
+    """
 
     def __init__(self, instance: Model, batch: _Batch) -> None:
         super().__init__(instance._state.fields_cache)
         self.instance, self.batch = instance, batch
-        self.waiting: dict[str, Any] = {}
+        self.waiting: dict[str, tuple[Any, Any]] = {}
 
     def __missing__(self, name: str) -> Any:
         if name not in self.waiting:
             self.batch.fetch_single(name, self.instance)
-        self[name] = value = self.waiting.pop(name)
+        value = self[name] = self.waiting.pop(name)[1]
         return value
 
     def __contains__(self, name: object) -> bool:
@@ -471,6 +485,65 @@ class _Single(dict[str, Any]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return dict, (dict(self),)
+
+
+class _Early(_FetchMode):  # type: ignore[misc] # its base depends on the version of Django
+    """The fetch mode of an instance in a loop, which is what `_Single` is for older versions of Django."""
+
+    track_peers = False
+
+    def __init__(self, instance: Model, batch: _Batch) -> None:
+        self.instance, self.batch = instance, batch
+        self.waiting: dict[str, tuple[Any, Any]] = {}
+
+    def fetch(self, fetcher: Any, instance: Model) -> None:
+        """`instance` needs what the descriptor `fetcher` fetches. Django copies modes, so it may be another one."""
+        relation = fetcher.related if hasattr(fetcher, "related") else fetcher.field
+        if instance is self.instance and not isinstance(fetcher, DeferredAttribute):
+            name = relation.cache_name
+            if name not in self.waiting:
+                self.batch.fetch_single(name, instance)
+            key, value = self.waiting.pop(name, (self, None))
+            if key is not self and key == vars(instance).get(getattr(relation, "attname", "")):  # nobody has changed it
+                relation.set_cached_value(instance, value)
+                return
+        with _usual_mode(instance):
+            FETCH_ONE.fetch(fetcher, instance)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _fetch_one, ()
+
+
+def _fetch_one() -> Any:
+    return FETCH_ONE
+
+
+@contextmanager
+def _usual_mode(instance: Model) -> Iterator[None]:
+    """What is fetched for `instance` gets Django's usual mode."""
+    state: Any = instance._state
+    if FETCH_ONE is None:
+        yield
+        return
+    mode, state.fetch_mode = state.fetch_mode, FETCH_ONE
+    try:
+        yield
+    finally:
+        state.fetch_mode = mode
+
+
+def _is_usual_mode(mode: Any) -> bool:
+    """Whether the author of a queryset has left it to Django how its instances fetch relations."""
+    return mode is FETCH_ONE or type(mode) is _Early
+
+
+def _early(instance: Model) -> _Single | _Early | None:
+    """Where an instance in a loop keeps what was fetched early and not asked for."""
+    state: Any = instance._state
+    if FETCH_ONE is None:
+        return state.fields_cache if type(state.fields_cache) is _Single else None
+    mode = state.fetch_mode
+    return mode if type(mode) is _Early and mode.instance is instance else None
 
 
 class _Many(dict[str, Any]):
@@ -506,7 +579,10 @@ class _Batch:
         self._lists = {many.cache_name: many for many in plan.lists}
         self._first: dict[str, Model] = {}
         for instance in instances:
-            instance._state.fields_cache = _Single(instance, self)
+            if FETCH_ONE is None:
+                instance._state.fields_cache = _Single(instance, self)
+            else:
+                instance._state.fetch_mode = _Early(instance, self)
             vars(instance)[_LISTS] = _Many(instance, self)
 
     def _is_due(self, relation: _ToOne | _ToMany, asking: Model) -> bool:
@@ -518,8 +594,9 @@ class _Batch:
         if single is None or not single.may_ask(asking) or not self._is_due(single, asking):
             return
         del self._singles[name]
-        without = [one for one in self.instances if single.may_ask(one) and name not in one._state.fields_cache]
-        prefetch_related_objects(without, single.name)
+        without = [one for one in self.instances if single.may_ask(one) and not _has(one, name)]
+        with _usual_mode(without[0]):
+            prefetch_related_objects(without, single.name)
         self._rows.hold(self.put_aside(single, without), single.plan)
 
     def fetch_list(self, name: str, asking: Model) -> None:
@@ -551,8 +628,15 @@ class _Batch:
                 found[id(value)] = value
                 if single.back:
                     single.back.set_cached_value(value, instance)
-            cache.waiting[single.cache_name] = value
+            early = _early(instance)
+            assert early is not None, "only instances in a loop wait"
+            early.waiting[single.cache_name] = vars(instance).get(single.attname), value
         return list(found.values())
+
+
+def _has(instance: Model, name: str) -> bool:
+    early = _early(instance)
+    return name in instance._state.fields_cache or (early is not None and name in early.waiting)
 
 
 def _copy(instance: Model) -> Model:
