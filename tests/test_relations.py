@@ -31,7 +31,7 @@ from djust.template.context import page_context, rendering
 from djust.template.inheritance import resolve_chain
 from djust.template.lower import Lowering
 from djust.template.nodes import For, all_nodes
-from djust.template.optimize.prefetch import lookups_of
+from djust.template.optimize.lookups import lookups_of
 from tests.myapp.models import City, Customer, Invoice, Line, Note, Order, Product, Tag
 from tests.test_template import engine, without_marks
 

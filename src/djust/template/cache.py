@@ -318,12 +318,10 @@ def _evaluate_inner(context: Context, template: Template) -> tuple[Fragment, Val
     return compile_template(template).inner(context)
 
 
-_includes = includes.Includes(_evaluate_inner)
 # What generated code refers to. The attributes that describe a module are not among it: Django's error
 # page would take the source of that module for the generated one.
 NAMES = {
-    **{name: value for module in (runtime, includes) for name, value in vars(module).items() if name[:2] != "__"},
-    "include": _includes.include,
-    "include_tag": _includes.include_tag,
+    **{name: value for name, value in vars(runtime).items() if name[:2] != "__"},
+    **includes.names(_evaluate_inner),
     "related": related,
 }

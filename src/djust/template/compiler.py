@@ -148,6 +148,6 @@ class CompiledFunction:
 
 def _tags_in_supers(nodes: list[Node]) -> set[DjangoNode]:
     """The tags that inlined `{{ block.super }}` show, where some errors stand for a value."""
-    supers = [node for node in all_nodes(nodes) if getattr(node, "is_super", False)]
+    supers = [node for node in all_nodes(nodes) if node.is_super]
     locations = [inner.location for node in supers for inner in all_nodes([node])]
     return {location.tag for location in locations if isinstance(location, Location)}

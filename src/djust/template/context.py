@@ -45,11 +45,18 @@ class Names:
 _CONTEXTS = frozenset({Context, RequestContext})
 
 
-class _Layer(dict[str, Any]):
-    """A dictionary of a context whose content is made when a name is asked for that upper layers lack."""
+class _Processors(dict[str, Any]):
+    """What the engine's context processors say about a request, asked when upper layers lack a name."""
+
+    def __init__(self, template: Template, request: HttpRequest) -> None:
+        super().__init__()
+        self._pending: tuple[Template, HttpRequest] | None = (template, request)
 
     def _fill(self) -> None:
-        raise NotImplementedError
+        if self._pending is not None:
+            (template, request), self._pending = self._pending, None
+            for processor in template.engine.template_context_processors:
+                self.update(processor(request))
 
     def __contains__(self, name: object) -> bool:
         self._fill()
@@ -66,20 +73,6 @@ class _Layer(dict[str, Any]):
     def keys(self) -> Any:
         self._fill()
         return dict.keys(self)
-
-
-class _Processors(_Layer):
-    """What the engine's context processors say about a request."""
-
-    def __init__(self, template: Template, request: HttpRequest) -> None:
-        super().__init__()
-        self._pending: tuple[Template, HttpRequest] | None = (template, request)
-
-    def _fill(self) -> None:
-        if self._pending is not None:
-            (template, request), self._pending = self._pending, None
-            for processor in template.engine.template_context_processors:
-                self.update(processor(request))
 
 
 class _Lazy(dict[str, Any]):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from djust.render.diff import FOREIGN_NAMES, attribute_text
 from djust.render.values import (
@@ -234,22 +235,13 @@ class _Builder:
             self.chunks.append(text)
             self.skeleton.append(text)
 
-    def _scoped(self, content: Scoped) -> _ScopedSteps:
-        return _ScopedSteps(self, content)
-
-
-class _ScopedSteps:
-    """While it is entered, the builder's steps go into a scope."""
-
-    def __init__(self, builder: _Builder, content: Scoped) -> None:
-        self.builder, self.content = builder, content
-
-    def __enter__(self) -> None:
-        self.outer, self.builder.steps = self.builder.steps, []
-
-    def __exit__(self, *exc: object) -> None:
-        self.outer.append(ScopeStep(self.content.node, self.builder.steps))
-        self.builder.steps = self.outer
+    @contextmanager
+    def _scoped(self, content: Scoped) -> Iterator[None]:
+        """While it is entered, the steps go into a scope."""
+        outer, self.steps = self.steps, []
+        yield
+        outer.append(ScopeStep(content.node, self.steps))
+        self.steps = outer
 
 
 def _joined(chunks: list[str | int]) -> tuple[str | int, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 from django.template import Context
@@ -20,21 +21,21 @@ _STRINGS = frozenset({str, SafeString})
 _FOREIGN = Fragment((Part(TEXT),), (0,), whole=True)
 
 
-def included(context: Context, node: IncludeNode, found: Any) -> Any:
+def _included(context: Context, tag: IncludeNode, found: Any) -> Any:
     """The template that an include names by `found`: a name, a list of names, a template, or a back end's template.
 
     As in Django, a template that was found by name is the same during a rendering.
     """
     cache: dict[Any, Any] = context.render_context.dicts[0]
-    known = cache.get(node)
+    known = cache.get(tag)
     if known is None:
-        known = cache[node] = {}
+        known = cache[tag] = {}
     elif type(found) in _STRINGS and (template := known.get(found)) is not None:
         return template
     if callable(getattr(found, "render", None)):
         return getattr(found, "template", found)
     if isinstance(found or (), str):
-        names: tuple[str, ...] = (construct_relative_path(cast(str, node.origin.template_name), found),)
+        names: tuple[str, ...] = (construct_relative_path(cast(str, tag.origin.template_name), found),)
     else:
         names = tuple(found or ())
     template = known.get(names)
@@ -45,62 +46,58 @@ def included(context: Context, node: IncludeNode, found: Any) -> Any:
     return template
 
 
-Evaluate = Callable[[Context, Template], tuple[Fragment, Values]]
+Shown = Any  # the fragment and values of an included template, or its HTML
+Show = Callable[[Context, Any], Shown]
 
 
-class Includes:
-    """Includes that become fragments; `evaluate` gives the fragment and values of an included template."""
+def names(evaluate: Show) -> dict[str, Any]:
+    """What generated code calls; `evaluate` gives the fragment and values of an included template."""
 
-    def __init__(self, evaluate: Evaluate) -> None:
-        self._evaluate = evaluate
-
-    def include(
-        self, context: Context, template: Template, values: dict[str, Any] | None = None, isolated: bool = False
-    ) -> tuple[Fragment, Values]:
-        """What an include shows whose template is known only now; without `values`, what a partial shows."""
-        if values is None:
-            return self._inner(context, template)
-        if isolated:
-            return self._inner(isolated_context(context, values), template)
-        context.dicts.append(values)
-        result = self._inner(context, template)
-        context.dicts.pop()
-        return result
-
-    def include_tag(self, context: Context, node: InclusionNode, data: Any) -> tuple[Fragment, Values]:
-        """What an `inclusion_tag` shows whose function returned `data`."""
-        template, inner = _tag_template(context, node, data)
-        return self._inner(inner, template)
-
-    def _inner(self, context: Context, template: Any) -> tuple[Fragment, Values]:
+    def shown(context: Context, template: Any) -> tuple[Fragment, Values]:
         if not hasattr(template, "nodelist"):
             return _FOREIGN, (source(str(template.render(context))),)
         with rendering(context, template):
-            return self._evaluate(context, template)
+            found: tuple[Fragment, Values] = evaluate(context, template)
+            return found
+
+    return {
+        "included": _included,
+        "include": partial(_include, shown),
+        "include_html": partial(_include, _html),
+        "include_tag": partial(_include_tag, shown),
+        "include_tag_html": partial(_include_tag, _html),
+    }
 
 
-def include_html(context: Context, template: Any, values: dict[str, Any] | None = None, isolated: bool = False) -> str:
-    """The output of an include whose template is known only now; without `values`, of a partial."""
-    if values is None:
-        return str(template.render(context))
-    if isolated:
-        return str(template.render(isolated_context(context, values)))
-    context.dicts.append(values)
+def _html(context: Context, template: Any) -> str:
     html = template.render(context)
-    context.dicts.pop()
     return html if type(html) is SafeString else str(html)
 
 
-def include_tag_html(context: Context, node: InclusionNode, data: Any) -> str:
-    """The output of an `inclusion_tag` whose function returned `data`."""
-    template, inner = _tag_template(context, node, data)
-    return template.render(inner)
+def _include(
+    show: Show, context: Context, template: Any, values: dict[str, Any] | None = None, isolated: bool = False
+) -> Shown:
+    """What an include shows whose template is known only now; without `values`, what a partial shows."""
+    if values is None:
+        return show(context, template)
+    if isolated:
+        return show(isolated_context(context, values), template)
+    context.dicts.append(values)
+    result = show(context, template)
+    context.dicts.pop()
+    return result
 
 
-def _tag_template(context: Context, node: InclusionNode, data: Any) -> tuple[Template, Context]:
-    template = context.render_context.get(node)
+def _include_tag(show: Show, context: Context, tag: InclusionNode, data: Any) -> Shown:
+    """What an `inclusion_tag` shows whose function returned `data`."""
+    template, inner = _tag_template(context, tag, data)
+    return show(inner, template)
+
+
+def _tag_template(context: Context, tag: InclusionNode, data: Any) -> tuple[Template, Context]:
+    template = context.render_context.get(tag)
     if template is None:
-        named = getattr(node.filename, "template", node.filename)
+        named = getattr(tag.filename, "template", tag.filename)
         engine = cast(Template, context.template).engine
         if isinstance(named, Template):
             template = named
@@ -108,7 +105,7 @@ def _tag_template(context: Context, node: InclusionNode, data: Any) -> tuple[Tem
             template = engine.get_template(named)
         else:
             template = engine.select_template(named)
-        context.render_context[node] = template
+        context.render_context[tag] = template
     inner = isolated_context(context, data)
     token = context.get("csrf_token")
     if token is not None:

@@ -16,20 +16,6 @@ import django
 from django.template import TemplateDoesNotExist, TemplateSyntaxError, defaulttags
 from django.template.base import FilterExpression, NodeList, Origin, TextNode, Variable, VariableNode
 from django.template.base import Node as DjangoNode
-from django.template.defaulttags import (
-    AutoEscapeControlNode,
-    CommentNode,
-    FilterNode,
-    ForNode,
-    IfChangedNode,
-    IfNode,
-    LoadNode,
-    SpacelessNode,
-    TemplateTagNode,
-    URLNode,
-    VerbatimNode,
-    WithNode,
-)
 from django.template.library import InclusionNode, SimpleBlockNode, SimpleNode
 from django.template.loader_tags import BlockNode, IncludeNode, construct_relative_path
 from django.templatetags.cache import CacheNode
@@ -39,37 +25,11 @@ from django.templatetags.static import StaticNode
 from django.templatetags.tz import LocalTimeNode, TimezoneNode
 from django.utils.safestring import SafeString
 
+from djust.template import nodes
 from djust.template.codegen.expressions import is_native, leaves
 from djust.template.debug import Location
 from djust.template.inheritance import Chain, binding_context, is_static_chain, resolve_chain
-from djust.template.nodes import (
-    ALL_NAMES,
-    NO_NAMES,
-    RENDER_STATE,
-    Block,
-    BlockTranslate,
-    Call,
-    ContextFlag,
-    DynamicInclude,
-    For,
-    If,
-    IfChanged,
-    Inclusion,
-    InclusionTag,
-    Interpolation,
-    Node,
-    Opaque,
-    Partial,
-    RenderedBlock,
-    SimpleTag,
-    Static,
-    StaticUrl,
-    Translation,
-    Url,
-    With,
-    all_nodes,
-    names_read,
-)
+from djust.template.nodes import ALL_NAMES, NO_NAMES, RENDER_STATE, Node, Static, all_nodes, names_read
 from djust.template.tags import delegate, names_of
 
 # CPython refuses code with more than 20 nested loops and `with` blocks, and with more than 100 levels of indentation;
@@ -79,17 +39,17 @@ MAX_DEPTH = 40
 
 # How many nested blocks of Python a tag may become.
 _BLOCKS: dict[type[DjangoNode], int] = {
-    AutoEscapeControlNode: 0,
+    defaulttags.AutoEscapeControlNode: 0,
     BlockNode: 1,
-    ForNode: 1,
-    IfChangedNode: 1,
-    IfNode: 0,
+    defaulttags.ForNode: 1,
+    defaulttags.IfChangedNode: 1,
+    defaulttags.IfNode: 0,
     IncludeNode: 1,
     LanguageNode: 1,
     LocalTimeNode: 0,
     LocalizeNode: 0,
     TimezoneNode: 1,
-    WithNode: 0,
+    defaulttags.WithNode: 0,
 }
 
 
@@ -125,36 +85,36 @@ class Lowering:
         return self.nodes([*leading, *root.nodelist], -len(leading))
 
     def nodes(self, tags: Sequence[DjangoNode], first: int = 0) -> list[Node]:
-        nodes: list[Node] = []
+        found: list[Node] = []
         for index, tag in enumerate(tags, first):
             for node in self._tag(tag):
-                if isinstance(node, Opaque) and node.tag is tag:
+                if isinstance(node, nodes.Opaque) and node.tag is tag:
                     node.index = index
-                if isinstance(node, Static) and nodes and isinstance(nodes[-1], Static):
-                    nodes[-1] = Static(nodes[-1].text + node.text)
+                if isinstance(node, Static) and found and isinstance(found[-1], Static):
+                    found[-1] = Static(found[-1].text + node.text)
                 else:
-                    nodes.append(node)
-        return nodes
+                    found.append(node)
+        return found
 
     def shadowed(self, names: Iterable[str], tags: Sequence[DjangoNode]) -> list[Node]:
         """The nodes of `tags`, in which `names` are bound; perhaps `block`, which is then not Django's."""
         if "block" not in names:
             return self.nodes(tags)
         self.blocks.append(("", 0))
-        nodes = self.nodes(tags)
+        found = self.nodes(tags)
         self.blocks.pop()
-        return nodes
+        return found
 
     def _tag(self, tag: DjangoNode) -> Iterable[Node]:
         lower = LOWERINGS.get(type(tag))
         if lower is None:
-            return [delegate(tag) or Opaque(tag)]
+            return [delegate(tag) or nodes.Opaque(tag)]
         return self._nested(tag, lower) if type(tag) in _BLOCKS else lower(self, tag)
 
     def _nested(self, tag: DjangoNode, lower: Lower) -> Iterator[Node]:
         blocks = _BLOCKS[type(tag)]
         if self.depth == MAX_DEPTH or self.nested_blocks + blocks > MAX_BLOCKS:
-            yield Opaque(tag)
+            yield nodes.Opaque(tag)
             return
         self.depth += 1
         self.nested_blocks += blocks
@@ -171,9 +131,9 @@ class Lowering:
                 block.is_super = True
                 yield block
         elif is_native(expression):
-            yield Interpolation(tag, expression)
+            yield nodes.Interpolation(tag, expression)
         else:
-            yield Opaque(tag)
+            yield nodes.Opaque(tag)
 
     def _is_super(self, expression: FilterExpression) -> bool:
         var = expression.var
@@ -186,30 +146,30 @@ class Lowering:
         if not self.chain.extends:
             yield self._block_of(tag, ("", 0))
         elif any(active == name for active, _ in self.blocks):
-            yield Opaque(tag)  # a block inside itself: Django's block context decides
+            yield nodes.Opaque(tag)  # a block inside itself: Django's block context decides
         elif name in self.chain.queues:
             yield self._block_at(name, 0)
         else:  # in a tag that hides its content from Django's search for blocks: nothing overrides it
             yield self._block_of(tag, ("", 0))
 
-    def _block_at(self, name: str, position: int) -> Block:
+    def _block_at(self, name: str, position: int) -> Node:
         return self._block_of(self.chain.queues[name][position], (name, position))
 
-    def _block_of(self, tag: BlockNode, active: tuple[str, int]) -> Block:
+    def _block_of(self, tag: BlockNode, active: tuple[str, int]) -> Node:
         self.blocks.append(active)
         body = self.nodes(tag.nodelist)
         if any(node.needs is not ALL_NAMES and "block" in node.needs for node in all_nodes(body)):
             body = self.shadowed({"block"}, tag.nodelist)  # a tag reads or sets that name
         self.blocks.pop()
-        return Block(tag, body)
+        return nodes.Block(tag, body)
 
     def include(self, tag: IncludeNode) -> Iterator[Node]:
         chain = self._included(tag)
         # An include reads all names, but sets them in its own layer.
         yield (
-            DynamicInclude(tag, sets=NO_NAMES)
+            nodes.DynamicInclude(tag, sets=NO_NAMES)
             if chain is None
-            else _own_state(Inclusion(tag, chain, self._inlined(chain)))
+            else _own_state(nodes.Inclusion(tag, chain, self._inlined(chain)))
         )
 
     def _inlined(self, chain: Chain) -> list[Node]:
@@ -223,13 +183,13 @@ class Lowering:
         try:
             partial = tag.partial_mapping[tag.partial_name]
         except KeyError:
-            yield Call(tag)  # it raises an error
+            yield nodes.Call(tag)  # it raises an error
             return
         vars(partial).setdefault("engine", self.chain.templates[0].engine)
         if not self.inlines or partial in self.partials:
-            node = DynamicInclude(tag, sets=ALL_NAMES)
+            node = nodes.DynamicInclude(tag, sets=ALL_NAMES)
         else:
-            node = _own_state(Partial(tag, partial, self._inlined(Chain([partial], [], {}))))
+            node = _own_state(nodes.Partial(tag, partial, self._inlined(Chain([partial], [], {}))))
         here = Location.of(tag)
         for inner in all_nodes([node]):
             if isinstance(inner.location, Location) and inner.location.partial is None:
@@ -263,7 +223,7 @@ class Lowering:
 Lower = Callable[[Lowering, Any], Iterator[Node]]
 
 
-def _own_state(node: Inclusion | Partial) -> Node:
+def _own_state(node: nodes.Inclusion | nodes.Partial) -> Node:
     """`node`, in a render state of its own if something in it may ask for `block.super`, which is not known there."""
     if "block" in names_read(node.bodies[0]):
         node.needs = node.needs | {RENDER_STATE}
@@ -278,85 +238,85 @@ def _text(lowering: Lowering, tag: TextNode) -> Iterator[Node]:
         yield Static(tag.s)
 
 
-def _if(lowering: Lowering, tag: IfNode) -> Iterator[Node]:
+def _if(lowering: Lowering, tag: defaulttags.IfNode) -> Iterator[Node]:
     conditions = [condition for condition, _ in tag.conditions_nodelists if condition is not None]
     expressions = [leaf for condition in conditions for leaf in leaves(condition)]
     if not all(map(is_native, expressions)):
-        yield Opaque(tag)
+        yield nodes.Opaque(tag)
         return
-    node = If(tag, expressions=expressions, bodies=[lowering.nodes(tags) for _, tags in tag.conditions_nodelists])
+    node = nodes.If(tag, expressions=expressions, bodies=[lowering.nodes(tags) for _, tags in tag.conditions_nodelists])
     node.is_exhaustive = len(conditions) < len(node.bodies)
     yield node
 
 
-def _for(lowering: Lowering, tag: ForNode) -> Iterator[Node]:
+def _for(lowering: Lowering, tag: defaulttags.ForNode) -> Iterator[Node]:
     sequence = cast(FilterExpression, tag.sequence)
     if not is_native(sequence):
-        yield Opaque(tag)
+        yield nodes.Opaque(tag)
         return
     bodies = [lowering.shadowed(tag.loopvars, cast(NodeList, tag.nodelist_loop))]
     if tag.nodelist_empty:
         bodies.append(lowering.nodes(cast(NodeList, tag.nodelist_empty)))
     binds = {"forloop": None, **dict.fromkeys(tag.loopvars, sequence)}
-    node = For(tag, expressions=[sequence], bodies=bodies, binds=binds)
+    node = nodes.For(tag, expressions=[sequence], bodies=bodies, binds=binds)
     node.counts = "forloop" in node.needs or "forloop" in names_read(bodies[0])
     yield node
 
 
-def _with(lowering: Lowering, tag: WithNode) -> Iterator[Node]:
+def _with(lowering: Lowering, tag: defaulttags.WithNode) -> Iterator[Node]:
     given = tag.extra_context
     if all(map(is_native, given.values())):
         body = lowering.shadowed(given, tag.nodelist)
-        yield With(tag, expressions=[*given.values()], bodies=[body], binds=given)
+        yield nodes.With(tag, expressions=[*given.values()], bodies=[body], binds=given)
     else:
-        yield Opaque(tag)
+        yield nodes.Opaque(tag)
 
 
-def _url(lowering: Lowering, tag: URLNode) -> Iterator[Node]:
+def _url(lowering: Lowering, tag: defaulttags.URLNode) -> Iterator[Node]:
     expressions = [tag.view_name, *tag.args, *tag.kwargs.values()]
     if tag.asvar or not all(map(is_native, expressions)):
-        yield delegate(tag) or Opaque(tag)
+        yield delegate(tag) or nodes.Opaque(tag)
     else:
-        yield Url(tag, expressions=expressions)
+        yield nodes.Url(tag, expressions=expressions)
 
 
 def _static(lowering: Lowering, tag: StaticNode) -> Iterator[Node]:
     if tag.varname is not None or not is_native(tag.path):
-        yield delegate(tag) or Opaque(tag)
+        yield delegate(tag) or nodes.Opaque(tag)
     else:
-        yield StaticUrl(tag, expressions=[tag.path])
+        yield nodes.StaticUrl(tag, expressions=[tag.path])
 
 
 def _translate(lowering: Lowering, tag: TranslateNode) -> Iterator[Node]:
     expression = tag.filter_expression
     literal = expression.var.literal if type(expression.var) is Variable and not expression.filters else None
     if tag.noop or tag.message_context or tag.asvar is not None or not isinstance(literal, SafeString):
-        yield delegate(tag) or Opaque(tag)
+        yield delegate(tag) or nodes.Opaque(tag)
     else:  # Percent signs are doubled, as in the catalogs that makemessages writes.
-        yield Translation(tag, literal.replace("%", "%%"))
+        yield nodes.Translation(tag, literal.replace("%", "%%"))
 
 
 def _block_translate(lowering: Lowering, tag: Any) -> Iterator[Node]:
     expressions = (tag.message_context, *tag.extra_context.values(), tag.counter)
     if not all(is_native(expression) for expression in expressions if expression is not None):
-        yield delegate(tag) or Opaque(tag)
+        yield delegate(tag) or nodes.Opaque(tag)
         return
     singular, names = tag.render_token_list(tag.singular)
     plural = None
     if tag.plural and tag.countervar and tag.counter:
         plural, others = tag.render_token_list(tag.plural)
         names = [*names, *others]
-    yield BlockTranslate(tag, singular, plural, tuple(dict.fromkeys(names)))
+    yield nodes.BlockTranslate(tag, singular, plural, tuple(dict.fromkeys(names)))
 
 
 def _context_flag(lowering: Lowering, tag: Any) -> Iterator[Node]:
     expression = getattr(tag, "language", None) or getattr(tag, "tz", None)
     if expression is not None and not is_native(expression):
-        yield Opaque(tag)
+        yield nodes.Opaque(tag)
         return
-    node = ContextFlag(tag, [] if expression is None else [expression], lowering.nodes(tag.nodelist))
+    node = nodes.ContextFlag(tag, [] if expression is None else [expression], lowering.nodes(tag.nodelist))
     match tag:
-        case AutoEscapeControlNode():
+        case defaulttags.AutoEscapeControlNode():
             node.flag, node.value, node.escapes, node.is_steady = "autoescape", tag.setting, bool(tag.setting), True
         case LocalizeNode():
             node.flag, node.value, node.is_steady = "use_l10n", tag.use_l10n, True
@@ -365,20 +325,20 @@ def _context_flag(lowering: Lowering, tag: Any) -> Iterator[Node]:
     yield node
 
 
-def _filter(lowering: Lowering, tag: FilterNode) -> Iterator[Node]:
+def _filter(lowering: Lowering, tag: defaulttags.FilterNode) -> Iterator[Node]:
     if is_native(tag.filter_expr):
-        yield RenderedBlock(tag, expressions=[tag.filter_expr], bodies=[lowering.nodes(tag.nodelist)])
+        yield nodes.RenderedBlock(tag, expressions=[tag.filter_expr], bodies=[lowering.nodes(tag.nodelist)])
     else:
-        yield Opaque(tag)
+        yield nodes.Opaque(tag)
 
 
-def _spaceless(lowering: Lowering, tag: SpacelessNode) -> Iterator[Node]:
-    yield RenderedBlock(tag, bodies=[lowering.nodes(tag.nodelist)])
+def _spaceless(lowering: Lowering, tag: defaulttags.SpacelessNode) -> Iterator[Node]:
+    yield nodes.RenderedBlock(tag, bodies=[lowering.nodes(tag.nodelist)])
 
 
 def _cache(lowering: Lowering, tag: CacheNode) -> Iterator[Node]:
     needs = names_of([tag.expire_time_var, tag.cache_name, *tag.vary_on])
-    node = RenderedBlock(tag, bodies=[lowering.nodes(tag.nodelist)], needs=needs)
+    node = nodes.RenderedBlock(tag, bodies=[lowering.nodes(tag.nodelist)], needs=needs)
     node.may_skip = True
     yield node
 
@@ -386,27 +346,27 @@ def _cache(lowering: Lowering, tag: CacheNode) -> Iterator[Node]:
 def _if_changed(lowering: Lowering, tag: Any) -> Iterator[Node]:
     compared = list(tag._varlist)  # none if it compares its output
     if not all(map(is_native, compared)):
-        yield Opaque(tag)
+        yield nodes.Opaque(tag)
         return
     bodies = [lowering.nodes(tag.nodelist_true), lowering.nodes(tag.nodelist_false or ())]
-    node = IfChanged(tag, expressions=compared, bodies=bodies, needs=frozenset({RENDER_STATE}))
+    node = nodes.IfChanged(tag, expressions=compared, bodies=bodies, needs=frozenset({RENDER_STATE}))
     node.variables = ["forloop"]  # where it keeps its state
     yield node
 
 
 def _simple_tag(lowering: Lowering, tag: SimpleNode) -> Iterator[Node]:
-    yield _function_tag(SimpleTag, tag, [])
+    yield _function_tag(nodes.SimpleTag, tag, [])
 
 
 def _simple_block(lowering: Lowering, tag: SimpleBlockNode) -> Iterator[Node]:
-    yield _function_tag(RenderedBlock, tag, [lowering.nodes(tag.nodelist)])
+    yield _function_tag(nodes.RenderedBlock, tag, [lowering.nodes(tag.nodelist)])
 
 
 def _function_tag(kind: type[Node], tag: Any, bodies: list[list[Node]]) -> Node:
     """What a function of anybody renders; generated code gives it its arguments."""
     arguments = [*tag.args, *tag.kwargs.values()]
     if not all(map(is_native, arguments)):
-        return Opaque(tag, has_output=tag.target_var is None)
+        return nodes.Opaque(tag, has_output=tag.target_var is None)
     needs = _context_needs(tag)
     return kind(tag, expressions=arguments, bodies=bodies, needs=needs, sets=needs, target=tag.target_var)
 
@@ -415,9 +375,9 @@ def _inclusion_tag(lowering: Lowering, tag: InclusionNode) -> Iterator[Node]:
     arguments = [*tag.args, *tag.kwargs.values()]
     if all(map(is_native, arguments)):
         needs = _context_needs(tag)
-        yield InclusionTag(tag, expressions=arguments, needs=needs | {"csrf_token"}, sets=needs)
+        yield nodes.InclusionTag(tag, expressions=arguments, needs=needs | {"csrf_token"}, sets=needs)
     else:
-        yield Opaque(tag)
+        yield nodes.Opaque(tag)
 
 
 def _context_needs(tag: Any) -> frozenset[str]:
@@ -425,11 +385,11 @@ def _context_needs(tag: Any) -> frozenset[str]:
     return ALL_NAMES if takes_context else NO_NAMES
 
 
-def _template_tag(lowering: Lowering, tag: TemplateTagNode) -> Iterator[Node]:
+def _template_tag(lowering: Lowering, tag: defaulttags.TemplateTagNode) -> Iterator[Node]:
     yield Static(tag.mapping.get(tag.tagtype, ""))
 
 
-def _verbatim(lowering: Lowering, tag: VerbatimNode) -> Iterator[Node]:
+def _verbatim(lowering: Lowering, tag: defaulttags.VerbatimNode) -> Iterator[Node]:
     yield Static(tag.content)
 
 
@@ -440,31 +400,31 @@ def _nothing(lowering: Lowering, tag: DjangoNode) -> Iterator[Node]:
 LOWERINGS: dict[type[DjangoNode], Lower] = {
     TextNode: _text,
     VariableNode: Lowering.variable,
-    AutoEscapeControlNode: _context_flag,
+    defaulttags.AutoEscapeControlNode: _context_flag,
     BlockNode: Lowering.block,
     BlockTranslateNode: _block_translate,
     CacheNode: _cache,
-    CommentNode: _nothing,
-    FilterNode: _filter,
-    ForNode: _for,
-    IfChangedNode: _if_changed,
-    IfNode: _if,
+    defaulttags.CommentNode: _nothing,
+    defaulttags.FilterNode: _filter,
+    defaulttags.ForNode: _for,
+    defaulttags.IfChangedNode: _if_changed,
+    defaulttags.IfNode: _if,
     IncludeNode: Lowering.include,
     InclusionNode: _inclusion_tag,
     LanguageNode: _context_flag,
-    LoadNode: _nothing,
+    defaulttags.LoadNode: _nothing,
     LocalTimeNode: _context_flag,
     LocalizeNode: _context_flag,
     SimpleBlockNode: _simple_block,
     SimpleNode: _simple_tag,
-    SpacelessNode: _spaceless,
+    defaulttags.SpacelessNode: _spaceless,
     StaticNode: _static,
-    TemplateTagNode: _template_tag,
+    defaulttags.TemplateTagNode: _template_tag,
     TimezoneNode: _context_flag,
     TranslateNode: _translate,
-    URLNode: _url,
-    VerbatimNode: _verbatim,
-    WithNode: _with,
+    defaulttags.URLNode: _url,
+    defaulttags.VerbatimNode: _verbatim,
+    defaulttags.WithNode: _with,
 }
 if django.VERSION >= (6, 0):
     LOWERINGS[defaulttags.PartialNode] = Lowering.partial

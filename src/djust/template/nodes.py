@@ -116,6 +116,8 @@ class Node:
     """It is given the context and may change how values are shown."""
     is_native: bool = True
     """Generated code renders it, or knows which names Django's node uses."""
+    is_super: bool = False
+    """It stands for `{{ block.super }}`."""
     translates: bool = False
     """It asks a message catalog."""
 
@@ -342,7 +344,7 @@ class Partial(Node):
 
 
 class Block(Node):
-    """`{% block %}`; its tag is the one that overrides it. `is_super`: it stands for `{{ block.super }}`."""
+    """`{% block %}`; its tag is the one that overrides it."""
 
     is_scope = is_steady = True
 
@@ -351,7 +353,6 @@ class Block(Node):
         self.leaves_trace = "block" in names_read(body)
         needs = ALL_NAMES if self.leaves_trace else NO_NAMES
         super().__init__(tag, bodies=[body], binds={"block": None}, needs=needs)
-        self.is_super = False
 
 
 class ContextFlag(Node):

@@ -54,27 +54,10 @@ _lookup_logger = logging.getLogger("django.template")
 _LOOKUP_FAILED = "Exception while resolving variable '%s' in template '%s'."
 
 # Types whose instances cannot be called: the test for these is cheaper than `callable`.
-PLAIN = frozenset(
-    {
-        str,
-        int,
-        float,
-        bool,
-        type(None),
-        dict,
-        list,
-        tuple,
-        set,
-        frozenset,
-        bytes,
-        SafeString,
-        decimal.Decimal,
-        dt.date,
-        dt.datetime,
-        dt.time,
-        dt.timedelta,
-        uuid.UUID,
-    }
+PLAIN = (
+    frozenset({str, int, float, bool, type(None), bytes, SafeString, decimal.Decimal, uuid.UUID})
+    | {dict, list, tuple, set, frozenset}
+    | {dt.date, dt.datetime, dt.time, dt.timedelta}
 )
 # Instead of what is shown for a name that does not exist: to tell it from all values, to raise the error.
 MISSING, REQUIRED = object(), object()

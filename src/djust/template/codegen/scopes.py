@@ -11,22 +11,13 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
+from djust.template import nodes
 from djust.template.codegen.expressions import ExpressionWriter, is_direct
 from djust.template.codegen.source import PythonSource
 from djust.template.context import Names
-from djust.template.nodes import (
-    NO_NAMES,
-    RENDER_STATE,
-    Block,
-    ContextFlag,
-    Inclusion,
-    Node,
-    Partial,
-    With,
-    needs_of,
-    sets_within,
-)
-from djust.template.optimize.prefetch import Related, lookups_of
+from djust.template.nodes import NO_NAMES, RENDER_STATE, Node, needs_of, sets_within
+from djust.template.optimize.lookups import lookups_of
+from djust.template.optimize.prefetch import Related
 
 # How many conditions stand in one `if` of Python, which nests them.
 _ELIFS = 50
@@ -95,14 +86,14 @@ class ScopeWriter:
         return SCOPES[type(node)](self, names, node)
 
     @contextmanager
-    def _with(self, names: Names, node: With) -> Iterator[Names]:
+    def _with(self, names: Names, node: nodes.With) -> Iterator[Names]:
         bindings = self._bindings(names, node)
         pushed = {name: code for name, code in bindings.items() if name in node.needs}
         with self._layer(names.context, pushed, node.needs):
             yield names.bind(bindings).unbind(sets_within(node))
 
     @contextmanager
-    def _partial(self, names: Names, node: Partial) -> Iterator[Names]:
+    def _partial(self, names: Names, node: nodes.Partial) -> Iterator[Names]:
         if not node.needs:
             yield names
             return
@@ -117,7 +108,7 @@ class ScopeWriter:
         return {name: self.assign(self.expressions.value(names, expression)) for name, expression in values}
 
     @contextmanager
-    def _inclusion(self, names: Names, node: Inclusion) -> Iterator[Names]:
+    def _inclusion(self, names: Names, node: nodes.Inclusion) -> Iterator[Names]:
         bindings = self._bindings(names, node)
         if not node.needs:
             isolated = Names(self.assign(f"{names.context}.new()"), bindings, names.repeated) if node.isolated else None
@@ -133,7 +124,7 @@ class ScopeWriter:
             self.settings(names)  # what is inside may have changed those of its own context
 
     @contextmanager
-    def _block(self, names: Names, node: Block) -> Iterator[Names]:
+    def _block(self, names: Names, node: nodes.Block) -> Iterator[Names]:
         tag = self.src.constant(node.tag)
         if "block" not in node.needs:
             with self._layer(names.context, {}, node.needs):
@@ -144,7 +135,7 @@ class ScopeWriter:
             yield names.unbind(sets_within(node)).unbind({"block"})
 
     @contextmanager
-    def _flag(self, names: Names, node: ContextFlag) -> Iterator[Names]:
+    def _flag(self, names: Names, node: nodes.ContextFlag) -> Iterator[Names]:
         self.comment(node)
         if not node.flag:
             manager = "override_language" if hasattr(node.tag, "language") else "override_timezone"
@@ -224,9 +215,9 @@ def dictionary(values: dict[str, str]) -> str:
 
 # Who writes what stands around the body of a scope.
 SCOPES: dict[type[Node], Callable[[ScopeWriter, Names, Any], AbstractContextManager[Names]]] = {
-    Block: ScopeWriter._block,
-    ContextFlag: ScopeWriter._flag,
-    Inclusion: ScopeWriter._inclusion,
-    Partial: ScopeWriter._partial,
-    With: ScopeWriter._with,
+    nodes.Block: ScopeWriter._block,
+    nodes.ContextFlag: ScopeWriter._flag,
+    nodes.Inclusion: ScopeWriter._inclusion,
+    nodes.Partial: ScopeWriter._partial,
+    nodes.With: ScopeWriter._with,
 }

@@ -18,34 +18,12 @@ from django.template.defaulttags import FilterNode, SpacelessNode
 from django.template.library import SimpleBlockNode
 from django.template.loader_tags import IncludeNode
 
+from djust.template import nodes
 from djust.template.codegen.expressions import is_native
 from djust.template.codegen.scopes import ScopeWriter, dictionary
 from djust.template.codegen.source import PythonSource
 from djust.template.context import Names
-from djust.template.nodes import (
-    Block,
-    BlockTranslate,
-    Call,
-    ContextFlag,
-    DynamicInclude,
-    For,
-    If,
-    IfChanged,
-    Inclusion,
-    InclusionTag,
-    Interpolation,
-    Node,
-    Opaque,
-    Partial,
-    RenderedBlock,
-    SimpleTag,
-    Static,
-    StaticUrl,
-    Translation,
-    Url,
-    With,
-    names_read,
-)
+from djust.template.nodes import Node, Static, names_read
 from djust.template.tree import Content, Element
 
 
@@ -125,7 +103,7 @@ class StringWriter:
 
     # Variables and tags
 
-    def _interpolation(self, names: Names, node: Interpolation) -> Output:
+    def _interpolation(self, names: Names, node: nodes.Interpolation) -> Output:
         self.scopes.comment(node)
         guard, text, code = self.expressions.shown(names, node.expressions[0])
         html, value = f"as_html({names.context}, plain, {code})", f"as_text({names.context}, plain, {code})"
@@ -133,7 +111,7 @@ class StringWriter:
             return Output(html, value)
         return Output(f"escaped({text}) if {guard} else {html}", value, f"{text} if {guard} else ")
 
-    def _simple_tag(self, names: Names, node: SimpleTag) -> Output:
+    def _simple_tag(self, names: Names, node: nodes.SimpleTag) -> Output:
         called = self.called(names, node)
         if not node.has_output:
             return of_html(self.settled(names, node, called))
@@ -151,7 +129,7 @@ class StringWriter:
 
     # Translations
 
-    def _block_translate(self, names: Names, node: BlockTranslate) -> Output:
+    def _block_translate(self, names: Names, node: nodes.BlockTranslate) -> Output:
         self.scopes.comment(node)
         src, assign, tag = self.src, self.scopes.assign, node.tag
         about = self._assigned(names, tag.message_context) if tag.message_context else "''"
@@ -188,7 +166,7 @@ class StringWriter:
 
     # Includes
 
-    def _dynamic_include(self, names: Names, node: DynamicInclude) -> Output:
+    def _dynamic_include(self, names: Names, node: nodes.DynamicInclude) -> Output:
         return of_html(self.settled(names, node, f"include_html({self.included(names, node)})"))
 
     def included(self, names: Names, node: Node) -> str:
@@ -207,14 +185,14 @@ class StringWriter:
             return self.expressions.value(names, expression)
         return f"{self.src.constant(expression)}.resolve({names.context})"
 
-    def _inclusion_tag(self, names: Names, node: InclusionTag) -> Output:
+    def _inclusion_tag(self, names: Names, node: nodes.InclusionTag) -> Output:
         data = self.called(names, node)
         code = f"include_tag_html({names.context}, {self.src.constant(node.tag)}, {data})"
         return of_html(self.settled(names, node, code))
 
     # Blocks
 
-    def _if_changed(self, names: Names, node: IfChanged, out: str) -> None:
+    def _if_changed(self, names: Names, node: nodes.IfChanged, out: str) -> None:
         self.scopes.comment(node)
         tag, frame, found = self.src.constant(node.tag), self.src.temporary("frame"), self.src.temporary("found")
         body, otherwise = node.bodies
@@ -262,7 +240,7 @@ class StringWriter:
         self.src.line(f"{result} = SafeString(''.join({out}))")
         return result
 
-    def _rendered_block(self, names: Names, node: RenderedBlock) -> Output:
+    def _rendered_block(self, names: Names, node: nodes.RenderedBlock) -> Output:
         self.scopes.comment(node)
         (body,) = node.bodies
         match node.tag:
@@ -277,7 +255,7 @@ class StringWriter:
                 code = self._cached(names, node)
         return of_html(self.settled(names, node, code))
 
-    def _simple_block(self, names: Names, node: RenderedBlock) -> str:
+    def _simple_block(self, names: Names, node: nodes.RenderedBlock) -> str:
         context, tag = names.context, node.tag
         args, kwargs = self.list_of(names, tag.args), self.dict_of(names, tag.kwargs)
         given = self.scopes.assign(f"{args}, {kwargs}")  # before the content, as in Django
@@ -285,7 +263,7 @@ class StringWriter:
         result = f"{self.src.constant(tag.func)}({content}, *{given}[0], **{given}[1])"
         return f"escaped(tag_output({context}, {result}))" if node.has_output else result
 
-    def _cached(self, names: Names, node: RenderedBlock) -> str:
+    def _cached(self, names: Names, node: nodes.RenderedBlock) -> str:
         entry, result = self.src.temporary("entry"), self.src.temporary("s")
         self.src.line(f"{entry} = cache_entry({names.context}, {self.src.constant(node.tag)})")
         self.src.line(f"{result} = {entry}.value")
@@ -302,26 +280,26 @@ class StringWriter:
         return f"{{{', '.join(pairs)}}}"
 
 
-def _url(writer: StringWriter, names: Names, node: Url) -> Output:
+def _url(writer: StringWriter, names: Names, node: nodes.Url) -> Output:
     writer.scopes.comment(node)
     args, kwargs = writer.list_of(names, node.tag.args), writer.dict_of(names, node.tag.kwargs)
     view = writer.expressions.value(names, node.tag.view_name)
     return of_value(f"url({names.context}, {args}, {kwargs}, {view})")
 
 
-def _static_url(writer: StringWriter, names: Names, node: StaticUrl) -> Output:
+def _static_url(writer: StringWriter, names: Names, node: nodes.StaticUrl) -> Output:
     writer.scopes.comment(node)
     path = writer.expressions.value(names, node.tag.path)
     return of_value(f"static_url({names.context}, {writer.src.constant(node.tag)}, {path})")
 
 
-def _rendered(writer: StringWriter, names: Names, node: Call | Opaque) -> Output:
+def _rendered(writer: StringWriter, names: Names, node: nodes.Call | nodes.Opaque) -> Output:
     writer.scopes.comment(node)
-    index = f", {node.index}" if isinstance(node, Opaque) and node.index else ""
+    index = f", {node.index}" if isinstance(node, nodes.Opaque) and node.index else ""
     return of_html(writer.settled(names, node, f"rendered({names.context}, {writer.src.constant(node.tag)}{index})"))
 
 
-def _translation(writer: StringWriter, names: Names, node: Translation) -> Output:
+def _translation(writer: StringWriter, names: Names, node: nodes.Translation) -> Output:
     writer.scopes.comment(node)
     return of_value(f"translated({node.message!r})")
 
@@ -331,11 +309,11 @@ def _scope(writer: StringWriter, names: Names, node: Node, out: str) -> None:
         writer.write(inner, node.bodies[0], out)
 
 
-def _if(writer: StringWriter, names: Names, node: If, out: str) -> None:
+def _if(writer: StringWriter, names: Names, node: nodes.If, out: str) -> None:
     writer.scopes.write_if(names, node, lambda arm: writer.write(names, node.bodies[arm], out))
 
 
-def _for(writer: StringWriter, names: Names, node: For, out: str) -> None:
+def _for(writer: StringWriter, names: Names, node: nodes.For, out: str) -> None:
     sequence = writer.scopes.sequence(names, node)
     writer.scopes.write_loop(names, node, sequence, lambda inner: writer.write(inner, node.bodies[0], out))
     if len(node.bodies) > 1:
@@ -345,25 +323,25 @@ def _for(writer: StringWriter, names: Names, node: For, out: str) -> None:
 
 
 OUTPUTS: dict[type[Node], Callable[[StringWriter, Names, Any], Output]] = {
-    BlockTranslate: StringWriter._block_translate,
-    Call: _rendered,
-    DynamicInclude: StringWriter._dynamic_include,
-    InclusionTag: StringWriter._inclusion_tag,
-    Interpolation: StringWriter._interpolation,
-    Opaque: _rendered,
-    RenderedBlock: StringWriter._rendered_block,
-    SimpleTag: StringWriter._simple_tag,
-    StaticUrl: _static_url,
-    Translation: _translation,
-    Url: _url,
+    nodes.BlockTranslate: StringWriter._block_translate,
+    nodes.Call: _rendered,
+    nodes.DynamicInclude: StringWriter._dynamic_include,
+    nodes.InclusionTag: StringWriter._inclusion_tag,
+    nodes.Interpolation: StringWriter._interpolation,
+    nodes.Opaque: _rendered,
+    nodes.RenderedBlock: StringWriter._rendered_block,
+    nodes.SimpleTag: StringWriter._simple_tag,
+    nodes.StaticUrl: _static_url,
+    nodes.Translation: _translation,
+    nodes.Url: _url,
 }
 BLOCKS: dict[type[Node], Callable[[StringWriter, Names, Any, str], None]] = {
-    Block: _scope,
-    ContextFlag: _scope,
-    For: _for,
-    If: _if,
-    IfChanged: StringWriter._if_changed,
-    Inclusion: _scope,
-    Partial: _scope,
-    With: _scope,
+    nodes.Block: _scope,
+    nodes.ContextFlag: _scope,
+    nodes.For: _for,
+    nodes.If: _if,
+    nodes.IfChanged: StringWriter._if_changed,
+    nodes.Inclusion: _scope,
+    nodes.Partial: _scope,
+    nodes.With: _scope,
 }

@@ -27,10 +27,10 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from django.core.paginator import Page
@@ -42,10 +42,9 @@ from django.db.models.query import ModelIterable
 from django.db.models.query_utils import DeferredAttribute
 from django.db.models.sql import Query
 from django.db.models.sql.where import ExtraWhere
-from django.template import Context, defaultfilters
-from django.template.base import FilterExpression, Variable
+from django.template import Context
 
-from djust.template.nodes import ALL_NAMES, Node
+from djust.template.optimize.lookups import EACH, Lookup
 from djust.template.runtime import EMPTY, PLAIN, backwards, sequence
 
 # Since version 6.1, Django asks the fetch mode of an instance for a relation that was not fetched. Its own FETCH_PEERS
@@ -57,12 +56,6 @@ _FetchMode: Any = type(models.FETCH_PEERS).__base__ if hasattr(models, "FETCH_PE
 _MOST_JOINS = 20
 # So many items are prefetched for at once: databases limit the number of parameters of a query.
 _BATCH = 1000
-
-# Stands in a path for each item of what the names before it give; no name of a template looks like it.
-EACH = "*"
-
-# Filters that read all items of a sequence, as a condition does.
-_READ_ALL = (defaultfilters.length, defaultfilters.join, defaultfilters.dictsort, defaultfilters.dictsortreversed)
 
 # Where Django keeps the lists that were prefetched for an instance.
 _LISTS = "_prefetched_objects_cache"
@@ -115,117 +108,6 @@ def _is_free(item: Model, first: Model) -> bool:
         and not (state.adding or item.pk is None)
         and not any(link.is_cached(item) for link in parents)  # Django takes relations from there
     )
-
-
-# What a loop asks of its items
-
-
-class Lookup(NamedTuple):
-    """`path` is looked up on each item. `reads`: all items of its value are read. `certain`: whatever happens."""
-
-    path: tuple[str, ...]
-    reads: bool
-    certain: bool
-
-
-class _Origin(NamedTuple):
-    """What a name stands for, and whether each of these objects certainly comes to where we are."""
-
-    path: tuple[str, ...]
-    certain: bool
-
-
-# Names → what they stand for, as far as it is reached from the loop variable.
-_Origins = Mapping[str, _Origin]
-
-
-def lookups_of(loop: Node) -> tuple[Lookup, ...]:
-    """The lookups on the variable of a loop, sorted; none if it has several variables.
-
-    They are known when compiling. They decide what is fetched early and never what is shown, so that it
-    does no harm if an unknown tag binds a name anew.
-    """
-    names = _items_bound(loop)
-    if len(names) != 1:
-        return ()
-    collector = _Collector()
-    collector.nodes(loop.bodies[0], {names[0]: _Origin((), certain=True)})
-    return tuple(sorted(collector.found))
-
-
-class _Collector:
-    """Walks nodes and collects the lookups that start at the loop variable."""
-
-    def __init__(self) -> None:
-        self.found: set[Lookup] = set()
-
-    def nodes(self, nodes: Iterable[Node], origins: _Origins) -> None:
-        for node in nodes:
-            self._node(node, origins)
-            origins = _without(origins, {node.target} if node.sets is ALL_NAMES else node.sets)
-
-    def _node(self, node: Node, origins: _Origins) -> None:
-        for position, expression in enumerate((*node.expressions, *node.delegated)):
-            certain = node.certain is None or position < node.certain
-            self._read(expression, origins if certain else _perhaps(origins), whole=node.reads_all)
-        outer = _perhaps(origins) if node.may_skip else origins
-        inner = self._bound(node, {} if node.isolated else outer, origins)
-        for expression in node.inner:
-            self._read(expression, inner)
-        for position, body in enumerate(node.bodies):
-            self.nodes(body, outer if position else inner)
-
-    def _bound(self, node: Node, inner: _Origins, origins: _Origins) -> _Origins:
-        """`inner` with the names that `node` binds; its expressions are evaluated where `origins` hold."""
-        bound = dict(_without(inner, node.binds))
-        if node.each and len(_items_bound(node)) != 1:
-            return bound
-        for name, expression in node.binds.items():
-            if expression is not None and (origin := _origin(expression, origins)) is not None:
-                bound[name] = _Origin((*origin.path, EACH), certain=True) if node.each else origin
-        return bound
-
-    def _read(self, expression: FilterExpression, origins: _Origins, *, whole: bool = False) -> None:
-        """Note the lookups in `expression`; `whole`: where its value is used, all of its items are read."""
-        if expression.is_var:
-            filters = expression.filters
-            self._look_up(expression.var, origins, filters[0][0] in _READ_ALL if filters else whole)
-        for _, arguments in expression.filters:
-            for is_variable, argument in arguments:
-                if is_variable:
-                    self._look_up(argument, origins, reads=False)
-
-    def _look_up(self, variable: Any, origins: _Origins, reads: bool) -> None:
-        origin = _value(variable, origins)
-        if origin is not None and origin.path:
-            self.found.add(Lookup(origin.path, reads, origin.certain))
-
-
-def _items_bound(loop: Node) -> list[str]:
-    """The variables of a loop."""
-    return [name for name, expression in loop.binds.items() if expression is not None]
-
-
-def _origin(expression: FilterExpression, origins: _Origins) -> _Origin | None:
-    """What the value of `expression` is, if it is reached from the loop variable by lookups alone."""
-    return _value(expression.var, origins) if expression.is_var and not expression.filters else None
-
-
-def _value(variable: Any, origins: _Origins) -> _Origin | None:
-    if not isinstance(variable, Variable) or not variable.lookups:
-        return None
-    first, *rest = variable.lookups
-    origin = origins.get(first)
-    return None if origin is None else _Origin((*origin.path, *rest), origin.certain)
-
-
-def _perhaps(origins: _Origins) -> _Origins:
-    """The origins of what is not rendered in every case."""
-    return {name: origin._replace(certain=False) for name, origin in origins.items()}
-
-
-def _without(origins: _Origins, names: Collection[str]) -> _Origins:
-    return {name: origin for name, origin in origins.items() if name not in names} if names else origins
 
 
 # Plans
