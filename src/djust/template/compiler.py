@@ -110,7 +110,8 @@ class CompiledFunction:
         self._locations, self._templates = src.locations, lowered.templates
         self._fragment = fragment
         self.tracked = tracked
-        self.silent_super_tags = _tags_in_supers(nodes)
+        extends = any(one.extends for one in (chain, *lowered.inclusions))
+        self.silent_super_tags = _tags_in_supers(nodes) if extends else set()
         self._root = chain.templates[-1]  # which is what renders
         self.run: Callable[..., Any] = self._run_child if chain.extends else self._run
 

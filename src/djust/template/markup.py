@@ -88,7 +88,7 @@ class _Open:
         self.inside = [0]  # the namespace of the content of each, after that of the document
         for name in outer:
             self.inside.append(spaces(name, self.inside[-1])[1])
-        self.root = Element(StartTag(), [])
+        self.root = Element(StartTag())
         self.stack = [self.root]
         self.closed_ancestors: frozenset[int] = frozenset()
 
@@ -276,7 +276,7 @@ class _Parser(_Open):
                 self._close_implied(*closing)
             self._check_place(name)
         own, inside = spaces(name, self.inside[-1])
-        element = Element(tag, [])
+        element = Element(tag)
         self._append(element)
         if not (tag.is_self_closing if own else name in VOID):
             self.stack.append(element)

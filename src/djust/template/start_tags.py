@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from djust.template.nodes import Node, Static
 
@@ -35,7 +36,7 @@ _plain = re.compile(
 _name = re.compile(r"[a-zA-Z][^\s/>]*")
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(eq=False)
 class Attribute:
     """`before`: white space and slashes. `equals`: the sign with its white space, "" without a value."""
 
@@ -45,7 +46,7 @@ class Attribute:
     quote: str = ""
     value: list[Node] = field(default_factory=list)
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The name in lower case, with a NUL for what is dynamic."""
         return text_of(self.name).lower()

@@ -11,18 +11,16 @@ from djust.template.nodes import Node, Static
 from djust.template.start_tags import StartTag
 
 
-@dataclass(slots=True, eq=False)
 class Element:
-    """`start`: its start tag. `children`: its content. `end`: its end tag, "" if implied."""
+    """`start`: its start tag. `children`: its content. `end`: its end tag, "" if implied.
 
-    start: StartTag
-    children: list[Content]
-    end: str = ""
-    broken: bool = False  # some block in it is not balanced: the content is a region
+    It is `broken` if some block in it is not balanced: its content is a region.
+    """
 
-    @property
-    def name(self) -> str:
-        return self.start.name
+    def __init__(self, start: StartTag) -> None:
+        self.name, self.start, self.end = start.name, start, ""
+        self.children: list[Content] = []
+        self.broken = False
 
 
 @dataclass(slots=True, eq=False)
