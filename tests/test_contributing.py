@@ -1,4 +1,4 @@
-"""The example of a template tag in CONTRIBUTING.md is compiled in three places, and shows what Django shows."""
+"""The example of a template tag in CONTRIBUTING.md works, and shows what Django shows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SOURCE = "<p>{% percent done all %} done</p><b title='{% percent done all %}'>{{
 
 @pytest.fixture
 def names() -> Iterator[dict[str, Any]]:
-    """What the blocks of the section define; the tables that they change are as before when the test ends."""
+    """What the blocks of the section define; the tables are as before when the test ends."""
     tables: list[dict[Any, Any]] = [LOWERINGS, OUTPUTS]
     before = [dict(table) for table in tables]
     defined: dict[str, Any] = {"__name__": "contributing"}

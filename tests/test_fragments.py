@@ -1,8 +1,9 @@
 """Fragments and their parts: HTML in, marked HTML with numbered parts out.
 
-A fragment is written as its HTML, with `0`, `1` … in « » for its parts, and the kinds of these:
-`t` text, `@name` attribute, `*` tag, `r` raw, `b` branch, `l` loop. What arms and rows consist of follows in
-square brackets, in the order of the parts. `=` in front says that the only part is the whole fragment.
+A fragment is written as its HTML, with `0`, `1` … in « » for its parts, and the kinds of these: `t`
+text, `@name` attribute, `*` tag, `r` raw, `b` branch, `l` loop. What arms and rows consist of
+follows in square brackets, in the order of the parts. `=` in front says that the only part is the
+whole fragment.
 """
 
 # ruff: noqa: E501 - one case, one line
@@ -185,7 +186,8 @@ INCLUDED = [
     ("</p>{{ a }}", "=«0» t"),
     ("<li>{{ a }}", "=«0» t"),
 ]
-# The text of a start tag; for each attribute, its name, its sign with white space, and its value in quotes.
+# The text of a start tag; for each attribute, its name, its sign with white space, and its value in
+# quotes.
 START_TAGS = [
     ("<a b>", [("b", "", "")]),
     ("<a b=c d='e f' g = \"h>i\">", [("b", "=", "c"), ("d", "=", "'e f'"), ("g", " = ", '"h>i"')]),

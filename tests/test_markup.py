@@ -1,8 +1,9 @@
 """Trees of markup: HTML in, tree out, for the odd cases of HTML that templates have.
 
-A tree is written as a line. `<p>a</p>` is an element, with its end tag if it has one; `<p!>` is broken, so
-that its content becomes one region. `{{ a }}` is a node; `{% if: … | … %}` has bodies that are balanced,
-`{% if %}` has not. `~` follows where the tree is not balanced, with the ancestors that it closes.
+A tree is written as a line. `<p>a</p>` is an element, with its end tag if it has one; `<p!>` is
+broken, so that its content becomes one region. `{{ a }}` is a node; `{% if: … | … %}` has bodies
+that are balanced, `{% if %}` has not. `~` follows where the tree is not balanced, with the
+ancestors that it closes.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Checks of what the templates of views ask for (V005, V009, S001; V001 and V004 where a template tells).
+"""Checks of what templates of views ask for: V005, V009, S001; some of V001 and V004.
 
-A compiled template is a list of nodes that carry their facts (`template/nodes.py`). One walk over it
-collects the static markup, in which handlers are named, and every name that is read, with what is
-around it.
+A compiled template is a list of nodes that carry their facts (`template/nodes.py`). One walk over
+it collects the static markup, in which handlers are named, and every name that is read, with what
+is around it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ from djust.template import compile_template
 from djust.template.nodes import ALL_NAMES, Node, Static
 from djust.views import LiveView, is_own_name
 
-# Characters of a private plane: for output that is not known, and around what is shown on a condition.
+# Characters of a private plane: for output that is not known, and around what is shown on a
+# condition.
 _UNKNOWN, _IF, _END = "\ue000", "\ue001", "\ue002"
 _no_markup = re.compile(r"<!--.*?-->|<(script|style|textarea|title|template)\b.*?</\1\s*>", re.DOTALL | re.IGNORECASE)
 _tag = re.compile(r"""<[a-zA-Z](?:[^<>"']|"[^"]*"|'[^']*')*>""")
@@ -58,7 +59,7 @@ _ALWAYS_THERE = frozenset({"True", "False", "None", "block", "forloop", "csrf_to
 
 @dataclass(frozen=True)
 class _Around:
-    """Where a node stands: `names` bound around it, each with the name of the page's data it comes from."""
+    """Where a node stands: `names` bound around it → the name of the page's data they come from."""
 
     names: Mapping[str, str | None] = field(default_factory=dict)
     escapes: bool = True
@@ -90,7 +91,7 @@ class _Read:
 
 
 class _Reading:
-    """What one template consists of, for checks. `bound` are all names it sets, None if that cannot be known."""
+    """What a template consists of. `bound`: all names it sets, None if that cannot be known."""
 
     def __init__(self, nodes: Iterable[Node]) -> None:
         self.html: list[str] = []
@@ -131,7 +132,7 @@ class _Reading:
             self.reads.append(_Read(name, around.names.get(name, name), expression, node, around.escapes))
 
     def handlers(self) -> Iterator[tuple[str, str, bool]]:
-        """The handlers that the markup names: the directive, the name, and whether it is shown on a condition."""
+        """The handlers that the markup names: directive, name, and whether on a condition."""
         html = _no_markup.sub(lambda match: "".join(c for c in match[0] if c in (_IF, _END)), "".join(self.html))
         for tag in _tag.finditer(html):
             for match in _attribute.finditer(tag[0], 1):
@@ -320,7 +321,7 @@ class _View:
 
 
 def _is_silent(owner: type) -> bool:
-    """Whether a class that is not the project's puts no names into the context but those that are known."""
+    """Whether a class of others puts no names into the context but those that are known."""
     return owner in (View, object) or owner.__module__.startswith(("djust.", "django.contrib.auth.mixins"))
 
 
@@ -345,7 +346,7 @@ def _processor_names(processor: Callable[..., Any]) -> set[str] | None:
 
 
 def _given_names(function: ast.AST) -> set[str] | None:
-    """All texts and keywords of a function that gives a dictionary, or None if it takes keys from somewhere else."""
+    """All texts and keywords of a function that gives a dictionary; None if they are not all."""
     if not isinstance(function, Function):
         return None
     nodes = [*own_nodes(function)]
@@ -374,7 +375,7 @@ def _given_names(function: ast.AST) -> set[str] | None:
 
 
 def _is_plain(node: ast.expr | None, variables: set[str]) -> bool:
-    """Whether the keys of a dictionary are written here, or are those that the view gives anyhow."""
+    """Whether a dictionary's keys are written here, or are those that the view gives anyhow."""
     match node:
         case ast.Name(id=name):
             return name in variables

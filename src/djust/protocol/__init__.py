@@ -1,1 +1,1 @@
-"""What server and browser say to each other: the names of frames and their JSON. No I/O, and no views."""
+"""What server and browser say to each other: names of frames and their JSON. No I/O."""

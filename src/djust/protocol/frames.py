@@ -78,7 +78,7 @@ def answer(ref: int, version: int, diff: list[Any], fragments: list[Any], extra:
 
 
 def decode(text: str) -> list[Any]:
-    """The frame in `text`; raises `ProtocolError` for anything that is not a JSON array a browser may send."""
+    """The frame in `text`; raises `ProtocolError` for anything but a non-empty JSON array."""
     try:
         frame = _decoder.decode(text)
     except (ValueError, RecursionError) as error:
@@ -105,7 +105,7 @@ _decoder = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite
 
 
 def _refuse_lone_surrogates(frame: list[Any]) -> None:
-    """A lone surrogate cannot be stored or sent on; better refused here than an exception in a handler."""
+    """A lone surrogate can be neither stored nor sent on, so no handler receives one."""
     try:
         _encode(frame).encode()
     except ValueError as error:

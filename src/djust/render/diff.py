@@ -1,10 +1,10 @@
 """What differs between two values of the same fragment, as the protocol writes it.
 
     changes(fragment, ("a", 1), ("a", 2), require)  ->  [1, 2]      part 1 is now 2
-    creation(fragment, ("a", 2), require)           ->  ["a", 2]    all values, for a browser that makes the fragment
+    creation(fragment, ("a", 2), require)           ->  ["a", 2]    all values, to make the fragment
 
-`require(fragment, create)` gives the fragment's number and sees to it that the browser has its plan, and its skeleton
-when `create` is true. `SentFragments` calls.
+`require(fragment, create)` gives the fragment's number and sees to it that the browser has its
+plan, and its skeleton when `create` is true. `SentFragments` calls.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def _whole_branch(value: tuple[Fragment, Values], require: Require) -> list[Any]
 
 
 def _loop_change(part: Part, before: Rows, after: Rows, require: Require) -> list[Any] | None:
-    """Rows that stay are compared by C loops (`map`, `compress`): 1,000 unchanged rows cost 0.05 ms."""
+    """C loops compare the rows that stay: 1,000 unchanged rows cost 0.05 ms."""
     body = _body(part)
     sources = _sources(before, after)
     if sources is None:
@@ -154,7 +154,7 @@ def _operations(*operations: list[Any]) -> list[Any]:
 
 
 def _sources(before: Rows, after: Rows) -> list[int | None] | None:
-    """For each row after, the index before of the row it continues, or None if it is new. None if all stay in place."""
+    """The index before of each row after, None for a new one; None if all stay in place."""
     old_keys, new_keys = before[0], after[0]
     if old_keys is None or new_keys is None:
         common = min(len(before[1]), len(after[1]))
@@ -200,7 +200,7 @@ def _moves(kept: list[tuple[int, int]]) -> list[int]:
 
 
 def longest_increasing(numbers: list[int]) -> list[int]:
-    """A longest strictly increasing subsequence of distinct `numbers` (patience sorting, n log n)."""
+    """A longest increasing subsequence of distinct `numbers` (patience sorting, n log n)."""
     tops: list[int] = []  # smallest last number of an increasing run of each length
     places: list[int] = []  # where that number stands
     previous = [-1] * len(numbers)
@@ -254,7 +254,7 @@ def _leaf(part: Part, value: Any) -> Any:
 
 
 def _as_parsed(value: str, kind: str) -> str:
-    """`value` as a parser reads it: line ends are one character, NUL is dropped from text and replaced elsewhere."""
+    """`value` as a parser reads it: line ends are one character; NUL is dropped or replaced."""
     text = value.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "" if kind == TEXT else "\ufffd")
     return Html(text) if type(value) is Html else text
 
@@ -276,8 +276,8 @@ def _raw(part: Part, value: str) -> str:
 def attribute_text(source: str) -> str:
     """The text of attribute value `source`, by the rules for character references in attributes.
 
-    They differ from those for content: a named reference without semicolon is text when `=` or a letter or digit
-    follows (HTML standard, "named character reference state").
+    They differ from those for content: a named reference without semicolon is text when `=` or a
+    letter or digit follows (HTML standard, "named character reference state").
     """
     return _reference.sub(_decoded, source) if "&" in source else str.__str__(source)
 
@@ -293,7 +293,7 @@ def _decoded(match: re.Match[str]) -> str:
 
 
 def tag_attributes(source: str, part: Part) -> dict[str, str]:
-    """The attributes that a tag part sets: name → text; the first of equal names counts, as in HTML."""
+    """The attributes that a tag part sets: name → text; the first of equal names counts."""
     found = _parsed_attributes(source)
     shown = {name: text for name, text in found.items() if name not in part.taken}
     for name, text in part.fallback:

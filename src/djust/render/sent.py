@@ -40,7 +40,7 @@ class SentFragments:
         return diff, self._pending_entries()
 
     def all(self, root: Fragment, values: Values) -> tuple[list[Any], list[Any]]:
-        """All values of `root`, and the fragments the browser needs; numbers given before are void."""
+        """All values of `root`, and the fragments needed; numbers given before are void."""
         self._numbers.clear()
         self._planned.clear()
         self._created.clear()

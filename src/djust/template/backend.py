@@ -1,14 +1,16 @@
 """A template back end for `TEMPLATES` that renders Django's templates by compiled code.
 
-    TEMPLATES = [{"BACKEND": "djust.template.backend.DjangoTemplates", "APP_DIRS": True, "OPTIONS": {…}}]
+    TEMPLATES = [{"BACKEND": "djust.template.backend.DjangoTemplates", "APP_DIRS": True}]
 
-It takes the options of Django's own back end, whose classes do all the work but the rendering. Loaders create Django's
-`Template`; when the engine hands one out, it is given the class below, which renders by `compile_template`.
+It takes the options of Django's own back end, whose classes do all the work but the rendering.
+Loaders create Django's `Template`; when the engine hands one out, it is given the class below,
+which renders by `compile_template`.
 
-`FORM_RENDERER = "djust.template.backend.FormRenderer"` renders forms and widgets so where that setting is not
-"django.forms.renderers.TemplatesSetting", which takes the back ends of `TEMPLATES`.
+`FORM_RENDERER = "djust.template.backend.FormRenderer"` renders forms and widgets so where that
+setting is not "django.forms.renderers.TemplatesSetting", which takes the back ends of `TEMPLATES`.
 
-Django names a back end after its module: code that asks for `engines["django"]` wants `"NAME": "django"` in the entry.
+Django names a back end after its module: code that asks for `engines["django"]` wants `"NAME":
+"django"` in the entry.
 """
 
 from __future__ import annotations
@@ -31,10 +33,10 @@ from djust.template.cache import CompiledTemplate, compile_template
 
 
 class Template(django.template.base.Template):
-    """A template that renders by its compiled form, whoever calls it: a view, an include, an inclusion tag.
+    """A template that renders by its compiled form, whoever calls it.
 
-    If it is `uncompiled`, Django's nodes render it the first time. Most templates made from strings are used once, and
-    compiling costs as much as five to twenty renderings.
+    If it is `uncompiled`, Django's nodes render it the first time. Most templates made from strings
+    are used once, and compiling costs as much as five to twenty renderings.
     """
 
     uncompiled = False
@@ -62,7 +64,8 @@ class Template(django.template.base.Template):
             html: SafeString = super()._render(context)  # type: ignore[misc] # the stubs lack it
             return html
         if BLOCK_CONTEXT_KEY in context.render_context:
-            # A template of another engine extends this one, and Django's nodes are under way with its blocks.
+            # A template of another engine extends this one, and Django's nodes are under way with
+            # its blocks.
             return self.nodelist.render(context)
         return _html(self, context)
 
@@ -111,7 +114,7 @@ class DjangoTemplates(django.template.backends.django.DjangoTemplates):
 
 
 class FormRenderer(django.forms.renderers.DjangoTemplates):
-    """Django's form renderer with compiled templates: `FORM_RENDERER = "djust.template.backend.FormRenderer"`."""
+    """Django's form renderer with compiled templates, for the setting FORM_RENDERER."""
 
     backend = DjangoTemplates
 
@@ -119,7 +122,8 @@ class FormRenderer(django.forms.renderers.DjangoTemplates):
 def _adopted(template: Any) -> Any:
     """`template`, which renders by its compiled form from now on.
 
-    It stays the same object, because loaders cache it. What is not exactly Django's own kind of template is left alone.
+    It stays the same object, because loaders cache it. What is not exactly Django's own kind of
+    template is left alone.
     """
     if type(template) is django.template.base.Template:
         template.__class__ = Template
@@ -131,7 +135,7 @@ def _adopted(template: Any) -> Any:
 
 
 def _instrumentation() -> ModuleType | None:
-    """The module `django.test.utils` while it has replaced `Template._render` to announce what is rendered.
+    """`django.test.utils` while it has replaced `Template._render` to announce what is rendered.
 
     It is large and of no use outside of tests and debug toolbars, so it is not imported for this.
     """

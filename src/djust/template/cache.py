@@ -1,11 +1,11 @@
 """Compiled templates, one per Django template, made on first use and shared by threads.
 
 A template has a *variant* for each chain of parents it has been rendered with; most have one. Its
-parents and the templates it includes by literal names are inlined in it. Who looks these up again gets
-the same objects as long as every loader of the engine caches, so outside of debug mode a variant is
-kept. In debug mode the autoreloader resets loaders, and other loaders read files again: there parents
-and includes are looked up for each rendering, as Django does, and a variant is used again only if this
-finds the same templates, or templates of the same origin and source.
+parents and the templates it includes by literal names are inlined in it. Who looks these up again
+gets the same objects as long as every loader of the engine caches, so outside of debug mode a
+variant is kept. In debug mode the autoreloader resets loaders, and other loaders read files again:
+there parents and includes are looked up for each rendering, as Django does, and a variant is used
+again only if this finds the same templates, or templates of the same origin and source.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ from djust.template.nodes import NO_NAMES, Node, all_nodes
 from djust.template.optimize.prefetch import related
 from djust.template.report import Report
 
-# How many variants a template keeps: the parents of some are named by data, in debug mode files change.
+# How many variants a template keeps: the parents of some are named by data, in debug mode files
+# change.
 MAX_VARIANTS = 16
 # For how many sources an engine keeps the variants whose templates may be read again.
 MAX_SOURCES = 256
@@ -43,7 +44,8 @@ _lock = threading.RLock()
 def compile_template(template: Template) -> CompiledTemplate:
     """The compiled form of a `django.template.Template` (not of a back end's wrapper); cached.
 
-    The template itself holds it, so that both end together; a copy of a template gets one of its own.
+    The template itself holds it, so that both end together; a copy of a template gets one of its
+    own.
     """
     attributes = vars(template)
     compiled: CompiledTemplate | None = attributes.get("_djust_compiled")
@@ -56,7 +58,7 @@ def compile_template(template: Template) -> CompiledTemplate:
 
 
 class CompiledTemplate:
-    """What compiling a template gives; `evaluate` and `render` may be called by many threads at once."""
+    """What compiling a template gives; threads may call `evaluate` and `render` at once."""
 
     def __init__(self, template: Template) -> None:
         self.template = template
@@ -70,10 +72,11 @@ class CompiledTemplate:
         last: tuple[Fragment, Values] | None = None,
         same: AbstractSet[str] = NO_NAMES,
     ) -> tuple[Fragment, Values]:
-        """The root fragment and the values of its parts, with `context` bound to the template (`context.rendering`).
+        """The root fragment and the values of its parts; `context` is bound (`context.rendering`).
 
-        `last` is what the last call gave for this page, `same` the names of the context whose values are certainly
-        those of that time: parts that depend on nothing else are not evaluated again.
+        `last` is what the last call gave for this page, `same` the names of the context whose
+        values are certainly those of that time: parts that depend on nothing else are not evaluated
+        again.
         """
         variant = self._variant(context)
         result = variant.evaluate("page", context, last, same)
@@ -82,7 +85,7 @@ class CompiledTemplate:
 
     @property
     def tracked(self) -> frozenset[str]:
-        """The names that are worth to be watched for `same`. It only grows: who watches must not miss a rendering."""
+        """The names worth watching for `same`. It only grows: no rendering must be missed."""
         return self._tracked
 
     def render(self, context: Context) -> SafeString:
@@ -95,9 +98,10 @@ class CompiledTemplate:
         return html
 
     def render_instrumented(self, context: Context, observe: Callable[[Template], None]) -> SafeString:
-        """As `render`; `observe` is called with the template and each of its parents before they are rendered.
+        """As `render`, after calling `observe` with the template and each of its parents.
 
-        Included templates are rendered by `Template.render` in a context that holds all names, as in Django.
+        Included templates are rendered by `Template.render` in a context that holds all names, as
+        in Django.
         """
         observe(self.template)
         variant = self._variant(context)
@@ -159,9 +163,9 @@ class CompiledTemplate:
 class _Variant:
     """One chain of templates, compiled on demand.
 
-    It is compiled again with what a rendering has found out. `unbalanced` are the nodes whose output was
-    found to open or close elements, with the ancestors that it closes. `{{ block.super }}` is inlined
-    unless one has raised an error that stands for a value.
+    It is compiled again with what a rendering has found out. `unbalanced` are the nodes whose
+    output was found to open or close elements, with the ancestors that it closes. `{{ block.super
+    }}` is inlined unless one has raised an error that stands for a value.
     """
 
     def __init__(self, chain: Chain) -> None:
@@ -206,7 +210,7 @@ class _Variant:
         return function
 
     def _render(self, kind: Kind, function: CompiledFunction, run: Callable[..., Any], context: Context) -> Any:
-        """What `run` of `function` renders, and what it renders without inlined supers if one fails silently."""
+        """What `run` of `function` renders, without inlined supers if one fails silently."""
         start = Checkpoint(context)
         try:
             return run(context)
@@ -216,7 +220,7 @@ class _Variant:
         return self.functions[kind].run(context)
 
     def _note_unbalanced(self, error: UnbalancedError) -> None:
-        """Compile with a region around the node of `error`; raises `error` again if that is so already."""
+        """Compile with a region around the node of `error`; raises it if that is so already."""
         with _lock:
             known = self.unbalanced.get(error.node)
             if (known is not None and error.closed_ancestors <= known) or not self._has(error.node):
@@ -229,7 +233,7 @@ class _Variant:
         return any(node is other for other in all_nodes(self.lowered.nodes))
 
     def _inline_no_super(self, error: Exception, function: CompiledFunction) -> None:
-        """Inline no `{{ block.super }}` any more if `function` raised `error` in one; any other is raised again.
+        """Inline no `{{ block.super }}` if one raised `error`; any other error is raised again.
 
         For Django that is a variable, whose lookup may fail silently.
         """
@@ -241,14 +245,14 @@ class _Variant:
             self.functions.clear()
 
     def is_current(self, chain: Chain) -> bool:
-        """Whether this is the variant for `chain`, and its includes are what Django would include now."""
+        """Whether this is for `chain`, and includes what Django would include now."""
         if not _is_same(self.chain, chain):
             return False
         return not _may_change(chain.templates[0].engine) or all(map(_finds_again, self.lowered.inclusions))
 
 
 class _Functions(dict[Kind, CompiledFunction]):
-    """The functions of a variant, compiled when they are first asked for: all threads get the same."""
+    """The functions of a variant, compiled when first asked for; all threads get the same."""
 
     def __init__(self, compiled: Callable[[Kind], CompiledFunction]) -> None:
         super().__init__()
@@ -262,9 +266,10 @@ class _Functions(dict[Kind, CompiledFunction]):
 
 
 def _variants_of(template: Template) -> list[_Variant]:
-    """The variants of `template`, the last one made first: they are shared with others that were read from its source.
+    """The variants of `template`, shared with others that were read from the same source.
 
-    A loader that does not cache makes a new template each time; the engine keeps what was compiled for the last ones.
+    A loader that does not cache makes a new template each time; the engine keeps what was compiled
+    for the last ones.
     """
     engine, origin = template.engine, template.origin
     if origin.loader is None or not _may_change(engine):
@@ -297,7 +302,7 @@ def _finds_again(chain: Chain) -> bool:
 
 
 def _is_same(chain: Chain, other: Chain) -> bool:
-    """Whether two chains consist of the same templates, or of templates with the same origin and source."""
+    """Whether two chains have the same templates, or templates of the same origin and source."""
     return len(chain.templates) == len(other.templates) and all(
         a is b or (a.engine is b.engine and a.origin == b.origin and _source(a) == _source(b))
         for a, b in zip(chain.templates, other.templates, strict=True)
@@ -305,7 +310,7 @@ def _is_same(chain: Chain, other: Chain) -> bool:
 
 
 def _source(template: Any) -> tuple[Any, ...]:
-    """What tells whether two templates of the same origin are the same: a partial depends on all of its template.
+    """What tells templates of one origin apart: a partial depends on all of its template.
 
     The back end notes that for partials; without it, each is equal to itself only.
     """
@@ -318,8 +323,8 @@ def _evaluate_inner(context: Context, template: Template) -> tuple[Fragment, Val
     return compile_template(template).inner(context)
 
 
-# What generated code refers to. The attributes that describe a module are not among it: Django's error
-# page would take the source of that module for the generated one.
+# What generated code refers to. The attributes that describe a module are not among it: Django's
+# error page would take the source of that module for the generated one.
 NAMES = {
     **{name: value for name, value in vars(runtime).items() if name[:2] != "__"},
     **includes.names(_evaluate_inner),

@@ -29,8 +29,8 @@ from djust.template.nodes import NO_NAMES, Inclusion, Node, all_nodes
 from djust.template.report import Report, report_of
 from djust.template.steps import Program
 
-# What a function is for: the root of a page; a fragment inside another one; HTML without marks; the same
-# for tests, with every include rendered by its own template.
+# What a function is for: the root of a page; a fragment inside another one; HTML without marks; the
+# same for tests, with every include rendered by its own template.
 Kind = Literal["page", "included", "render", "instrumented"]
 
 # Nodes whose output was found to be unbalanced, with the ancestors that it closes.
@@ -67,7 +67,7 @@ def report(lowered: Lowered, unbalanced: Unbalanced) -> Report:
 
 
 class Lowered:
-    """The nodes of a template and its parents. Unless `inline_super`, Django renders `{{ block.super }}`."""
+    """A template's nodes. Unless `inline_super`, Django renders `{{ block.super }}`."""
 
     def __init__(self, chain: Chain, *, inline_super: bool = True) -> None:
         self.chain, self.inline_super = chain, inline_super
@@ -90,8 +90,8 @@ class Lowered:
 class CompiledFunction:
     """One generated function, whose errors tell where in the template they happened.
 
-    `fragment`: whose values it gives; None if it gives HTML. `tracked`: the names that are worth to be
-    watched, because steps can be skipped while they stay the same.
+    `fragment`: whose values it gives; None if it gives HTML. `tracked`: the names that are worth to
+    be watched, because steps can be skipped while they stay the same.
     """
 
     def __init__(

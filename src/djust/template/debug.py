@@ -17,7 +17,7 @@ from django.template.base import Node, Template, Token
 
 
 class Location(str):
-    """Where a node stands, such as "a.html:3", and the node; the `{% partial %}` that shows it, if there is one."""
+    """Where a `tag` stands, such as "a.html:3"; the `{% partial %}` that shows it, if any."""
 
     __slots__ = ("partial", "tag")
     tag: Node
@@ -33,10 +33,11 @@ class Location(str):
 
 
 def explain(error: Exception, filename: str, locations: Sequence[str], templates: Sequence[Template]) -> Exception:
-    """Tell `error`, which generated code in `filename` has raised, where in which template it happened; returns it.
+    """Tell `error`, which generated code in `filename` raised, where it happened; returns it.
 
-    `locations` are those of the generated lines. An error that knows already (of an include inside) is left alone. For
-    any KeyError in a partial, Django says that there is no such partial, and so do we.
+    `locations` are those of the generated lines. An error that knows already (of an include inside)
+    is left alone. For any KeyError in a partial, Django says that there is no such partial, and so
+    do we.
     """
     location = location_of(error, filename, locations)
     location = None if location is None else _innermost(location, error)
@@ -72,7 +73,7 @@ def location_of(error: Exception, filename: str, locations: Sequence[str]) -> Lo
 
 
 def _innermost(location: Location, error: Exception) -> Location:
-    """The location of the last node that Django was rendering from `location` on, as its own error page says."""
+    """The location of the last node that Django was rendering from `location` on."""
     for frame, _ in walk_tb(error.__traceback__):
         node: Any = frame.f_locals.get("self") if frame.f_code is Node.render_annotated.__code__ else None
         if getattr(node, "token", None) is not None:

@@ -1,9 +1,10 @@
 """Trees of markup → fragments with numbered parts, and the steps that fill them.
 
-Example: the tree of `<b class="{{ a }}">{{ b }}</b>` becomes the fragment with chunks `('<b dj class="', 0, '">', 1,
-'</b>')`, anchors `((0, 1),)`, and two leaf steps.
+Example: the tree of `<b class="{{ a }}">{{ b }}</b>` becomes the fragment with chunks `('<b dj
+class="', 0, '">', 1, '</b>')`, anchors `((0, 1),)`, and two leaf steps.
 
-`page_program` makes the program of a whole template, `included_program` of one that is included at run time.
+`page_program` makes the program of a whole template, `included_program` of one that is included at
+run time.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ from djust.template.start_tags import Attribute, StartTag, attribute_names, has_
 from djust.template.steps import BranchStep, EffectStep, LeafStep, LoopStep, Program, ScopeStep, Step
 from djust.template.tree import Blocks, Content, Element, Scoped, Tree, has_output, is_dynamic
 
-# Text around variables that may be sent again with them; one part instead of several, and no comments.
+# Text around variables that may be sent again with them; one part instead of several, and no
+# comments.
 SHORT_TEXT = 80
 KEY_ATTRIBUTES = ("dj-key", "data-key", "key", "id")
 
@@ -64,7 +66,7 @@ def _program(children: list[Content], where: str, namespace: int, *, row: bool =
 
 
 def _is_broken_document(children: Sequence[Content]) -> bool:
-    """Whether something in or beside `<html>` may make more of the document than the content of its elements."""
+    """Whether something in or beside `<html>` may change more than the content of elements."""
     documents = [child for child in children if isinstance(child, Element) and child.name in DOCUMENT]
     if not documents:
         return False
@@ -85,7 +87,8 @@ class _Builder:
 
     def build(self, children: list[Content], *, inner: bool = False, row: bool = False) -> Program:
         shape = _row_shape(children) if row else None
-        # A row needs marks around a block: the row marks of an inner loop would be taken for the outer one's.
+        # A row needs marks around a block: the row marks of an inner loop would be taken for the
+        # outer one's.
         whole = inner and shape is None and ((_is_sole(children) and not row) or _is_text_run(children))
         if whole:
             self._sole(children, self.namespace)
@@ -291,7 +294,7 @@ def _length(texts: Sequence[Content]) -> int:
 
 
 def _content_kind(element: Element, space: int) -> str:
-    """RAW, TEXT (one leaf of all children), "sole" (the only child is a part), or "" (ordinary content)."""
+    """RAW, TEXT (one leaf of all children), "sole" (the only child is a part), or ""."""
     if not any(_is_dynamic(child) for child in element.children):
         return ""
     if element.name in RAW_TEXT and not space:
@@ -318,7 +321,7 @@ def _moves_rows(element: Element) -> bool:
 
 
 def _drops_line(element: Element) -> bool:
-    """Whether a parser may drop a line break at the start of what is dynamic, as it does after `<pre>`."""
+    """Whether a parser may drop a line break at the start of a part, as after `<pre>`."""
     if element.name not in ("pre", "listing") or _is_text_run(element.children):
         return False
     return isinstance(next(_flat(element.children), None), Node | Blocks) and not isinstance(
@@ -370,8 +373,9 @@ def _has_mark(tag: StartTag, stretch: range) -> bool:
 def _dynamic_stretch(tag: StartTag) -> range:
     """The attributes that become one part of kind TAG; none in most tags.
 
-    Those with a dynamic name, with a dynamic value that is not quoted, or with the name of an earlier one;
-    what stands between these; and what these may set as well, because the first of equal names counts.
+    Those with a dynamic name, with a dynamic value that is not quoted, or with the name of an
+    earlier one; what stands between these; and what these may set as well, because the first of
+    equal names counts.
     """
     attributes = tag.attributes
     names = [attribute.key for attribute in attributes]

@@ -1,4 +1,4 @@
-"""Includes and inclusion tags at run time: generated code calls these with what it has evaluated."""
+"""Includes and inclusion tags at run time; generated code evaluates what they are given."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FOREIGN = Fragment((Part(TEXT),), (0,), whole=True)
 
 
 def _included(context: Context, tag: IncludeNode, found: Any) -> Any:
-    """The template that an include names by `found`: a name, a list of names, a template, or a back end's template.
+    """The template that `found` stands for: a name, names, a template, or a back end's one.
 
     As in Django, a template that was found by name is the same during a rendering.
     """
@@ -51,7 +51,7 @@ Show = Callable[[Context, Any], Shown]
 
 
 def names(evaluate: Show) -> dict[str, Any]:
-    """What generated code calls; `evaluate` gives the fragment and values of an included template."""
+    """What generated code calls; `evaluate` gives fragment and values of an included template."""
 
     def shown(context: Context, template: Any) -> tuple[Fragment, Values]:
         if not hasattr(template, "nodelist"):
@@ -77,7 +77,7 @@ def _html(context: Context, template: Any) -> str:
 def _include(
     show: Show, context: Context, template: Any, values: dict[str, Any] | None = None, isolated: bool = False
 ) -> Shown:
-    """What an include shows whose template is known only now; without `values`, what a partial shows."""
+    """What an include shows whose template is known only now; without `values`, a partial."""
     if values is None:
         return show(context, template)
     if isolated:

@@ -32,8 +32,8 @@ from djust.template.inheritance import Chain, binding_context, is_static_chain, 
 from djust.template.nodes import ALL_NAMES, NO_NAMES, RENDER_STATE, Node, Static, all_nodes, names_read
 from djust.template.tags import delegate, names_of
 
-# CPython refuses code with more than 20 nested loops and `with` blocks, and with more than 100 levels of indentation;
-# what is nested deeper is left to Django.
+# CPython refuses code with more than 20 nested loops and `with` blocks, and with more than 100
+# levels of indentation; what is nested deeper is left to Django.
 MAX_BLOCKS = 15
 MAX_DEPTH = 40
 
@@ -54,10 +54,10 @@ _BLOCKS: dict[type[DjangoNode], int] = {
 
 
 class Lowering:
-    """Lowers one template; `active` are the origins of the templates being lowered around it, to notice recursion.
+    """Lowers one template; `active`: the origins of those being lowered around it.
 
-    Unless it `inlines`, every include is left to run time; unless `inline_super`, Django renders `{{ block.super }}`.
-    `partials` are the partials we are in.
+    Unless it `inlines`, every include is left to run time; unless `inline_super`, Django renders
+    `{{ block.super }}`. `partials` are the partials we are in.
     """
 
     def __init__(
@@ -79,7 +79,8 @@ class Lowering:
 
     def template(self) -> list[Node]:
         """The nodes of the whole template."""
-        # What stands before `{% extends %}` is shown, too; Django's parser allows nothing but text there.
+        # What stands before `{% extends %}` is shown, too; Django's parser allows nothing but text
+        # there.
         *children, root = self.chain.templates
         leading = [tag for template in children for tag in template.nodelist if isinstance(tag, TextNode)]
         return self.nodes([*leading, *root.nodelist], -len(leading))
@@ -97,7 +98,7 @@ class Lowering:
         return found
 
     def shadowed(self, names: Iterable[str], tags: Sequence[DjangoNode]) -> list[Node]:
-        """The nodes of `tags`, in which `names` are bound; perhaps `block`, which is then not Django's."""
+        """The nodes of `tags`, in which `names` are bound; a `block` is then not Django's."""
         if "block" not in names:
             return self.nodes(tags)
         self.blocks.append(("", 0))
@@ -131,7 +132,7 @@ class Lowering:
                 block.is_super = True
                 yield block
         elif is_native(expression):
-            yield nodes.Interpolation(tag, expression)
+            yield nodes.Interpolation(tag, expressions=[expression])
         else:
             yield nodes.Opaque(tag)
 
@@ -224,7 +225,7 @@ Lower = Callable[[Lowering, Any], Iterator[Node]]
 
 
 def _own_state(node: nodes.Inclusion | nodes.Partial) -> Node:
-    """`node`, in a render state of its own if something in it may ask for `block.super`, which is not known there."""
+    """`node`, in a render state of its own if something in it may ask for `block.super`."""
     if "block" in names_read(node.bodies[0]):
         node.needs = node.needs | {RENDER_STATE}
     return node

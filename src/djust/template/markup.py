@@ -1,10 +1,10 @@
-"""Finds the elements around dynamic nodes: a small HTML parser that runs at compile time over a template's nodes.
+"""Finds the elements around dynamic nodes: a small HTML parser that runs at compile time.
 
-It knows just enough of HTML to say where a node stands (content, attribute value, inside a tag, raw text)
-and whether the markup in a block is balanced. What it finds is a tree of `Element`, `Blocks`, `Scoped`
-and nodes. Where a block is not balanced, or the markup is such that a browser would rearrange it, the
-enclosing element is marked `broken`: its content becomes one region. The stage after this one,
-`fragments`, makes fragments and steps of the tree.
+It knows just enough of HTML to say where a node stands (content, attribute value, inside a tag, raw
+text) and whether the markup in a block is balanced. What it finds is a tree of `Element`, `Blocks`,
+`Scoped` and nodes. Where a block is not balanced, or the markup is such that a browser would
+rearrange it, the enclosing element is marked `broken`: its content becomes one region. The stage
+after this one, `fragments`, makes fragments and steps of the tree.
 """
 
 from __future__ import annotations
@@ -53,8 +53,9 @@ def parse(
 ) -> Tree:
     """The tree of `nodes`, which stand inside open elements named `outer`.
 
-    `unbalanced` are nodes whose output was found not to be balanced, with the ancestors that it closes: they
-    break the element around them, and those around the elements that the output closes.
+    `unbalanced` are nodes whose output was found not to be balanced, with the ancestors that it
+    closes: they break the element around them, and those around the elements that the output
+    closes.
     """
     return _Parser(outer, unbalanced).run(nodes)
 
@@ -70,7 +71,7 @@ class UnbalancedError(Exception):
 
 @lru_cache(maxsize=256)
 def ancestors_closed_by(html: str, inside: tuple[str, ...]) -> frozenset[int] | None:
-    """None if HTML found at run time leaves the elements around it as they are, else `Tree.closed_ancestors`."""
+    """`Tree.closed_ancestors` of HTML found at run time; None if it leaves all as they are."""
     parser = _Parser(inside or ("",), {})
     tree = parser.run([Static(html)])
     if tree.balanced and not any(mark in html for mark in MARKS):
@@ -80,7 +81,7 @@ def ancestors_closed_by(html: str, inside: tuple[str, ...]) -> frozenset[int] | 
 
 
 class _Open:
-    """The open elements: a stack of those opened here, the `names` of all, and the namespaces `inside` them."""
+    """The open elements: a stack of those opened here, `names` of all, namespaces `inside`."""
 
     def __init__(self, outer: tuple[str, ...]) -> None:
         self.base = len(outer)
@@ -101,7 +102,7 @@ class _Open:
         return next(found, len(self.names))
 
     def _break(self, at: int) -> None:
-        """Element `at` of the open ones is closed or changed: the content of the one around it has to be one region."""
+        """Open element `at` is closed or changed: the content of the one around is one region."""
         while 0 < at <= len(self.names) and self.names[at - 1] in RUBY:
             at -= 1  # a browser that parses the content of ruby alone does not know that it is ruby
         for element in self.stack[max(at - self.base, 0) :]:
@@ -132,7 +133,7 @@ class _Open:
                     )
 
     def _close_implied(self, closes: frozenset[str], stops: frozenset[str]) -> None:
-        """Close the open elements that a start tag ends; what has an end tag of its own is closed in disorder."""
+        """Close the elements that a start tag ends; break those that need an end tag."""
         lowest = -1
         for at in range(len(self.names) - 1, -1, -1):
             if self.names[at] in closes:
@@ -164,7 +165,8 @@ class _Parser(_Open):
         self.unbalanced = unbalanced
         self.tag: StartTag | None = None
         self.comment = ""  # what ends it
-        # Whether elements of a head, and whether content of a body was found at the level of the document.
+        # Whether elements of a head, and whether content of a body was found at the level of the
+        # document.
         self.headed, self.begun = False, bool(outer)
 
     def run(self, nodes: Sequence[Node]) -> Tree:
@@ -300,7 +302,8 @@ class _Parser(_Open):
             elif parent not in parents:
                 self._break(self._last("table"))
         elif parent in CONTENT and name not in CONTENT[parent]:
-            # Content that leaves a table or a head stands beside it; that of `select` is dropped by some browsers.
+            # Content that leaves a table or a head stands beside it; that of `select` is dropped by
+            # some browsers.
             self._break(self._last("select") + 1 if parent[0] in "so" else self._last("head", "table"))
 
     def _check_document(self, name: str, parent: str) -> None:
@@ -424,7 +427,7 @@ def _is_wrapped(content: Content) -> bool:
 
 
 def _balance(contents: Sequence[Content], path: tuple[int, int]) -> dict[str, tuple[int, int]]:
-    """By name: the lowest and the last difference of the numbers of start and end tags, read from the start."""
+    """By name: the lowest and the last difference of the numbers of start and end tags."""
     found: dict[str, tuple[int, int]] = {}
     for text in _flow(contents, path):
         for end, tag in _tags.findall(text):

@@ -81,8 +81,8 @@ class Node:
     sets: frozenset[str] = NO_NAMES
     """The names that it sets for what follows it."""
     needs: frozenset[str] = NO_NAMES
-    """The names that must stand on Django's context while it is rendered: a node of Django's reads or
-    sets them there. What is given the context may read anything, so it needs ALL_NAMES. A loop or
+    """The names that must stand on Django's context while it is rendered: Django's nodes read or
+    set them there. What is given the context may read anything, so it needs ALL_NAMES. A loop or
     `with` around keeps its names as Python locals, except these, which it pushes on the context."""
     has_output: bool = True
     """If not, it only sets names."""
@@ -123,8 +123,6 @@ class Node:
 
     is_steady: bool = False
     """Its output depends on nothing but the values of the names that it reads."""
-    is_cheap: bool = False
-    """It costs no more than to find out that it need not run again."""
     may_skip: bool = False
     """Its bodies are not rendered in every case."""
     reads_all: bool = False
@@ -169,7 +167,7 @@ class Node:
 class Static(Node):
     """Text that never changes."""
 
-    is_steady = is_inline = is_cheap = True
+    is_steady = is_inline = True
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -182,10 +180,6 @@ class Interpolation(Node):
     """`{{ expression }}`."""
 
     is_text = is_uncertain = is_steady = shows_value = True
-
-    def __init__(self, tag: Any, expression: FilterExpression) -> None:
-        super().__init__(tag, expressions=[expression])
-        self.is_cheap = not expression.filters
 
 
 class Url(Node):
@@ -333,7 +327,7 @@ class Inclusion(Node):
 
 
 class Partial(Node):
-    """`{% partial %}`, inlined: Django renders it as a template of its own in the context that is there."""
+    """`{% partial %}`, inlined: for Django a template of its own, in the same context."""
 
     is_scope = is_steady = True
     leaves_trace = False
@@ -356,7 +350,7 @@ class Block(Node):
 
 
 class ContextFlag(Node):
-    """A block that changes how values are shown: autoescape, localize, localtime, language, timezone.
+    """A block that sets how values are shown: autoescape, localize, language, timezone.
 
     `flag` is the attribute of Django's context that it sets to `value`, if it is one.
     """
@@ -395,7 +389,7 @@ def sets_within(node: Node) -> frozenset[str]:
 
 
 def names_read(nodes: Iterable[Node]) -> set[str]:
-    """First names of all variables that generated code reads for `nodes`, those bound inside included."""
+    """First names of all variables that generated code reads for `nodes`, bound ones included."""
     names: set[str] = set()
     for node in all_nodes(nodes):
         names.update(node.variables, *map(reads, node.expressions))
@@ -413,7 +407,7 @@ def reads(expression: FilterExpression) -> set[str]:
 
 
 def _expressions_in(tag: DjangoNode) -> Iterator[FilterExpression]:
-    """The expressions that a node of Django's keeps in its attributes, alone or in lists and dictionaries."""
+    """The expressions in the attributes of a node of Django's, alone, in lists, in dictionaries."""
     for value in vars(tag).values():
         several = value.values() if isinstance(value, dict) else value
         for found in several if isinstance(value, list | tuple | dict) else [value]:

@@ -1,10 +1,11 @@
-"""What a template consists of, counted: which of it is compiled, and which is left to Django's nodes.
+"""What a template consists of: what is compiled, and what is left to Django's nodes.
 
     report_of(nodes, program)
     ->  Report(parts={"text": 3, "loop": 1}, native={"for": 1, "variable": 3},
                opaque=(OpaqueNode("chart", "a.html:7"),))
 
-Inlined templates and parents are counted with the template. `manage.py djust_source NAME --report` prints a report.
+Inlined templates and parents are counted with the template. `manage.py djust_source NAME --report`
+prints a report.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _KINDS = {ATTRIBUTE: "attribute", TAG: "tag", RAW: "raw", BRANCH: "branch", LOOP
 
 @dataclass(frozen=True, slots=True)
 class OpaqueNode:
-    """A node that renders itself, with all that is inside it: the name of its tag, and where it stands ("a.html:3")."""
+    """A node that renders itself and all inside it: its tag's name and place ("a.html:3")."""
 
     tag: str
     place: str
@@ -33,7 +34,7 @@ class OpaqueNode:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """`parts`: kind → number. `native`: name of a compiled tag, or "variable" → number. `opaque`: in their order."""
+    """`parts`: kind → number. `native`: name of a compiled tag → number. `opaque`: in order."""
 
     parts: Mapping[str, int]
     native: Mapping[str, int]

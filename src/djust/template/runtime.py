@@ -2,8 +2,8 @@
 
 Generated code may use every name of this module as if it stood here.
 
-Each function follows the behaviour of Django's documented template language ("Variables", "Custom template filters")
-step by step, because its results must be Django's to the byte.
+Each function follows the behaviour of Django's documented template language ("Variables", "Custom
+template filters") step by step, because its results must be Django's to the byte.
 """
 
 from __future__ import annotations
@@ -59,12 +59,14 @@ PLAIN = (
     | {dict, list, tuple, set, frozenset}
     | {dt.date, dt.datetime, dt.time, dt.timedelta}
 )
-# Instead of what is shown for a name that does not exist: to tell it from all values, to raise the error.
+# Instead of what is shown for a name that does not exist: to tell it from all values, to raise the
+# error.
 MISSING, REQUIRED = object(), object()
 _NO_TEXT = ""
 EMPTY: tuple[Any, ...] = ()
 NOTHING: frozenset[str] = frozenset()
-# Where Django's settings keep what they were asked for, and empty it when it changes: to look there is 5 times faster.
+# Where Django's settings keep what they were asked for, and empty it when it changes: to look there
+# is 5 times faster.
 _known_settings = vars(settings)
 _NO_TYPES: frozenset[type] = frozenset()
 _STRINGS: frozenset[type] = frozenset({str})
@@ -75,7 +77,7 @@ _STRINGS_AND_NUMBERS: frozenset[type] = frozenset({str, int})
 
 
 def step(current: Any, bit: str) -> Any:
-    """One further lookup: dictionary, attribute, list index. A plain dictionary was found to lack `bit`."""
+    """One further lookup: dictionary, attribute, index. A plain dictionary lacks `bit`."""
     subscriptable = type(current) is not dict and hasattr(type(current), "__getitem__")
     if subscriptable:
         try:
@@ -115,7 +117,7 @@ def called(context: Context, value: Any) -> Any:
 
 
 def looked_up(context: Context, bits: tuple[str, ...], missing: object = "", silenced: str = "") -> Any:
-    """A variable, or `missing` if it does not exist, or `silenced` if a silent exception was raised on the way."""
+    """A variable; `missing` if there is none; `silenced` if a silent exception was raised."""
     first = bits[0]
     try:
         for layer in reversed(context.dicts):
@@ -145,7 +147,7 @@ def followed(context: Context, value: Any, bits: tuple[str, ...], missing: objec
 
 
 def _shown_instead(context: Context, error: Exception, missing: object, silenced: str) -> object:
-    """What a variable shows whose lookup raised `error`; any other error is raised again. Logged as Django does."""
+    """What a variable shows whose lookup raised `error`, logged as Django does; or raises it."""
     if _lookup_logger.isEnabledFor(logging.DEBUG):
         frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
         scopes = [frame.f_locals for frame in frames if frame.f_code.co_filename == __file__]
@@ -237,15 +239,17 @@ def static_url(context: Context, node: StaticNode, path: Any) -> str:
     return source(str(conditional_escape(found)) if context.autoescape else found)
 
 
-# What catalogs are asked for: the text of `{% translate "…" %}`, or context and format of `{% blocktranslate %}`.
+# What catalogs are asked for: the text of `{% translate "…" %}`, or context and format of `{%
+# blocktranslate %}`.
 Message = str | tuple[str, str]
 
 
 def translations() -> Callable[[Message], str]:
     """The function that translates during one rendering.
 
-    Where Django keeps the active language is a context variable. As long as the current context is equal to what it
-    was, so is the language; that is found out 20 times faster than Django says which one it is.
+    Where Django keeps the active language is a context variable. As long as the current context is
+    equal to what it was, so is the language; that is found out 20 times faster than Django says
+    which one it is.
     """
     context, texts = None, dict[Message, str]()
 
@@ -315,7 +319,7 @@ def untranslated(context: Context, node: BlockTranslateNode, names: dict[str, An
 
 
 def balanced(value: str, node: Node) -> str:
-    """`value`, the output of `node`; raises UnbalancedError if it opens or closes elements around it."""
+    """`value`, the output of `node`; UnbalancedError if it opens or closes elements around."""
     if type(value) is Html and "<" in value:
         closed = ancestors_closed_by(str.__str__(value), node.ancestors)
         if closed is not None:
@@ -327,7 +331,7 @@ def balanced(value: str, node: Node) -> str:
 
 
 def sequence(value: Any) -> Sequence[Any]:
-    """What `{% for %}` iterates over; `EMPTY` if that is nothing: what has no items may not be iterable at all."""
+    """What `{% for %}` iterates over; `EMPTY` for what has no items, iterable or not."""
     if value is None:
         return EMPTY
     items = value if hasattr(value, "__len__") else list(value)
@@ -460,7 +464,7 @@ def _fragment_cache(context: Context, node: CacheNode) -> Any:
 
 
 class inclusion(rendering):  # noqa: N801 - used as a function
-    """Around an included template in which something needs the context that it gives, Django's own."""
+    """Around an included template in which something needs Django's own context."""
 
     __slots__ = ("_chain", "_context", "_isolated", "_values")
 
@@ -485,7 +489,7 @@ class inclusion(rendering):  # noqa: N801 - used as a function
 
 
 def override_blocks(context: Context, chain: Chain) -> None:
-    """Tell Django's block context which nodes override which, for opaque nodes that use `block.super`."""
+    """Tell Django's block context which nodes override which, for the sake of opaque nodes."""
     if chain.extends:
         blocks = BlockContext()
         for nodes in chain.queues.values():
@@ -516,7 +520,7 @@ def block(context: Context, node: BlockNode) -> Iterator[ContextDict]:
 
 
 def rendered(context: Context, node: DjangoNode, index: int = 0) -> str:
-    """The output of an opaque node, which must be a string in Django, too, whose error tells its `index`."""
+    """The output of an opaque node, which must be a string; Django's error tells its `index`."""
     output: Any = node.render_annotated(context)
     return output if isinstance(output, str) else _NO_TEXT.join([*[_NO_TEXT] * index, output])
 

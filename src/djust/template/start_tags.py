@@ -1,10 +1,11 @@
-"""Start tags, read once: `markup` feeds the text and nodes of one, `fragments` asks for its attributes.
+"""Start tags, read once: `markup` feeds text and nodes, `fragments` asks for attributes.
 
     <a href="/{{ x }}" {{ y }}>   ->   attributes
                                        Attribute(" ", [Static("href")], "=", '"', [Static("/"), x])
                                        Attribute(" ", [y])
 
-The states are those of the HTML standard, section "Tokenization", from "Before attribute name state" on.
+The states are those of the HTML standard, section "Tokenization", from "Before attribute name
+state" on.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ _name = re.compile(r"[a-zA-Z][^\s/>]*")
 
 @dataclass(eq=False)
 class Attribute:
-    """`before`: white space and slashes. `equals`: the sign with its white space, "" without a value."""
+    """`before`: white space and slashes. `equals`: with its white space; "" without a value."""
 
     before: str
     name: list[Node] = field(default_factory=list)
@@ -58,7 +59,7 @@ class Attribute:
 
 
 class StartTag:
-    """A start tag: `text` and nodes, in `pieces`, and its `attributes` if one of the pieces is dynamic.
+    """A start tag: its `pieces`, and its `attributes` if one of these is dynamic.
 
     `end` is what follows the last attribute; it is empty as long as the tag goes on.
     """
@@ -117,7 +118,7 @@ class StartTag:
             _add(self.attributes[-1].name if self._state == _NAME else self.attributes[-1].value, run)
 
     def _leave(self, char: str) -> int:
-        """Change the state before `char`, at which a run has ended; returns how many characters that reads."""
+        """Change the state before `char`, where a run ended; returns the length that it reads."""
         state = self._state
         if state == _BETWEEN and char == ">":
             self.end = self._space + char
@@ -143,7 +144,7 @@ class StartTag:
 
 
 def start_tag(text: str, position: int) -> tuple[StartTag, int] | None:
-    """The start tag at `position`, if there is one, and where the text after it begins; perhaps it goes on there."""
+    """The start tag at `position`, if there is one, and where it has been read to."""
     if plain := _plain.match(text, position):
         tag = StartTag(text[position : plain.end(1)])
         tag.pieces = [Static(plain[0])]

@@ -17,8 +17,8 @@ from djust.template.tree import Content
 class LeafStep:
     """Part `index` gets the text of `pieces`; a single `Interpolation` keeps its plain value.
 
-    `kind` as in `render.values`. `checked`: output that turns out to be unbalanced breaks the element
-    around; not if all of it is this part already.
+    `kind` as in `render.values`. `checked`: output that turns out to be unbalanced breaks the
+    element around; not if all of it is this part already.
     """
 
     index: int

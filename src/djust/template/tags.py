@@ -1,8 +1,9 @@
-"""Django's own tags that a node of Django's renders: which names of the context each reads and sets.
+"""Tags that Django's own nodes render: which names of the context each reads and sets.
 
-    delegate(tag)  ->  a Call that needs {"count", "total"}   for {% widthratio count total 100 as total %}
+    delegate(tag)  ->  a Call that needs {"a", "b"}   for {% widthratio a 5 100 as b %}
 
-Knowing the names, everything around such a tag stays compiled; only these names are put on the context.
+Knowing the names, everything around such a tag stays compiled; only these names are put on the
+context.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from djust.template.nodes import ALL_NAMES, NO_NAMES, RENDER_STATE, Call, reads
 
 
 def names_of(expressions: Iterable[Any]) -> frozenset[str]:
-    """The names that `expressions` read; all names if one of them is not Django's own kind of expression."""
+    """The names that `expressions` read; all names if one is not of Django's own kind."""
     names = NO_NAMES
     for expression in expressions:
         if isinstance(expression, FilterExpression):
@@ -31,7 +32,7 @@ def names_of(expressions: Iterable[Any]) -> frozenset[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Use:
-    """The attributes of a tag that hold expressions, alone or several, and the one with the name that it sets.
+    """The attributes of a tag with its expressions, and the one with the name that it sets.
 
     `needs`: other names that it uses. The rest is as in `Node`.
     """

@@ -46,8 +46,9 @@ Content = Node | Element | Blocks | Scoped
 class Tree:
     """`balanced`: every element that is opened is closed, in order, and nothing reaches outside.
 
-    `closed_ancestors`: which of the elements around it, counted from the outermost, it closes or changes,
-    as `<p>` does with an open `<p>`. The content of the element around such a one has to be one region.
+    `closed_ancestors`: which of the elements around it, counted from the outermost, it closes or
+    changes, as `<p>` does with an open `<p>`. The content of the element around such a one has to
+    be one region.
     """
 
     children: list[Content]

@@ -1,6 +1,6 @@
 """Steps → Python: the two functions of a template.
 
-    evaluate(context, old, same) -> values   the values of the parts of its root fragment, for live pages
+    evaluate(context, old, same) -> values   of the parts of its root fragment, for live pages
     render(context) -> SafeString            its HTML without marks, for any page
 
 The template `<p>Hello {{ user }}</p>` gives
@@ -80,7 +80,7 @@ class _StepWriter:
         return f"({', '.join(values)}{',' if values else ''})"
 
     def page_values(self, program: Program, unchanging: Mapping[int, frozenset[str]]) -> str:
-        """As `values`, with the values of the last rendering in `old` for steps whose names are in `same`.
+        """As `values`, with those of `old`, the last rendering, for steps with names in `same`.
 
         `unchanging` are the steps for which that may be.
         """

@@ -1,8 +1,8 @@
 """Loops, conditions and scopes as Python: what decides which code runs, and which names it sees.
 
-`ScopeWriter` writes the frame around code that its callers write: `write_loop` a loop, `write_if` the
-arms of an `if`, `scope` a `with`, include, block or flag. Names that something inside needs are pushed
-on Django's context, all others are locals of the generated function.
+`ScopeWriter` writes the frame around code that its callers write: `write_loop` a loop, `write_if`
+the arms of an `if`, `scope` a `with`, include, block or flag. Names that something inside needs are
+pushed on Django's context, all others are locals of the generated function.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class ScopeWriter:
         self.expressions = expressions
 
     def write_loop(self, names: Names, node: Node, sequence: str, write_body: Callable[[Names], None]) -> None:
-        """Write the loop itself; `write_body` writes one round. Needed names go to the context, others are locals."""
+        """Write the loop itself; `write_body` writes one round."""
         if len(node.bodies) == 1 and (node.counts or node.needs):  # many loops have no items, and need nothing then
             self.src.line(f"if {sequence} is not EMPTY:")
             with self.src.indented():
@@ -59,7 +59,8 @@ class ScopeWriter:
                     fits = f"type({value}) is tuple and len({value}) == {count}"
                     src.line(f"{targets} = {value} if {fits} else unpack({value}, {count})")
                 pushed = {name: code for name, code in local.items() if name in node.needs}
-                # Several names get a layer of their own for each round, as in Django; one name is set again.
+                # Several names get a layer of their own for each round, as in Django; one name is
+                # set again.
                 with self._layer(context, pushed, node.needs if len(variables) > 1 else NO_NAMES):
                     if len(variables) == 1 and pushed:
                         src.line(f"{context}.dicts[-1][{variables[0]!r}] = {targets}")
@@ -73,7 +74,7 @@ class ScopeWriter:
 
     @contextmanager
     def _layer(self, context: str, values: dict[str, str], needs: frozenset[str]) -> Iterator[None]:
-        """A layer on the context, if anything inside needs it. After an error, who runs the function removes it."""
+        """A layer on the context, if needed; after an error, who runs the function removes it."""
         sets = bool(needs) and needs != {RENDER_STATE}
         if sets:
             self.src.line(f"{context}.dicts.append({dictionary(values)})")
@@ -166,8 +167,9 @@ class ScopeWriter:
     def write_if(self, names: Names, node: Node, write_arm: Callable[[int], None]) -> None:
         """Write the arms of an `if`, each behind its condition.
 
-        A condition of several statements cannot stand in an `elif`: the first stands in an `else`; where there are
-        more, all stand one below the other, so that Python's limit for levels of indentation is not reached.
+        A condition of several statements cannot stand in an `elif`: the first stands in an `else`;
+        where there are more, all stand one below the other, so that Python's limit for levels of
+        indentation is not reached.
         """
         runs: list[list[int]] = []
         for arm, (condition, _) in enumerate(node.tag.conditions_nodelists):

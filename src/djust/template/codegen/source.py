@@ -13,7 +13,8 @@ from typing import Any
 from weakref import finalize
 
 _LITERALS = (str, int, bool, type(None))
-# Of other numbers, Python makes one object where a template has several, and `{% if a is b %}` tells them apart.
+# Of other numbers, Python makes one object where a template has several, and `{% if a is b %}`
+# tells them apart.
 _SMALL = range(-5, 257)
 
 
@@ -40,14 +41,14 @@ class PythonSource:
         self.locations.append(self.location)
 
     def tentative(self, text: str) -> None:
-        """A line that is needed only if something uses its result: `drop_unused` takes it away if not."""
+        """A line that `drop_unused` takes away if nothing uses its result."""
         loops = (start for start in self._starts if self.lines[start - 1].lstrip().startswith("for "))
         self.line(text)
         written = len(self.lines) - 1
         self._tentative.append((written, next(loops, written)))
 
     def drop_unused(self, name: str) -> None:
-        """Take away the tentative lines after which, and around which in a loop, no line uses `name`."""
+        """Take away tentative lines after which (and around which, in a loop) none uses `name`."""
         tentative = {line for line, _ in self._tentative}
         used = [at for at, line in enumerate(self.lines) if at not in tentative and name in line]
         for line, start in reversed(self._tentative):
@@ -64,14 +65,14 @@ class PythonSource:
         self.location = location
 
     def append(self, target: str, code: str) -> None:
-        """Append the value of `code` to the list `target`, in one statement with what stands before and after it."""
+        """Append the value of `code` to the list `target`, in one statement with its neighbours."""
         if target != self._list and self._entries:
             self._extend()
         self._list = target
         self._entries.append((code, self.location))
 
     def _extend(self) -> None:
-        """Write the statement of `append`: a line for each value, so that errors lead to their locations."""
+        """Write the statement of `append`, a line per value, so that errors have a location."""
         entries, self._entries = self._entries, []
         notes = [entries.pop()] if entries[-1][0].startswith("# ") else []
         if len(entries) == 1:
@@ -86,7 +87,7 @@ class PythonSource:
             self.locations.append(location)
 
     def indented(self) -> PythonSource:
-        """A context manager: what is written while it is entered is indented; it is at least `pass`."""
+        """While it is entered, what is written is indented; it is at least `pass`."""
         return self
 
     def __enter__(self) -> None:
@@ -121,7 +122,7 @@ class PythonSource:
         return "\n".join(self.lines) + "\n"  # the last one is a `return`, so that nothing is pending
 
     def function(self, name: str, filename: str) -> Callable[..., Any]:
-        """Compile the source and return its function `name`; tracebacks and debuggers see the source."""
+        """Compile the source; returns its function `name`. Tracebacks see the source."""
         text = self.text
         linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
         namespace = dict(self.names)

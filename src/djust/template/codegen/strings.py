@@ -1,8 +1,8 @@
 """Output as a string: code that appends what nodes show to a list.
 
-Attribute values, tags, raw text and regions are written so, and whole templates when they are rendered
-without marks. `StringWriter.output` gives what one node shows, whose value may also stay plain, for
-text parts.
+Attribute values, tags, raw text and regions are written so, and whole templates when they are
+rendered without marks. `StringWriter.output` gives what one node shows, whose value may also stay
+plain, for text parts.
 
 What a node shows is written by the function for its class: in `OUTPUTS` if that is a Python
 expression, in `BLOCKS` if it takes statements.
@@ -57,7 +57,7 @@ class StringWriter:
         self.expressions = scopes.expressions
 
     def write(self, names: Names, contents: Sequence[Content], out: str) -> None:
-        """Write code that appends the output of `contents` to the list `out`, unless they have none."""
+        """Write code that appends the output of `contents`, if any, to the list `out`."""
         for content in contents:
             match content:
                 case Static():
@@ -158,7 +158,7 @@ class StringWriter:
         return found if not expression.is_var and not expression.filters else self.scopes.assign(found)
 
     def _stored(self, names: Names, name: str) -> str:
-        """Write the text of a variable in a translation, which is not called; returns the name of its HTML."""
+        """Write a variable in a translation, which is not called; returns the name of its HTML."""
         missing = self.expressions.invalid
         missing = missing % name if "%s" in missing else missing
         found = names.local.get(name) or f"stored({names.context}, {name!r}, {missing!r})"
@@ -217,9 +217,10 @@ class StringWriter:
                 self.write(names, otherwise, out)
 
     def _twice(self, names: Names, body: Sequence[Node], found: str, last: str) -> str:
-        """Write code that makes `found` tell whether the output of `body` is not equal to `last`; returns the output.
+        """Write code by which `found` tells whether the output, which is returned, is not `last`.
 
-        When it is empty, Django renders a second time, and what counts or has a state may then show something.
+        When it is empty, Django renders a second time, and what counts or has a state may then show
+        something.
         """
         shown, attempt = self.src.temporary("s"), self.src.temporary("n")
         self.src.line(f"for {attempt} in (1, 2):")

@@ -1,1 +1,1 @@
-"""What makes a rendering cheaper and never changes what it shows: steps that are skipped, relations fetched early."""
+"""What makes a rendering cheaper and never changes it: skipped steps, early relations."""

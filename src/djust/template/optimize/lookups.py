@@ -1,12 +1,12 @@
-"""What a loop asks of its items: the lookups that its body performs on the loop variable, known when compiling.
+"""What a loop asks of its items: the lookups that its body performs on the loop variable.
 
     {% for order in orders %}
       {{ order.customer.name }} {% for line in order.lines.all %}{{ line.product }}{% endfor %}
     {% endfor %}
 
-has the lookups `customer.name`, `lines.all` and `lines.all.*.product`, where `*` stands for each item of
-what is iterated. `prefetch` fetches by them. They decide what is fetched early and never what is shown,
-so that it does no harm if an unknown tag binds a name anew.
+has the lookups `customer.name`, `lines.all` and `lines.all.*.product`, where `*` stands for each
+item of what is iterated. `prefetch` fetches by them. They decide what is fetched early and never
+what is shown, so that it does no harm if an unknown tag binds a name anew.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from django.template.base import FilterExpression, Variable
 
 from djust.template.nodes import ALL_NAMES, Node
 
-# Stands in a path for each item of what the names before it give; no name of a template looks like it.
+# Stands in a path for each item of what the names before it give; no name of a template looks like
+# it.
 EACH = "*"
 
 # Filters that read all items of a sequence, as a condition does.
@@ -27,7 +28,7 @@ _READ_ALL = (defaultfilters.length, defaultfilters.join, defaultfilters.dictsort
 
 
 class Lookup(NamedTuple):
-    """`path` is looked up on each item. `reads`: all items of its value are read. `certain`: whatever happens."""
+    """`path` is looked up on each item, if `certain`; if `reads`, its value's items are read."""
 
     path: tuple[str, ...]
     reads: bool
@@ -78,7 +79,7 @@ class _Collector:
             self.nodes(body, outer if position else inner)
 
     def _bound(self, node: Node, inner: _Origins, origins: _Origins) -> _Origins:
-        """`inner` with the names that `node` binds; its expressions are evaluated where `origins` hold."""
+        """`inner` with the names that `node` binds to what it evaluates where `origins` hold."""
         bound = dict(_without(inner, node.binds))
         if node.each and len(_items_bound(node)) != 1:
             return bound
@@ -88,7 +89,7 @@ class _Collector:
         return bound
 
     def _read(self, expression: FilterExpression, origins: _Origins, *, whole: bool = False) -> None:
-        """Note the lookups in `expression`; `whole`: where its value is used, all of its items are read."""
+        """Note the lookups in `expression`; `whole`: all items of its value are read."""
         if expression.is_var:
             filters = expression.filters
             self._look_up(expression.var, origins, filters[0][0] in _READ_ALL if filters else whole)
@@ -109,7 +110,7 @@ def _items_bound(loop: Node) -> list[str]:
 
 
 def _origin(expression: FilterExpression, origins: _Origins) -> _Origin | None:
-    """What the value of `expression` is, if it is reached from the loop variable by lookups alone."""
+    """What `expression` is, if it is reached from the loop variable by lookups alone."""
     return _value(expression.var, origins) if expression.is_var and not expression.filters else None
 
 

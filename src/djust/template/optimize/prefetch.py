@@ -2,25 +2,28 @@
 
     {% for order in orders %}{{ order.customer.name }}: {{ order.lines.all|length }}{% endfor %}
 
-When `orders` is a queryset that nothing has evaluated yet, and its author has left it as it is, the customers come with
-the orders (`select_related`). Whatever else holds model instances - a queryset that `{% if orders %}` or a view has
-evaluated, a slice, a page of a paginator, a list - stays what it is: there, the first order that is asked for its
-customer fetches those of all others, too, and so it is with lines everywhere (`prefetch_related`). That makes one query
-for each relation, where Django makes one for each order and relation. So no matter where a queryset is evaluated first,
+When `orders` is a queryset that nothing has evaluated yet, and its author has left it as it is, the
+customers come with the orders (`select_related`). Whatever else holds model instances - a queryset
+that `{% if orders %}` or a view has evaluated, a slice, a page of a paginator, a list - stays what
+it is: there, the first order that is asked for its customer fetches those of all others, too, and
+so it is with lines everywhere (`prefetch_related`). That makes one query for each relation, where
+Django makes one for each order and relation. So no matter where a queryset is evaluated first,
 nothing is fetched before a loop asks for it, and a loop that is not reached costs nothing.
 
-Nothing else may be different from Django. An item keeps what was fetched early in `_Single` and `_Many`, dictionaries
-of Django's own kind that give it out when it is asked for, an object of its own to each item; when the loop ends, what
-nobody asked for is forgotten, and so are prefetched lists, because Django would ask the database again. So no later
-rendering shows what was fetched for an earlier one. What only some items may be asked for, the first one gets from
-Django, and the second one for all. A template never makes more queries than in Django, unless a method that it calls
-filters a list which the template itself reads here and there.
+Nothing else may be different from Django. An item keeps what was fetched early in `_Single` and
+`_Many`, dictionaries of Django's own kind that give it out when it is asked for, an object of its
+own to each item; when the loop ends, what nobody asked for is forgotten, and so are prefetched
+lists, because Django would ask the database again. So no later rendering shows what was fetched for
+an earlier one. What only some items may be asked for, the first one gets from Django, and the
+second one for all. A template never makes more queries than in Django, unless a method that it
+calls filters a list which the template itself reads here and there.
 
-Left alone are raw querysets, querysets and managers with methods of their own that decide what is found, generic
-foreign keys, foreign keys that were deferred or have no constraint, descriptors that are not Django's own, items that
-are not saved, and projects with database routers. Nothing is joined to querysets that are sliced, combined, `values()`,
-locked, deferred, or fetch relations already, nor where another table could be noticed: DISTINCT, GROUP BY, raw SQL.
-`auto_related = False` on a live view, or on any context, switches all of it off.
+Left alone are raw querysets, querysets and managers with methods of their own that decide what is
+found, generic foreign keys, foreign keys that were deferred or have no constraint, descriptors that
+are not Django's own, items that are not saved, and projects with database routers. Nothing is
+joined to querysets that are sliced, combined, `values()`, locked, deferred, or fetch relations
+already, nor where another table could be noticed: DISTINCT, GROUP BY, raw SQL. `auto_related =
+False` on a live view, or on any context, switches all of it off.
 """
 
 from __future__ import annotations
@@ -47,8 +50,9 @@ from django.template import Context
 from djust.template.optimize.lookups import EACH, Lookup
 from djust.template.runtime import EMPTY, PLAIN, backwards, sequence
 
-# Since version 6.1, Django asks the fetch mode of an instance for a relation that was not fetched. Its own FETCH_PEERS
-# fetches for all, but lets them share objects, and keeps what nobody has asked for; loops have a mode of their own.
+# Since version 6.1, Django asks the fetch mode of an instance for a relation that was not fetched.
+# Its own FETCH_PEERS fetches for all, but lets them share objects, and keeps what nobody has asked
+# for; loops have a mode of their own.
 FETCH_ONE: Any = getattr(models, "FETCH_ONE", None)
 _FetchMode: Any = type(models.FETCH_PEERS).__base__ if hasattr(models, "FETCH_PEERS") else object
 
@@ -66,7 +70,7 @@ _MANAGER_METHODS = ("get_queryset", "all")
 
 
 def related(context: Context, value: Any, loop: Related, *, reverse: bool = False) -> Sequence[Any] | LoopItems:
-    """What `{% for %}` iterates over, given `value`; relations that the loop reads are fetched early."""
+    """What `{% for %}` iterates over, given `value`; relations are fetched early."""
     found: Any = value if isinstance(value, QuerySet) else sequence(value)  # whose length would be a query
     if found is EMPTY or (type(found) is list and type(found[0]) in PLAIN):
         return backwards(found) if reverse else found
@@ -80,7 +84,7 @@ def related(context: Context, value: Any, loop: Related, *, reverse: bool = Fals
 
 
 def _rows(found: Any, loop: Related) -> LoopItems | None:
-    """The items of `found`, if they are instances of a model that has relations which the loop reads."""
+    """The items of `found`, if they are instances with relations that the loop reads."""
     joined: list[_ToOne] = []
     if isinstance(found, QuerySet):
         if not _is_usual_queryset(found) or not (plan := loop.plan(found.model)):
@@ -98,7 +102,7 @@ def _rows(found: Any, loop: Related) -> LoopItems | None:
 
 
 def _is_free(item: Model, first: Model) -> bool:
-    """Whether `item` is a row of the same database as `first`, and not yet held by a loop around."""
+    """Whether `item` is of the same database as `first`, and not held by a loop around."""
     state = item._state
     parents: list[Any] = [link for link in item._meta.parents.values() if link]
     return (
@@ -115,7 +119,7 @@ def _is_free(item: Model, first: Model) -> bool:
 
 @dataclass(slots=True)
 class _Plan:
-    """What to fetch with instances of a model: single objects by join, lists by a query of their own."""
+    """What to fetch with instances of a model: single objects by join, lists by queries."""
 
     singles: list[_ToOne] = field(default_factory=list)
     lists: list[_ToMany] = field(default_factory=list)
@@ -131,9 +135,10 @@ class _Plan:
 
 @dataclass(slots=True)
 class _ToOne:
-    """A foreign key, or a one-to-one relation from either side, whose objects know where they come from by `back`.
+    """A foreign key, or a one-to-one relation, whose objects know their origin by `back`.
 
-    `path`: its name in queries. `attname`: the instance's column, if it has one. `certain`: each instance is asked.
+    `path`: its name in queries. `attname`: the instance's column, if it has one. `certain`: each
+    instance is asked.
     """
 
     name: str
@@ -151,7 +156,7 @@ class _ToOne:
 
 @dataclass(slots=True)
 class _ToMany:
-    """The other side of a foreign key, or a many-to-many relation. `certain`: each instance's list is read."""
+    """The other side of a foreign key, or a many-to-many relation; `certain` as above."""
 
     name: str
     cache_name: str
@@ -215,7 +220,7 @@ def _to_one(name: str, relation: Any, inner: list[Lookup], origin: Any) -> _ToOn
 
 
 def _is_usual(key: Any) -> bool:
-    """Whether the database makes sure that what a foreign key names exists, and no model inherits through it."""
+    """Whether what a foreign key names certainly exists, and no model inherits through it."""
     return isinstance(key, ForeignKey) and vars(key)["db_constraint"] and not key.remote_field.parent_link
 
 
@@ -257,7 +262,7 @@ def _is_usual_queryset(value: QuerySet[Any]) -> bool:
 
 
 def _is_plain(value: QuerySet[Any]) -> bool:
-    """Whether `value` gives whole model instances, and its author did not choose how relations are fetched."""
+    """Whether it gives whole instances, and its author chose nothing about relations."""
     query: Any = value.query
     return (
         value._iterable_class is ModelIterable
@@ -273,7 +278,7 @@ def _is_plain(value: QuerySet[Any]) -> bool:
 
 
 def _may_join(query: Any) -> bool:
-    """Whether further tables cannot be noticed: no column is named without its table, or compared with all others."""
+    """Whether further tables cannot be noticed: each column is named with its table."""
     if query.distinct or query.group_by is not None or query.extra or query.extra_tables or query.extra_order_by:
         return False
     ordering = [order for order in query.order_by if not isinstance(order, str)]
@@ -303,7 +308,7 @@ def _join(value: QuerySet[Any], plan: _Plan) -> list[_ToOne]:
 
 
 class LoopItems:
-    """The items of a loop. When the loop has gone through them, they are as Django would have left them."""
+    """The items of a loop. When it is over, they are as Django would have left them."""
 
     def __init__(self, items: Sequence[Any]) -> None:
         self.items = items
@@ -320,7 +325,8 @@ class LoopItems:
 
     def hold(self, instances: Iterable[Any], plan: _Plan, joined: Sequence[_ToOne] = ()) -> None:
         """Let `instances` ask for what is in `plan`; what `joined` names has come with them."""
-        # A list may name an instance twice, and instances of the same row of the database share their lists.
+        # A list may name an instance twice, and instances of the same row of the database share
+        # their lists.
         different = list({id(instance): instance for instance in instances}.values()) if plan else []
         for start in range(0, len(different), _BATCH):
             batch = _Batch(self, different[start : start + _BATCH], plan)
@@ -344,7 +350,8 @@ class LoopItems:
 class _Single(dict[str, Any]):
     """The cache of an instance's foreign keys.
 
-    `waiting`: what was fetched early and not asked for, with the value of the key that it was fetched by.
+    `waiting`: what was fetched early and not asked for, with the value of the key that it was
+    fetched by.
     """
 
     def __init__(self, instance: Model, batch: _Batch) -> None:
@@ -370,7 +377,7 @@ class _Single(dict[str, Any]):
 
 
 class _Early(_FetchMode):  # type: ignore[misc] # its base depends on the version of Django
-    """The fetch mode of an instance in a loop, which is what `_Single` is for older versions of Django."""
+    """The fetch mode of an instance in a loop; for older versions of Django, see `_Single`."""
 
     track_peers = False
 
@@ -379,7 +386,7 @@ class _Early(_FetchMode):  # type: ignore[misc] # its base depends on the versio
         self.waiting: dict[str, tuple[Any, Any]] = {}
 
     def fetch(self, fetcher: Any, instance: Model) -> None:
-        """`instance` needs what the descriptor `fetcher` fetches. Django copies modes, so it may be another one."""
+        """Fetch what `fetcher` is for. Django copies modes: `instance` may not be ours."""
         relation = fetcher.related if hasattr(fetcher, "related") else fetcher.field
         if instance is self.instance and not isinstance(fetcher, DeferredAttribute):
             name = relation.cache_name
@@ -429,7 +436,7 @@ def _early(instance: Model) -> _Single | _Early | None:
 
 
 class _Many(dict[str, Any]):
-    """The cache of an instance's prefetched lists, which asks its `batch` for those it lacks. `given`: what it got."""
+    """The cache of an instance's lists, which asks `batch` for others; it was `given` these."""
 
     def __init__(self, instance: Model, batch: _Batch) -> None:
         super().__init__(vars(instance).get(_LISTS, ()))
@@ -450,8 +457,8 @@ class _Many(dict[str, Any]):
 class _Batch:
     """Instances whose relations are fetched together.
 
-    Where it is not certain that each instance is asked for a relation, the first one gets it from Django: often it
-    remains the only one, such as the open entry of a list.
+    Where it is not certain that each instance is asked for a relation, the first one gets it from
+    Django: often it remains the only one, such as the open entry of a list.
     """
 
     def __init__(self, rows: LoopItems, instances: list[Any], plan: _Plan) -> None:

@@ -1,9 +1,10 @@
 """Which steps need not run again when the names they read are what they were.
 
-A step can be skipped when its output is a function of plain values: it reads names of the view's data,
-applies Django's own lookups and filters to them, and nothing else can interfere (`Node.is_steady`).
-A custom tag or filter may look anywhere, `now` and `timesince` look at the clock: these always run.
-Whether a name's value is plain, and unchanged, is found at run time (`state.tracking`).
+A step can be skipped when its output is a function of plain values: it reads names of the view's
+data, applies Django's own lookups and filters to them, and nothing else can interfere
+(`Node.is_steady`). A custom tag or filter may look anywhere, `now` and `timesince` look at the
+clock: these always run. Whether a name's value is plain, and unchanged, is found at run time
+(`state.tracking`).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from django.template import defaultfilters
 from django.template.base import FilterExpression, Variable
 
-from djust.template.nodes import ALL_NAMES, NO_NAMES, Node, all_nodes, names_read, reads
+from djust.template.nodes import ALL_NAMES, NO_NAMES, Node, Static, all_nodes, names_read, reads
 from djust.template.steps import EffectStep, LeafStep, Step, contents_of
 from djust.template.tree import Blocks, Content, Element, Scoped
 
@@ -33,8 +34,8 @@ class _AlwaysRunError(Exception):
 def skippable(steps: Sequence[Step]) -> dict[int, frozenset[str]]:
     """Position in `steps` → the names on which it depends, for the steps that may be skipped.
 
-    A tag that may set names makes everything after it run always. What other code than Django's own was
-    given, it may have changed in place.
+    A tag that may set names makes everything after it run always. What other code than Django's own
+    was given, it may have changed in place.
     """
     found: dict[int, frozenset[str]] = {}
     given: frozenset[str] = NO_NAMES
@@ -68,7 +69,13 @@ def _nodes(contents: Iterable[Content]) -> Iterator[Node]:
 
 def _is_worth_skipping(step: Step) -> bool:
     """Whether running `step` costs more than finding out that it need not run."""
-    return not (isinstance(step, LeafStep) and all(isinstance(p, Node) and p.is_cheap for p in step.pieces))
+    return not (isinstance(step, LeafStep) and all(map(_is_cheap, step.pieces)))
+
+
+def _is_cheap(piece: Content) -> bool:
+    if not isinstance(piece, Node):
+        return False
+    return isinstance(piece, Static) or (piece.shows_value and not piece.expressions[0].filters)
 
 
 def _may_set_names(node: Node) -> bool:
@@ -83,7 +90,8 @@ def _outer_names(nodes: Iterable[Node]) -> frozenset[str]:
 def _names_of(node: Node) -> frozenset[str]:
     if not (node.is_steady and node.has_output):
         raise _AlwaysRunError
-    # The first body and what stands with it see the names that the node binds; an isolated one sees no others.
+    # The first body and what stands with it see the names that the node binds; an isolated one sees
+    # no others.
     inner = _in_expressions(node.inner).union(node.variables, _outer_names(node.bodies[0] if node.bodies else ()))
     inner = NO_NAMES if node.isolated else inner.difference(node.binds)
     others = map(_outer_names, node.bodies[1:])
