@@ -466,22 +466,14 @@ def _all_text(node: Node) -> str:
 def _keeps_tag(node: Node, quote: str) -> bool:
     """Whether a tag goes on after `node` as it was before: the same quote open, or none."""
     for body in node.bodies:
-        inside = quote
+        tag = StartTag()
         for inner in body:
             if not isinstance(inner, Static):
-                if not _keeps_tag(inner, inside):
+                if not _keeps_tag(inner, quote or tag.quote):
                     return False
-                continue
-            for char in inner.text:
-                if quote:
-                    if char == quote:
-                        return False
-                elif inside:
-                    inside = "" if char == inside else inside
-                elif char in "\"'":
-                    inside = char
-                elif char in "<>":
-                    return False
-        if inside != quote:
+                tag.add(inner)
+            elif quote in inner.text if quote else tag.feed(inner.text, 0) < len(inner.text) or tag.end:
+                return False
+        if tag.quote:
             return False
     return True
