@@ -48,9 +48,9 @@ from django.urls import path  # noqa: E402
 
 from benchmarks.peer import CountingPeer  # noqa: E402
 from djust import LiveView, event_handler, state  # noqa: E402
-from djust.live.messages import Event, Joining  # noqa: E402
 from djust.live.page import Page  # noqa: E402
 from djust.live.registry import registry  # noqa: E402
+from djust.protocol.messages import Event, Joining  # noqa: E402
 
 
 class Counter(LiveView):

@@ -119,7 +119,7 @@ TABLE = """<!DOCTYPE html>
 {% endfor %}</tbody></table>
 </div></body></html>
 """
-TRANSLATED = ["Yes", "No", "Please correct the errors below.", "Home", "Documentation", "Log out", "Password", "Save", "Delete", "History"]  # fmt: skip
+TRANSLATED = ["Yes", "No", "Please correct the errors below.", "PageLoop", "Documentation", "Log out", "Password", "Save", "Delete", "History"]  # fmt: skip
 
 
 def label(number: int) -> str:
@@ -376,7 +376,7 @@ def measure(page: Page) -> Result:
 def compile_time() -> tuple[float, float]:
     """Of a template of 200 lines: milliseconds of Django's parser, and of our compiler after it."""
     block = """<section class="{{ cls }}">
-  <h2>{{ title|upper }} {% translate "Home" %}</h2>
+  <h2>{{ title|upper }} {% translate "PageLoop" %}</h2>
   {% if user.name and user.active %}
     <p>Hello {{ user.name|default:"you" }}, it is {% now "H:i" %}.</p>
   {% else %}

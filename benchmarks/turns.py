@@ -29,10 +29,10 @@ django.setup()
 
 from benchmarks.peer import CountingPeer  # noqa: E402
 from djust import LiveView, event_handler, state  # noqa: E402 - the settings come first in a single-file project
-from djust.live.messages import Event, Joining  # noqa: E402
 from djust.live.page import Page  # noqa: E402
-from djust.live.workers import reporters  # noqa: E402
+from djust.protocol.messages import Event, Joining  # noqa: E402
 from djust.signals import event_finished  # noqa: E402
+from djust.threads.pools import signal_pool  # noqa: E402
 
 urlpatterns: list[Any] = []
 
@@ -60,7 +60,7 @@ async def cost(page: Page, peer: CountingPeer, handler: str) -> float:
         page.post(Event(ref, handler, {}, []))
     await peer.done.wait()
     # What was measured is received when the thread of receivers has nothing left to do.
-    await reporters.run(int)
+    await signal_pool.run(int)
     return (time.process_time() - start) / EVENTS * 1e6
 
 

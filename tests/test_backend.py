@@ -118,6 +118,7 @@ def same_in_both(folder: Path, show: Any, **options: Any) -> Any:
 # What it is
 
 
+@pytest.mark.slow
 def test_importing_it_needs_neither_settings_nor_apps() -> None:
     subprocess.run(
         [sys.executable, "-W", "error", "-c", "import djust.template.backend"],
@@ -126,6 +127,7 @@ def test_importing_it_needs_neither_settings_nor_apps() -> None:
     )
 
 
+@pytest.mark.slow
 def test_test_helpers_of_django_are_not_imported_for_it(folder: Path) -> None:
     code = f"""
 import sys

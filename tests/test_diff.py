@@ -87,6 +87,7 @@ class Browser:
         return [new[i] if i in new else moved[i] if i in moved else next(staying) for i in range(total)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", range(10))
 def test_a_patched_page_has_the_values_of_a_fresh_one(block: int) -> None:
     for seed in range(block * 30, block * 30 + 30):

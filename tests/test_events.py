@@ -8,7 +8,7 @@ import pytest
 from django.test import override_settings
 
 from djust import LiveView, event_handler
-from djust.events import handlers_of, refusal
+from djust.events.handlers import handlers_of, refusal
 from djust.exceptions import ParameterError
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""The guide to external services: its code runs, against real servers where there are some."""
+"""The pages on services: their code runs, against real servers where there are some."""
 
 from __future__ import annotations
 
@@ -24,28 +24,29 @@ from django.test import override_settings
 from djust.checks.sources import Project
 from djust.checks.templates import check_templates
 from djust.checks.views import check_view
-from djust.home import home
+from djust.loop import page_loop
 from djust.services import close_process_services
 from djust.testing import LiveClient
 from examples.services import backing
 from tests.engines import PostgresServer, RedisServer
 
-PAGE = (Path(__file__).parent.parent / "docs" / "guides" / "external-services.md").read_text()
+DOCS = Path(__file__).parent.parent / "docs"
+PAGES = "\n".join((DOCS / f"{name}.md").read_text() for name in ("services", "external-services", "resilience"))
 MODULE = "tests.myapp.external_services"
 
 
 @pytest.fixture(scope="module")
 def guide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """The code of the page as a module: imported once, because it defines a model and a task."""
+    """The code of the pages as a module: imported once, because it defines a model and a task."""
     file = tmp_path_factory.mktemp("guide") / "external_services.py"
-    file.write_text("\n\n".join(re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)))
+    file.write_text("\n\n".join(re.findall(r"```python\n(.*?)```", PAGES, flags=re.DOTALL)))
     spec = importlib.util.spec_from_file_location(MODULE, file)
     assert spec is not None
     assert spec.loader is not None
     module = sys.modules[MODULE] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     yield module
-    asyncio.run_coroutine_threadsafe(close_process_services(), home.loop).result(10)
+    asyncio.run_coroutine_threadsafe(close_process_services(), page_loop.loop).result(10)
     del sys.modules[MODULE], apps.all_models["myapp"]["catalogproduct"]
     apps.clear_cache()
 
@@ -182,6 +183,7 @@ def test_services_that_fail(guide: Any, web: Web) -> None:
     assert ["may be old" in each.html for each in (page, other)] == [False, False]
 
 
+@pytest.mark.services
 def test_redis(guide: Any, settings: Any) -> None:
     with RedisServer() as server:
         settings.REDIS_URL = server.address
@@ -192,6 +194,7 @@ def test_redis(guide: Any, settings: Any) -> None:
         assert [each.state["scores"] for each in (page, other)] == [[("Ada", 6), ("Zoë", 5)]] * 2
 
 
+@pytest.mark.services
 def test_postgresql(guide: Any, settings: Any) -> None:
     with PostgresServer() as server:
         settings.WAREHOUSE_URL = server.address
@@ -216,4 +219,4 @@ def test_the_tests_of_the_guide_pass(guide: Any, name: str) -> None:
 
 
 def test_every_test_of_the_guide_is_run() -> None:
-    assert len(re.findall(r"^def test_", PAGE, flags=re.MULTILINE)) == 4
+    assert len(re.findall(r"^def test_", PAGES, flags=re.MULTILINE)) == 4

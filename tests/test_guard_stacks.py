@@ -24,11 +24,11 @@ from django.test import override_settings
 
 from djust import apublish
 from djust.live.limits import joins
-from djust.live.messages import Settled
 from djust.live.page import Page
-from djust.live.posts import _connections
 from djust.live.registry import registry
-from djust.state.tickets import USER, Ticket, binding, make_ticket
+from djust.live.token import USER, JoinToken, binding, make_join_token
+from djust.live.transports.post import _connections
+from djust.protocol.messages import Settled
 from tests import guarded
 from tests.asgi_client import Browser, Closed, Response
 from tests.guarded import SECRET, TOPIC, Stack, deeds, tallies
@@ -163,7 +163,7 @@ async def expect_refused_from_the_start(case: Case) -> None:
     # Of several layers that refuse, another one may be the first: attributes are asked for after mixins.
     assert (live.status in (302, 403, 404, 410), SECRET in live.text) == (plain.status != 200, False)
     owner = "" if case.user is None else binding(f"{USER}{case.user.pk}")
-    ticket = make_ticket(Ticket("somebody", "/live/", owner))
+    ticket = make_join_token(JoinToken("somebody", "/live/", owner))
     await expect_no_join(case, ticket)
     for body, headers in ((f'["join","{ticket}",0,"/live/","one"]\n[1,"add",{{}}]', {"x-djust": ""}), ("", {})):
         response = await case.post("/live/", body.encode(), **headers)
@@ -266,7 +266,7 @@ async def expect_restored(case: Case, count: Count, page: SocketWire | PostWire,
     frame = await page.join(page.response.ticket, version)
     assert (frame[0], frame[2][0]) == ("all", f"{SECRET}: {shown}"), frame
     await settled(live_page())
-    # As often as a join, and once for `Resubscribed`.
+    # As often as a join, and once for `MessagesMissed`.
     count.expect(*((2, 2) if isinstance(page, SocketWire) else (3, 3)))
 
 
@@ -350,6 +350,7 @@ async def check(seed: str) -> str:
     return "refused"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", range(PARTS))
 @override_settings(CACHES=CACHES, LIVEVIEW_CONFIG={"state_cache": "states", "events_per_second": 1e6})
 async def test_a_live_view_refuses_and_serves_as_a_plain_one_does(part: int) -> None:

@@ -18,10 +18,10 @@ from django.urls import path
 
 from djust import LiveView, event_handler, state
 from djust.health import report
-from djust.live.keeping import backlog
 from djust.live.registry import registry
-from djust.live.workers import all_pools, errands, mounters, workers
+from djust.live.snapshots import backlog
 from djust.state import circuit
+from djust.threads.pools import all_pools, io_pool, request_pool, turn_pool
 from tests.asgi_client import Browser
 from tests.test_transports import PostWire
 
@@ -96,8 +96,8 @@ def states(settings: Any, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     settings.LIVEVIEW_CONFIG = {"state_cache": "states", "hang_seconds": 0.5}
     for name, seconds in {"CALL_SECONDS": 0.3, "FIRST_PAUSE": 0.4, "LONGEST_PAUSE": 0.8}.items():
         monkeypatch.setattr(circuit, name, seconds)
-    monkeypatch.setattr("djust.live.keeping._PAUSE_SECONDS", 0.05)
-    monkeypatch.setattr("djust.live.keeping._READ_SECONDS", 0.5)
+    monkeypatch.setattr("djust.live.snapshots._PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr("djust.live.snapshots._READ_SECONDS", 0.5)
     return SharedCache.held
 
 
@@ -235,11 +235,11 @@ async def test_an_event_beyond_the_bound_gets_its_error_answer(settings: Any) ->
         page, other = await browser.open("/"), await browser.open("/")
         settings.LIVEVIEW_CONFIG = {"threads": 1, "max_queue": 0}
         await page.post("hang")
-        await asyncio.to_thread(_until, lambda: workers.report()["busy"] == 1)
+        await asyncio.to_thread(_until, lambda: turn_pool.report()["busy"] == 1)
         assert (await other.event("add"))[:3] == ["error", 1, "The server is busy. Please try again."]
         gate.set()
         assert (await page.receive())[:2] == [1, 0]
-        await asyncio.to_thread(_until, lambda: workers.report()["busy"] == 0)
+        await asyncio.to_thread(_until, lambda: turn_pool.report()["busy"] == 0)
         assert (await other.event("add"))[2] == [0, 1], "the event that was refused has changed nothing"
 
 
@@ -261,7 +261,7 @@ async def test_gets_whose_browsers_are_gone_do_not_delay_others() -> None:
             visit.leave()
         response = await browser.get("/")
         assert response.status == 200
-        assert mounters.waiting == 0
+        assert request_pool.waiting == 0
         gate.set()
         await asyncio.gather(*[visit.task for visit in visits])
         assert not mounting.acquire(blocking=False), "what had not begun was never mounted"
@@ -338,7 +338,7 @@ async def test_a_join_that_gets_no_thread_is_refused_and_may_be_tried_again(
         response = await browser.get("/")
         browser.cookies["sessionid"] = "k" * 32
         for _ in range(8):
-            errands.submit(lambda: gate.wait(20))
+            io_pool.submit(lambda: gate.wait(20))
         settings.LIVEVIEW_CONFIG = {"max_queue": 0, "hang_seconds": 0}
         socket, frame = await browser.join(response.ticket)
         assert frame == ["error", 0, "The server is busy. Please try again."]
@@ -353,7 +353,7 @@ async def test_a_get_beyond_the_bound_is_refused_at_once(settings: Any, caplog: 
         visits = [Visit(browser, "/slow/")]
         await begun(1)
         visits.append(Visit(browser, "/slow/"))
-        await asyncio.to_thread(_until, lambda: mounters.waiting == 1)
+        await asyncio.to_thread(_until, lambda: request_pool.waiting == 1)
         refused = [await browser.get("/") for _ in range(2)]
         for response in refused:
             assert (response.status, response.headers["retry-after"]) == (503, "5")
@@ -465,7 +465,7 @@ async def test_the_end_of_a_server_waits_for_a_hanging_cache_only_so_long(
     states: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("djust.asgi._SAVE_SECONDS", 0.3)
-    monkeypatch.setattr("djust.live.pools.STOP_SECONDS", 0.3)
+    monkeypatch.setattr("djust.threads.pool.STOP_SECONDS", 0.3)
     browser = Browser()
     await browser.__aenter__()
     for _ in range(20):
@@ -512,7 +512,7 @@ async def test_health_is_reported_although_every_thread_hangs(settings: Any, sta
     assert report()["pools"].keys() == {pool.name for pool in all_pools}
     settings.LIVEVIEW_CONFIG = {"threads": 1, "hang_seconds": 0.1}
     for _ in range(6):
-        workers.submit(lambda: gate.wait(30) and None)
+        turn_pool.submit(lambda: gate.wait(30) and None)
     await asyncio.to_thread(_until, lambda: not report()["healthy"])
     stuck = {"threads": 4, "busy": 4, "hung": 4, "waiting": 2, "limit": 1}
     await asyncio.to_thread(_until, lambda: report()["pools"]["turn"] == stuck)

@@ -11,23 +11,23 @@ ROOT = Path(__file__).parent.parent / "src" / "djust"
 # Layer -> folder -> modules. An entry names a module or a package; "*" stands for any module of the folder.
 # The first layer may be imported by everybody, the last one by nobody.
 LAYERS: list[dict[str, str]] = [
-    {"": "exceptions conf signals machine home"},
+    {"": "exceptions conf signals context process loop"},
     {
-        "protocol": "*",
+        "protocol": "frames",
         "render": "values diff sent",
-        "state": "fields kinds writing reading codec validation tracking snapshots tickets circuit",
+        "state": "fields classes types validation codec tracking snapshots circuit",
+        "threads": "pools pool care watchdog testmode",
     },
     {
         "template": "nodes inheritance start_tags tree steps fragments context tags html markup lower codegen optimize"
         " runtime debug report includes compiler cache backend",
     },
+    {"events": "handlers parameters", "pubsub": "*"},
+    {"": "access views decorators services navigation js streams tasks presence uploads components forms"},
+    {"protocol": "messages"},
     {
-        "": "access views events parameters decorators services navigation js streams tasks pubsub presence uploads"
-        " components forms",
-    },
-    {
-        "live": "page turns keeping calls tasks metering display messages failures rehearsal registry visitor joining"
-        " workers limits websocket http posts forms guards middleware sessions pools crew watchdog thread_care",
+        "live": "page turns snapshots calls tasks metering nodes failures registry visitor joining"
+        " limits mount responder handler script guards middleware logout token transports",
     },
     {"": "routing asgi checks testing apps otel health", "templatetags": "*", "management": "*"},
 ]

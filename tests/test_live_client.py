@@ -19,7 +19,7 @@ from django.urls import path
 
 from djust import LiveView, background, event_handler, publish, state
 from djust.exceptions import HandlerError, ParameterError
-from djust.home import home
+from djust.loop import page_loop
 from djust.pubsub import Resubscribed
 from djust.testing import LiveClient
 
@@ -274,7 +274,7 @@ def test_between_two_looks_a_page_takes_no_turn() -> None:
     page = LiveClient(Basket)
     for message in ("one", "two"):
         publish("baskets", message)
-        asyncio.run_coroutine_threadsafe(asyncio.sleep(0), home.loop).result(10)
+        asyncio.run_coroutine_threadsafe(asyncio.sleep(0), page_loop.loop).result(10)
         assert not page._driver.page.is_busy
     page.event("add", name="Plum")
     assert page.state == {"items": ["Pear", "Plum"], "note": "two"}
@@ -410,13 +410,13 @@ def test_a_page_survives_its_process() -> None:
 
 
 def test_a_loop_that_stands_still_is_told() -> None:
-    before, loop = home.loop, asyncio.new_event_loop()
-    home.move(loop)
+    before, loop = page_loop.loop, asyncio.new_event_loop()
+    page_loop.set_loop(loop)
     try:
         with pytest.raises(TimeoutError, match="Forms: the event loop of the pages does not run"):
             LiveClient(Forms, timeout=-0.9)
     finally:
-        home.move(before)
+        page_loop.set_loop(before)
         # What was sent to it is begun, and given up at once.
         loop.run_until_complete(asyncio.sleep(0))
         loop.run_until_complete(asyncio.gather(*asyncio.all_tasks(loop), return_exceptions=True))

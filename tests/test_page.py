@@ -492,7 +492,7 @@ async def test_a_reply_that_json_cannot_hold_is_an_error_of_the_handler(
     assert "Counter.unsaid returned object" in caplog.text
 
 
-# Surroundings
+# ThreadState
 
 
 async def test_language_and_time_zone_of_the_visit_hold_in_every_turn() -> None:
@@ -736,7 +736,7 @@ async def test_a_page_without_translations_stays_so(settings: Any) -> None:
 async def test_an_error_of_the_machine_is_answered_too(monkeypatch: pytest.MonkeyPatch) -> None:
     async with Browser() as browser:
         page = await browser.open("/counter/")
-        monkeypatch.setattr("djust.live.display.state_of", lambda view: 1 / 0)
+        monkeypatch.setattr("djust.live.nodes.state_of", lambda view: 1 / 0)
         assert (await page.event("add"))[:2] == ["error", 1]
 
 

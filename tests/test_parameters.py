@@ -14,7 +14,7 @@ from django.utils import timezone as django_timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from djust.parameters import Refused, Unsupported, converter
+from djust.events.parameters import Refused, Unsupported, converter
 
 
 class Colour(Enum):

@@ -23,16 +23,16 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from djust.exceptions import ServerBusyError
-from djust.live.workers import Caller, Lane, Workers
 from djust.signals import pool_exhausted, pool_recovered
+from djust.threads.pools import Caller, SyncThread, ThreadPool
 
 ANNE, BEN = Caller("anne", "Basket.save"), Caller("ben", "Basket.save")
 SOMEBODY = Caller("", "Basket.load")
 
 
 @pytest.fixture
-def pool() -> Iterator[Workers]:
-    pool = Workers("test", lambda: 4, lambda: 8)
+def pool() -> Iterator[ThreadPool]:
+    pool = ThreadPool("test", lambda: 4, lambda: 8)
     yield pool
     pool.stop()
 
@@ -53,7 +53,7 @@ def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
         time.sleep(0.002)
 
 
-def ready(pool: Workers) -> tuple[int, int, int]:
+def ready(pool: ThreadPool) -> tuple[int, int, int]:
     """Threads, busy ones and hanging ones."""
     report = pool.report()
     return report["threads"], report["busy"], report["hung"]
@@ -64,7 +64,7 @@ def ready(pool: Workers) -> tuple[int, int, int]:
 
 @pytest.mark.parametrize("kind", [ValueError, SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError])
 def test_a_job_that_raises_anything_leaves_its_thread_to_the_next_one(
-    kind: type[BaseException], pool: Workers, caplog: pytest.LogCaptureFixture
+    kind: type[BaseException], pool: ThreadPool, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail() -> None:
         raise kind("no database")
@@ -83,7 +83,7 @@ def test_a_job_that_raises_anything_leaves_its_thread_to_the_next_one(
 
 @pytest.mark.django_db
 def test_connections_that_cannot_be_tidied_are_replaced(
-    pool: Workers, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    pool: ThreadPool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     seen: list[int] = []
 
@@ -107,7 +107,7 @@ def test_connections_that_cannot_be_tidied_are_replaced(
 
 
 def test_a_job_waits_for_a_thread_that_cannot_be_started_yet(
-    pool: Workers, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, settings: Any
+    pool: ThreadPool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, settings: Any
 ) -> None:
     settings.LIVEVIEW_CONFIG = {"hang_seconds": 0.5}
     done = threading.Event()
@@ -115,8 +115,10 @@ def test_a_job_waits_for_a_thread_that_cannot_be_started_yet(
     def fail(*_: Any, **__: Any) -> None:
         raise RuntimeError("can't start new thread")
 
+    # The function has had another name since Python 3.13.
+    start = "_start_joinable_thread" if hasattr(threading, "_start_joinable_thread") else "_start_new_thread"
     with monkeypatch.context() as patch:
-        patch.setattr("threading._start_new_thread", fail)
+        patch.setattr(threading, start, fail)
         for _ in range(3):
             pool.submit(int)
         assert (pool.waiting, pool.report()["threads"]) == (3, 0)
@@ -126,18 +128,19 @@ def test_a_job_waits_for_a_thread_that_cannot_be_started_yet(
     assert caplog.messages == ['A thread of the pool "test" cannot be started: can\'t start new thread']
 
 
+@pytest.mark.slow
 def test_pools_and_their_watchdog_work_in_a_process_that_was_forked() -> None:
     script = """
 import os, threading
 from django.conf import settings
 settings.configure(SECRET_KEY="x", LIVEVIEW_CONFIG={"hang_seconds": 0.05, "threads": 1})
 import django; django.setup()
-from djust.live.workers import workers
+from djust.threads.pools import turn_pool
 done = threading.Event()
-workers.submit(done.set); assert done.wait(5)
+turn_pool.submit(done.set); assert done.wait(5)
 if (child := os.fork()) == 0:
     gate, done = threading.Event(), threading.Event()
-    workers.submit(lambda: gate.wait(20)); workers.submit(done.set)
+    turn_pool.submit(lambda: gate.wait(20)); turn_pool.submit(done.set)
     os._exit(0 if done.wait(5) else 1)
 print(os.waitpid(child, 0)[1])
 """
@@ -148,7 +151,7 @@ print(os.waitpid(child, 0)[1])
 # Shares
 
 
-def test_one_caller_never_has_more_than_three_quarters_of_the_threads(pool: Workers, gate: threading.Event) -> None:
+def test_one_caller_never_has_more_than_three_quarters_of_the_threads(pool: ThreadPool, gate: threading.Event) -> None:
     running: Counter[str] = Counter()
 
     def hold() -> None:
@@ -166,7 +169,7 @@ def test_one_caller_never_has_more_than_three_quarters_of_the_threads(pool: Work
     until(lambda: running["anne"] == 6)
 
 
-def test_the_jobs_of_a_caller_begin_in_their_order(pool: Workers, gate: threading.Event) -> None:
+def test_the_jobs_of_a_caller_begin_in_their_order(pool: ThreadPool, gate: threading.Event) -> None:
     begun: list[int] = []
     one_is_free = threading.Event()
     for event in (gate, gate, one_is_free):
@@ -183,7 +186,7 @@ def test_the_jobs_of_a_caller_begin_in_their_order(pool: Workers, gate: threadin
 
 
 def test_a_job_that_hangs_loses_its_place_and_is_reported_once_with_its_stack(
-    pool: Workers, gate: threading.Event, settings: Any, caplog: pytest.LogCaptureFixture
+    pool: ThreadPool, gate: threading.Event, settings: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings.LIVEVIEW_CONFIG = {"hang_seconds": 0.1}
     done = threading.Event()
@@ -210,7 +213,7 @@ def test_a_job_that_hangs_loses_its_place_and_is_reported_once_with_its_stack(
     assert ready(pool) == (4, 0, 0), "threads that are too many have ended"
 
 
-def test_threads_are_set_aside_up_to_a_bound(pool: Workers, gate: threading.Event, settings: Any) -> None:
+def test_threads_are_set_aside_up_to_a_bound(pool: ThreadPool, gate: threading.Event, settings: Any) -> None:
     settings.LIVEVIEW_CONFIG = {"hang_seconds": 0.05}
     must_run = Caller(must_run=True)
     for _ in range(40):
@@ -224,7 +227,7 @@ def test_threads_are_set_aside_up_to_a_bound(pool: Workers, gate: threading.Even
 
 
 def test_what_hangs_counts_against_no_share_but_one_caller_cannot_set_everything_aside(
-    pool: Workers, gate: threading.Event, settings: Any
+    pool: ThreadPool, gate: threading.Event, settings: Any
 ) -> None:
     settings.LIVEVIEW_CONFIG = {"hang_seconds": 0.05}
     for _ in range(14):
@@ -237,7 +240,7 @@ def test_what_hangs_counts_against_no_share_but_one_caller_cannot_set_everything
     assert done.wait(5)
 
 
-def test_with_zero_seconds_nothing_counts_as_hanging(pool: Workers, gate: threading.Event, settings: Any) -> None:
+def test_with_zero_seconds_nothing_counts_as_hanging(pool: ThreadPool, gate: threading.Event, settings: Any) -> None:
     settings.LIVEVIEW_CONFIG = {"hang_seconds": 0}
     for _ in range(5):
         pool.submit(lambda: gate.wait(20) and None)
@@ -250,7 +253,7 @@ async def test_an_asynchronous_handler_that_waits_between_its_calls_is_not_repor
     settings: Any, caplog: pytest.LogCaptureFixture, gate: threading.Event
 ) -> None:
     settings.LIVEVIEW_CONFIG = {"hang_seconds": 0.1}
-    lane = Lane()
+    lane = SyncThread()
     lane.enter(lambda: Caller("anne", "Basket.load"))
     await sync_to_async(int)()
     await asyncio.sleep(0.4)
@@ -269,7 +272,7 @@ async def test_an_asynchronous_handler_that_waits_between_its_calls_is_not_repor
 
 
 async def test_what_is_too_much_is_refused_at_once_and_what_must_run_is_not(
-    pool: Workers, gate: threading.Event
+    pool: ThreadPool, gate: threading.Event
 ) -> None:
     for _ in range(12):
         pool.submit(lambda: gate.wait(10) and None, SOMEBODY)
@@ -287,7 +290,7 @@ async def test_what_is_too_much_is_refused_at_once_and_what_must_run_is_not(
     assert await ran == 0
 
 
-async def test_a_call_that_has_not_begun_is_withdrawn_with_its_caller(pool: Workers, gate: threading.Event) -> None:
+async def test_a_call_that_has_not_begun_is_withdrawn_with_its_caller(pool: ThreadPool, gate: threading.Event) -> None:
     for _ in range(3):
         pool.submit(lambda: gate.wait(10) and None, ANNE)
     ran: list[str] = []
@@ -309,7 +312,7 @@ async def test_a_call_that_has_not_begun_is_withdrawn_with_its_caller(pool: Work
 
 
 async def test_a_call_that_nobody_waits_for_keeps_its_thread_and_not_its_place(
-    pool: Workers, gate: threading.Event
+    pool: ThreadPool, gate: threading.Event
 ) -> None:
     calls = [pool.begin(ANNE, gate.wait, 10) for _ in range(3)]
     await asyncio.to_thread(until, lambda: pool.report()["busy"] == 3)
@@ -327,7 +330,7 @@ async def test_a_call_that_nobody_waits_for_keeps_its_thread_and_not_its_place(
 
 
 def test_a_pool_that_is_exhausted_says_so_and_that_it_has_recovered(
-    pool: Workers, gate: threading.Event, settings: Any, caplog: pytest.LogCaptureFixture
+    pool: ThreadPool, gate: threading.Event, settings: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings.LIVEVIEW_CONFIG = {"hang_seconds": 0.05}
     said: list[tuple[str, dict[str, Any]]] = []
@@ -407,7 +410,7 @@ def test_every_job_runs_once_or_is_refused_and_the_limits_hold(
     jobs: list[tuple[str, str]], limit: int, bound: int
 ) -> None:
     model = Model(limit)
-    pool = Workers("random", lambda: limit, lambda: bound)
+    pool = ThreadPool("random", lambda: limit, lambda: bound)
     logging.disable(logging.CRITICAL)
     try:
         with override_settings(LIVEVIEW_CONFIG={"hang_seconds": 0.02}):
@@ -425,5 +428,5 @@ def test_every_job_runs_once_or_is_refused_and_the_limits_hold(
     assert model.ran == Counter(accepted)
     assert {number for number in range(len(jobs)) if number % 5 == 0} <= set(accepted)
     assert report["threads"] <= limit
-    crew_is_clean = {"busy": 0, "hung": 0, "waiting": 0}
-    assert {name: report[name] for name in crew_is_clean} == crew_is_clean
+    clean = {"busy": 0, "hung": 0, "waiting": 0}
+    assert {name: report[name] for name in clean} == clean

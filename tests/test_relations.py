@@ -551,6 +551,7 @@ SETS: list[Callable[[], Any]] = [
 ]
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.randoms(use_true_random=False))
 def test_random_loops_show_the_same_with_no_more_queries(rng: random.Random) -> None:

@@ -25,12 +25,12 @@ from djust import LiveView, apublish, event_handler, state
 from djust.decorators import permission_required as handler_permission_required
 from djust.decorators import rate_limit
 from djust.exceptions import HandlerError
-from djust.live import sessions
+from djust.live import logout as sessions
 from djust.live.limits import Buckets
-from djust.live.posts import _connections
 from djust.live.registry import registry
+from djust.live.token import JoinToken, make_join_token
+from djust.live.transports.post import _connections
 from djust.routing import live_session
-from djust.state.tickets import Ticket, make_ticket
 from tests.asgi_client import Browser, Socket
 from tests.engines import RedisServer
 from tests.test_transports import PostWire, SocketWire, Wire
@@ -401,6 +401,7 @@ async def test_logging_out_closes_sockets_at_once() -> None:
         assert (await other.event("add"))[2] == [0, 1]
 
 
+@pytest.mark.services
 async def test_logging_out_in_another_process_closes_sockets_here() -> None:
     user = await User.objects.acreate(username="u")
     with RedisServer() as redis, override_settings(LIVEVIEW_CONFIG={"pubsub": redis.address}):
@@ -543,6 +544,7 @@ async def test_references_that_go_back_are_not_executed() -> None:
 # Floods
 
 
+@pytest.mark.slow
 async def test_ten_thousand_joins_cost_little_and_open_few_pages() -> None:
     async with Browser() as browser:
         response = await browser.get("/open/")
@@ -600,7 +602,7 @@ async def test_a_browser_that_does_not_read_costs_bounded_memory() -> None:
 async def test_a_ticket_for_another_path_of_a_post_is_refused() -> None:
     async with Browser() as browser:
         page = PostWire(browser, "/other/")
-        ticket = make_ticket(Ticket("gone", "/open/", ""))
+        ticket = make_join_token(JoinToken("gone", "/open/", ""))
         assert (await page.join(ticket))[0] == "error"
         assert page.code == 4403
 

@@ -21,10 +21,10 @@ from django.test import RequestFactory, override_settings
 from django.urls import path
 
 from djust import LiveView, event_handler, state
-from djust.live import sessions
+from djust.live import logout as sessions
 from djust.live.page import Page
-from djust.live.posts import _connections
 from djust.live.registry import registry
+from djust.live.transports.post import _connections
 from djust.live.visitor import NOBODY, Visitor, _failing, take_over
 from djust.state.snapshots import kept
 from tests.asgi_client import Browser, Closed, Socket
@@ -692,7 +692,7 @@ def test_after_missed_messages_sessions_are_asked_for_within_five_seconds() -> N
     pages = [page_of(visitor) for visitor in [*visitors, *visitors, NOBODY]]
     for page in pages:
         registry.attach(page, Nowhere(), "one")
-    sessions.watcher.miss([], "the connection was lost")
+    sessions.watcher.mark_gap([], "the connection was lost")
     due = [page.session_due - now for page in pages]
     assert due[:100] == due[100:200]
     assert due[200] == sessions.NEVER

@@ -18,8 +18,8 @@ from opentelemetry.trace import StatusCode
 
 from djust import LiveView, event_handler, otel, state
 from djust.live import metering
-from djust.live.workers import reporters, workers
 from djust.signals import event_finished
+from djust.threads.pools import signal_pool, turn_pool
 from tests.asgi_client import Browser
 
 pytestmark = pytest.mark.urls(__name__)
@@ -151,7 +151,7 @@ async def test_waiting_is_told_from_working(reports: Reports, settings: Any) -> 
         await page.post("add")
         await other.post("add")
         await asyncio.sleep(0.1)
-        assert workers.waiting == 1
+        assert turn_pool.waiting == 1
         door.set()
         for socket in (page, page, page, other):
             await socket.receive()
@@ -196,7 +196,7 @@ async def test_reports_that_nobody_takes_are_bounded(
 ) -> None:
     monkeypatch.setattr(metering, "_MAX_REPORTS", 1)
     door.clear()
-    reporters.submit(lambda: door.wait(10) and None)
+    signal_pool.submit(lambda: door.wait(10) and None)
     async with Browser() as browser:
         page = await browser.open("/counter/")
         for _ in range(3):

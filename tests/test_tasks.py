@@ -23,10 +23,10 @@ from djust import LiveView, background, event_handler, state
 from djust.decorators import background as exported_background
 from djust.live.page import Page
 from djust.live.registry import registry
-from djust.live.workers import slow
 from djust.state.codec import decode, encode
 from djust.state.validation import check_state
 from djust.tasks import AsyncResult, running_task
+from djust.threads.pools import task_pool
 from tests.asgi_client import Browser, Socket
 
 pytestmark = pytest.mark.urls(__name__)
@@ -491,7 +491,7 @@ async def test_a_cancelled_task_ends_at_its_next_progress(settings: Any) -> None
         assert (await page.event("cancel", {"name": "export"}))[2] == [2, ""]
         gate.open(10)
         # It does not come to 20, and leaves its thread.
-        assert await slow.run(int) == 0
+        assert await task_pool.run(int) == 0
         assert gate.came.empty()
         assert (await page.event("cancel", {"name": "export"})) == [3, 3]
 

@@ -5,17 +5,25 @@ from django.core import signing
 from django.test import override_settings
 
 from djust.exceptions import TicketError
-from djust.state.tickets import Ticket, binding, is_of_session, is_of_user, load_ticket, make_ticket, same_visitor
+from djust.live.token import (
+    JoinToken,
+    binding,
+    is_of_session,
+    is_of_user,
+    load_join_token,
+    make_join_token,
+    same_visitor,
+)
 
-TICKET = Ticket("page", "/shop/?page=2&q=ä", binding("user:7"))
+TICKET = JoinToken("page", "/shop/?page=2&q=ä", binding("user:7"))
 
 
 def test_a_ticket_comes_back_as_it_was_made() -> None:
-    assert load_ticket(make_ticket(TICKET), 60) == TICKET
+    assert load_join_token(make_join_token(TICKET), 60) == TICKET
 
 
 def test_a_ticket_tells_neither_session_nor_user() -> None:
-    text = make_ticket(Ticket("page", "/", binding("session:the-session-key")))
+    text = make_join_token(JoinToken("page", "/", binding("session:the-session-key")))
     content = str(signing.loads(text, salt="djust.ticket"))
     assert "the-session-key" not in content
 
@@ -35,19 +43,19 @@ def test_a_ticket_tells_neither_session_nor_user() -> None:
 def test_a_forged_ticket_is_refused(change: object) -> None:
     assert callable(change)
     with pytest.raises(TicketError, match="The ticket was not made by this site") as caught:
-        load_ticket(change(make_ticket(TICKET)), 60)
+        load_join_token(change(make_join_token(TICKET)), 60)
     assert (caught.value.expired, caught.value.url) == (False, "")
 
 
 @pytest.mark.parametrize("thing", [None, 5, [], {}])
 def test_what_is_not_text_is_no_ticket(thing: object) -> None:
     with pytest.raises(TicketError, match="Expected a ticket"):
-        load_ticket(thing, 60)
+        load_join_token(thing, 60)
 
 
 def test_an_expired_ticket_still_says_where_it_led() -> None:
     with pytest.raises(TicketError, match="has expired: it is older than 0 seconds") as caught:
-        load_ticket(make_ticket(TICKET), 0)
+        load_join_token(make_join_token(TICKET), 0)
     assert (caught.value.expired, caught.value.url) == (True, TICKET.url)
 
 

@@ -17,9 +17,9 @@ from django.urls import path
 
 from djust import LiveView, apublish, background, event_handler, state
 from djust.exceptions import HandlerError
-from djust.live.messages import Message, message_of
-from djust.live.posts import _connections
 from djust.live.registry import registry
+from djust.live.transports.post import _connections
+from djust.protocol.messages import Message, message_of
 from djust.testing import LiveClient
 from tests.asgi_client import Browser, Response
 
@@ -555,4 +555,4 @@ async def test_refused_joins_do_not_take_away_the_connections_of_others() -> Non
                 refused = PostWire(other, "/moved/")
                 assert await refused.join(moved.ticket) == ["go", "/elsewhere/"]
             away.clear()
-            assert sum(known._farewell is None for known in _connections.values()) == 1
+            assert sum(known._close_reason is None for known in _connections.values()) == 1

@@ -14,7 +14,7 @@ from django.urls import path
 
 from djust import LiveView, event_handler, state
 from djust.live.registry import registry
-from djust.state.tickets import Ticket, make_ticket
+from djust.live.token import JoinToken, make_join_token
 from tests.asgi_client import Browser, Closed, Socket
 
 pytestmark = pytest.mark.urls(__name__)
@@ -346,7 +346,7 @@ async def test_a_page_without_session_can_be_joined_when_an_anonymous_one_began(
 
 async def gone(browser: Browser, url: str) -> tuple[Socket, Any]:
     """Join with a ticket for `url` whose page does not exist."""
-    return await browser.join(make_ticket(Ticket("gone", url, "")))
+    return await browser.join(make_join_token(JoinToken("gone", url, "")))
 
 
 @pytest.mark.parametrize("url", ["/moving/", "/async/"])
@@ -394,7 +394,7 @@ async def test_mounting_anew_works_for_both_kinds_of_views(url: str) -> None:
 async def test_a_browser_that_leaves_while_its_page_is_mounted_leaves_nothing_behind() -> None:
     async with Browser() as browser:
         socket = await browser.connect()
-        await socket.send(["join", make_ticket(Ticket("gone", "/async/", "")), 0, "/"])
+        await socket.send(["join", make_join_token(JoinToken("gone", "/async/", "")), 0, "/"])
         await socket.close()
         assert len(registry) == 0
 
@@ -402,7 +402,7 @@ async def test_a_browser_that_leaves_while_its_page_is_mounted_leaves_nothing_be
 async def test_an_event_right_behind_the_join_waits_for_the_page() -> None:
     async with Browser() as browser:
         socket = await browser.connect()
-        await socket.send(["join", make_ticket(Ticket("gone", "/counter/", "")), 0, "/"])
+        await socket.send(["join", make_join_token(JoinToken("gone", "/counter/", "")), 0, "/"])
         await socket.post("add")
         assert (await socket.receive())[0] == "all"
         assert (await socket.receive())[:2] == [1, 2]
@@ -574,7 +574,7 @@ async def test_a_browser_that_leaves_while_a_send_waits_frees_its_page() -> None
 
 
 async def test_a_browser_that_does_not_read_for_long_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("djust.live.websocket.SEND_SECONDS", 0.01)
+    monkeypatch.setattr("djust.live.transports.websocket.SEND_SECONDS", 0.01)
     async with Browser() as browser:
         page = await browser.open("/counter/")
         page.stalls = True
@@ -627,7 +627,7 @@ async def test_another_document_that_resumes_a_page_counts_its_own_events(django
 async def test_a_ping_is_answered_while_a_page_is_mounted() -> None:
     async with Browser() as browser:
         socket = await browser.connect()
-        await socket.send(["join", make_ticket(Ticket("gone", "/slow/", "")), 0, "/", "one"])
+        await socket.send(["join", make_join_token(JoinToken("gone", "/slow/", "")), 0, "/", "one"])
         await socket.send(["ping"])
         assert await socket.receive() == ["pong"]
         await socket.post("add")
@@ -640,7 +640,7 @@ async def test_only_so_many_events_wait_for_a_page(settings: Any) -> None:
     settings.LIVEVIEW_CONFIG = {"max_waiting": 1}
     async with Browser() as browser:
         socket = await browser.connect()
-        await socket.send(["join", make_ticket(Ticket("gone", "/slow/", "")), 0, "/", "one"])
+        await socket.send(["join", make_join_token(JoinToken("gone", "/slow/", "")), 0, "/", "one"])
         await socket.post("add")
         await socket.post("add")
         assert (await socket.receive())[:2] == ["error", 2]

@@ -5,25 +5,25 @@ import threading
 from typing import Any
 
 import pytest
-from asgiref.sync import SyncToAsync, ThreadSensitiveContext, sync_to_async
+from asgiref.sync import sync_to_async
 from django.core.cache import caches
 from django.http import HttpRequest
 from django.urls import path
 from django.utils import translation
 
 from djust import LiveView, event_handler, state
-from djust.live.workers import TurnThread, Workers, tidy_connections
+from djust.threads.pools import SyncThread, ThreadPool, tidy_connections
 from tests.asgi_client import Browser
 
 
 @pytest.fixture
 def workers() -> Any:
-    workers = Workers()
+    workers = ThreadPool()
     yield workers
     workers.stop()
 
 
-async def test_results_and_exceptions_come_back(workers: Workers) -> None:
+async def test_results_and_exceptions_come_back(workers: ThreadPool) -> None:
     assert await workers.run(divmod, 7, 2) == (3, 1)
     with pytest.raises(ZeroDivisionError):
         await workers.run(divmod, 7, 0)
@@ -35,7 +35,7 @@ def _raise(error: BaseException) -> None:
     raise error
 
 
-async def test_a_thread_is_used_again(workers: Workers) -> None:
+async def test_a_thread_is_used_again(workers: ThreadPool) -> None:
     names = set()
     for _ in range(5):
         names.add(await workers.run(threading.get_ident))
@@ -43,7 +43,7 @@ async def test_a_thread_is_used_again(workers: Workers) -> None:
     assert len(names) == 1
 
 
-async def test_there_are_as_many_threads_as_needed_but_no_more_than_allowed(workers: Workers, settings: Any) -> None:
+async def test_there_are_as_many_threads_as_needed_but_no_more_than_allowed(workers: ThreadPool, settings: Any) -> None:
     settings.LIVEVIEW_CONFIG = {"threads": 3}
     meeting, seen = threading.Barrier(3), []
 
@@ -55,7 +55,7 @@ async def test_there_are_as_many_threads_as_needed_but_no_more_than_allowed(work
     assert len(set(seen)) == 3
 
 
-async def test_a_cancelled_caller_leaves_the_job_alone(workers: Workers) -> None:
+async def test_a_cancelled_caller_leaves_the_job_alone(workers: ThreadPool) -> None:
     begun, gate, done = threading.Event(), threading.Event(), threading.Event()
 
     def job() -> None:
@@ -73,25 +73,25 @@ async def test_a_cancelled_caller_leaves_the_job_alone(workers: Workers) -> None
     assert await workers.run(int) == 0
 
 
-async def test_a_job_does_not_see_what_another_has_activated(workers: Workers, settings: Any) -> None:
+async def test_a_job_does_not_see_what_another_has_activated(workers: ThreadPool, settings: Any) -> None:
     settings.LIVEVIEW_CONFIG = {"threads": 1}
     await workers.run(translation.activate, "de")
     assert await workers.run(translation.get_language) == "en-us"
 
 
-async def test_a_thread_keeps_its_cache_clients(workers: Workers, settings: Any) -> None:
+async def test_a_thread_keeps_its_cache_clients(workers: ThreadPool, settings: Any) -> None:
     settings.LIVEVIEW_CONFIG = {"threads": 1}
     one = await workers.run(lambda: caches["default"])
     other = await workers.run(lambda: caches["default"])
     assert one is other
 
 
-async def test_a_misconfigured_cache_is_the_problem_of_those_who_use_it(workers: Workers, settings: Any) -> None:
+async def test_a_misconfigured_cache_is_the_problem_of_those_who_use_it(workers: ThreadPool, settings: Any) -> None:
     settings.CACHES = {**settings.CACHES, "broken": {"BACKEND": "no.such.Cache"}}
     assert await workers.run(int) == 0
 
 
-async def test_running_jobs_end_before_the_pool_stops(workers: Workers) -> None:
+async def test_running_jobs_end_before_the_pool_stops(workers: ThreadPool) -> None:
     begun, ended = threading.Event(), []
 
     def job() -> None:
@@ -106,7 +106,7 @@ async def test_running_jobs_end_before_the_pool_stops(workers: Workers) -> None:
     assert await workers.run(int) == 0, "a new job starts a new thread"
 
 
-def test_a_loop_that_is_gone_is_no_reason_to_fail(workers: Workers) -> None:
+def test_a_loop_that_is_gone_is_no_reason_to_fail(workers: ThreadPool) -> None:
     gate = threading.Event()
 
     async def leave() -> None:
@@ -119,32 +119,29 @@ def test_a_loop_that_is_gone_is_no_reason_to_fail(workers: Workers) -> None:
 
 
 async def test_the_calls_of_a_turn_share_a_thread_and_those_of_other_pages_do_not() -> None:
-    async def turn(thread: TurnThread, meeting: threading.Barrier) -> set[int]:
-        context = ThreadSensitiveContext()
-        SyncToAsync.context_to_thread_executor[context] = thread
-        SyncToAsync.thread_sensitive_context.set(context)
-        thread.begin()
+    async def turn(thread: SyncThread, meeting: threading.Barrier) -> set[int]:
+        thread.enter()
         await sync_to_async(meeting.wait)(5)
         idents = {await sync_to_async(threading.get_ident)() for _ in range(3)}
-        thread.end()
+        thread.leave()
         return idents
 
     meeting = threading.Barrier(2)
-    one, other = await asyncio.gather(*[asyncio.create_task(turn(TurnThread(), meeting)) for _ in range(2)])
+    one, other = await asyncio.gather(*[asyncio.create_task(turn(SyncThread(), meeting)) for _ in range(2)])
     assert len(one) == len(other) == 1
     assert one != other
 
 
 async def test_a_call_that_outlives_its_turn_still_works() -> None:
-    thread = TurnThread()
-    loop = asyncio.get_running_loop()
-    assert await loop.run_in_executor(thread, int) == 0
-    thread.begin()
-    assert await loop.run_in_executor(thread, int) == 0
-    thread.end()
-    assert await loop.run_in_executor(thread, int) == 0
+    thread = SyncThread()
+    thread.enter_without_turn()
+    assert await sync_to_async(int)() == 0
+    thread.enter()
+    assert await sync_to_async(int)() == 0
+    thread.leave()
+    assert await sync_to_async(int)() == 0
     with pytest.raises(ZeroDivisionError):
-        await loop.run_in_executor(thread, divmod, 1, 0)
+        await sync_to_async(divmod)(1, 0)
 
 
 @pytest.mark.django_db

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-from djust.live.pools import PoolReport
-from djust.live.workers import all_pools
 from djust.state.snapshots import is_available
+from djust.threads.pool import PoolReport
+from djust.threads.pools import all_pools
 
 __all__ = ["Report", "report"]
 

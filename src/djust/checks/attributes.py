@@ -21,12 +21,12 @@ from django.template.backends.django import DjangoTemplates
 
 from djust.checks.mentions import SELF, Mention, defined_names
 from djust.checks.sources import Function, Project, Source, own_statements
-from djust.events import handler_functions
+from djust.events.handlers import handler_functions
 from djust.services import Service
 from djust.state.fields import Computed, State
 from djust.views import LiveView
 
-_LOOP = "Start a loop with self.start_async in mount, and let it call self.assign_later: see docs/async.md."
+_LOOP = "Start a loop with self.start_async in mount, and let it call self.assign_later: see docs/background.md."
 # Name → what to do instead. A name that djust learns to read leaves this table.
 IGNORED: Mapping[str, str] = {
     "handle_params": "Read request.GET in mount; a link to another query string loads the page again.",

@@ -39,7 +39,7 @@ from djust.checks.values import (
     module_values,
     promised,
 )
-from djust.events import handler_functions
+from djust.events.handlers import handler_functions
 from djust.state.fields import state
 from djust.views import LiveView
 

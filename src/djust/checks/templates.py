@@ -27,7 +27,7 @@ from djust.checks.flow import ViewScan
 from djust.checks.sources import Function, Project, Source, Text, own_nodes, shown
 from djust.checks.values import is_sent
 from djust.checks.views import has_own_template, undeclared, undeclared_finding
-from djust.events import handler_functions
+from djust.events.handlers import handler_functions
 from djust.state.fields import computed_names, declared_names
 from djust.template import compile_template
 from djust.template.nodes import ALL_NAMES, Node, Static

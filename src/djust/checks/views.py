@@ -18,7 +18,7 @@ from djust.checks.expressions import Assigned
 from djust.checks.flow import ViewScan
 from djust.checks.sources import Function, Project, Source
 from djust.checks.values import offenders
-from djust.events import handler_functions, read_handler
+from djust.events.handlers import handler_functions, read_handler
 from djust.state.fields import State
 from djust.views import LiveView, is_own_name, mount_names, restore_names
 

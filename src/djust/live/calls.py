@@ -1,7 +1,7 @@
 """How a turn calls user code: the time it may take, and what becomes of an exception.
 
-    outcome_here(view, turn, call)              in this thread
-    await outcome_on_loop(view, turn, call)     on the event loop, or in a thread while the loop waits
+    call_handler(view, turn, call)              in this thread
+    await acall_handler(view, turn, call)     on the event loop, or in a thread while the loop waits
 
 Both give what the call returned, and the exception that was left of it: `handle_error` may take care of it. Before
 either, `authorize_here` or `authorize_on_loop` asks the view's `authorize`.
@@ -23,10 +23,10 @@ from djust.exceptions import ForbiddenError, HandlerError, HandlerTimeoutError
 from djust.live.failures import failure_on_loop, refuse_awaitable
 from djust.live.guards import GuardFailedError
 from djust.live.metering import Meter
-from djust.live.rehearsal import report
-from djust.live.workers import contained, lanes
 from djust.services import call_scope
 from djust.state.fields import per_class
+from djust.threads.pools import async_threads, exits_as_errors
+from djust.threads.testmode import report
 from djust.views import LiveView
 
 logger = logging.getLogger("djust")
@@ -112,14 +112,14 @@ class Deadline:
             return self._first == name
 
 
-def outcome_here(view: LiveView, turn: Turn, call: Call, deadline: Deadline | None = None) -> Outcome:
+def call_handler(view: LiveView, turn: Turn, call: Call, deadline: Deadline | None = None) -> Outcome:
     """Call in this thread. If `deadline` passes meanwhile, what the call raises is logged, and the view not asked."""
     try:
         reply = _called(turn, call)
     except Exception as error:  # noqa: BLE001 — a handler may raise whatever it likes
         if deadline is not None and not deadline.ends():
             return None, turn.logged(error)
-        return None, left_of(view, turn, error)
+        return None, unhandled_error(view, turn, error)
     if deadline is not None:
         deadline.ends()
     return reply, None
@@ -129,7 +129,7 @@ def _called(turn: Turn, call: Call) -> object:
     if turn.meter is not None:
         turn.meter.begins()
     try:
-        with contained:
+        with exits_as_errors:
             reply = call()
             refuse_awaitable(reply, turn.title)
             return reply
@@ -138,7 +138,7 @@ def _called(turn: Turn, call: Call) -> object:
             turn.meter.called()
 
 
-async def outcome_on_loop(
+async def acall_handler(
     view: LiveView, turn: Turn, call: Call, enter: Callable[[], None], in_thread: InThread
 ) -> Outcome:
     """Call an `async def` here, a `def` by `in_thread`, where `enter` comes first."""
@@ -180,7 +180,7 @@ async def _outcome_of_thread(
             return None, None
         enter()
         with call_scope():
-            return outcome_here(view, turn, call, deadline)
+            return call_handler(view, turn, call, deadline)
 
     running = in_thread(job)
     try:
@@ -189,7 +189,7 @@ async def _outcome_of_thread(
     except HandlerTimeoutError as error:
         deadline.passes()
         # Not in the pool of handlers: when it is exhausted, nobody would be told that time is up.
-        return None, await lanes.run(_left_in_thread, view, turn, error, enter)
+        return None, await async_threads.run(_left_in_thread, view, turn, error, enter)
 
 
 async def _in_time(awaitable: Any, turn: Turn, seconds: float) -> Any:
@@ -202,10 +202,10 @@ async def _in_time(awaitable: Any, turn: Turn, seconds: float) -> Any:
         raise
 
 
-def left_of(view: LiveView, turn: Turn, error: Exception) -> Exception | None:
+def unhandled_error(view: LiveView, turn: Turn, error: Exception) -> Exception | None:
     """What is left of an exception after the view's `handle_error`, which is logged."""
     try:
-        with contained:
+        with exits_as_errors:
             refuse_awaitable(_handle(view, turn, error), f"{type(view).__name__}.handle_error")
     except Exception as left:  # noqa: BLE001 — handle_error may raise whatever it likes
         return turn.logged(left)
@@ -214,7 +214,7 @@ def left_of(view: LiveView, turn: Turn, error: Exception) -> Exception | None:
 
 def _left_in_thread(view: LiveView, turn: Turn, error: Exception, enter: Callable[[], None]) -> Exception | None:
     enter()
-    return left_of(view, turn, error)
+    return unhandled_error(view, turn, error)
 
 
 def _handle(view: LiveView, turn: Turn, error: Exception) -> Any:
@@ -242,7 +242,7 @@ def authorizes_on_loop(view_class: type[Any]) -> bool:
 def authorize_here(view: LiveView, turn: Turn) -> None:
     """Raise `ForbiddenError` if `authorize` does not let the turn run."""
     try:
-        with contained:
+        with exits_as_errors:
             _accept(view, turn, view.authorize(turn.event))
     except Exception as error:
         raise _forbidden(turn, error) from error

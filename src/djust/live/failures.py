@@ -11,7 +11,7 @@ from typing import Any
 from django.conf import settings
 
 from djust.exceptions import HandlerError, HandlerTimeoutError
-from djust.live.workers import contained
+from djust.threads.pools import exits_as_errors
 
 WENT_WRONG = "Something went wrong. What the page shows is up to date; you may try again."
 TOO_SLOW = "That took too long and was given up. You may try again."
@@ -29,11 +29,11 @@ def failure_on_loop(error: BaseException, task: asyncio.Task[Any] | None) -> Exc
     if task is None or asyncio._get_running_loop() is None or asyncio.current_task() is not task or task.cancelling():
         raise error
     try:
-        with contained:
+        with exits_as_errors:
             raise error
     except RuntimeError as failure:
         return failure
-    raise AssertionError("whatever is raised is contained")
+    raise AssertionError("whatever is raised is exits_as_errors")
 
 
 def refuse_awaitable(reply: object, title: str) -> None:
@@ -57,7 +57,7 @@ def told(error: Exception, text: str) -> tuple[str, str]:
     return f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error))
 
 
-def unfit(reply: object) -> str | None:
+def json_error(reply: object) -> str | None:
     """Why a browser cannot be sent `reply`; None if it can."""
     try:
         json.dumps(reply, allow_nan=False)

@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 
 from djust.conf import config
 from djust.exceptions import ProtocolError
+from djust.live.token import JoinToken, is_of_session, is_of_user, load_join_token, same_visitor
 from djust.live.visitor import Visitor
 from djust.protocol import frames as wire
-from djust.state.tickets import Ticket, is_of_session, is_of_user, load_ticket, same_visitor
 
 SESSION_LOST = "Your session has ended. Log in again in another tab, and this page goes on."
 _SOMEBODY_ELSE = "This page was opened in another session or by another user."
@@ -36,7 +36,7 @@ class Closing(Exception):  # noqa: N818 — not an error of ours: the reason why
 class JoinFrame(NamedTuple):
     """`version` is what the browser shows, `document` the id that it gave its document."""
 
-    ticket: Ticket
+    ticket: JoinToken
     version: int
     document: str
 
@@ -49,7 +49,7 @@ def join_frame(frame: list[Any]) -> JoinFrame:
     ticket, version, _, document = members
     if type(version) is not int or version < 0 or type(document) is not str or len(document) > 64:
         raise ProtocolError('Malformed frame: expected ["join", "ticket", version, "url", "document"].')
-    return JoinFrame(load_ticket(ticket, config().ticket_seconds), version, document)
+    return JoinFrame(load_join_token(ticket, config().ticket_seconds), version, document)
 
 
 def admits(binding: str, holder: str, document: str, visitor: Visitor) -> bool:

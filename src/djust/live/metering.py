@@ -20,8 +20,8 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
-from djust.live.workers import reporters, workers
 from djust.signals import event_finished
+from djust.threads.pools import signal_pool, turn_pool
 
 logger = logging.getLogger("djust")
 
@@ -59,7 +59,7 @@ class Meter:
         now = time.perf_counter()
         called = self._called or now
         began = self._began or called
-        if reporters.waiting > _MAX_REPORTS:
+        if signal_pool.waiting > _MAX_REPORTS:
             logger.warning("Receivers of event_finished are too slow: %s.%s was not reported.", sender.__name__, event)
             return
         seconds = {
@@ -68,7 +68,7 @@ class Meter:
             "render": now - called,
             "total": now - self._posted,
         }
-        reporters.submit(
+        signal_pool.submit(
             partial(
                 _send,
                 sender=sender,
@@ -78,7 +78,7 @@ class Meter:
                 queries=self.queries,
                 bytes=len(text.encode()),
                 queue=queue,
-                backlog=workers.waiting,
+                backlog=turn_pool.waiting,
                 error=self.error,
                 ended=time.time(),
             )

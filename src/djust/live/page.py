@@ -27,27 +27,26 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from djust.conf import config
-from djust.events import Handler, handlers_of, refusal
+from djust.context import context_of
+from djust.events.handlers import Handler, handlers_of, refusal
 from djust.exceptions import ForbiddenError, HandlerError, ParameterError
 from djust.live.calls import Turn
-from djust.live.display import Display
-from djust.live.failures import WENT_WRONG, told, unfit
+from djust.live.failures import WENT_WRONG, json_error, told
 from djust.live.guards import GuardFailedError, NotAllowedError
-from djust.live.keeping import Keeper
 from djust.live.limits import Bucket
-from djust.live.messages import Event, Joining, Message, Peer, Refused, Resync, Save, Settled, Visit, Work
 from djust.live.metering import Meter
-from djust.live.rehearsal import FRESH, report
+from djust.live.nodes import Display
+from djust.live.snapshots import SnapshotWriter
 from djust.live.tasks import Tasks
 from djust.live.turns import TurnRunner
-from djust.live.visitor import NOBODY, Surroundings, take_over
-from djust.machine import bind_machine
+from djust.live.visitor import NOBODY, ThreadState, take_over
 from djust.protocol import frames as wire
-from djust.pubsub.subscriptions import handle_letters, handles_on_loop, inbox_of
-from djust.services import close_page_services
+from djust.protocol.messages import Event, Joining, Message, Peer, Refused, Resync, Save, Settled, Visit, Work
+from djust.pubsub.subscriptions import deliver_messages, handles_on_loop, inbox_of
 from djust.signals import event_finished
 from djust.tasks import task_of
-from djust.views import LiveView, Outbox, bind_outbox
+from djust.threads.testmode import FRESH, report
+from djust.views import LiveView
 
 logger = logging.getLogger("djust")
 
@@ -70,7 +69,6 @@ class Page:
         "_is_over",
         "_loop",
         "_mailbox",
-        "_outbox",
         "_posted",
         "_task",
         "_tasks",
@@ -78,15 +76,16 @@ class Page:
         "binding",
         "bucket",
         "context",
+        "context_of_view",
         "display",
         "document",
         "id",
-        "keeper",
         "last_ref",
         "peer",
         "request",
         "resyncs",
         "session_due",
+        "snapshots",
         "version",
         "view",
         "visitor",
@@ -114,10 +113,9 @@ class Page:
         # Its visitor has logged out: nothing of it runs any more.
         self._is_over = False
         self._handlers = handlers_of(type(view))
-        self.keeper = Keeper()
-        self._outbox: Outbox = []
-        bind_outbox(view, self._outbox)
-        bind_machine(view, self)
+        self.snapshots = SnapshotWriter()
+        self.context_of_view = context_of(view)
+        self.context_of_view.attach(self)
         self._tasks: Tasks | None = None
         # Where it lives, as soon as a browser has it.
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -125,7 +123,7 @@ class Page:
         self._mailbox: list[tuple[Message, float]] = []
         # When the message of this turn came; nobody asks where nothing is measured.
         self._posted = 0.0
-        # A turn that takes the letters of the view is on its way.
+        # A turn that takes the messages of the view is on its way.
         self._is_called = False
         self._task: asyncio.Task[None] | None = None
         self.display = Display(view, request)
@@ -133,8 +131,8 @@ class Page:
     # The first rendering
 
     def prepare(self, data: object = None) -> None:
-        """Evaluate the template for the first time, after the view was mounted. `data` is from `context_of`."""
-        self._turns.surroundings = Surroundings.now()
+        """Evaluate the template for the first time, after the view was mounted. `data` is from `given_context_data`."""
+        self._turns.thread_state = ThreadState.now()
         self.display.prepare(data)
 
     def html(self) -> str:
@@ -151,7 +149,7 @@ class Page:
                 if self._tasks is None:
                     tasks = Tasks(self.post)
                     if self._loop is not None:
-                        tasks.release(self._loop, self._turns.surroundings, self.context)
+                        tasks.release(self._loop, self._turns.thread_state, self.context)
                     self._tasks = tasks
         return self._tasks
 
@@ -161,7 +159,7 @@ class Page:
             with _making_tasks:
                 self._loop = asyncio.get_running_loop()
                 if self._tasks is not None:
-                    self._tasks.release(self._loop, self._turns.surroundings, self.context)
+                    self._tasks.release(self._loop, self._turns.thread_state, self.context)
 
     def end(self, *, for_good: bool = False) -> None:
         """The page is gone: its tasks end. Its state is kept; or nobody is to have it, and what waits in its mailbox is
@@ -171,11 +169,11 @@ class Page:
         if self._tasks is not None:
             self._tasks.end()
         if for_good:
-            self.keeper.forget(self)
+            self.snapshots.forget(self)
         elif self._task is None:
             # A turn that still runs keeps the state itself when it ends.
-            self.keeper.save_last(self)
-        close_page_services(id(self.view))
+            self.snapshots.save_last(self)
+        self.context_of_view.stop()
 
     # The mailbox
 
@@ -198,11 +196,11 @@ class Page:
             self._next_turn()
 
     def wake(self) -> None:
-        """Take a turn for the letters of the view, if a browser is there to see it."""
+        """Take a turn for the messages of the view, if a browser is there to see it."""
         if self.peer is not None and not self._is_called:
             self._is_called = True
             title = f"{type(self.view).__name__}.handle_info"
-            self.post(Work(title, partial(_take_letters, self), handles_on_loop(type(self.view))))
+            self.post(Work(title, partial(_deliver_messages, self), handles_on_loop(type(self.view))))
 
     def _next_turn(self) -> None:
         message, self._posted = self._mailbox.pop(0)
@@ -224,7 +222,7 @@ class Page:
             self._next_turn()
         else:
             self._task = None
-            self.keeper.quiet(self)
+            self.snapshots.quiet(self)
 
     # Turns
 
@@ -238,12 +236,12 @@ class Page:
         if isinstance(message, Event):
             return await self._event(message)
         if isinstance(message, Save):
-            await self.keeper.save(self)
+            await self.snapshots.save(self)
             return ""
         if isinstance(message, Visit):
             take_over(self.request, message.source)
             return ""
-        self.keeper.changed()
+        self.snapshots.changed()
         if isinstance(message, Refused):
             self.last_ref = max(self.last_ref, message.ref)
             return wire.encode([wire.ERROR, message.ref, message.text])
@@ -326,7 +324,7 @@ class Page:
         if event.ref <= self.last_ref:
             return wire.encode([wire.ERROR, event.ref, "This event was answered already and is not executed again."])
         before, self.last_ref = self.last_ref, event.ref
-        self.keeper.changed()
+        self.snapshots.changed()
         self._taken_up()
         handler = self._handlers.get(event.name)
         if handler is None:
@@ -369,12 +367,12 @@ class Page:
         """What `turn` has changed. `failure` is what its call raised: the state that it left is shown."""
         if not turn.asks or failure is not None:
             reply = None
-        elif (reason := unfit(reply)) is not None:
+        elif (reason := json_error(reply)) is not None:
             reply, failure = None, turn.logged(TypeError(f"{turn.title} returned {type(reply).__name__}, and {reason}"))
-        diff, fragments, offence, whole = self.display.renew(data)
-        if offence is not None:
-            turn.logged(offence)
-        extra = self._extra(reply, failure or offence)
+        diff, fragments, state_error, whole = self.display.renew(data)
+        if state_error is not None:
+            turn.logged(state_error)
+        extra = self._extra(reply, failure or state_error)
         if whole:
             return self._all({**extra, wire.EXTRA_HTML: self.html()})
         if diff:
@@ -385,9 +383,9 @@ class Page:
 
     def _extra(self, reply: object = None, failure: Exception | None = None) -> dict[str, Any]:
         extra: dict[str, Any] = {}
-        if self._outbox:
+        if outbox := self.context_of_view.outbox:
             # A task may push one just now.
-            extra[wire.EXTRA_PUSH] = [self._outbox.pop(0) for _ in range(len(self._outbox))]
+            extra[wire.EXTRA_PUSH] = [outbox.pop(0) for _ in range(len(outbox))]
         if failure is not None:
             extra[wire.EXTRA_ERROR], detail = told(failure, WENT_WRONG)
             if detail:
@@ -406,9 +404,9 @@ def _send_away(peer: Peer | None, error: HandlerError) -> None:
             peer.close(wire.CLOSE_REFUSED, str(error))
 
 
-def _take_letters(page: Page) -> Any:
+def _deliver_messages(page: Page) -> Any:
     page._is_called = False
-    return handle_letters(page.view)
+    return deliver_messages(page.view)
 
 
 def _bound(page: Page, handler: Handler, event: Event) -> Callable[[], Any]:

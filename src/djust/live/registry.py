@@ -12,7 +12,6 @@ every method holds the lock.
 from __future__ import annotations
 
 import asyncio
-import atexit
 import threading
 import time
 from collections import Counter
@@ -22,11 +21,12 @@ from typing import NamedTuple
 
 from django.http import HttpRequest
 
+from djust import process
 from djust.conf import config
-from djust.home import home
-from djust.live.keeping import save_before_exit
-from djust.live.messages import Peer
 from djust.live.page import Page
+from djust.live.snapshots import save_all, save_before_exit
+from djust.process import Phase
+from djust.protocol.messages import Peer
 
 _SWEEP_SECONDS = 5.0
 # How long the end of a process waits for a cache to take snapshots.
@@ -112,17 +112,17 @@ class Registry:
             del self._attached[page.id]
         self._keep(page, config().detach_seconds, attached.document)
 
-    def drop(self, session: str, spared: HttpRequest) -> list[Peer]:
+    def drop(self, session: str, except_request: HttpRequest) -> list[Peer]:
         """Forget the pages that end with a session, named as in `Visitor.session`; the connections that held them.
 
-        That of the request `spared` stays, and belongs to nobody from now on.
+        That of the request `except_request` stays, and belongs to nobody from now on.
         """
         with self._lock:
             for waiting in [one for one in self._waiting.values() if one.page.visitor.session == session]:
                 self._end_waiting(waiting.page.id, for_good=True)
             dropped = []
             for one in [one for one in self._attached.values() if one.page.visitor.session == session]:
-                if one.page.request is spared:
+                if one.page.request is except_request:
                     one.page.visitor = one.page.visitor._replace(key="")
                     continue
                 del self._attached[one.page.id]
@@ -160,7 +160,6 @@ class Registry:
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
             self._loop = loop
-            home.move(loop)
             self._tick(loop)
 
     def stop_sweeping(self) -> None:
@@ -194,7 +193,7 @@ class Registry:
         now = time.monotonic()
         with self._lock:
             self._take_out(page.id)
-            size, binding = page.keeper.size + _PAGE_BYTES, page.binding
+            size, binding = page.snapshots.size + _PAGE_BYTES, page.binding
             self._waiting[page.id] = _Waiting(page, now + seconds, size, document, binding)
             self._bytes += size
             self._visitors[binding] += 1
@@ -218,7 +217,15 @@ class Registry:
 registry = Registry()
 
 
-@atexit.register
+async def _stop() -> None:
+    registry.stop_sweeping()
+    await save_all(registry.pages(), _SAVE_SECONDS)
+    registry.clear()
+
+
 def save_at_exit() -> None:
     """Where no server tells of its end, as under WSGI, what was not written of the pages is written now."""
     save_before_exit(registry.pages(), _SAVE_SECONDS)
+
+
+process.register(Phase.PAGES, start=registry.keep_sweeping, stop=_stop, at_exit=save_at_exit)

@@ -25,15 +25,15 @@ from typing import Any, ParamSpec
 from weakref import WeakKeyDictionary, WeakMethod, ref
 
 from djust.conf import SETTING, config
+from djust.context import Task
 from djust.exceptions import HandlerTimeoutError
 from djust.live.failures import failure_on_loop
-from djust.live.messages import Message, Work
-from djust.live.rehearsal import FRESH, rehearsal
-from djust.live.visitor import Surroundings
-from djust.live.workers import Caller, Lane, contained, slow
-from djust.machine import Task
+from djust.live.visitor import ThreadState
+from djust.protocol.messages import Message, Work
 from djust.services import call_scope
 from djust.tasks import running_task, set_all
+from djust.threads.pools import Caller, SyncThread, exits_as_errors, task_pool
+from djust.threads.testmode import FRESH, testmode
 
 P = ParamSpec("P")
 
@@ -57,7 +57,7 @@ class Tasks:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._context = FRESH
         # Set by `release`.
-        self._surroundings: Surroundings
+        self._surroundings: ThreadState
 
     @property
     def names(self) -> frozenset[str]:
@@ -85,11 +85,11 @@ class Tasks:
         with self._lock:
             self._drop(self._latest.pop(name, None))
 
-    def release(self, loop: asyncio.AbstractEventLoop, surroundings: Surroundings, context: Context = FRESH) -> None:
+    def release(self, loop: asyncio.AbstractEventLoop, thread_state: ThreadState, context: Context = FRESH) -> None:
         """A browser has the page, which lives on `loop`: what waits for that begins."""
         with self._lock:
             self._loop = loop
-            self._surroundings = surroundings
+            self._surroundings = thread_state
             self._context = context
             self._on_loop(self._advance)
 
@@ -125,8 +125,8 @@ class Tasks:
             while self._queue and len(self._running) < config().tasks_per_page:
                 task = self._queue.popleft()
                 self._running.add(task)
-                if (test := rehearsal.get()) is not None:
-                    test.hold(partial(self._begin, task))
+                if (test := testmode.get()) is not None:
+                    test.defer(partial(self._begin, task))
                 else:
                     self._begin(task)
 
@@ -143,7 +143,7 @@ class Tasks:
         if task.is_async:
             self._begin_awaiting(task, task.call)
         else:
-            slow.submit(partial(self._work, task), Caller(title=task.title, must_run=True))
+            task_pool.submit(partial(self._work, task), Caller(title=task.title, must_run=True))
 
     def _begin_awaiting(self, task: Task, call: Callable[[], Awaitable[Any]]) -> None:
         assert self._loop is not None, "tasks begin on a loop"
@@ -163,7 +163,7 @@ class Tasks:
         """The task as a job of a thread."""
         value, error = None, None
         try:
-            with contained, call_scope():
+            with exits_as_errors, call_scope():
                 if not task.dropped:
                     self._enter(task)
                     value = task.call()
@@ -179,7 +179,7 @@ class Tasks:
         value, error = None, None
         me = asyncio.current_task()
         self._enter(task)
-        Lane().enter_without_turn()
+        SyncThread().enter_without_turn()
         try:
             async with _room(), call_scope():
                 value = await call()
@@ -189,7 +189,7 @@ class Tasks:
 
     def _enter(self, task: Task) -> None:
         running_task.set(task)
-        if not self._surroundings.usual:
+        if not self._surroundings.is_default:
             self._surroundings.activate()
 
     def _leave(self, task: Task, value: Any = None, error: Exception | None = None, *, ended: bool = False) -> None:

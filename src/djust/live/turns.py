@@ -5,7 +5,8 @@
     text = await turns.run(turn)              the frame that answers
 
 The turn of a `def` handler is one job of a thread, guards and rendering included. That of an `async def` handler runs
-on the event loop; what of it needs a thread gets one of `lanes`, or the one in which synchronous middleware waits.
+on the event loop; what of it needs a thread gets one of `async_threads`, or the one in which synchronous
+middleware waits.
 """
 
 from __future__ import annotations
@@ -23,21 +24,21 @@ from djust.exceptions import ForbiddenError, HandlerError, HandlerTimeoutError, 
 from djust.live.calls import (
     Deadline,
     Turn,
+    acall_handler,
     authorize_here,
     authorize_on_loop,
     authorizes,
     authorizes_on_loop,
-    left_of,
-    outcome_here,
-    outcome_on_loop,
+    call_handler,
+    unhandled_error,
 )
 from djust.live.failures import NOT_RENDERED, failure_on_loop, told
 from djust.live.guards import GuardFailedError, Guards, LateError, NotAllowedError, asker, guards_of
-from djust.live.visitor import Surroundings, renew_visitor, save_session, session_to_save
-from djust.live.workers import Caller, Lane, errands, lanes, mounters, workers
+from djust.live.visitor import ThreadState, refresh_session_and_user, save_session, session_to_save
 from djust.protocol import frames as wire
 from djust.services import call_scope
-from djust.views import LiveView, awaits_context, context_of
+from djust.threads.pools import Caller, SyncThread, async_threads, io_pool, request_pool, turn_pool
+from djust.views import LiveView, awaits_context, given_context_data
 
 # Classes whose rendering needs the database: not tried on the event loop again.
 _rendered_in_threads: set[type[LiveView]] = set()
@@ -49,16 +50,16 @@ NOT_CALLED = (ParameterError, NotAllowedError, GuardFailedError, ForbiddenError)
 class TurnRunner:
     """Runs turns of a page, which sees to it that one runs at a time. It does not know its page."""
 
-    __slots__ = ("_awaits_context", "_guards", "_lane", "_request", "_view", "surroundings")
+    __slots__ = ("_awaits_context", "_guards", "_lane", "_request", "_view", "thread_state")
 
     def __init__(self, view: LiveView, request: HttpRequest) -> None:
         self._view = view
         self._request = request
         self._guards = guards_of(view, request)
         self._awaits_context = awaits_context(type(view))
-        self._lane: Lane | None = None
+        self._lane: SyncThread | None = None
         # Those of the page's GET, which every turn restores; set when that has been answered.
-        self.surroundings: Surroundings
+        self.thread_state: ThreadState
 
     async def ask(self, purpose: str) -> None:
         """Raise `NotAllowedError` or `GuardFailedError` unless the visitor may use the page."""
@@ -68,10 +69,10 @@ class TurnRunner:
         caller = asker(self._request, purpose)
         try:
             if guards.is_asynchronous:
-                with Lane().entered(lambda: caller):
+                with SyncThread().entered(lambda: caller):
                     await guards.acall(_nothing, purpose=purpose)
             else:
-                await mounters.run_for(caller, self._ask_here, purpose)
+                await request_pool.run_for(caller, self._ask_here, purpose)
         except HandlerError:
             raise
         except Exception as error:
@@ -90,7 +91,7 @@ class TurnRunner:
             if self._is_on_loop(turn):
                 return await self._turn_on_loop(turn)
             if turn.timeout is None:
-                return await workers.run_for(self._caller(turn), self._turn_in_thread, turn)
+                return await turn_pool.run_for(self._caller(turn), self._turn_in_thread, turn)
             return await self._turn_in_time(turn, turn.timeout)
         except NOT_CALLED:
             raise
@@ -116,7 +117,7 @@ class TurnRunner:
     def _turn_in_thread(self, turn: Turn, deadline: Deadline | None = None) -> str:
         self._enter(turn)
         if self._guards is None:
-            renew_visitor(self._request)
+            refresh_session_and_user(self._request)
             return self._run_here(turn, deadline)
         run = partial(self._run_here, turn, deadline)
         return self._guards.call(run, purpose=turn.purpose, asks=not turn.passed)
@@ -129,7 +130,7 @@ class TurnRunner:
             if authorizes(type(self._view)):
                 authorize_here(self._view, turn)
             with call_scope():
-                reply, failure = outcome_here(self._view, turn, turn.bind(), deadline)
+                reply, failure = call_handler(self._view, turn, turn.bind(), deadline)
                 if deadline is not None and deadline.has_passed:
                     return ""
                 return turn.answer(turn, reply, failure)
@@ -141,7 +142,7 @@ class TurnRunner:
     async def _turn_in_time(self, turn: Turn, seconds: float) -> str:
         """A turn in a thread, whose handler has so much time. Then the thread goes on, for nobody can stop it."""
         deadline = Deadline()
-        call = workers.begin(self._caller(turn), self._turn_in_thread, turn, deadline)
+        call = turn_pool.begin(self._caller(turn), self._turn_in_thread, turn, deadline)
         done, _ = await asyncio.wait([call.done], timeout=seconds)
         if done or not deadline.passes():
             return await call
@@ -152,14 +153,14 @@ class TurnRunner:
             # Nobody knows whether the visitor may still use the page.
             return _not_called(turn, error)
         # Not in the pool of handlers: when it is exhausted, no answer would say that time is up.
-        return await lanes.run(self._give_up, turn, error)
+        return await async_threads.run(self._give_up, turn, error)
 
     def _give_up(self, turn: Turn, error: Exception) -> str:
         self._enter(turn)
 
         def run() -> str:
             with call_scope():
-                return turn.answer(turn, None, left_of(self._view, turn, error))
+                return turn.answer(turn, None, unhandled_error(self._view, turn, error))
 
         return run() if self._guards is None else self._guards.call(run, purpose=turn.purpose, asks=False)
 
@@ -168,11 +169,11 @@ class TurnRunner:
     async def _turn_on_loop(self, turn: Turn) -> str:
         self._enter(turn)
         if self._lane is None:
-            self._lane = Lane()
+            self._lane = SyncThread()
         self._lane.enter(partial(self._caller, turn))
         try:
             if self._guards is None:
-                renew_visitor(self._request)
+                refresh_session_and_user(self._request)
                 return await self._run_on_loop(turn)
             return await self._pass_on_loop(self._guards, turn)
         finally:
@@ -199,8 +200,8 @@ class TurnRunner:
             async with call_scope():
                 enter = partial(self._enter, turn)
                 try:
-                    reply, failure = await outcome_on_loop(self._view, turn, call, enter, in_thread)
-                    data = await context_of(self._view)
+                    reply, failure = await acall_handler(self._view, turn, call, enter, in_thread)
+                    data = await given_context_data(self._view)
                 finally:
                     if self._lane is not None and not self._has_middleware:
                         # Rendering may need a thread itself.
@@ -209,7 +210,7 @@ class TurnRunner:
         finally:
             if session := session_to_save(self._request):
                 save = partial(save_session, session)
-                await (self._in_lane(save) if self._has_middleware else errands.run(save))
+                await (self._in_lane(save) if self._has_middleware else io_pool.run(save))
 
     @property
     def _has_middleware(self) -> bool:
@@ -217,7 +218,7 @@ class TurnRunner:
 
     async def _in_pool(self, turn: Turn, function: Callable[[], Any]) -> Any:
         """Call in a thread of the pool of handlers."""
-        return await workers.run_for(self._caller(turn), function)
+        return await turn_pool.run_for(self._caller(turn), function)
 
     @staticmethod
     async def _in_lane(function: Callable[[], Any]) -> Any:
@@ -242,7 +243,7 @@ class TurnRunner:
             text: str = await self._in_lane(in_thread)
             return text
         # Not in the pool of handlers, which may all be blocked.
-        return await lanes.run(in_thread)
+        return await async_threads.run(in_thread)
 
     def _enter(self, turn: Turn) -> None:
         """A part of the turn begins in this thread or task."""
@@ -251,8 +252,8 @@ class TurnRunner:
             turn.meter.enter()
 
     def _activate(self) -> None:
-        if not self.surroundings.usual:
-            self.surroundings.activate()
+        if not self.thread_state.is_default:
+            self.thread_state.activate()
 
 
 def _not_called(turn: Turn, error: Exception) -> str:

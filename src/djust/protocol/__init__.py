@@ -1,1 +1,1 @@
-"""What server and browser say to each other: names of frames and their JSON. No I/O."""
+"""What server and browser say to each other: names of frames, and the messages of a page's mailbox."""

@@ -3,7 +3,7 @@
     answer(1, 1, [0, "title"], [], {})  ->  '[1,1,[0,"title"]]'
     decode('[1,"add",{"by":2}]')        ->  [1, "add", {"by": 2}]
 
-`docs/protocol.md` is the reference. `client/src/protocol.ts` holds the same names; a test compares
+`docs/protocol.md` is the reference. `client/src/core/protocol.ts` holds the same names; a test compares
 the two.
 """
 

@@ -1,8 +1,8 @@
 """What of a view's data has certainly not changed since the last rendering.
 
     tracker = Tracker()
-    tracker.unchanged({"rows": rows, "n": 1}, {"rows", "n"}, surroundings)  ->  set()      the first time
-    tracker.unchanged({"rows": rows, "n": 2}, {"rows", "n"}, surroundings)  ->  {"rows"}   also if it is another list
+    tracker.unchanged({"rows": rows, "n": 1}, {"rows", "n"}, thread_state)  ->  set()      the first time
+    tracker.unchanged({"rows": rows, "n": 2}, {"rows", "n"}, thread_state)  ->  {"rows"}   also if it is another list
 
 Values decide, not identity: `rows.append(x)` is seen, and an equal list is the same. Only plain values can be vouched
 for (text, numbers, and lists, dictionaries, tuples and sets of them, to any depth): a model instance or any other
@@ -33,13 +33,13 @@ class Tracker:
         self._paused: dict[str, int] = {}
         self._surroundings: object = None
 
-    def unchanged(self, data: Mapping[str, Any], names: Collection[str], surroundings: object) -> set[str]:
+    def unchanged(self, data: Mapping[str, Any], names: Collection[str], thread_state: object) -> set[str]:
         """The `names` whose values in `data` are plain and equal to those of the last call.
 
-        `surroundings` is what else the rendering depends on, such as the language: if it differs, nothing is the same.
+        `thread_state` is what else the rendering depends on, such as the language: if it differs, nothing is the same.
         """
-        if surroundings != self._surroundings:
-            self._surroundings = surroundings
+        if thread_state != self._surroundings:
+            self._surroundings = thread_state
             self._prints.clear()
         return {name for name in names if self._is_same(name, data)}
 

@@ -1,6 +1,6 @@
 """The driver of one page in a test: posts messages into its mailbox, reads its frames, and lends it the thread.
 
-It is the page's `Peer` and its `Rehearsal`. The page lives on the event loop of all pages of the process; jobs that it
+It is the page's `Peer` and its `TestMode`. The page lives on the event loop of all pages of the process; jobs that it
 would give to threads, database and all, come back here and run while the test waits for the answer.
 """
 
@@ -14,15 +14,15 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from djust.exceptions import HandlerError
-from djust.home import home
-from djust.live.keeping import Keeper, Kept
 from djust.live.limits import Bucket
-from djust.live.messages import Joining, Message, Settled
 from djust.live.page import Page
-from djust.live.rehearsal import FRESH, Job, rehearsal
+from djust.live.snapshots import SnapshotOwner, SnapshotWriter
 from djust.live.visitor import maker_of
+from djust.loop import page_loop
 from djust.protocol import frames as wire
+from djust.protocol.messages import Joining, Message, Settled
 from djust.pubsub.subscriptions import inbox_of
+from djust.threads.testmode import FRESH, Job, testmode
 
 T = TypeVar("T")
 
@@ -42,7 +42,7 @@ class Driver:
         self._errors: list[Exception] = []
         self._news = asyncio.Event()
         self._context = FRESH.copy()
-        self._context.run(rehearsal.set, self)
+        self._context.run(testmode.set, self)
 
     def adopt(self, page: Page) -> None:
         """Be the browser of a page that was mounted."""
@@ -50,7 +50,7 @@ class Driver:
         page.visitor = maker_of(page.request)
         page.binding = page.visitor.binding
         page.context = self._context
-        page.keeper = _Watcher(self._news)
+        page.snapshots = _Watcher(self._news)
         # A test is faster than people are.
         page.bucket = Bucket(1e9)
         self.post(Joining(self, page.version))
@@ -87,13 +87,13 @@ class Driver:
 
     close_from_thread = close
 
-    # The rehearsal
+    # The testmode
 
-    def take(self, job: Job) -> None:
+    def run_inline(self, job: Job) -> None:
         """Run a job in the thread of the test, while that waits."""
         self._jobs.put(job)
 
-    def hold(self, begin: Job) -> None:
+    def defer(self, begin: Job) -> None:
         """Let slow work begin with `settle`."""
         self._held.append(begin)
 
@@ -139,8 +139,8 @@ class Driver:
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """The result of a coroutine on the loop of the pages, while this thread does what pools would."""
         context = copy_context()
-        context.run(rehearsal.set, self)
-        done = context.run(asyncio.run_coroutine_threadsafe, _in_time(coroutine, self._timeout), home.loop)
+        context.run(testmode.set, self)
+        done = context.run(asyncio.run_coroutine_threadsafe, _in_time(coroutine, self._timeout), page_loop.loop)
         done.add_done_callback(lambda _: self._jobs.put(None))
         try:
             while (job := self._jobs.get(timeout=self._timeout + 1)) is not None:
@@ -164,7 +164,7 @@ class Driver:
             ) from error
 
 
-class _Watcher(Keeper):
+class _Watcher(SnapshotWriter):
     """In place of what writes snapshots: tells the driver that a turn has ended."""
 
     __slots__ = ("_news",)
@@ -173,11 +173,11 @@ class _Watcher(Keeper):
         super().__init__()
         self._news = news
 
-    def quiet(self, page: Kept) -> None:
+    def quiet(self, page: SnapshotOwner) -> None:
         """No message waits for the page."""
         self._news.set()
 
-    def save_last(self, page: Kept) -> None:
+    def save_last(self, page: SnapshotOwner) -> None:
         """Nobody comes back to it."""
 
 

@@ -1,0 +1,152 @@
+"""What the framework keeps about a view: one record per view, so that nothing of it stands on the user's object.
+
+    context = context_of(view)      made when it is first asked for, freed with the view
+    context.attach(page)            live/page.py, when the page is made
+    context.outbox                  what push_event has left
+    context.part(Inbox)             one of a kind: its inbox, its services; made when it is first asked for
+    context.stop()                  the page is gone: every part stops
+
+A page holds its view, never the other way round. A record holds neither of them: a view that outlives its page, in a
+thread perhaps, finds none.
+"""
+
+from __future__ import annotations
+
+from asyncio import Task as Awaiting
+from asyncio import TimerHandle
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol, TypeVar, cast
+from weakref import ref
+
+
+@dataclass(slots=True, eq=False)
+class Task:
+    """One slow call. `merge` takes its result or exception into the view, in a turn of the page."""
+
+    name: str
+    title: str
+    call: Callable[[], Any]
+    is_async: bool
+    merge: Callable[[Any, Exception | None], Any]
+    merges_on_loop: bool
+    timeout: float | None = None
+    # Nobody wants what comes out of it any more.
+    dropped: bool = False
+    # A result was accepted; later ones are not.
+    settled: bool = False
+    clock: TimerHandle | None = None
+    awaiting: Awaiting[None] | None = None
+
+
+class Runner(Protocol):
+    """What runs the tasks of one page; every method may be called in any thread."""
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of the tasks that have not ended."""
+
+    def start(self, task: Task) -> None:
+        """Run a task, as soon as a browser has the page; an older one of the same name is dropped."""
+
+    def cancel(self, name: str) -> None:
+        """Drop the task of this name."""
+
+    def assign(self, view: object, values: Mapping[str, Any]) -> None:
+        """Set attributes of the view in a turn of the page."""
+
+    def flush(self, view: object) -> None:
+        """Take a turn, to show and send what there is."""
+
+
+class Host(Protocol):
+    """A page, as its views know it."""
+
+    @property
+    def tasks(self) -> Runner:
+        """The slow work of the page."""
+
+    def wake(self) -> None:
+        """Take a turn, because there are messages for the view. On the event loop."""
+
+
+class Part(Protocol):
+    """Something that a view has for the time of its page."""
+
+    def stop(self) -> None:
+        """The page is gone, or the view. In any thread, and in the middle of anything, for garbage is collected so."""
+
+
+P = TypeVar("P", bound=Part)
+
+
+class LiveContext:
+    """The record of one view."""
+
+    __slots__ = ("__weakref__", "_page", "_parts", "_view", "calls", "outbox")
+
+    def __init__(self, view: object) -> None:
+        # Held for its callback.
+        self._view = ref(view, partial(_free, id(view)))
+        self._page: ref[Host] | None = None
+        self._parts: dict[type[Any], Part] = {}
+        # Events for the browser, until the page sends them.
+        self.outbox: list[tuple[str, Any]] = []
+        # For each limit of @rate_limit, when the handler was called.
+        self.calls: dict[object, deque[float]] = {}
+
+    @property
+    def page(self) -> Host | None:
+        """The page of the view; None if it has none, or it is gone."""
+        return None if self._page is None else self._page()
+
+    def attach(self, page: Host) -> None:
+        """The view has a page."""
+        self._page = ref(page)
+
+    def wake(self) -> None:
+        """Let the page take a turn, because there are messages for the view. On the event loop."""
+        if (page := self.page) is not None:
+            page.wake()
+
+    def part(self, kind: type[P], make: Callable[[], P] | None = None) -> P:
+        """The part of this class, made by `make` or by calling the class when it is first asked for."""
+        found = self._parts.get(kind)
+        if found is None:
+            found = self._parts.setdefault(kind, (make or kind)())
+        return cast("P", found)
+
+    def find(self, kind: type[P]) -> P | None:
+        """The part of this class, if there is one."""
+        return cast("P | None", self._parts.get(kind))
+
+    def take_out(self, kind: type[P]) -> P | None:
+        """The part of this class, which whoever calls has to stop."""
+        return cast("P | None", self._parts.pop(kind, None))
+
+    def stop(self) -> None:
+        """The page is gone: stop every part. A view that is used nevertheless gets new ones, which end with it."""
+        while self._parts:
+            self._parts.popitem()[1].stop()
+
+
+# By identity: a view may be a dataclass, which compares its fields and has no hash.
+_contexts: dict[int, LiveContext] = {}
+
+
+def context_of(view: object) -> LiveContext:
+    """The record of `view`."""
+    context = _contexts.get(id(view))
+    return _contexts.setdefault(id(view), LiveContext(view)) if context is None else context
+
+
+def all_contexts() -> list[LiveContext]:
+    """The records of all views of this process."""
+    # A copy: views go at any time.
+    return [*_contexts.copy().values()]
+
+
+def _free(view_id: int, _: object) -> None:
+    _contexts.pop(view_id).stop()

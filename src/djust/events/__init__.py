@@ -1,0 +1,1 @@
+"""What a browser may call, and with what."""

@@ -1,0 +1,193 @@
+"""The end of sessions: whoever logs out loses their open pages at once, for good.
+
+Django's signal reports a logout in this process, publish/subscribe one in another process. Besides, when a session is
+due to expire and every `session_check_seconds` in between, the session store is asked whether the session still belongs
+to the same user; once for all pages of a session, and at random times. What it answers is no reason to take a page
+away: the session may have another key by now, or the store may have lost it. The browser is sent to join again with the
+cookies that it has, and the join decides; meanwhile the page is kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import secrets
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.signals import user_logged_out
+from django.dispatch import receiver
+from django.http import HttpRequest
+
+from djust import process
+from djust.conf import config
+from djust.live.page import Page
+from djust.live.registry import registry
+from djust.live.visitor import SessionStoreError, Visitor, ended_by_logout, visitor_of
+from djust.process import Phase
+from djust.protocol import frames as wire
+from djust.pubsub.codec import encode_message
+from djust.pubsub.hub import Publication, hub
+from djust.threads.pools import io_pool
+
+logger = logging.getLogger("djust")
+
+TOPIC = "djust:sessions"
+NEVER = float("inf")
+_TICK_SECONDS = 0.5
+# After missed messages all sessions are asked for, within this time.
+_MISS_SECONDS = 5.0
+# A store that does not answer, or does not know a session, is asked again.
+_RETRY_SECONDS = 5.0
+_DOUBT_SECONDS = 1.0
+# This process, for messages to itself.
+_ME = secrets.token_hex(8)
+
+
+def watch(page: Page, visitor: Visitor) -> None:
+    """From now on the page is this visitor's, and ends with the visitor's session. In any thread."""
+    page.visitor, page.binding = visitor, visitor.binding
+    page.session_due = _next_check(visitor) if visitor.identity and visitor.key else NEVER
+
+
+def _next_check(visitor: Visitor) -> float:
+    # Pages that came all at once, after a restart, must not be asked for all at once for evermore.
+    seconds = config().session_check_seconds * _between(0.75, 1.25)
+    return min(visitor.ends + 0.1, time.monotonic() + seconds)
+
+
+def _between(low: float, high: float) -> float:
+    return random.uniform(low, high)  # noqa: S311 — it spreads load and hides nothing
+
+
+class Watch:
+    """Looks every half second for pages whose session is to be asked for."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.topics: set[str] = set()
+
+    def start(self) -> None:
+        """Watch from now on, on the running event loop."""
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            self._loop = loop
+            if config().pubsub != "memory":
+                hub.subscribe(self, TOPIC)
+            self._tick(loop)
+
+    async def stop(self) -> None:
+        """The event loop is about to end."""
+        self._loop = None
+
+    def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._loop is not loop:
+            return
+        now = time.monotonic()
+        pages = registry.attached_pages()
+        due = {page.visitor.key for page in pages if page.session_due <= now}
+        groups: dict[str, list[Page]] = defaultdict(list)
+        for page in pages:
+            if due and page.session_due < NEVER and page.visitor.key in due:
+                # Until there is an answer.
+                page.session_due = now + config().session_check_seconds
+                groups[page.visitor.key].append(page)
+        for key, group in groups.items():
+            io_pool.offer(lambda key=key, group=group: _ask(key, group))  # type: ignore[misc] # defaults bind them
+        loop.call_later(_TICK_SECONDS, self._tick, loop)
+
+    # What the hub asks of a subscriber
+
+    def put(self, publication: Publication) -> None:
+        """A session has ended in another process."""
+        process, session = publication.message
+        if process != _ME:
+            end_pages(session, HttpRequest(), "You have logged out.")
+
+    def mark_gap(self, topics: Iterable[str], reason: str) -> None:
+        """Messages may have been missed: the session store knows."""
+        now = time.monotonic()
+        soon: dict[str, float] = defaultdict(lambda: now + _between(0, _MISS_SECONDS))
+        for page in registry.attached_pages():
+            if page.session_due < NEVER:
+                page.session_due = min(page.session_due, soon[page.visitor.key])
+
+
+def _ask(key: str, pages: list[Page]) -> None:
+    """Ask for one session, in a thread. A page without one has logged out in a handler of its own."""
+    try:
+        if key:
+            _check(key, visitor_of({settings.SESSION_COOKIE_NAME: key}), pages)
+        else:
+            for session in {page.visitor.session for page in pages}:
+                end_pages(session, HttpRequest(), "You have logged out.")
+    except SessionStoreError:
+        # No verdict; the look-up has logged it.
+        _ask_again(pages, _RETRY_SECONDS)
+    except Exception:
+        logger.exception("A session could not be checked")
+
+
+def _check(key: str, found: Visitor, pages: list[Page]) -> None:
+    # Browsers that have joined again meanwhile may have come with another session.
+    pages = [page for page in pages if page.visitor.key == key]
+    same = [page for page in pages if page.visitor.identity == found.identity]
+    due = _next_check(found)
+    for page in same:
+        page.visitor, page.session_due = found, due
+    others = [page for page in pages if page.visitor.identity != found.identity]
+    now = time.monotonic()
+    doubtful = [page for page in others if found.is_unknown and not page.visitor.is_unknown and page.visitor.ends > now]
+    for page in doubtful:
+        page.visitor = page.visitor._replace(is_unknown=True)
+    _ask_again(doubtful, _DOUBT_SECONDS)
+    for peer in registry.peers_of([page for page in others if page not in doubtful]):
+        # Without a word: where the browser has a session again, nobody needs one.
+        peer.close_from_thread(wire.CLOSE_SESSION)
+
+
+def _ask_again(pages: list[Page], seconds: float) -> None:
+    """Ask for a session once more, after one to two times as many seconds."""
+    due = time.monotonic() + min(config().session_check_seconds, _between(seconds, 2 * seconds))
+    for page in pages:
+        page.session_due = due
+
+
+def end_pages(session: str, except_request: HttpRequest, text: str) -> None:
+    """Close the connections of a session, named as in `Visitor.session`, and forget its pages.
+
+    The page of the request `except_request` stays.
+    """
+    for peer in registry.drop(session, except_request):
+        peer.close_from_thread(wire.CLOSE_REFUSED, text)
+
+
+@receiver(user_logged_out, dispatch_uid="djust")
+def _end_session(sender: object, request: HttpRequest | None = None, **kwargs: Any) -> None:
+    """Close what belongs to a session when its user logs out.
+
+    The page whose own handler does so stays, so that its answer arrives. Cookie-based sessions have no key:
+    all pages of the user are closed.
+    """
+    session = ended_by_logout(request) if request is not None else ""
+    if request is not None and session:
+        end_pages(session, request, "You have logged out.")
+        if config().pubsub != "memory":
+            # Whoever logs out does not wait for it.
+            io_pool.submit(lambda: _publish(session))
+
+
+def _publish(session: str) -> None:
+    try:
+        hub.backend().publish(TOPIC, encode_message(TOPIC, [_ME, session]))
+    except Exception as error:  # noqa: BLE001 — whatever the service's client raises
+        text = "A logout could not be published to other processes (%s: %s). They notice it within %g seconds."
+        logger.warning(text, type(error).__name__, error, config().session_check_seconds)
+
+
+watcher = Watch()
+process.register(Phase.PAGES, start=watcher.start, stop=watcher.stop)

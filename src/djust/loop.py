@@ -1,0 +1,64 @@
+"""The event loop on which the pages of this process take their turns.
+
+Under ASGI it is the server's. Where none runs, as under WSGI, in a management command or in a task queue's worker, one
+is started in a thread of its own when it is first needed.
+
+    page_loop.call(page.post, message)       from any thread
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any, ParamSpec
+
+from djust import process
+from djust.process import Phase
+
+P = ParamSpec("P")
+
+
+class PageLoop:
+    """Where the one loop is found."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """There is no loop: the thread of one does not survive a fork."""
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def set_loop(self, loop: asyncio.AbstractEventLoop) -> None:
+        """From now on pages live on `loop`, the one of a server that has started."""
+        self._loop = loop
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop that runs."""
+        loop = self._loop
+        if loop is None or loop.is_closed():
+            with self._lock:
+                loop = self._loop
+                if loop is None or loop.is_closed():
+                    loop = self._loop = asyncio.new_event_loop()
+                    threading.Thread(target=_run, args=[loop], name="djust-loop", daemon=True).start()
+        return loop
+
+    def call(self, function: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Call `function` on the loop, soon, from any thread; nothing where the loop has just ended."""
+        try:
+            self.loop.call_soon_threadsafe(lambda: function(*args, **kwargs))
+        except RuntimeError:
+            # The server ends, and its pages with it.
+            pass
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    asyncio.set_event_loop(loop)
+    loop.run_forever()
+
+
+page_loop = PageLoop()
+process.register(Phase.LOOP, start=lambda: page_loop.set_loop(asyncio.get_running_loop()), forget=page_loop.reset)

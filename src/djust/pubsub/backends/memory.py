@@ -1,0 +1,35 @@
+"""The back end for one process: what is published here is delivered here."""
+
+from __future__ import annotations
+
+from djust.loop import page_loop
+from djust.pubsub.backend import Deliver, Lost
+
+
+class MemoryBackend:
+    """Delivers on the loop of this process, without any service."""
+
+    def __init__(self, address: str, deliver: Deliver, lost: Lost) -> None:
+        self._deliver = deliver
+        self._topics: set[str] = set()
+
+    async def subscribe(self, topic: str) -> None:
+        """Listen from now on."""
+        self._topics.add(topic)
+
+    async def unsubscribe(self, topic: str) -> None:
+        """Listen no more."""
+        self._topics.discard(topic)
+
+    def publish(self, topic: str, text: str) -> None:
+        """Deliver, soon."""
+        if topic in self._topics:
+            page_loop.call(self._deliver, topic, text)
+
+    async def apublish(self, topic: str, text: str) -> None:
+        """Deliver, soon."""
+        self.publish(topic, text)
+
+    async def close(self) -> None:
+        """Forget all topics."""
+        self._topics.clear()
