@@ -27,8 +27,8 @@ from django.urls import ResolverMatch
 from djust.exceptions import HandlerError
 from djust.live.guards import MOUNT, WITHOUT_MIDDLEWARE
 from djust.live.mount import Mount, Purpose, with_sync_thread
+from djust.protocol import frames as wire
 from djust.protocol.messages import message_of
-from djust.render import wire
 from djust.state.codec import encode_state
 from djust.state.fields import fields_version
 from djust.state.snapshots import Snapshot

@@ -39,8 +39,8 @@ from djust.live.snapshots import keep_as, snapshot_of
 from djust.live.token import JoinToken, make_join_token
 from djust.live.visitor import SessionStoreError, Visitor, leave_session, visitor_of_request
 from djust.loop import page_loop
+from djust.protocol import frames as wire
 from djust.protocol.messages import Event, Joining, Settled, Visit, message_of
-from djust.render import wire
 from djust.state.snapshots import Snapshot
 from djust.views import LiveView
 

@@ -42,8 +42,8 @@ from djust.live.registry import registry
 from djust.live.snapshots import keep_as, snapshot_of
 from djust.live.token import JoinToken, make_join_token
 from djust.live.visitor import NOBODY, SessionStoreError, Visitor, visitor_of
+from djust.protocol import frames as wire
 from djust.protocol.messages import Event, Joining, Message, Visit, message_of
-from djust.render import wire
 from djust.threads.pools import Caller, io_pool
 
 logger = logging.getLogger("djust")
