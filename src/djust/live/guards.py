@@ -259,8 +259,7 @@ class Guards:
 
         Without `asks`, the guards were asked a moment ago, and only middleware is passed.
         """
-        chain, passage = _chain(self._names, is_async=False), self._passage(body, purpose, asks=asks)
-        request = self._request(passage)
+        chain, passage, request = self._begin(body, purpose, asks=asks, is_async=False)
         try:
             result: T = passage.outcome(request, chain(request))
             return result
@@ -279,19 +278,19 @@ class Guards:
 
         Raises `LateError` if the body was not called within so many seconds; then it never is.
         """
-        chain, passage = _chain(self._names, is_async=True), self._passage(body, purpose, asks=asks)
-        request = self._request(passage)
+        chain, passage, request = self._begin(body, purpose, asks=asks, is_async=True)
         try:
             result: T = passage.outcome(request, await passage.in_time(chain(request), seconds))
             return result
         finally:
             passage.leave()
 
-    def _passage(self, body: Callable[[], Any], purpose: str, *, asks: bool) -> Passage:
-        return Passage(purpose, self._view_class, self._match, asks and self.is_guarded, body, self._hand_over)
-
-    def _request(self, passage: Passage) -> HttpRequest:
-        """A new GET of the page, by the visitor as they are known now."""
+    def _begin(
+        self, body: Callable[[], Any], purpose: str, *, asks: bool, is_async: bool
+    ) -> tuple[Chain, Passage, HttpRequest]:
+        """A passage, with a new GET of the page by the visitor as they are known now."""
+        chain, calls_view = _chain(self._names, is_async=is_async), asks and self.is_guarded
+        passage = Passage(purpose, self._view_class, self._match, calls_view, body, self._hand_over)
         page = self._page
         request = page.__class__.__new__(page.__class__)
         known, at_hand = vars(request), vars(page)
@@ -303,7 +302,7 @@ class Guards:
         known["resolver_match"] = self._match
         if "COOKIES" in at_hand:
             known["COOKIES"] = at_hand["COOKIES"]
-        known[PURPOSE], known[MOUNT] = passage.purpose, passage
+        known[PURPOSE], known[MOUNT] = purpose, passage
         keep_out_of_caches(request)
         if at_hand.get("session") is not None:
             known["session"] = unread_session(page)
@@ -313,7 +312,7 @@ class Guards:
             known["user"] = lazy_user(request)
             if "auser" in at_hand:
                 known["auser"] = of_request(request, at_hand["auser"])
-        return request
+        return chain, passage, request
 
     def _hand_over(self, passage: Passage, asked: HttpRequest) -> None:
         """Give the page's request the visitor and the attributes that the passage has found."""
