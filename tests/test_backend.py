@@ -31,7 +31,7 @@ from django.test.utils import _TestState, modify_settings
 from django.urls import path
 from django.views.debug import ExceptionReporter
 
-import djust.template.cache
+import djust.template.compiler
 from djust import LiveView
 from djust.template import compile_template
 from djust.template.backend import DjangoTemplates, Engine
@@ -89,13 +89,13 @@ def site(folder: Path) -> Iterator[Path]:
 def compiled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the templates that were compiled while a test ran."""
     names: list[str] = []
-    write = djust.template.cache.write_render
+    write = djust.template.compiler.write_render
 
     def noted(src: Any, items: Any, chain: Any, invalid: str) -> None:
         names.append(chain.templates[0].name)
         write(src, items, chain, invalid)
 
-    monkeypatch.setattr(djust.template.cache, "write_render", noted)
+    monkeypatch.setattr(djust.template.compiler, "write_render", noted)
     return names
 
 

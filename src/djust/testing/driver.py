@@ -19,9 +19,9 @@ from djust.live.page import Page
 from djust.live.snapshots import SnapshotOwner, SnapshotWriter
 from djust.live.visitor import maker_of
 from djust.loop import page_loop
+from djust.protocol import frames as wire
 from djust.protocol.messages import Joining, Message, Settled
 from djust.pubsub.subscriptions import inbox_of
-from djust.render import wire
 from djust.threads.testmode import FRESH, Job, testmode
 
 T = TypeVar("T")

@@ -7,13 +7,14 @@ begins a job finds `sleeps` set, and wakes it.
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from typing import Protocol
 from weakref import WeakSet
 
+from djust import process
 from djust.conf import config
+from djust.process import Phase
 
 logger = logging.getLogger("djust")
 
@@ -84,4 +85,4 @@ class Watchdog:
 
 
 watchdog = Watchdog()
-os.register_at_fork(after_in_child=watchdog.reset)
+process.register(Phase.THREADS, forget=watchdog.reset)

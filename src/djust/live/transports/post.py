@@ -26,11 +26,12 @@ from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
+from djust import process
 from djust.conf import config
 from djust.exceptions import ProtocolError, TicketError
 from djust.live.joining import Closing, JoinFrame, admits, check_user, join_frame
 from djust.live.limits import Bucket, is_too_big, joins
-from djust.live.logout import watch, watcher
+from djust.live.logout import watch
 from djust.live.mount import HEADER, HEADER_STREAM, Mount, Purpose, known_version, mount_in_place
 from djust.live.page import Page
 from djust.live.registry import registry
@@ -38,8 +39,8 @@ from djust.live.snapshots import keep_as, snapshot_of
 from djust.live.token import JoinToken, make_join_token
 from djust.live.visitor import SessionStoreError, Visitor, leave_session, visitor_of_request
 from djust.loop import page_loop
+from djust.protocol import frames as wire
 from djust.protocol.messages import Event, Joining, Settled, Visit, message_of
-from djust.render import wire
 from djust.state.snapshots import Snapshot
 from djust.views import LiveView
 
@@ -322,8 +323,7 @@ def _join(view: LiveView, request: HttpRequest, joining: JoinFrame) -> Connectio
     if ticket.url != request.get_full_path():
         raise Closing(wire.CLOSE_REFUSED, "The ticket belongs to another page.")
     visitor = visitor_of_request(request)
-    page_loop.call(registry.keep_sweeping)
-    page_loop.call(watcher.start)
+    page_loop.call(process.start)
     connection = _at_home(_connection())
     try:
         _enter(view, request, joining, connection, visitor)

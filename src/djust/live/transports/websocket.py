@@ -29,20 +29,21 @@ from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest
 from django.utils.http import is_same_domain
 
+from djust import process
 from djust.conf import config
 from djust.exceptions import ProtocolError, ServerBusyError, TicketError
 from djust.live.handler import RequestRunner, Scope, Send
 from djust.live.joining import Closing, admits, check_user, join_frame
 from djust.live.limits import Bucket, is_too_big, joins
-from djust.live.logout import watch, watcher
+from djust.live.logout import watch
 from djust.live.mount import Mount, Purpose, known_version
 from djust.live.page import Page
 from djust.live.registry import registry
 from djust.live.snapshots import keep_as, snapshot_of
 from djust.live.token import JoinToken, make_join_token
 from djust.live.visitor import NOBODY, SessionStoreError, Visitor, visitor_of
+from djust.protocol import frames as wire
 from djust.protocol.messages import Event, Joining, Message, Visit, message_of
-from djust.render import wire
 from djust.threads.pools import Caller, io_pool
 
 logger = logging.getLogger("djust")
@@ -69,8 +70,7 @@ class Sockets:
         self._open: set[Connection] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        registry.keep_sweeping()
-        watcher.start()
+        process.start()
         connection = Connection(self._runner, scope, receive, send)
         self._open.add(connection)
         try:
