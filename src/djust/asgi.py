@@ -20,16 +20,13 @@ from django.core.handlers.asgi import ASGIHandler
 from djust import process
 from djust.conf import config
 from djust.live.handler import Receive, RequestRunner, Scope, Send, path_below_prefix
-from djust.live.transports.post import STREAM as STREAM_PARAMETER
 from djust.live.transports.websocket import Sockets
-
-STREAM = STREAM_PARAMETER.encode()
 
 __all__ = ["Application", "get_asgi_application"]
 
 
 def get_asgi_application() -> Application:
-    """Set Django up and return the application; to be used in place of `django.core.asgi.get_asgi_application`."""
+    """Set Django up and return the application: use this one in place of Django's."""
     django.setup(set_prefix=False)
     return Application(ASGIHandler())
 
@@ -38,8 +35,8 @@ class Application:
     """Django's handler for requests, the socket of live pages, and the life of the process."""
 
     def __init__(self, handler: ASGIHandler) -> None:
-        self._backstage = RequestRunner(handler)
-        self._sockets = Sockets(self._backstage)
+        self._runner = RequestRunner(handler)
+        self._sockets = Sockets(self._runner)
         self._http: Callable[..., Awaitable[None]] = handler
         if settings.DEBUG and apps.is_installed("django.contrib.staticfiles"):
             self._http = ASGIStaticFilesHandler(handler)
@@ -47,10 +44,8 @@ class Application:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
         if scope["type"] == "http":
-            # A stream lasts, and Django's own handler notices when its browser goes away.
-            is_page = scope["method"] in ("GET", "HEAD") and STREAM not in scope["query_string"]
-            if is_page and self._backstage.serves(scope):
-                await self._backstage.answer(scope, receive, send)
+            if self._runner.serves(scope):
+                await self._runner.answer(scope, receive, send)
             else:
                 await self._http(scope, receive, send)
         elif scope["type"] == "websocket":

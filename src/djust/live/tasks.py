@@ -126,7 +126,7 @@ class Tasks:
                 task = self._queue.popleft()
                 self._running.add(task)
                 if (test := testmode.get()) is not None:
-                    test.hold(partial(self._begin, task))
+                    test.defer(partial(self._begin, task))
                 else:
                     self._begin(task)
 
@@ -189,7 +189,7 @@ class Tasks:
 
     def _enter(self, task: Task) -> None:
         running_task.set(task)
-        if not self._surroundings.usual:
+        if not self._surroundings.is_default:
             self._surroundings.activate()
 
     def _leave(self, task: Task, value: Any = None, error: Exception | None = None, *, ended: bool = False) -> None:
