@@ -30,7 +30,7 @@ from djust.checks.views import has_own_template, undeclared, undeclared_finding
 from djust.events.handlers import handler_functions
 from djust.state.fields import computed_names, declared_names
 from djust.template import compile_template
-from djust.template.nodes import ALL_NAMES, Node, Static
+from djust.template.nodes import ALL_NAMES, Node
 from djust.views import LiveView, is_own_name
 
 # Characters of a private plane: for output that is not known, and around what is shown on a
@@ -101,7 +101,7 @@ class _Reading:
 
     def _nodes(self, nodes: Iterable[Node], around: _Around) -> None:
         for node in nodes:
-            if isinstance(node, Static):
+            if node.is_static:
                 self.html.append(node.text)
             else:
                 self._node(node, around)
