@@ -52,8 +52,6 @@ def respond(view: LiveView, request: HttpRequest) -> Answer:
 def _answer_posted(view: LiveView, mount: Mount) -> HttpResponseBase:
     request = mount.posted
     assert request is not None, "a mount for this purpose has one"
-    # A page may keep its META, which is not to keep the POST.
-    request.META.pop(MOUNT, None)
     answer = answer_form if mount.purpose is Purpose.FORM else answer_post
     return answer(view, request, mount)
 
@@ -72,6 +70,6 @@ def _as_get(request: HttpRequest, mount: Mount) -> HttpRequest:
     known = vars(copied)
     known.update(item for item in vars(request).items() if item[0] not in OF_BODY)
     known.update(method="GET", _stream=BytesIO(), _read_started=False, _post=QueryDict(), _files=MultiValueDict())
+    known[MOUNT] = mount
     look_up_lazily(copied)
-    copied.META[MOUNT] = mount
     return copied

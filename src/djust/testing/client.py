@@ -244,7 +244,8 @@ def _mount(
     function = view_class.as_view()
     # The guards of the class are asked before each event, as for a page with a URL.
     request.resolver_match = ResolverMatch(function, (), kwargs)
-    request.META.update({MOUNT: mount, WITHOUT_MIDDLEWARE: True})
+    vars(request)[MOUNT] = mount
+    request.META[WITHOUT_MIDDLEWARE] = True
     response = function(request, **kwargs)
     if inspect.iscoroutine(response):
         response = driver.run(with_sync_thread(response))
