@@ -167,7 +167,7 @@ async def measure(name: str) -> dict[str, float]:
     await backstage.answer(scope_of(name), ignore)
     (page,) = registry.pages()
     text = encode_state(view_class, state_of(page.view))
-    snapshot = Snapshot(fields_version(view_class), page.binding, 0, 0, "", text)
+    snapshot = Snapshot(fields_version(view_class), page.fingerprint, 0, 0, "", text)
 
     async def write() -> None:
         keep(page.id, snapshot, name)

@@ -511,7 +511,7 @@ class Model:
         self.flushed = newest
 
     def page_id(self) -> str:
-        return next(page.id for page in registry.pages() if page.document == self.document)
+        return next(page.id for page in registry.pages() if page.tab_id == self.document)
 
     async def rejoin(self, *, may_forget: bool, must_keep: bool) -> None:
         """Come back. What is shown is a state that there was, and the last one if the page was not lost."""

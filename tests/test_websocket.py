@@ -165,7 +165,7 @@ async def test_a_full_mailbox_refuses_more_events(settings: Any) -> None:
         await page.post("wait")
         for _ in range(3):
             await page.post("add")
-        assert await page.receive() == ["error", 4, "Too many events wait for their turn; this one was left out."]
+        assert await page.receive() == ["error", 4, "Too many events wait for their turn; this event was ignored."]
         gate.set()
         assert [(await page.receive())[0] for _ in range(3)] == [1, 2, 3]
         assert (await page.event("add"))[:3] == [5, 3, [0, 3]]

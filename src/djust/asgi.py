@@ -19,8 +19,9 @@ from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.handlers.asgi import ASGIHandler
 
 from djust.conf import config
+from djust.live.channel import close_all
 from djust.live.http import Receive, RequestRunner, Scope, Send, path_below_prefix
-from djust.live.logout import watcher
+from djust.live.logout import monitor
 from djust.live.registry import registry
 from djust.live.snapshots import save_all
 from djust.live.transports.post import STREAM as STREAM_PARAMETER
@@ -47,8 +48,8 @@ class Application:
     """Django's handler for requests, the socket of live pages, and the life of the process."""
 
     def __init__(self, handler: ASGIHandler) -> None:
-        self._backstage = RequestRunner(handler)
-        self._sockets = Sockets(self._backstage)
+        self._runner = RequestRunner(handler)
+        self._sockets = Sockets(self._runner)
         self._http: Callable[..., Awaitable[None]] = handler
         if settings.DEBUG and apps.is_installed("django.contrib.staticfiles"):
             self._http = ASGIStaticFilesHandler(handler)
@@ -58,8 +59,8 @@ class Application:
         if scope["type"] == "http":
             # A stream lasts, and Django's own handler notices when its browser goes away.
             is_page = scope["method"] in ("GET", "HEAD") and STREAM not in scope["query_string"]
-            if is_page and self._backstage.serves(scope):
-                await self._backstage.answer(scope, receive, send)
+            if is_page and self._runner.serves(scope):
+                await self._runner.answer(scope, receive, send)
             else:
                 await self._http(scope, receive, send)
         elif scope["type"] == "websocket":
@@ -77,12 +78,13 @@ class Application:
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         registry.keep_sweeping()
-        watcher.start()
+        monitor.start()
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        await self._sockets.close()
+        close_all()
+        await self._sockets.ended()
         registry.stop_sweeping()
-        watcher.stop()
+        monitor.stop()
         await save_all(registry.pages(), _SAVE_SECONDS)
         registry.clear()
         await close_process_services()

@@ -41,7 +41,7 @@ from djust.conf import Config, config
 from djust.exceptions import ServerBusyError
 from djust.live.failures import failure_on_loop, refuse_awaitable
 from djust.live.guards import LiveResponse, end_of_passage, is_live, keep_out_of_caches, new_token, prepare
-from djust.live.logout import watch
+from djust.live.logout import set_visitor
 from djust.live.page import Page
 from djust.live.registry import registry
 from djust.live.snapshots import fits, restore_state
@@ -187,15 +187,15 @@ def _lay_over(page: Page) -> None:
         mount.restore_failed = True
         logger.warning("%s is mounted anew, its state cannot be restored: %s", type(page.view).__name__, error)
     else:
-        page.version, page.last_ref, page.document = snapshot.page_version, snapshot.last_ref, snapshot.document
+        page.version, page.last_ref, page.tab_id = snapshot.page_version, snapshot.last_ref, snapshot.document
 
 
-def known_version(page: Page, mount: Mount, ticket: JoinToken, shown: int) -> int | None:
+def known_version(page: Page, mount: Mount, token: JoinToken, shown: int) -> int | None:
     """The version of a page that was brought back, if its browser, at version `shown`, shows it: when nobody had joined
     yet, and the page shows what was sent with the ticket. None: the browser has to be sent all values.
     """
-    never_joined = mount.snapshot is not None and not page.document and page.version == shown == 0
-    return 0 if never_joined and digest_of(page.html()) == ticket.digest else None
+    never_joined = mount.snapshot is not None and not page.tab_id and page.version == shown == 0
+    return 0 if never_joined and digest_of(page.html()) == token.digest else None
 
 
 def _respond(page: Page, mounted: Any, data: object = None) -> HttpResponseBase:
@@ -217,8 +217,8 @@ def _respond(page: Page, mounted: Any, data: object = None) -> HttpResponseBase:
 def send_page(page: Page, *, status: int = 200, notice: str = "") -> HttpResponse:
     """The HTML of a page, which waits for its browser from now on, unless the browser has gone away meanwhile."""
     html = page.html()
-    watch(page, maker_of(page.request))
-    ticket = make_join_token(JoinToken(page.id, page.request.get_full_path(), page.binding, digest_of(html)))
+    set_visitor(page, maker_of(page.request))
+    ticket = make_join_token(JoinToken(page.id, page.request.get_full_path(), page.fingerprint, digest_of(html)))
     visit = _visit.get()
     if visit is not None and visit.is_over:
         # No browser reads the answer, but middleware sees one like any other.

@@ -47,9 +47,9 @@ _DOUBT_SECONDS = 1.0
 _ME = secrets.token_hex(8)
 
 
-def watch(page: Page, visitor: Visitor) -> None:
+def set_visitor(page: Page, visitor: Visitor) -> None:
     """From now on the page is this visitor's, and ends with the visitor's session. In any thread."""
-    page.visitor, page.binding = visitor, visitor.binding
+    page.visitor, page.fingerprint = visitor, visitor.fingerprint
     page.session_due = _next_check(visitor) if visitor.identity and visitor.key else NEVER
 
 
@@ -63,7 +63,7 @@ def _between(low: float, high: float) -> float:
     return random.uniform(low, high)  # noqa: S311 — it spreads load and hides nothing
 
 
-class Watch:
+class SessionMonitor:
     """Looks every half second for pages whose session is to be asked for."""
 
     def __init__(self) -> None:
@@ -71,7 +71,7 @@ class Watch:
         self.topics: set[str] = set()
 
     def start(self) -> None:
-        """Watch from now on, on the running event loop."""
+        """Begin, on the running event loop."""
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
             self._loop = loop
@@ -188,4 +188,4 @@ def _publish(session: str) -> None:
         logger.warning(text, type(error).__name__, error, config().session_check_seconds)
 
 
-watcher = Watch()
+monitor = SessionMonitor()

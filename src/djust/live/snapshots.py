@@ -61,10 +61,10 @@ class SnapshotOwner(Protocol):
 
     id: str
     view: LiveView
-    binding: str
+    fingerprint: str
     version: int
     last_ref: int
-    document: str
+    tab_id: str
     snapshots: SnapshotWriter
 
     @property
@@ -85,13 +85,13 @@ class SnapshotWriter:
     __slots__ = (
         "_began",
         "_changed",
-        "_document",
         "_has_written",
         "_is_forgotten",
         "_is_over",
         "_lock",
         "_next",
         "_stored",
+        "_tab_id",
         "_then",
         "_timer",
         "_writer",
@@ -115,7 +115,7 @@ class SnapshotWriter:
         self._is_over = False
         self._is_forgotten = False
         self._then = 0.0
-        self._document = ""
+        self._tab_id = ""
         self._timer: asyncio.TimerHandle | None = None
         # Where the page takes its turns, as soon as it has.
         self.loop: asyncio.AbstractEventLoop | None = None
@@ -126,22 +126,22 @@ class SnapshotWriter:
         """A turn changes what a snapshot says."""
         self._changed += 1
 
-    def quiet(self, page: SnapshotOwner) -> None:
+    def schedule(self, page: SnapshotOwner) -> None:
         """No message waits for the page: a snapshot is taken soon, if there is something to write."""
         if self._changed != self._written and self._timer is None and is_shared():
             self.loop = asyncio.get_running_loop()
             if not is_available():
                 backlog.add(page)
                 return
-            if page.document != self._document:
+            if page.tab_id != self._tab_id:
                 # Until it is written, a snapshot says that nobody has joined.
-                self._document, self._then = page.document, 0.0
+                self._tab_id, self._then = page.tab_id, 0.0
                 wait = 0.0
             else:
                 wait = max(_QUIET_SECONDS, self._then + _PAUSE_SECONDS - time.monotonic())
             self._timer = self.loop.call_later(wait, self._due, page)
 
-    def flush_now(self, page: SnapshotOwner) -> None:
+    def flush(self, page: SnapshotOwner) -> None:
         """The browser is gone, and so may soon be the process."""
         if self._timer is not None:
             self._timer.cancel()
@@ -209,8 +209,11 @@ class SnapshotWriter:
         if has_written and keeps_anything():
             self._delete_soon(page)
 
-    async def adopt(self, page: SnapshotOwner, snapshot: Snapshot) -> None:
+    async def save_as(self, page: SnapshotOwner, snapshot: Snapshot) -> None:
         """Write the snapshot that the page was made of, and wait until it is written, though not for long."""
+        if not is_available():
+            return
+        snapshot = snapshot._replace(binding=page.fingerprint)
         with self._lock:
             self._next, self._writer, self._began = (0, snapshot), (writer := object()), time.monotonic()
         try:
@@ -241,7 +244,7 @@ class SnapshotWriter:
             return None
         self.size = max(self.size, len(state))
         version = fields_version(view_class)
-        return count, Snapshot(version, page.binding, page.version, page.last_ref, page.document, state)
+        return count, Snapshot(version, page.fingerprint, page.version, page.last_ref, page.tab_id, state)
 
     # Writing
 
@@ -313,7 +316,7 @@ class SnapshotWriter:
 
 
 def _caller(page: SnapshotOwner, what: str) -> Caller:
-    return Caller(page.binding, f"{type(page.view).__name__} ({what} snapshot)")
+    return Caller(page.fingerprint, f"{type(page.view).__name__} ({what} snapshot)")
 
 
 class Backlog:
@@ -456,10 +459,10 @@ def save_before_exit(pages: Iterable[SnapshotOwner], seconds: float) -> None:
 # Coming back
 
 
-async def snapshot_of(page_id: str, document: str, admits: Callable[[str, str], bool]) -> Snapshot | None:
-    """The snapshot with which a document may go on; None where the cache does not answer, too.
+async def load_snapshot(page_id: str, tab_id: str, admits: Callable[[str, str], bool]) -> Snapshot | None:
+    """The snapshot with which a tab may go on; None where the cache does not answer, too.
 
-    `admits` says so, from the binding and the document that held the page; what it raises is raised.
+    `admits` says so, from the fingerprint and the tab that held the page; what it raises is raised.
     """
     if not is_available():
         return None
@@ -472,15 +475,9 @@ async def snapshot_of(page_id: str, document: str, admits: Callable[[str, str], 
     except ServerBusyError as error:
         logger.warning("A page comes back without its snapshot: %s", error.detail)
         return None
-    if snapshot is None or not admits(snapshot.binding, snapshot.document) or snapshot.document not in ("", document):
+    if snapshot is None or not admits(snapshot.binding, snapshot.document) or snapshot.document not in ("", tab_id):
         return None
     return snapshot
-
-
-async def keep_as(page: SnapshotOwner, snapshot: Snapshot) -> None:
-    """Write a snapshot again, for the page that was made of it."""
-    if is_available():
-        await page.snapshots.adopt(page, snapshot._replace(binding=page.binding))
 
 
 def fits(view: LiveView, snapshot: Snapshot) -> bool:

@@ -199,7 +199,7 @@ class LiveClient:
         page = self._caught_up().page
         state, version = encode_state(type(page.view), state_of(page.view)), fields_version(type(page.view))
         self._leave()
-        self._open(Mount(snapshot=Snapshot(version, page.binding, page.version, self._ref, page.document, state)))
+        self._open(Mount(snapshot=Snapshot(version, page.fingerprint, page.version, self._ref, page.tab_id, state)))
 
     def close(self) -> None:
         """Leave the page. A test need not, unless slow work of its page still runs."""

@@ -48,7 +48,7 @@ class Driver:
         """Be the browser of a page that was mounted."""
         self.page = page
         page.visitor = maker_of(page.request)
-        page.binding = page.visitor.binding
+        page.fingerprint = page.visitor.fingerprint
         page.context = self._context
         page.snapshots = _Watcher(self._news)
         # A test is faster than people are.
@@ -173,7 +173,7 @@ class _Watcher(SnapshotWriter):
         super().__init__()
         self._news = news
 
-    def quiet(self, page: SnapshotOwner) -> None:
+    def schedule(self, page: SnapshotOwner) -> None:
         """No message waits for the page."""
         self._news.set()
 
