@@ -64,7 +64,8 @@ settings.configure(
 django.setup()
 
 from djust import LiveView, state  # noqa: E402 - the settings come first in a single-file project
-from djust.live.http import Mount, RequestRunner  # noqa: E402
+from djust.live.handler import RequestRunner  # noqa: E402
+from djust.live.mount import Mount  # noqa: E402
 from djust.live.registry import registry  # noqa: E402
 from djust.state.codec import encode_state  # noqa: E402
 from djust.state.fields import fields_version  # noqa: E402

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Any
+from weakref import ref
 
 import pytest
 from django.contrib.auth.decorators import login_required
@@ -11,8 +12,9 @@ from django.test import RequestFactory
 from django.urls import path
 from django.views import View
 
-from djust import LiveView, event_handler, state, views
-from djust.views import bind_outbox, mount_view, state_of
+from djust import LiveView, event_handler, state
+from djust.context import context_of
+from djust.views import mount_view, state_of
 from tests.asgi_client import Browser
 
 pytestmark = pytest.mark.urls(__name__)
@@ -81,7 +83,7 @@ def test_as_view_keeps_the_class() -> None:
 
 def test_an_instance_holds_what_its_author_and_django_assigned() -> None:
     product = Product()
-    bind_outbox(product, [])
+    product.push_event("saved")
     request = RequestFactory().get("/")
     View.setup(product, request, pk=5)
     mount_view(product, request)
@@ -143,12 +145,11 @@ def test_inline_templates_are_parsed_once_per_class() -> None:
 
 
 def test_pushed_payloads_are_copied() -> None:
-    view, outbox = Product(), []  # type: ignore[var-annotated]
-    bind_outbox(view, outbox)
+    view = Product()
     payload = {"ids": [1, (2, 3)]}
     view.push_event("saved", payload)
     payload.clear()
-    assert outbox == [("saved", {"ids": [1, [2, 3]]})]
+    assert context_of(view).outbox == [("saved", {"ids": [1, [2, 3]]})]
 
 
 @pytest.mark.parametrize("payload", [object(), {1, 2}, float("nan"), {(1, 2): 3}])
@@ -178,15 +179,13 @@ async def test_a_view_without_hash_pushes_events() -> None:
 
 def test_equal_views_have_outboxes_of_their_own_that_go_with_them() -> None:
     one, other = Compared(), Compared()
-    boxes: list[list[Any]] = [[], []]
-    for view, box in zip((one, other), boxes, strict=True):
-        bind_outbox(view, box)
     one.push()
-    assert boxes == [[("saved", 0)], []]
-    known = id(one)
-    del one, view
+    assert [context_of(view).outbox for view in (one, other)] == [[("saved", 0)], []]
+    known = ref(context_of(one))
+    del one
     other.push()
-    assert known not in views._outboxes
+    assert known() is None
+    assert context_of(other).outbox == [("saved", 0)]
 
 
 @pytest.mark.parametrize("mount", [lambda self: None, lambda self, *, request: None, lambda self, **kwargs: None])

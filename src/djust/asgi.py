@@ -20,7 +20,7 @@ from django.core.handlers.asgi import ASGIHandler
 
 from djust.conf import config
 from djust.live.channel import close_all
-from djust.live.http import Receive, RequestRunner, Scope, Send, path_below_prefix
+from djust.live.handler import Receive, RequestRunner, Scope, Send, path_below_prefix
 from djust.live.logout import monitor
 from djust.live.registry import registry
 from djust.live.snapshots import save_all

@@ -1,19 +1,25 @@
-"""The machine behind a view: what runs it, found by identity, so that nothing of it stands on the user's object.
+"""What the framework keeps about a view: one record per view, so that nothing of it stands on the user's object.
 
-    bind_machine(view, page)        live/page.py, when the page is made
-    machine_of(view)  ->  page      the methods of views that need it; None for a view without a page, or a page gone
+    context = context_of(view)      made when it is first asked for, freed with the view
+    context.attach(page)            live/page.py, when the page is made
+    context.outbox                  what push_event has left
+    context.part(Subscriptions)     one of a kind: its inbox, its services; made when it is first asked for
+    context.stop()                  the page is gone: every part stops
 
-A page holds its view, never the other way round: a view that outlives its page, in a thread perhaps, finds nothing.
+A page holds its view, never the other way round. A record holds neither of them: a view that outlives its page, in a
+thread perhaps, finds none.
 """
 
 from __future__ import annotations
 
 from asyncio import Task as Awaiting
 from asyncio import TimerHandle
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
-from weakref import WeakValueDictionary
+from functools import partial
+from typing import Any, Protocol, TypeVar, cast
+from weakref import ref
 
 
 @dataclass(slots=True, eq=False)
@@ -55,31 +61,92 @@ class Runner(Protocol):
         """Take a turn, to show and send what there is."""
 
 
-class Machine(Protocol):
-    """What views ask of their page."""
+class Host(Protocol):
+    """A page, as its views know it."""
 
     @property
     def tasks(self) -> Runner:
         """The slow work of the page."""
 
     def wake(self) -> None:
-        """Take a turn, because there are letters for the view. On the event loop."""
+        """Take a turn, because there are messages for the view. On the event loop."""
+
+
+class Part(Protocol):
+    """Something that a view has for the time of its page."""
+
+    def stop(self) -> None:
+        """The page is gone, or the view. In any thread, and in the middle of anything, for garbage is collected so."""
+
+
+P = TypeVar("P", bound=Part)
+
+
+class LiveContext:
+    """The record of one view."""
+
+    __slots__ = ("__weakref__", "_page", "_parts", "_view", "calls", "outbox")
+
+    def __init__(self, view: object) -> None:
+        # Held for its callback.
+        self._view = ref(view, partial(_free, id(view)))
+        self._page: ref[Host] | None = None
+        self._parts: dict[type[Any], Part] = {}
+        # Events for the browser, until the page sends them.
+        self.outbox: list[tuple[str, Any]] = []
+        # For each limit of @rate_limit, when the handler was called.
+        self.calls: dict[object, deque[float]] = {}
+
+    @property
+    def page(self) -> Host | None:
+        """The page of the view; None if it has none, or it is gone."""
+        return None if self._page is None else self._page()
+
+    def attach(self, page: Host) -> None:
+        """The view has a page."""
+        self._page = ref(page)
+
+    def wake(self) -> None:
+        """Let the page take a turn, because there are messages for the view. On the event loop."""
+        if (page := self.page) is not None:
+            page.wake()
+
+    def part(self, kind: type[P], make: Callable[[], P] | None = None) -> P:
+        """The part of this class, made by `make` or by calling the class when it is first asked for."""
+        found = self._parts.get(kind)
+        if found is None:
+            found = self._parts.setdefault(kind, (make or kind)())
+        return cast("P", found)
+
+    def find(self, kind: type[P]) -> P | None:
+        """The part of this class, if there is one."""
+        return cast("P | None", self._parts.get(kind))
+
+    def take_out(self, kind: type[P]) -> P | None:
+        """The part of this class, which whoever calls has to stop."""
+        return cast("P | None", self._parts.pop(kind, None))
+
+    def stop(self) -> None:
+        """The page is gone: stop every part. A view that is used nevertheless gets new ones, which end with it."""
+        while self._parts:
+            self._parts.popitem()[1].stop()
 
 
 # By identity: a view may be a dataclass, which compares its fields and has no hash.
-_machines: WeakValueDictionary[int, Machine] = WeakValueDictionary()
+_contexts: dict[int, LiveContext] = {}
 
 
-def bind_machine(view: object, machine: Machine) -> None:
-    """Let `machine_of(view)` find `machine`, as long as that lives."""
-    _machines[id(view)] = machine
+def context_of(view: object) -> LiveContext:
+    """The record of `view`."""
+    context = _contexts.get(id(view))
+    return _contexts.setdefault(id(view), LiveContext(view)) if context is None else context
 
 
-def machine_of(view: object) -> Machine | None:
-    """The machine of `view`, if it has one."""
-    return _machines.get(id(view))
+def all_contexts() -> list[LiveContext]:
+    """The records of all views of this process."""
+    # A copy: views go at any time.
+    return [*_contexts.copy().values()]
 
 
-def machine_by_id(view_id: int) -> Machine | None:
-    """The same, for who must not hold the view."""
-    return _machines.get(view_id)
+def _free(view_id: int, _: object) -> None:
+    _contexts.pop(view_id).stop()

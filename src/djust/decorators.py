@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import weakref
 from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import wraps
@@ -11,6 +10,7 @@ from typing import Any, TypeVar, cast
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
 
+from djust.context import context_of
 from djust.events.handlers import event_handler
 from djust.exceptions import HandlerError
 from djust.tasks import background
@@ -39,14 +39,12 @@ def rate_limit(times: int, *, seconds: float) -> Callable[[F], F]:
     """Let a handler be called at most `times` within so many seconds on one page. Stands below `@event_handler`."""
     if times < 1 or seconds <= 0:
         raise TypeError(f"rate_limit() expects positive numbers; got {times!r} and seconds={seconds!r}.")
-    # By identity of the view: a view may be a dataclass, which compares its fields and has no hash.
-    calls: dict[int, deque[float]] = {}
 
     def check(view: Any, title: str) -> None:
-        recent = calls.get(id(view))
+        calls = context_of(view).calls
+        recent = calls.get(check)
         if recent is None:
-            recent = calls[id(view)] = deque(maxlen=times)
-            weakref.finalize(view, calls.pop, id(view), None).atexit = False
+            recent = calls[check] = deque(maxlen=times)
         now = time.monotonic()
         if len(recent) == times and now - recent[0] < seconds:
             raise HandlerError(f"{title} may be called {times} times in {seconds:g} seconds. Wait a moment.")

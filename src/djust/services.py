@@ -24,7 +24,6 @@ import inspect
 import logging
 import os
 import threading
-import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
 from contextvars import ContextVar
@@ -34,6 +33,7 @@ from typing import Any, Generic, Literal, ParamSpec, TypeVar, cast, overload
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.http import Http404
 
+from djust.context import all_contexts, context_of
 from djust.exceptions import ServiceError
 from djust.loop import page_loop
 
@@ -98,6 +98,10 @@ class _Scope:
             if closing is not None:
                 page_loop.call(_finish, closing)
 
+    def stop(self) -> None:
+        """Close everything, soon: the page of this scope is gone."""
+        page_loop.call(lambda: _finish(self.aclose()))
+
     async def aclose(self) -> None:
         """Close everything: what blocks in a thread."""
         for slot in self.take():
@@ -131,8 +135,6 @@ def _finish(closing: Awaitable[None]) -> None:
 
 _closing: set[asyncio.Future[None]] = set()
 _process = _Scope()
-# By identity of the view: a view may be a dataclass, which compares its fields and has no hash.
-_pages: dict[int, _Scope] = {}
 _call: ContextVar[list[_Scope] | None] = ContextVar("djust_services", default=None)
 _overrides: dict[Callable[[], Any], list[Any]] = {}
 # Clients do not survive a fork.
@@ -183,7 +185,7 @@ class Service(Generic[T]):
         if self.scope == "process":
             return _process
         if self.scope == "page":
-            return _page_scope(instance)
+            return context_of(instance).part(_Scope)
         scopes = _call.get()
         if scopes is None:
             raise ServiceError(
@@ -203,14 +205,6 @@ class Service(Generic[T]):
                 "def methods and cannot be used in others."
             ) from None
         return _Pending(scope.slot((self.factory, loop)), self.factory, title, spare)
-
-
-def _page_scope(view: object) -> _Scope:
-    scope = _pages.get(id(view))
-    if scope is None:
-        scope = _pages.setdefault(id(view), _Scope())
-        weakref.finalize(view, close_page_services, id(view)).atexit = False
-    return scope
 
 
 @overload
@@ -435,17 +429,13 @@ class call_scope:  # noqa: N801 — used as a word: `with call_scope():`
             await scope.aclose()
 
 
-def close_page_services(view_id: int) -> None:
-    """The page of a view is gone: close its services, on the event loop and in threads. May be called twice."""
-    scope = _pages.pop(view_id, None)
-    if scope is not None:
-        page_loop.call(lambda: _finish(scope.aclose()))
+def _scopes_of_pages() -> list[_Scope]:
+    return [scope for context in all_contexts() if (scope := context.take_out(_Scope)) is not None]
 
 
 async def close_process_services() -> None:
     """The server ends: close everything."""
-    scopes = [_process, *_pages.values()]
-    _pages.clear()
+    scopes = [_process, *_scopes_of_pages()]
     try:
         async with asyncio.timeout(_CLOSE_SECONDS):
             for scope in scopes:
@@ -456,7 +446,7 @@ async def close_process_services() -> None:
 
 @atexit.register
 def _close_at_exit() -> None:
-    for scope in [_process, *_pages.values()]:
+    for scope in [_process, *_scopes_of_pages()]:
         for slot in scope.take():
             if not slot.is_async and not inspect.iscoroutinefunction(slot.close):
                 _closed(slot)
@@ -519,12 +509,12 @@ def provided_by(factory: Callable[[], Any], view: object, name: str) -> Any:
     title = f"{type(view).__name__}.{name}"
     made = called(factory, title)
     if inspect.isgeneratorfunction(inspect.unwrap(factory)) and _is_context(made):
-        slot = _page_scope(view).slot(object())
+        slot = context_of(view).part(_Scope).slot(object())
         with failures_of(factory, title):
             _put(slot, made)
         return slot.value
     if inspect.isasyncgenfunction(inspect.unwrap(factory)):
-        return _opened(made, _page_scope(view).slot(object()), factory, title)
+        return _opened(made, context_of(view).part(_Scope).slot(object()), factory, title)
     return _awaited_by(made, factory, title) if inspect.iscoroutine(made) else made
 
 

@@ -16,7 +16,7 @@
         def handle_async(self, name, result):                   # a turn of the page, as a handler is
             self.file = result
 
-A view's methods make a `Task`; the page's `Runner` (`machine.py`, `live/tasks.py`) runs it and merges what comes out of
+A view's methods make a `Task`; the page's `Runner` (`context.py`, `live/tasks.py`) runs it and merges what comes out of
 it in a turn.
 """
 
@@ -32,7 +32,7 @@ from typing import Any, TypeVar
 
 from asgiref.sync import iscoroutinefunction
 
-from djust.context import Machine, Runner, Task, machine_of
+from djust.context import Host, Runner, Task, context_of
 from djust.events.handlers import BACKGROUND_MARK
 
 logger = logging.getLogger("djust")
@@ -103,9 +103,9 @@ class SlowWork:
         Of values that come faster than the page can show them the newest is taken. In a task that was dropped this
         raises `asyncio.CancelledError`, which ends it.
         """
-        machine = machine_now(self)
-        if machine is not None:
-            machine.tasks.assign(self, values)
+        page = page_now(self)
+        if page is not None:
+            page.tasks.assign(self, values)
         else:
             set_all(self, values)
 
@@ -115,8 +115,8 @@ class SlowWork:
     @property
     def running_tasks(self) -> frozenset[str]:
         """The names of the tasks that have not ended: `{% if "export" in view.running_tasks %}`."""
-        machine = machine_of(self)
-        return frozenset() if machine is None else machine.tasks.names
+        page = context_of(self).page
+        return frozenset() if page is None else page.tasks.names
 
 
 def background(function: F) -> F:
@@ -138,23 +138,23 @@ def task_of(view: SlowWork, name: str, call: partial[Any], timeout: float | None
     return Task(name, title, call, is_async, partial(_deliver, view, name), merges_on_loop, timeout)
 
 
-def machine_now(view: object) -> Machine | None:
-    """The machine of `view`; raises `asyncio.CancelledError` in a task that nobody wants any more."""
-    task, machine = running_task.get(), machine_of(view)
-    if task is not None and (task.dropped or machine is None):
+def page_now(view: object) -> Host | None:
+    """The page of `view`; raises `asyncio.CancelledError` in a task that nobody wants any more."""
+    task, page = running_task.get(), context_of(view).page
+    if task is not None and (task.dropped or page is None):
         raise asyncio.CancelledError(f"{task.title} is not wanted any more.")
-    return machine
+    return page
 
 
 def runner_of(view: SlowWork) -> Runner:
     """What runs the tasks of this view."""
-    machine = machine_of(view)
-    if machine is None:
+    page = context_of(view).page
+    if page is None:
         raise RuntimeError(
             f"{type(view).__name__} has no page, so nothing can run beside it: either it was made by hand, or its page "
             "is gone. Open it as a page."
         )
-    return machine.tasks
+    return page.tasks
 
 
 def set_all(view: object, values: Mapping[str, Any]) -> None:

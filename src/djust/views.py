@@ -10,14 +10,13 @@
 
 An instance holds what its author assigned, and what Django's own `View` puts there. Everything the machine needs to
 know about it stands in the page that owns it (`live/page.py`); until then a view is an ordinary class-based view.
-`get` and `post` hand over to *responders* of `live/posts.py` and `live/http.py`.
+`get` and `post` hand over to *responders* of `live/transports/post.py` and `live/mount.py`.
 """
 
 from __future__ import annotations
 
 import inspect
 import json
-import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from functools import update_wrapper
 from typing import Any, ClassVar, TypeAlias
@@ -33,15 +32,15 @@ from django.utils.functional import classproperty
 from django.views.generic import View
 
 from djust import access
+from djust.context import context_of
 from djust.events.handlers import is_handler
 from djust.pubsub import subscriptions
 from djust.services import Service, is_pending, provided_by
 from djust.state.fields import per_class, prepare_fields, public_state
-from djust.tasks import SlowWork, machine_now, running_task
+from djust.tasks import SlowWork, page_now, running_task
 
 Answer: TypeAlias = HttpResponseBase | Coroutine[Any, Any, HttpResponseBase]
 Responder: TypeAlias = "Callable[[LiveView, HttpRequest], Answer]"
-Outbox: TypeAlias = list[tuple[str, Any]]
 
 
 class LiveView(SlowWork, View):
@@ -139,12 +138,10 @@ class LiveView(SlowWork, View):
                 f'{type(self).__name__}.push_event("{name}"): the payload must be what JSON can hold ({error}). '
                 "Convert dates, numbers of other kinds and models to text or dictionaries."
             ) from error
-        machine = machine_now(self)
-        if id(self) not in _outboxes:
-            bind_outbox(self, [])
-        _outboxes[id(self)].append((name, copied))
-        if machine is not None and running_task.get() is not None:
-            machine.tasks.flush(self)
+        page = page_now(self)
+        context_of(self).outbox.append((name, copied))
+        if page is not None and running_task.get() is not None:
+            page.tasks.flush(self)
 
     def subscribe(self, topic: str) -> None:
         """Let `handle_info` have what is published to `topic` from now on."""
@@ -264,7 +261,7 @@ def awaits_context(view_class: type[Any]) -> bool:
     return iscoroutinefunction(view_class.get_context_data)
 
 
-async def context_of(view: LiveView) -> object:
+async def given_context_data(view: LiveView) -> object:
     """What `get_context_data` gives where it is an `async def`, else None: rendering calls an ordinary one itself."""
     if not awaits_context(type(view)):
         return None
@@ -283,19 +280,6 @@ def _inline_template(view_class: type, source: str) -> Template:
     if template is None or template.source != source or template.engine is not engine:
         template = _inline[view_class] = Template(source, name=f"{view_class.__name__}.template", engine=engine)
     return template
-
-
-# Pushed events, until the page sends them
-
-# By identity: a view may be a dataclass, which compares its fields and has no hash.
-_outboxes: dict[int, Outbox] = {}
-
-
-def bind_outbox(view: LiveView, outbox: Outbox) -> None:
-    """Let `push_event` of `view` write into `outbox`."""
-    if id(view) not in _outboxes:
-        weakref.finalize(view, _outboxes.pop, id(view), None).atexit = False
-    _outboxes[id(view)] = outbox
 
 
 # The seam to the machine

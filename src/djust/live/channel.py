@@ -37,9 +37,9 @@ from django.http.response import HttpResponseBase
 
 from djust.conf import config
 from djust.exceptions import ProtocolError, ServerBusyError, TicketError
-from djust.live.http import Mount, known_version
 from djust.live.limits import Bucket, is_too_big, joins
 from djust.live.logout import monitor, set_visitor
+from djust.live.mount import Mount, known_version
 from djust.live.page import Page
 from djust.live.registry import registry
 from djust.live.snapshots import load_snapshot

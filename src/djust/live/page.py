@@ -27,7 +27,7 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from djust.conf import config
-from djust.context import bind_machine
+from djust.context import context_of
 from djust.events.handlers import Handler, handlers_of, refusal
 from djust.exceptions import ForbiddenError, HandlerError, ParameterError
 from djust.live.calls import Turn
@@ -43,11 +43,10 @@ from djust.live.visitor import NOBODY, ThreadState, take_over
 from djust.protocol.messages import Event, Joining, Message, Peer, Refused, Resync, Save, Settled, Visit, Work
 from djust.pubsub.subscriptions import handle_letters, handles_on_loop, inbox_of
 from djust.render import wire
-from djust.services import close_page_services
 from djust.signals import event_finished
 from djust.tasks import task_of
 from djust.threads.testmode import FRESH, report
-from djust.views import LiveView, Outbox, bind_outbox
+from djust.views import LiveView
 
 logger = logging.getLogger("djust")
 
@@ -70,13 +69,13 @@ class Page:
         "_is_over",
         "_loop",
         "_mailbox",
-        "_outbox",
         "_posted",
         "_task",
         "_tasks",
         "_turns",
         "bucket",
         "context",
+        "context_of_view",
         "display",
         "fingerprint",
         "id",
@@ -115,9 +114,8 @@ class Page:
         self._is_over = False
         self._handlers = handlers_of(type(view))
         self.snapshots = SnapshotWriter()
-        self._outbox: Outbox = []
-        bind_outbox(view, self._outbox)
-        bind_machine(view, self)
+        self.context_of_view = context_of(view)
+        self.context_of_view.attach(self)
         self._tasks: Tasks | None = None
         # Where it lives, as soon as a browser has it.
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -133,7 +131,7 @@ class Page:
     # The first rendering
 
     def prepare(self, data: object = None) -> None:
-        """Evaluate the template for the first time, after the view was mounted. `data` is from `context_of`."""
+        """Evaluate the template for the first time, after the view was mounted. `data` is from `given_context_data`."""
         self._turns.thread_state = ThreadState.now()
         self.display.prepare(data)
 
@@ -175,7 +173,7 @@ class Page:
         elif self._task is None:
             # A turn that still runs keeps the state itself when it ends.
             self.snapshots.save_last(self)
-        close_page_services(id(self.view))
+        self.context_of_view.stop()
 
     def detach(self, peer: Peer) -> None:
         """The connection `peer` is lost."""
@@ -390,9 +388,9 @@ class Page:
 
     def _extra(self, reply: object = None, failure: Exception | None = None) -> dict[str, Any]:
         extra: dict[str, Any] = {}
-        if self._outbox:
+        if outbox := self.context_of_view.outbox:
             # A task may push one just now.
-            extra[wire.EXTRA_PUSH] = [self._outbox.pop(0) for _ in range(len(self._outbox))]
+            extra[wire.EXTRA_PUSH] = [outbox.pop(0) for _ in range(len(outbox))]
         if failure is not None:
             extra[wire.EXTRA_ERROR], detail = told(failure, WENT_WRONG)
             if detail:

@@ -38,7 +38,7 @@ from djust.live.visitor import ThreadState, refresh_session_and_user, save_sessi
 from djust.render import wire
 from djust.services import call_scope
 from djust.threads.pools import Caller, SyncThread, async_threads, io_pool, request_pool, turn_pool
-from djust.views import LiveView, awaits_context, context_of
+from djust.views import LiveView, awaits_context, given_context_data
 
 # Classes whose rendering needs the database: not tried on the event loop again.
 _rendered_in_threads: set[type[LiveView]] = set()
@@ -201,7 +201,7 @@ class TurnRunner:
                 enter = partial(self._enter, turn)
                 try:
                     reply, failure = await acall_handler(self._view, turn, call, enter, in_thread)
-                    data = await context_of(self._view)
+                    data = await given_context_data(self._view)
                 finally:
                     if self._lane is not None and not self._has_middleware:
                         # Rendering may need a thread itself.

@@ -9,13 +9,12 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-import weakref
 from collections.abc import Awaitable, Iterator
 from concurrent.futures import CancelledError, Future
-from functools import partial
 from typing import Any, Protocol
+from weakref import ref
 
-from djust.context import machine_by_id
+from djust.context import context_of
 from djust.loop import page_loop
 from djust.pubsub.hub import SUBSCRIBE_SECONDS, hub
 from djust.pubsub.inbox import Inbox, Letter
@@ -34,13 +33,20 @@ class Listener(Protocol):
         """Send an event to the browser."""
 
 
-# By identity of the view: a view may be a dataclass, which compares its fields and has no hash.
-_inboxes: dict[int, Inbox] = {}
+class Subscriptions(Inbox):
+    """The inbox of a view, which the hub fills as long as its page is there."""
+
+    __slots__ = ()
+
+    def stop(self) -> None:
+        """Have nothing more."""
+        # Garbage may be collected in any thread, one that holds the hub's lock included.
+        page_loop.call(hub.unsubscribe, self, tuple(self.topics))
 
 
 def inbox_of(view: Listener) -> Inbox | None:
     """The inbox of a view that has subscribed to something."""
-    return _inboxes.get(id(view))
+    return context_of(view).find(Subscriptions)
 
 
 def subscribe(view: Listener, topic: str) -> None:
@@ -74,29 +80,14 @@ def unsubscribe(view: Listener, *topics: str) -> None:
 
 
 def _subscribe(view: Listener, topic: str) -> Future[None]:
-    inbox = inbox_of(view)
-    if inbox is None:
-        inbox = _inboxes[id(view)] = Inbox(partial(_wake, id(view)))
-        weakref.finalize(view, _forget, id(view)).atexit = False
-    return hub.subscribe(inbox, topic)
-
-
-def _forget(view_id: int) -> None:
-    inbox = _inboxes.pop(view_id)
-    # Garbage may be collected in any thread, one that holds the hub's lock included.
-    page_loop.call(hub.unsubscribe, inbox, tuple(inbox.topics))
-
-
-def _wake(view_id: int) -> None:
-    machine = machine_by_id(view_id)
-    if machine is not None:
-        machine.wake()
+    context = context_of(view)
+    return hub.subscribe(context.part(Subscriptions, lambda: Subscriptions(context.wake)), topic)
 
 
 def _tell_when_late(view: Listener, topic: str, subscribed: Future[None]) -> None:
     if subscribed.done():
         return
-    inbox = weakref.ref(_inboxes[id(view)])
+    inbox = ref(context_of(view).part(Subscriptions))
 
     def tell(_: Future[None]) -> None:
         listening = inbox()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django import template
 from django.template import Context
 
-from djust.live.http import TICKET_PLACEHOLDER, script_tag
+from djust.live.script import TICKET_PLACEHOLDER, script_tag
 from djust.views import LiveView
 
 register = template.Library()

@@ -26,7 +26,7 @@ from django.urls import ResolverMatch
 
 from djust.exceptions import HandlerError
 from djust.live.guards import WITHOUT_MIDDLEWARE
-from djust.live.http import Mount, in_lane, mounting
+from djust.live.mount import Mount, in_lane, mounting
 from djust.protocol.messages import message_of
 from djust.render import wire
 from djust.state.codec import encode_state

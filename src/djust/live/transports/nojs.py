@@ -18,7 +18,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
-from djust.live.http import Mount, mount_in_place, send_page
+from djust.live.mount import Mount, mount_in_place, send_page
 from djust.live.page import Page
 from djust.loop import page_loop
 from djust.protocol.messages import Event

@@ -37,7 +37,7 @@ from django.middleware.csrf import get_token
 from djust.conf import config
 from djust.live.channel import FAILED, Channel, Closing, log_refusal
 from djust.live.guards import as_get, keep_out_of_caches, passage_of
-from djust.live.http import Mount, mount_in_place, respond
+from djust.live.mount import Mount, mount_in_place, respond
 from djust.live.transports.nojs import answer_form
 from djust.live.visitor import SessionStoreError, Visitor, leave_session, visitor_of_request
 from djust.loop import page_loop

@@ -23,7 +23,8 @@ from django.http.response import HttpResponseBase
 from django.utils.http import is_same_domain
 
 from djust.live.channel import FAILED, Channel, log_refusal
-from djust.live.http import Mount, RequestRunner, Scope, Send
+from djust.live.handler import RequestRunner, Scope, Send
+from djust.live.mount import Mount
 from djust.render import wire
 
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]

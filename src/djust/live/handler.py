@@ -1,0 +1,219 @@
+"""Django's handler in one thread.
+
+`RequestRunner` runs GETs through Django's whole handler, with all middleware. `asgi` uses it for requests of browsers
+to synchronous views, which then take one thread of the pool instead of a change of thread per middleware; `websocket`
+uses it to remount a page whose old one is gone. A GET that a browser has given up does not begin any more, or leaves
+no page behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from io import BytesIO
+from typing import Any
+
+from asgiref.sync import ThreadSensitiveContext, sync_to_async
+from django.core.handlers.asgi import ASGIHandler, get_script_prefix
+from django.core.handlers.base import BaseHandler
+from django.core.signals import request_started
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.urls import resolve, set_script_prefix
+
+from djust.exceptions import ServerBusyError
+from djust.live.guards import prepare
+from djust.live.mount import Mount, Visit, _visit, mounting
+from djust.live.visitor import SocketRequest
+from djust.threads.pool import Call
+from djust.threads.pools import Caller, request_pool
+from djust.views import LiveView
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+
+# After this time a browser that was refused may ask again.
+_RETRY_SECONDS = 5
+# A GET that takes longer is worth being watched.
+_LISTEN_SECONDS = 0.05
+# For so long a GET whose browser is gone keeps its place among the threads.
+_ASIDE_SECONDS = 0.05
+
+
+def path_below_prefix(scope: Scope) -> str:
+    """The path of a request or socket without the prefix that the whole site stands below."""
+    path: str = scope["path"]
+    prefix = get_script_prefix(scope).rstrip("/")
+    return path[len(prefix) :] if prefix and path.startswith(f"{prefix}/") else path
+
+
+class _SyncHandler(BaseHandler):
+    """Django's handler with every middleware synchronous, as under WSGI."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.load_middleware(is_async=False)
+
+    def answer(self, request: HttpRequest, scope: Scope, mount: Mount | None, visit: Visit | None) -> HttpResponseBase:
+        """The whole life of a request, in this thread; a streaming response is left for the caller to close."""
+        set_script_prefix(get_script_prefix(scope))
+        request_started.send(sender=self.__class__, scope=scope)
+        # Each job of a thread has a context of its own, so this need not be reset.
+        _visit.set(visit)
+        with mounting(mount):
+            response = self.get_response(request)
+        if not response.streaming:
+            response.close()
+        return response
+
+
+class RequestRunner:
+    """Runs GETs: those to synchronous LiveViews as one job of a thread, others as Django's ASGI handler does."""
+
+    def __init__(self, asynchronous: ASGIHandler) -> None:
+        prepare()
+        self._asynchronous = asynchronous
+        self._synchronous: _SyncHandler | None = None
+
+    @staticmethod
+    def serves(scope: Scope) -> bool:
+        """Whether this is a request to a LiveView whose `mount` is synchronous.
+
+        A guess that a middleware which changes the URL configuration can make wrong; then the way through Django's own
+        handler is a little longer.
+        """
+        try:
+            match = resolve(path_below_prefix(scope))
+        except Exception:  # noqa: BLE001 — no such page, or a broken URL configuration: Django has an answer to both
+            return False
+        view_class = getattr(match.func, "view_class", None)
+        return isinstance(view_class, type) and issubclass(view_class, LiveView) and not view_class.view_is_async
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a browser's request for which `serves` is true, if it still waits for the answer."""
+        visit = Visit()
+        response = await self._answer_visit(scope, receive, visit)
+        if response is None:
+            return
+        if not visit.is_over:
+            await self._asynchronous.send_response(response, send)
+        if response.streaming:
+            await request_pool.run(response.close)
+
+    async def _answer_visit(self, scope: Scope, receive: Receive, visit: Visit) -> HttpResponseBase | None:
+        """The answer, or None where the browser went away before anything has begun."""
+        job = self._job(scope, None, visit)
+        if isinstance(job, HttpResponseBase):
+            return job
+        try:
+            call = request_pool.begin(_caller(scope), job)
+        except ServerBusyError as error:
+            return _busy(error)
+        listener = _Listener(receive, visit, call)
+        try:
+            return await call
+        except asyncio.CancelledError:
+            if visit.is_withdrawn:
+                return None
+            visit.is_over = True
+            call.withdraw()
+            raise
+        finally:
+            listener.stop()
+
+    async def adopt(self, scope: Scope, mount: Mount) -> HttpResponseBase:
+        """Make a GET for a socket; if it mounts a LiveView, `mount.page` is its page."""
+        if self.serves(scope):
+            return await self._in_thread(scope, mount)
+        async with ThreadSensitiveContext():
+            set_script_prefix(get_script_prefix(scope))
+            await request_started.asend(sender=self.__class__, scope=scope)
+            with mounting(mount):
+                response = await self._asynchronous.get_response_async(SocketRequest(scope, BytesIO()))
+            await sync_to_async(response.close)()
+        return response
+
+    async def _in_thread(self, scope: Scope, mount: Mount) -> HttpResponseBase:
+        job = self._job(scope, mount, None)
+        if isinstance(job, HttpResponseBase):
+            return job
+        try:
+            return await request_pool.run_for(_caller(scope), job)
+        except ServerBusyError as error:
+            return _busy(error)
+
+    def _job(
+        self, scope: Scope, mount: Mount | None, visit: Visit | None
+    ) -> Callable[[], HttpResponseBase] | HttpResponseBase:
+        """What a thread has to do for a GET; the answer where the request is not valid."""
+        request, refused = self._asynchronous.create_request(scope, BytesIO())
+        if request is None:
+            assert refused is not None, "either a request or the answer to a bad one"
+            return refused
+        if self._synchronous is None:
+            self._synchronous = _SyncHandler()
+        if mount is not None:
+            request = SocketRequest(scope, BytesIO())
+        return partial(self._synchronous.answer, request, scope, mount, visit)
+
+
+def _caller(scope: Scope) -> Caller:
+    """Whose GET this is: who has no session yet is known by their address alone."""
+    client = scope.get("client")
+    return Caller(f"address {client[0]}" if client else "", f"{scope['method']} {scope['path']!r:.200}")
+
+
+def _busy(error: ServerBusyError) -> HttpResponse:
+    headers = {"Retry-After": str(_RETRY_SECONDS), "Cache-Control": "no-store"}
+    return HttpResponse(str(error), status=503, content_type="text/plain; charset=utf-8", headers=headers)
+
+
+class _Listener:
+    """Notices that the browser of a GET goes away.
+
+    It begins to listen late, when most GETs are answered: a task for each of them would cost 60 µs.
+    """
+
+    def __init__(self, receive: Receive, visit: Visit, call: Call[HttpResponseBase]) -> None:
+        self._receive = receive
+        self._visit = visit
+        self._call = call
+        self._task: asyncio.Task[bool] | None = None
+        self._loop = asyncio.get_running_loop()
+        self._timer = self._loop.call_later(_LISTEN_SECONDS, self._begin)
+
+    def stop(self) -> None:
+        """The GET is answered."""
+        self._timer.cancel()
+        if self._task is not None:
+            self._task.cancel()
+
+    def _begin(self) -> None:
+        self._task = self._loop.create_task(_goes_away(self._receive))
+        self._task.add_done_callback(self._heard)
+
+    def _heard(self, task: asyncio.Task[bool]) -> None:
+        if task.cancelled() or not task.result():
+            return
+        self._visit.is_over = True
+        if self._call.withdraw():
+            self._visit.is_withdrawn = True
+            self._call.done.cancel()
+        else:
+            # Browsers that went away at the same time are withdrawn first, and do not get the place.
+            self._loop.call_later(_ASIDE_SECONDS, self._call.set_aside)
+
+
+async def _goes_away(receive: Receive) -> bool:
+    """Wait until the browser goes away; false where the server does not tell of it."""
+    has_body = True
+    try:
+        while (message := await receive())["type"] != "http.disconnect":
+            if not has_body:
+                return False
+            has_body = message.get("more_body", False)
+    except Exception:  # noqa: BLE001 — servers differ in what they raise for a connection that is gone
+        return False
+    return True
