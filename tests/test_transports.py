@@ -19,7 +19,6 @@ from djust import LiveView, apublish, background, event_handler, state
 from djust.exceptions import HandlerError
 from djust.live.registry import registry
 from djust.live.transports.post import _connections
-from djust.protocol.messages import Message, message_of
 from djust.testing import LiveClient
 from tests.asgi_client import Browser, Response
 
@@ -219,17 +218,17 @@ class ClientWire(Wire):
         return await self.receive()
 
     async def send(self, frame: list[Any]) -> None:
-        await self._post(message_of(frame))
+        await self._post(json.dumps(frame))
 
     async def receive(self) -> list[Any]:
         if not self.driver.frames:
             await self._post()
         return self.driver.frames.pop(0)
 
-    async def _post(self, *messages: Message) -> None:
+    async def _post(self, *frames: str) -> None:
         # What a handler raises is in the frame as well.
         with suppress(ValueError, HandlerError):
-            await asyncio.to_thread(self.driver.post, *messages)
+            await asyncio.to_thread(self.driver.receive, *frames)
 
 
 @pytest.fixture(params=[SocketWire, PostWire, StreamWire])

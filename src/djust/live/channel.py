@@ -2,7 +2,7 @@
 
 A transport decodes bytes to text and carries text to the browser. It knows no join tokens, snapshots or limits:
 
-    channel = Channel(transport, request)
+    channel = Channel(transport, request, transport.get)
     await channel.receive('["join","WyI2…",0,"/s3/","58…"]')    transport.send('["joined",0]')
     await channel.receive('[1,"select_bucket",{"n":7}]')         transport.send('[1,1,[0,"photos"]]')
     channel.lost()                                               the page waits for its browser
@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 from weakref import WeakSet
@@ -64,6 +65,10 @@ _BUSY = "Too many events wait for their turn; this event was ignored."
 _PONG = wire.encode([wire.PONG])
 
 
+# A GET of a URL, with the browser's cookies and headers; a live page goes into the `Mount`.
+Get = Callable[[str, Mount], Awaitable[HttpResponseBase]]
+
+
 class Transport(Protocol):
     """What carries the frames of one channel, as far as the channel knows it."""
 
@@ -76,9 +81,6 @@ class Transport(Protocol):
     def close(self, code: int, text: str) -> None:
         """Close the connection, soon; the browser receives `text` before, if there is one."""
 
-    async def mount(self, url: str, mount: Mount) -> HttpResponseBase:
-        """Make a GET of `url` with the browser's cookies and headers; a live page goes into `mount`."""
-
 
 class Closing(Exception):  # noqa: N818 — not an error of ours: the reason why a browser is sent away
     """Close the channel with this code; `text` is shown."""
@@ -90,18 +92,22 @@ class Closing(Exception):  # noqa: N818 — not an error of ours: the reason why
 
 
 class Channel:
-    """The peer of the page that it has joined. `lost` or `close` ends it, and both may be called again."""
+    """The peer of the page that it has joined. `lost` or `close` ends it, and both may be called again.
+
+    `request` is the browser's, `get` makes another one for a page that is not here.
+    """
 
     __slots__ = (
-        *("__weakref__", "_early", "_has_passed", "_is_over", "_joining", "_loop", "_others", "_reached", "_request"),
-        *("_timer", "_transport", "_visitor", "page", "send"),
+        *("__weakref__", "_early", "_get", "_has_passed", "_is_over", "_joining", "_loop", "_others", "_reached"),
+        *("_request", "_timer", "_transport", "_visitor", "page", "send"),
     )
 
-    def __init__(self, transport: Transport, request: HttpRequest) -> None:
+    def __init__(self, transport: Transport, request: HttpRequest, get: Get | None = None) -> None:
         self.page: Page | None = None
         # The page's frames need no detour.
         self.send = transport.send
         self._transport = transport
+        self._get = get
         self._loop = asyncio.get_running_loop()
         # The browser's, until a page has taken it over; whose it is, and the view that it has reached.
         self._request: HttpRequest | None = request
@@ -216,7 +222,7 @@ class Channel:
         if not self._others.take():
             raise Closing(wire.CLOSE_TOO_MANY, "Too many frames in a short time.")
 
-    async def settled(self, seconds: float) -> bool:
+    async def settled(self, seconds: float | None = None) -> bool:
         """Wait for the join, however long it takes, then until the page has dealt with what was received; whether it
         has within so many seconds.
         """
@@ -298,12 +304,13 @@ class Channel:
         check_user(token.fingerprint, visitor)
         if not joins.take(token.page_id):
             raise Closing(wire.CLOSE_TOO_MANY, "Too many joins in a short time.")
+        assert self._get is not None, "only a channel that can make a GET is sent a join"
         may_have = partial(admits, tab_id=tab_id, visitor=visitor)
         mount = Mount(snapshot=await load_snapshot(token.page_id, tab_id, may_have))
-        response = await self._transport.mount(token.url, mount)
+        response = await self._get(token.url, mount)
         if mount.restore_failed:
             mount = Mount()
-            response = await self._transport.mount(token.url, mount)
+            response = await self._get(token.url, mount)
         page = mount.page_in(response)
         if page is not None:
             set_visitor(page, visitor)

@@ -4,7 +4,7 @@
     page.click("remove", item_id=1)
     assert "Pear" not in page.html
 
-What it does goes through `testing/driver.py` into the mailbox of the page, as what a browser sends does.
+What it does goes through `testing/driver.py` into the channel of the page, as what a browser sends does.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ from django.urls import ResolverMatch
 from djust.exceptions import HandlerError
 from djust.live.guards import WITHOUT_MIDDLEWARE
 from djust.live.mount import Mount, in_lane, mounting
-from djust.protocol.messages import message_of
 from djust.render import wire
 from djust.state.codec import encode_state
 from djust.state.fields import fields_version
@@ -121,7 +120,7 @@ class LiveClient:
         return list(self._caught_up().pushed)
 
     def _caught_up(self) -> Driver:
-        self._opened.post()
+        self._opened.receive()
         return self._opened
 
     @property
@@ -178,7 +177,7 @@ class LiveClient:
     def _event(self, handler: str, args: tuple[Any, ...], params: dict[str, Any], *, asks: bool = False) -> Any:
         self._ref += 1
         text = json.dumps([self._ref, handler, params, args, int(asks)], cls=DjangoJSONEncoder)
-        self._opened.post(message_of(json.loads(text)))
+        self._opened.receive(text)
         answer = self._opened.answer(self._ref)
         if answer[0] == wire.ERROR:
             raise HandlerError(answer[2])

@@ -119,7 +119,7 @@ class Connection:
         self.id = secrets.token_urlsafe(18)
         # That of the close reason, as soon as there is one.
         self.code = 0
-        self.channel = Channel(self, request)
+        self.channel = Channel(self, request, self.get)
         self._exchange: Exchange | None = None
         self._frames: list[str] = []
         self._size = 0
@@ -150,7 +150,7 @@ class Connection:
         # A browser that asks once more learns why it has ended; after a while, that there is no such connection.
         self._set_timer(_connections.pop, self.id, None)
 
-    async def mount(self, url: str, mount: Mount) -> HttpResponseBase:
+    async def get(self, url: str, mount: Mount) -> HttpResponseBase:
         """Mount the page of the request that waits now, whose URL is `url`."""
         assert self._exchange is not None, "only the frames of a request lead here"
         return await self._exchange.mount(mount)

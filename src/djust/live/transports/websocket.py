@@ -90,7 +90,7 @@ class Connection:
             self._close_reason = wire.CLOSE_REFUSED, ""
             await self._send_close()
             return
-        self._channel = Channel(self, request)
+        self._channel = Channel(self, request, self.get)
         try:
             await self._send({"type": "websocket.accept"})
             await self._serve()
@@ -135,7 +135,7 @@ class Connection:
         if self._life is not None:
             self._life.reschedule(0)
 
-    async def mount(self, url: str, mount: Mount) -> HttpResponseBase:
+    async def get(self, url: str, mount: Mount) -> HttpResponseBase:
         """Make a GET of `url` through Django's whole handler."""
         return await self._runner.adopt(_request_scope(self._scope, url), mount)
 
