@@ -33,7 +33,7 @@ from tests import guarded
 from tests.asgi_client import Browser, Closed, Response
 from tests.guarded import SECRET, TOPIC, Stack, deeds, tallies
 from tests.test_restoring import crash, written
-from tests.test_transports import PostWire, SocketWire
+from tests.transports import PostWire, SocketWire
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
 

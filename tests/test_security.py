@@ -33,7 +33,7 @@ from djust.live.transports.post import _connections
 from djust.routing import live_session
 from tests.asgi_client import Browser, Socket
 from tests.engines import RedisServer
-from tests.test_transports import PostWire, SocketWire, Wire
+from tests.transports import PostWire, Wire
 
 pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db(transaction=True)]
 
@@ -206,12 +206,6 @@ BY_LOGIN = [
 def _fresh() -> None:
     done.clear()
     registry.clear()
-
-
-@pytest.fixture(params=[SocketWire, PostWire])
-def wire(request: pytest.FixtureRequest) -> type[Wire]:
-    kind: type[Wire] = request.param
-    return kind
 
 
 async def editor() -> User:

@@ -28,7 +28,7 @@ from djust.live.transports.post import _connections
 from djust.live.visitor import NOBODY, Visitor, _failing, take_over
 from djust.state.snapshots import kept
 from tests.asgi_client import Browser, Closed, Socket
-from tests.test_transports import PostWire, SocketWire, StreamWire, Wire
+from tests.transports import PostWire, SocketWire, StreamWire, Wire
 
 pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db(transaction=True)]
 
@@ -143,12 +143,6 @@ def _fresh(settings: Any, tmp_path: Any) -> Iterator[None]:
     _failing.clear()
     caches["sessions"].clear()
     _connections.clear()
-
-
-@pytest.fixture(params=[SocketWire, PostWire])
-def wire(request: pytest.FixtureRequest) -> type[Wire]:
-    kind: type[Wire] = request.param
-    return kind
 
 
 async def user_named(name: str) -> User:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -16,11 +15,10 @@ from django.test import Client, override_settings
 from django.urls import path
 
 from djust import LiveView, apublish, background, event_handler, state
-from djust.exceptions import HandlerError
 from djust.live.registry import registry
 from djust.live.transports.post import _connections
-from djust.testing import LiveClient
 from tests.asgi_client import Browser, Response
+from tests.transports import PostWire, SocketWire, StreamWire, Wire
 
 pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db(transaction=True)]
 
@@ -103,145 +101,6 @@ urlpatterns = [
     path("two/", TwoForms.as_view()),
     path("private/", login_required(Counter.as_view())),
 ]
-
-
-class Wire:
-    """One page over one transport: frames go in, the next frame comes out."""
-
-    # The id that the browser gives its document.
-    document = "one"
-
-    def __init__(self, browser: Browser, url: str) -> None:
-        self.browser, self.url, self.ref = browser, url, 0
-
-    async def event(self, name: str, params: dict[str, Any] | None = None) -> list[Any]:
-        self.ref += 1
-        await self.send([self.ref, name, params or {}, [], 1])
-        return await self.receive()
-
-    async def send(self, frame: list[Any]) -> None:
-        raise NotImplementedError
-
-    async def receive(self) -> list[Any]:
-        raise NotImplementedError
-
-    async def join(self, ticket: str, version: int = 0) -> list[Any]:
-        raise NotImplementedError
-
-    async def open(self) -> list[Any]:
-        self.response = await self.browser.get(self.url)
-        return await self.join(self.response.ticket)
-
-
-class SocketWire(Wire):
-    async def join(self, ticket: str, version: int = 0) -> list[Any]:
-        self.socket, frame = await self.browser.join(ticket, version, self.document)
-        return frame
-
-    async def send(self, frame: list[Any]) -> None:
-        await self.socket.send(frame)
-
-    async def receive(self) -> list[Any]:
-        frame: list[Any] = await self.socket.receive()
-        return frame
-
-    async def closing(self) -> int:
-        return await self.socket.closing()
-
-
-class PostWire(Wire):
-    streams = False
-
-    async def join(self, ticket: str, version: int = 0) -> list[Any]:
-        self.id, self.frames, self.code = "", [], 0
-        self.token = (await self.browser.get(self.url, **{"x-djust": ""})).text
-        await self.send(["join", ticket, version, "/", self.document])
-        return await self.receive()
-
-    async def send(self, *frames: list[Any]) -> None:
-        headers = {"x-djust": self.id, "x-csrftoken": self.token, "content-type": "text/plain"}
-        if self.streams:
-            headers["x-djust-stream"] = "1"
-        body = "\n".join(json.dumps(frame) for frame in frames)
-        response = await self.browser.get(self.url, "POST", body=body.encode(), **headers)
-        assert response.status == 200, response
-        self.id = self.id or response.headers["x-djust"]
-        self.code = int(response.headers.get("x-djust-close", 0))
-        self.more = "x-djust-more" in response.headers
-        self.frames += [json.loads(line) for line in response.text.splitlines()]
-
-    async def receive(self) -> list[Any]:
-        async with asyncio.timeout(10):
-            while not self.frames:
-                assert not self.code
-                await self.send()
-                await asyncio.sleep(0.01)
-        frame: list[Any] = self.frames.pop(0)
-        return frame
-
-    async def closing(self) -> int:
-        await self.send()
-        return self.code
-
-
-class StreamWire(PostWire):
-    """What the client does with an EventSource: the first event says that it works, two posts say so to the server."""
-
-    async def join(self, ticket: str, version: int = 0) -> list[Any]:
-        self.streams = False
-        frame = await super().join(ticket, version)
-        if self.code:
-            return frame
-        connection = _connections[self.id]
-        self.events = connection.stream()
-        assert (await anext(self.events)).endswith("data: \n\n")
-        self.streams = True
-        await self.send()
-        await self.send()
-        return frame
-
-    async def receive(self) -> list[Any]:
-        if self.frames:
-            return await super().receive()
-        async with asyncio.timeout(10):
-            text = await anext(self.events)
-        frame: list[Any] = json.loads(text.removeprefix("data: "))
-        return frame
-
-
-class ClientWire(Wire):
-    """The test client, in a thread without an event loop, as it wants to have."""
-
-    async def open(self) -> list[Any]:
-        self.client = await asyncio.to_thread(LiveClient, self.url)
-        self.driver = self.client._driver
-        return await self.receive()
-
-    async def send(self, frame: list[Any]) -> None:
-        await self._post(json.dumps(frame))
-
-    async def receive(self) -> list[Any]:
-        if not self.driver.frames:
-            await self._post()
-        return self.driver.frames.pop(0)
-
-    async def _post(self, *frames: str) -> None:
-        # What a handler raises is in the frame as well.
-        with suppress(ValueError, HandlerError):
-            await asyncio.to_thread(self.driver.receive, *frames)
-
-
-@pytest.fixture(params=[SocketWire, PostWire, StreamWire])
-def wire(request: pytest.FixtureRequest) -> type[Wire]:
-    kind: type[Wire] = request.param
-    return kind
-
-
-@pytest.fixture(params=[SocketWire, PostWire, StreamWire, ClientWire])
-def driver(request: pytest.FixtureRequest) -> type[Wire]:
-    """Connections, and the test client, which has none that could be lost."""
-    kind: type[Wire] = request.param
-    return kind
 
 
 @pytest.fixture(autouse=True)
@@ -347,7 +206,7 @@ async def test_frames_that_are_none_end_the_connection(wire: type[Wire], frame: 
         page = wire(browser, "/counter/5/")
         await page.open()
         await page.send(frame)
-        assert (page.code if isinstance(page, PostWire) and page.code else await page.closing()) == code  # type: ignore[attr-defined]
+        assert await page.closing() == code
 
 
 async def test_somebody_else_does_not_get_the_page(wire: type[Wire]) -> None:
@@ -359,7 +218,7 @@ async def test_somebody_else_does_not_get_the_page(wire: type[Wire]) -> None:
         thief = wire(browser.another(), "/counter/5/")
         refused = await thief.join(page.response.ticket)
         assert refused == ["error", 0, "This page was opened in another session or by another user."]
-        assert (thief.code if isinstance(thief, PostWire) else await thief.closing()) == 4403  # type: ignore[attr-defined]
+        assert await thief.closing() == 4403
 
 
 async def test_logging_out_ends_the_connection(wire: type[Wire]) -> None:
@@ -372,7 +231,7 @@ async def test_logging_out_ends_the_connection(wire: type[Wire]) -> None:
         for peer in registry.drop(held.visitor.session, HttpRequest()):
             peer.close_from_thread(4403, "You have logged out.")
         await asyncio.sleep(0)
-        assert (await page.closing()) == 4403  # type: ignore[attr-defined]
+        assert await page.closing() == 4403
 
 
 # What only posts have

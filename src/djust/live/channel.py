@@ -91,6 +91,21 @@ class Closing(Exception):  # noqa: N818 — not an error of ours: the reason why
         self.text = text
 
 
+class _Gone:
+    """In place of a transport that is gone."""
+
+    title = ""
+
+    async def send(self, text: str) -> None:
+        """Nobody receives it."""
+
+    def close(self, code: int, text: str) -> None:
+        """It is closed."""
+
+
+_GONE = _Gone()
+
+
 class Channel:
     """The peer of the page that it has joined. `lost` or `close` ends it, and both may be called again.
 
@@ -106,7 +121,7 @@ class Channel:
         self.page: Page | None = None
         # The page's frames need no detour.
         self.send = transport.send
-        self._transport = transport
+        self._transport: Transport = transport
         self._get = get
         self._loop = asyncio.get_running_loop()
         # The browser's, until a page has taken it over; whose it is, and the view that it has reached.
@@ -135,6 +150,8 @@ class Channel:
         _open.discard(self)
         if self._joining is not None:
             self._joining.cancel()
+        # The transport holds this channel, which is not to hold it in a circle with the page.
+        self._transport, self.send, self._get = _GONE, _GONE.send, None
         if (page := self.page) is not None:
             page.detach(self)
             registry.release(page, self)
@@ -142,9 +159,9 @@ class Channel:
 
     def close(self, code: int, text: str = "") -> None:
         """End the connection; the browser receives `text` before."""
-        if not self._is_over:
-            self.lost()
-            self._transport.close(code, text)
+        transport = self._transport
+        self.lost()
+        transport.close(code, text)
 
     def close_from_thread(self, code: int, text: str = "") -> None:
         """As `close`, in any thread."""

@@ -73,6 +73,8 @@ class Driver:
     def settle(self) -> None:
         """Let slow work run until it has ended."""
         self._look(self._ended())
+        if self._end is not None:
+            raise self._end
 
     def leave(self) -> None:
         """The page is of no use any more."""
