@@ -10,12 +10,15 @@ from typing import Any
 import pytest
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.core.exceptions import PermissionDenied
+from django.db import connection
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.test import Client, override_settings
 from django.urls import path
 
 from djust import LiveView, apublish, background, event_handler, state
 from djust.live.registry import registry
+from djust.live.token import JoinToken, make_join_token
 from djust.live.transports.post import _connections
 from tests.asgi_client import Browser, Response
 from tests.transports import PostWire, SocketWire, StreamWire, Wire
@@ -209,6 +212,16 @@ async def test_frames_that_are_none_end_the_connection(wire: type[Wire], frame: 
         assert await page.closing() == code
 
 
+async def test_what_was_sent_before_a_frame_that_is_none_is_executed_and_nothing_behind_it(wire: type[Wire]) -> None:
+    async with Browser() as browser:
+        page = wire(browser, "/counter/5/")
+        await page.open()
+        await page.send([1, "add", {}], "nonsense", [2, "add", {}])
+        assert await page.closing() == 4400
+        frame = await page.join(page.response.ticket)
+        assert (frame[:2], frame[2][0], frame[4]) == (["all", 2], 6, 1)
+
+
 async def test_somebody_else_does_not_get_the_page(wire: type[Wire]) -> None:
     user = await User.objects.acreate(username="u")
     async with Browser() as browser:
@@ -234,7 +247,154 @@ async def test_logging_out_ends_the_connection(wire: type[Wire]) -> None:
         assert await page.closing() == 4403
 
 
+# Pages that are gone
+
+
+class Answering(Counter):
+    """Mounts a page, or answers with what a test wants."""
+
+    answer: Any = None
+
+    def mount(self, request: HttpRequest) -> Any:  # type: ignore[override]
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+urlpatterns += [path("answering/", Answering.as_view())]
+
+
+@pytest.mark.parametrize(
+    ("answer", "frame", "code"),
+    [
+        (HttpResponseRedirect("/elsewhere/"), ["go", "/elsewhere/"], 1000),
+        (HttpResponse("not live"), ["go", "/answering/"], 1000),
+        (PermissionDenied(), ["error", 0, "The page cannot be opened any more: Forbidden."], 4403),
+        (Http404(), ["error", 0, "The page cannot be opened any more: Not Found."], 4403),
+        (HttpResponse(status=410), ["error", 0, "The page cannot be opened any more: Gone."], 4403),
+        (ConnectionError("S3"), ["error", 0, "The page cannot be opened any more: Internal Server Error."], 1011),
+    ],
+    ids=lambda answer: getattr(answer, "reason_phrase", type(answer).__name__),
+)
+async def test_a_page_that_cannot_be_mounted_again_ends_the_connection_with_the_reason(
+    wire: type[Wire], monkeypatch: pytest.MonkeyPatch, answer: Any, frame: list[Any], code: int
+) -> None:
+    monkeypatch.setattr(Answering, "answer", answer)
+    async with Browser() as browser:
+        page = wire(browser, "/answering/")
+        assert await page.join(make_join_token(JoinToken("gone", "/answering/", ""))) == frame
+        assert await page.closing() == code
+        assert registry.pages() == []
+
+
+async def test_an_expired_join_token_leads_to_its_page(wire: type[Wire], settings: Any) -> None:
+    settings.LIVEVIEW_CONFIG = {"ticket_seconds": 0}
+    async with Browser() as browser:
+        page = wire(browser, "/counter/5/?q=1")
+        assert await page.open() == ["go", "/counter/5/?q=1"]
+        assert await page.closing() == 1000
+
+
+async def test_a_mount_that_breaks_anything_else_is_logged_and_tried_again(
+    wire: type[Wire], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("djust.live.channel.known_version", lambda *_: {}["defect"])
+    async with Browser() as browser:
+        page = wire(browser, "/counter/5/")
+        frame = await page.join(make_join_token(JoinToken("gone", "/counter/5/", "")))
+        assert frame == ["error", 0, "The page could not be opened. Something went wrong."]
+        assert await page.closing() == 1011
+    assert "A page could not be joined" in caplog.text
+
+
+# Ends
+
+
+async def test_a_server_that_ends_ends_all_connections(wire: type[Wire]) -> None:
+    async with Browser() as browser:
+        page = wire(browser, "/counter/5/")
+        await page.open()
+        browser.sockets.clear()
+        shutting = asyncio.create_task(browser.__aexit__(None, None, None))
+        await asyncio.wait([shutting])
+        assert await page.closing() == 1012
+        browser._lifespan = asyncio.create_task(asyncio.sleep(0))
+
+
+async def test_the_older_connection_of_a_document_ends_when_the_next_one_joins(wire: type[Wire]) -> None:
+    async with Browser() as browser:
+        page = wire(browser, "/counter/5/")
+        await page.open()
+        await page.event("add")
+        again = wire(browser, page.url)
+        assert await again.join(page.response.ticket, 1) == ["joined", 1, 1]
+        assert await page.closing() == 1000
+        again.ref = 1
+        assert (await again.event("add"))[:3] == [2, 2, [0, 7]]
+
+
+async def test_every_refusal_is_logged_once(wire: type[Wire], caplog: pytest.LogCaptureFixture) -> None:
+    title = "A socket" if wire is SocketWire else "A connection by POSTs"
+    with override_settings(LIVEVIEW_CONFIG={"events_per_second": 5, "max_frame": 1000}):
+        async with Browser() as browser:
+            forged = wire(browser, "/counter/5/")
+            await forged.join("forged")
+            await forged.closing()
+            for frames in (["x" * 1001], ["nonsense"], [["ping"]] * 20):
+                page = wire(browser, "/counter/5/")
+                await page.open()
+                await page.send(*frames)
+                await page.closing()
+    messages = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    unknown = "/djust/socket/" if wire is SocketWire else "/counter/5/"
+    assert [message.split(": ")[0] for message in messages] == [
+        f"{title} was closed with code 4403 at {unknown!r}",
+        f"{title} was closed with code 1009 at '/counter/5/'",
+        f"{title} was closed with code 4400 at '/counter/5/'",
+        f"{title} was closed with code 4429 at '/counter/5/'",
+    ]
+
+
 # What only posts have
+
+
+async def test_a_stream_of_an_asynchronous_view_finds_the_session_of_its_visitor() -> None:
+    user = await User.objects.acreate(username="u")
+    async with Browser() as browser:
+        await browser.log_in(user)
+        page = PostWire(browser, "/async/5/")
+        await page.open()
+        heard = await first_event(browser, f"/async/5/?djust-stream={page.id}")
+        assert heard.endswith(b"data: \n\n")
+
+
+async def first_event(browser: Browser, url: str) -> bytes:
+    """What a stream begins with; then the browser goes away."""
+    incoming: asyncio.Queue[Any] = asyncio.Queue()
+    outgoing: asyncio.Queue[Any] = asyncio.Queue()
+    await incoming.put({"type": "http.request", "body": b""})
+    scope = {"type": "http", "method": "GET", "scheme": "http", **browser._scope(url, {})}
+    streaming = asyncio.create_task(browser.application(scope, incoming.get, outgoing.put))
+    async with asyncio.timeout(10):
+        assert (await outgoing.get())["status"] == 200
+        body: bytes = (await outgoing.get())["body"]
+        await incoming.put({"type": "http.disconnect"})
+        await streaming
+    return body
+
+
+async def test_a_failed_mount_writes_nothing_where_requests_are_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
+    def mount(view: Answering, request: HttpRequest) -> None:
+        User.objects.create(username="half")
+        raise ConnectionError("S3")
+
+    monkeypatch.setattr(Answering, "mount", mount)
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+    browser = Client()
+    ticket = make_join_token(JoinToken("gone", "/answering/", ""))
+    browser.raise_request_exception = False
+    answer = await asyncio.to_thread(post, browser, "/answering/", ["join", ticket, 0, "/", "d"])
+    assert (answer.headers["x-djust-close"], await User.objects.acount()) == ("1011", 0)
 
 
 async def test_a_post_needs_the_token_of_djangos_csrf_check() -> None:
