@@ -185,7 +185,10 @@ async def test_in_debug_the_tools_come_before_the_client(settings: Any) -> None:
 async def test_a_storage_that_renames_files_tells_where_the_rest_of_the_client_is(settings: Any) -> None:
     settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": f"{__name__}.Renaming"}}
     async with Browser() as browser:
-        assert ' data-more="/static/djust/djust.more.js.1"' in (await browser.get("/page/")).text
+        text = (await browser.get("/page/")).text
+    modules = "hooks", "ignored", "outside", "post"
+    addresses = " ".join(f"/static/djust/djust.{name}.js.1" for name in modules)
+    assert f' data-modules="{addresses}"' in text
 
 
 @both

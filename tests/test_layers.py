@@ -26,7 +26,7 @@ LAYERS: list[dict[str, str]] = [
     {"protocol": "messages"},
     {
         "live": "page turns snapshots calls tasks metering nodes failures registry visitor channel"
-        " limits mount handler script guards middleware logout token transports",
+        " limits mount responder handler script guards middleware logout token transports",
     },
     {"": "routing asgi checks testing apps otel health", "templatetags": "*", "management": "*"},
 ]

@@ -281,7 +281,7 @@ async def test_a_state_that_cannot_be_read_is_no_state(
         crash()
         frame = await come_back(page, 1)
         assert (frame[0], frame[2][:2]) == ("all", ["", 0])
-        assert ("Ledger is mounted anew" in caplog.text) == (text != "{}")
+        assert ("Ledger is remounted" in caplog.text) == (text != "{}")
 
 
 async def test_a_restored_page_is_written_again_for_its_visitor_before_its_browser_goes_on(wire: type[Wire]) -> None:

@@ -24,7 +24,6 @@ from djust.live.handler import Receive, RequestRunner, Scope, Send, path_below_p
 from djust.live.logout import monitor
 from djust.live.registry import registry
 from djust.live.snapshots import save_all
-from djust.live.transports.post import STREAM as STREAM_PARAMETER
 from djust.live.transports.websocket import Sockets
 from djust.pubsub.hub import hub
 from djust.services import close_process_services
@@ -33,13 +32,11 @@ from djust.threads.pools import stop_threads
 # How long the end of the server waits for a cache to take snapshots.
 _SAVE_SECONDS = 5.0
 
-STREAM = STREAM_PARAMETER.encode()
-
 __all__ = ["Application", "get_asgi_application"]
 
 
 def get_asgi_application() -> Application:
-    """Set Django up and return the application; to be used in place of `django.core.asgi.get_asgi_application`."""
+    """Set Django up and return the application: use this one in place of Django's."""
     django.setup(set_prefix=False)
     return Application(ASGIHandler())
 
@@ -57,9 +54,7 @@ class Application:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
         if scope["type"] == "http":
-            # A stream lasts, and Django's own handler notices when its browser goes away.
-            is_page = scope["method"] in ("GET", "HEAD") and STREAM not in scope["query_string"]
-            if is_page and self._runner.serves(scope):
+            if self._runner.serves(scope):
                 await self._runner.answer(scope, receive, send)
             else:
                 await self._http(scope, receive, send)

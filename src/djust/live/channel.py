@@ -40,7 +40,7 @@ from djust.conf import config
 from djust.exceptions import ProtocolError, ServerBusyError, TicketError
 from djust.live.limits import Bucket, is_too_big, joins
 from djust.live.logout import monitor, set_visitor
-from djust.live.mount import Mount, known_version
+from djust.live.mount import Mount, Purpose, known_version
 from djust.live.page import Page
 from djust.live.registry import registry
 from djust.live.snapshots import load_snapshot
@@ -323,10 +323,11 @@ class Channel:
             raise Closing(wire.CLOSE_TOO_MANY, "Too many joins in a short time.")
         assert self._get is not None, "only a channel that can make a GET is sent a join"
         may_have = partial(admits, tab_id=tab_id, visitor=visitor)
-        mount = Mount(snapshot=await load_snapshot(token.page_id, tab_id, may_have))
+        snapshot = await load_snapshot(token.page_id, tab_id, may_have)
+        mount = Mount(Purpose.RESTORE, snapshot=snapshot)
         response = await self._get(token.url, mount)
         if mount.restore_failed:
-            mount = Mount()
+            mount = Mount(Purpose.RESTORE)
             response = await self._get(token.url, mount)
         page = mount.page_in(response)
         if page is not None:

@@ -189,7 +189,7 @@ class Tasks:
 
     def _enter(self, task: Task) -> None:
         running_task.set(task)
-        if not self._surroundings.usual:
+        if not self._surroundings.is_default:
             self._surroundings.activate()
 
     def _leave(self, task: Task, value: Any = None, error: Exception | None = None, *, ended: bool = False) -> None:

@@ -252,7 +252,7 @@ class TurnRunner:
             turn.meter.enter()
 
     def _activate(self) -> None:
-        if not self.thread_state.usual:
+        if not self.thread_state.is_default:
             self.thread_state.activate()
 
 

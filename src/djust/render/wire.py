@@ -1,6 +1,6 @@
 """The wire: names of all frames, their encoding, and what one browser page already has.
 
-Frames are JSON arrays in text frames, `docs/protocol.md` is their reference. `client/src/protocol.ts` holds the same
+Frames are JSON arrays in text frames, `docs/protocol.md` is their reference. `client/src/core/protocol.ts` holds the same
 names; a test compares the two.
 
 An `Outlet` belongs to one page. It numbers the fragments that are mentioned to the browser and sends each plan and each

@@ -26,31 +26,24 @@ from copy import copy
 from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeVar
 
-from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIRequest
 from django.core.handlers.exception import response_for_exception
 from django.db import connections as databases
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
-from django.middleware.csrf import get_token
 
 from djust.conf import config
 from djust.live.channel import FAILED, Channel, Closing, log_refusal
-from djust.live.guards import as_get, keep_out_of_caches, passage_of
-from djust.live.mount import Mount, mount_in_place, respond
-from djust.live.transports.nojs import answer_form
+from djust.live.mount import HEADER, HEADER_STREAM, Mount, mount_in_place
 from djust.live.visitor import SessionStoreError, Visitor, leave_session, visitor_of_request
 from djust.loop import page_loop
 from djust.render import wire
-from djust.views import Answer, LiveView, answer_of
+from djust.views import LiveView
 
 T = TypeVar("T")
 
-HEADER = "X-Djust"
 HEADER_MORE = "X-Djust-More"
 HEADER_CLOSE = "X-Djust-Close"
-HEADER_STREAM = "X-Djust-Stream"
-STREAM = "djust-stream"
 
 # The connection is not known here, or not any more: join again.
 GONE = 1012
@@ -78,9 +71,10 @@ class Answered(NamedTuple):
 class Exchange:
     """One POST. Its thread waits for the event loop, and does meanwhile what only it can do."""
 
-    def __init__(self, view: LiveView, request: HttpRequest) -> None:
+    def __init__(self, view: LiveView, request: HttpRequest, *, reads_stream: bool = False) -> None:
         self.view = view
         self.request = request
+        self.reads_stream = reads_stream
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
 
     def wait_for(self, coroutine: Coroutine[Any, Any, T]) -> T:
@@ -162,8 +156,7 @@ class Connection:
         self.channel.visit(exchange.request, visitor, type(exchange.view))
         self._exchange = exchange
         self._touch()
-        reads_stream = HEADER_STREAM in exchange.request.headers
-        self._streams, self._was_told = reads_stream and self._was_told, reads_stream
+        self._streams, self._was_told = exchange.reads_stream and self._was_told, exchange.reads_stream
         waits = [await self.channel.receive(line) for line in lines]
         page = self.channel.page
         if not any(waits) and not self.code and page is not None and page.is_busy:
@@ -231,58 +224,13 @@ async def _connect(request: HttpRequest) -> Connection:
 # Requests
 
 
-_POSTED = "_djust_posted"
-
-
-def respond_to_get(view: LiveView, request: HttpRequest) -> Answer:
-    """The answer to a GET: the page, a stream of an open one, or the token that POSTs of it need.
-
-    To a GET that stands for a POST the answer to that, and to a passage that it came here.
-    """
-    if (passage := passage_of(request)) is not None:
-        # What a decorator makes of the answer may have none of its headers.
-        keep_out_of_caches(request)
-        return answer_of(view, passage.reached(view))
-    if (posted := vars(request).pop(_POSTED, None)) is not None:
-        # `cache_page` around `get` sees a GET.
-        keep_out_of_caches(request)
-        return _in_thread_of_request(answer_post if HEADER in posted.headers else answer_form, view, posted)
-    if STREAM in request.GET:
-        return _in_thread_of_request(answer_stream, view, request)
-    if HEADER in request.headers:
-        keep_out_of_caches(request)
-        headers = {"Cache-Control": "private, no-store"}
-        token = HttpResponse(get_token(request), content_type="text/plain", headers=headers)
-        return answer_of(view, token)
-    return respond(view, request)
-
-
-def respond_to_post(view: LiveView, request: HttpRequest) -> Answer:
-    """The answer to a POST: to frames, or to a form of a browser without JavaScript.
-
-    The view sees the GET that it would have been, in `get` first: what guards that is not to be gone around.
-    """
-    view.request = as_get(request)
-    vars(view.request)[_POSTED] = request
-    return view.get(view.request, *view.args, **view.kwargs)
-
-
-def _in_thread_of_request(
-    answer: Callable[[LiveView, HttpRequest], HttpResponseBase], view: LiveView, request: HttpRequest
-) -> Answer:
-    """What `answer` gives: it reads sessions, and may wait for the event loop."""
-    if asyncio._get_running_loop() is not None:
-        return sync_to_async(answer, thread_sensitive=True)(view, request)
-    return answer(view, request)
-
-
-def answer_post(view: LiveView, request: HttpRequest) -> HttpResponseBase:
+def answer_post(view: LiveView, request: HttpRequest, mount: Mount) -> HttpResponseBase:
     """The answer to frames, in the thread of the request."""
-    exchange, connection_id = Exchange(view, request), request.headers[HEADER]
+    exchange = Exchange(view, request, reads_stream=mount.reads_stream)
     # Not `splitlines`: what a user types may hold U+2028 or U+0085, which JSON leaves as they are.
     lines = [line for line in request.body.decode("utf-8", "replace").split("\n") if line]
-    connection = _connections.get(connection_id)
-    if connection_id and connection is None:
+    connection = _connections.get(mount.connection_id)
+    if mount.connection_id and connection is None:
         return _response(Answered([], code=GONE), request)
     try:
         visitor = visitor_of_request(request)
@@ -316,9 +264,9 @@ def _response(answered: Answered, request: HttpRequest, connection_id: str = "")
     return response
 
 
-def answer_stream(view: LiveView, request: HttpRequest) -> HttpResponseBase:
+def answer_stream(view: LiveView, request: HttpRequest, mount: Mount) -> HttpResponseBase:
     """The stream of a connection."""
-    connection = _connections.get(request.GET[STREAM])
+    connection = _connections.get(mount.connection_id)
     if connection is None or not isinstance(request, ASGIRequest):
         # 204 is what keeps an EventSource from asking again.
         return HttpResponse(status=204)

@@ -137,7 +137,7 @@ class Connection:
 
     async def get(self, url: str, mount: Mount) -> HttpResponseBase:
         """Make a GET of `url` through Django's whole handler."""
-        return await self._runner.adopt(_request_scope(self._scope, url), mount)
+        return await self._runner.mount(_request_scope(self._scope, url), mount)
 
     async def _transmit(self, message: Mapping[str, Any]) -> None:
         """Send; gives up where that takes too long, or when the socket is closed meanwhile."""
