@@ -27,10 +27,8 @@ from hypothesis import strategies as st
 
 from djust.exceptions import StateError
 from djust.state.codec import decode, decode_state, encode, encode_state
-from djust.state.reading import _READERS
-from djust.state.types import DEPTH
+from djust.state.types import MAX_DEPTH, READERS, TAG
 from djust.state.validation import check_state
-from djust.state.writing import TAG
 from tests.myapp.models import Customer, Express, Order, Parcel, Product, Sticker, Urgent
 
 
@@ -262,7 +260,7 @@ def test_a_structure_that_was_tampered_with_gives_a_value_or_an_error_of_ours() 
         for key in way:
             target = target[key]
         spare = json.loads(json.dumps(chance.choice(SPARE)))
-        target[last] = {TAG: [chance.choice(list(_READERS)), spare, target[last]]} if chance.random() < 0.3 else spare
+        target[last] = {TAG: [chance.choice(list(READERS)), spare, target[last]]} if chance.random() < 0.3 else spare
         try:
             decode_state(SomeView, json.dumps(written))
         except StateError:
@@ -333,7 +331,7 @@ def test_what_cannot_be_written_becomes_its_text() -> None:
 @pytest.mark.parametrize("around", [lambda v: [v], lambda v: {1: v}, lambda v: Row("x", v), lambda v: Product(name=v)])
 def test_a_hundred_levels_are_written_whatever_they_are(around: Callable[[Any], Any]) -> None:
     value: Any = 7
-    for _ in range(DEPTH):
+    for _ in range(MAX_DEPTH):
         value = around(value)
     check_state(SomeView, {"deep": value}, strict=True)
     text = encode_state(SomeView, {"deep": value})

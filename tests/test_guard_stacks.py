@@ -266,7 +266,7 @@ async def expect_restored(case: Case, count: Count, page: SocketWire | PostWire,
     frame = await page.join(page.response.ticket, version)
     assert (frame[0], frame[2][0]) == ("all", f"{SECRET}: {shown}"), frame
     await settled(live_page())
-    # As often as a join, and once for `Resubscribed`.
+    # As often as a join, and once for `MessagesMissed`.
     count.expect(*((2, 2) if isinstance(page, SocketWire) else (3, 3)))
 
 

@@ -11,10 +11,10 @@ ROOT = Path(__file__).parent.parent / "src" / "djust"
 # Layer -> folder -> modules. An entry names a module or a package; "*" stands for any module of the folder.
 # The first layer may be imported by everybody, the last one by nobody.
 LAYERS: list[dict[str, str]] = [
-    {"": "exceptions conf signals context loop"},
+    {"": "exceptions conf signals context process loop"},
     {
         "render": "values wire diff",
-        "state": "fields types writing reading codec validation tracking snapshots circuit",
+        "state": "fields classes types validation codec tracking snapshots circuit",
         "threads": "pools pool crew watchdog care testmode",
     },
     {

@@ -9,7 +9,6 @@ It serves "http", "websocket" and "lifespan", and may as well stand inside the r
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 
 import django
@@ -18,19 +17,10 @@ from django.conf import settings
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.handlers.asgi import ASGIHandler
 
+from djust import process
 from djust.conf import config
-from djust.live.channel import close_all
 from djust.live.handler import Receive, RequestRunner, Scope, Send, path_below_prefix
-from djust.live.logout import monitor
-from djust.live.registry import registry
-from djust.live.snapshots import save_all
 from djust.live.transports.websocket import Sockets
-from djust.pubsub.hub import hub
-from djust.services import close_process_services
-from djust.threads.pools import stop_threads
-
-# How long the end of the server waits for a cache to take snapshots.
-_SAVE_SECONDS = 5.0
 
 __all__ = ["Application", "get_asgi_application"]
 
@@ -72,17 +62,9 @@ class Application:
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
-        registry.keep_sweeping()
-        monitor.start()
+        process.start()
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        close_all()
-        await self._sockets.ended()
-        registry.stop_sweeping()
-        monitor.stop()
-        await save_all(registry.pages(), _SAVE_SECONDS)
-        registry.clear()
-        await close_process_services()
-        await hub.close()
-        await asyncio.to_thread(stop_threads)
+        await self._sockets.close()
+        await process.stop()
         await send({"type": "lifespan.shutdown.complete"})

@@ -156,7 +156,7 @@ class LiveView(SlowWork, View):
         subscriptions.unsubscribe(self, *topics)
 
     def handle_info(self, message: Any) -> Any:
-        """What was published to a topic of this view: `def` or `async def`. `Resubscribed` asks to load anew."""
+        """What was published to a topic of this view: `def` or `async def`. `MessagesMissed` asks to load again."""
 
     def authorize(self, handler: str) -> Any:
         """Whether code of this view may run now: `def` or `async def`, asked before each turn that runs some.

@@ -36,10 +36,11 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
+from djust import process
 from djust.conf import config
 from djust.exceptions import ProtocolError, ServerBusyError, TicketError
 from djust.live.limits import Bucket, is_too_big, joins
-from djust.live.logout import monitor, set_visitor
+from djust.live.logout import set_visitor
 from djust.live.mount import Mount, Purpose, known_version
 from djust.live.page import Page
 from djust.live.registry import registry
@@ -285,8 +286,7 @@ class Channel:
     # Joining
 
     async def _join(self, frame: list[Any]) -> None:
-        registry.keep_sweeping()
-        monitor.start()
+        process.start()
         try:
             await self._enter(join_frame(frame))
         except TicketError as error:

@@ -41,7 +41,7 @@ from djust.live.tasks import Tasks
 from djust.live.turns import TurnRunner
 from djust.live.visitor import NOBODY, ThreadState, take_over
 from djust.protocol.messages import Event, Joining, Message, Peer, Refused, Resync, Save, Settled, Visit, Work
-from djust.pubsub.subscriptions import handle_letters, handles_on_loop, inbox_of
+from djust.pubsub.subscriptions import deliver_messages, handles_on_loop, inbox_of
 from djust.render import wire
 from djust.signals import event_finished
 from djust.tasks import task_of
@@ -123,7 +123,7 @@ class Page:
         self._mailbox: list[tuple[Message, float]] = []
         # When the message of this turn came; nobody asks where nothing is measured.
         self._posted = 0.0
-        # A turn that takes the letters of the view is on its way.
+        # A turn that takes the messages of the view is on its way.
         self._is_called = False
         self._task: asyncio.Task[None] | None = None
         self.display = Display(view, request)
@@ -201,11 +201,11 @@ class Page:
             self._next_turn()
 
     def wake(self) -> None:
-        """Take a turn for the letters of the view, if a browser is there to see it."""
+        """Take a turn for the messages of the view, if a browser is there to see it."""
         if self.peer is not None and not self._is_called:
             self._is_called = True
             title = f"{type(self.view).__name__}.handle_info"
-            self.post(Work(title, partial(_take_letters, self), handles_on_loop(type(self.view))))
+            self.post(Work(title, partial(_deliver_messages, self), handles_on_loop(type(self.view))))
 
     def _next_turn(self) -> None:
         message, self._posted = self._mailbox.pop(0)
@@ -409,9 +409,9 @@ def _send_away(peer: Peer | None, error: HandlerError) -> None:
             peer.close(wire.CLOSE_REFUSED, str(error))
 
 
-def _take_letters(page: Page) -> Any:
+def _deliver_messages(page: Page) -> Any:
     page._is_called = False
-    return handle_letters(page.view)
+    return deliver_messages(page.view)
 
 
 def _bound(page: Page, handler: Handler, event: Event) -> Callable[[], Any]:

@@ -23,9 +23,8 @@ calls of all pages to a single thread.
 
 from __future__ import annotations
 
-import atexit
+import asyncio
 import logging
-import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
@@ -35,7 +34,9 @@ from typing import Any
 
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext
 
+from djust import process
 from djust.conf import config
+from djust.process import Phase
 from djust.threads.care import tidy_connections
 from djust.threads.crew import NOBODY, Caller, PoolThread
 from djust.threads.pool import ThreadPool, exits_as_errors, join, signal_pool
@@ -92,9 +93,9 @@ def stop_threads() -> None:
     join([thread for pool in all_pools for thread in pool.dismiss()])
 
 
-atexit.register(stop_threads)
+process.register(Phase.THREADS, stop=lambda: asyncio.to_thread(stop_threads), at_exit=stop_threads)
 for _pool in all_pools:
-    os.register_at_fork(after_in_child=_pool.reset)
+    process.register(Phase.THREADS, forget=_pool.reset)
 
 
 def _nobody() -> Caller:

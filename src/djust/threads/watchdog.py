@@ -7,13 +7,14 @@ It looks a few times within `hang_seconds` while jobs run, and sleeps while none
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from typing import Protocol
 from weakref import WeakSet
 
+from djust import process
 from djust.conf import config
+from djust.process import Phase
 
 logger = logging.getLogger("djust")
 
@@ -94,4 +95,4 @@ def _pause() -> float:
 
 
 watchdog = Watchdog()
-os.register_at_fork(after_in_child=watchdog.reset)
+process.register(Phase.THREADS, forget=watchdog.reset)

@@ -22,7 +22,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.http import is_same_domain
 
-from djust.live.channel import FAILED, Channel, log_refusal
+from djust.live.channel import FAILED, Channel, close_all, log_refusal
 from djust.live.handler import RequestRunner, Scope, Send
 from djust.live.mount import Mount
 from djust.render import wire
@@ -50,8 +50,9 @@ class Sockets:
             self._open.discard(connection)
             connection.ended.set()
 
-    async def ended(self) -> None:
-        """Wait until all connections, which are being closed, have ended, though not for long."""
+    async def close(self) -> None:
+        """Close all connections, those of other transports as well, because the server ends."""
+        close_all()
         if self._open:
             waiting = [asyncio.create_task(connection.ended.wait()) for connection in self._open]
             await asyncio.wait(waiting, timeout=_CLOSE_SECONDS)
