@@ -1,8 +1,13 @@
-"""Keeps the state of pages outside of the process, so that it survives what the process does not.
+"""Saves the state of pages outside of the process, and restores pages from it.
 
-A snapshot is written a moment after a page has become quiet, at most once a second; and when the page is about to be
-forgotten or the server ends. Encoding, writing and reading have pools of their own, and no turn waits for the cache:
-one that hangs delays no page. What it did not take is in the `backlog`, and is written when it answers again.
+    page.snapshots.changed()                     a turn changes what a snapshot says
+    page.snapshots.schedule(page)                the mailbox is empty: save soon, at most once a second
+    page.snapshots.flush(page)                   the browser is gone: save now
+    page.snapshots.save_last(page)               the page is gone
+    await load_snapshot(page_id, tab_id, …)      another page goes on with it
+
+Encoding, writing and reading have pools of their own, and no turn waits for the cache: one that hangs
+delays no page. What the cache did not take is in the `backlog`, and is written when it answers again.
 """
 
 from __future__ import annotations
@@ -77,41 +82,27 @@ class SnapshotOwner(Protocol):
 
 
 class SnapshotWriter:
-    """Sees to the snapshots of one page, which is an argument of each method: it does not hold its owner.
+    """Saves the snapshots of one page, which is an argument of each method: it does not hold its owner.
 
-    At most one thread writes for a page at a time, the newest snapshot that there is. A write that hangs is overtaken
-    after a while; when it comes to an end after all, the snapshot is written once more.
+    At most one thread writes for a page at a time, the newest snapshot that there is. A write that hangs is
+    overtaken after a while. If it ends after all, the snapshot is written once more.
     """
 
     __slots__ = (
-        "_began",
-        "_changed",
-        "_has_written",
-        "_is_forgotten",
-        "_is_over",
-        "_lock",
-        "_next",
-        "_stored",
-        "_tab_id",
-        "_then",
-        "_timer",
-        "_writer",
-        "_written",
-        "loop",
-        "size",
+        *("_began", "_changed", "_is_forgotten", "_is_over", "_lock", "_next", "_saved", "_tab_id", "_taken", "_then"),
+        *("_timer", "_writer", "loop", "size"),
     )
 
     def __init__(self) -> None:
-        # What a snapshot would say is counted, and what the last one said.
+        # Changes are counted; this many are in the newest snapshot, and in the one that the cache has.
         self._changed = 1
-        self._written = 0
+        self._taken = 0
+        self._saved = -1
         self._lock = threading.Condition(threading.Lock())
-        # The snapshot that waits to be written, with its count; who writes, and since when; the last count written.
+        # The snapshot that waits to be written, with its count; who writes, and since when.
         self._next: tuple[int, Snapshot] | None = None
         self._writer: object = None
         self._began = 0.0
-        self._stored = -1
-        self._has_written = False
         # The page is gone: there is no later snapshot, or there is to be none.
         self._is_over = False
         self._is_forgotten = False
@@ -129,7 +120,7 @@ class SnapshotWriter:
 
     def schedule(self, page: SnapshotOwner) -> None:
         """No message waits for the page: a snapshot is taken soon, if there is something to write."""
-        if self._changed != self._written and self._timer is None and is_shared():
+        if self._changed != self._taken and self._timer is None and is_shared():
             self.loop = asyncio.get_running_loop()
             if not is_available():
                 backlog.add(page)
@@ -143,14 +134,14 @@ class SnapshotWriter:
             self._timer = self.loop.call_later(wait, self._due, page)
 
     def flush(self, page: SnapshotOwner) -> None:
-        """The browser is gone, and so may soon be the process."""
+        """Save what is scheduled now: the browser is gone, and so may soon be the process."""
         if self._timer is not None:
             self._timer.cancel()
             self._due(page)
 
     def retry(self, page: SnapshotOwner) -> None:
         """The cache answers again. On the event loop of the page."""
-        if self._changed != self._written and self._timer is None and not self._is_over:
+        if self._changed != self._taken and self._timer is None and not self._is_over:
             self._due(page)
 
     def _due(self, page: SnapshotOwner) -> None:
@@ -163,12 +154,9 @@ class SnapshotWriter:
             backlog.add(page)
             return
         try:
-            taken = await snapshot_encode_pool.run_for(_caller(page, "encode"), self._snapshot, page)
+            await snapshot_encode_pool.run_for(_caller(page, "encode"), self._encode, page)
         except ServerBusyError:
             backlog.add(page)
-            return
-        if taken is not None:
-            self._write_soon(page, *taken)
 
     def save_first(self, page: SnapshotOwner, size: int) -> None:
         """The page was made, with so many characters of HTML: its browser may come to another process."""
@@ -183,40 +171,38 @@ class SnapshotWriter:
         """Write what was not written, in this thread; although the cache fails, for there is no later snapshot."""
         if not keeps_anything():
             return
-        taken = self._snapshot(page) if self._changed != self._written else None
+        taken = self._snapshot(page) if self._changed != self._taken else None
         with self._lock:
             if taken is not None:
                 self._next = taken
             self._lock.wait_for(lambda: self._writer is None, _WRITE_SECONDS)
             if self._next is None:
                 return
-            self._writer = writer = object()
+            writer = self._begin()
         self._write(page, writer, forced=True)
 
     def save_last(self, page: SnapshotOwner) -> None:
         """The page is forgotten: write what was not written, in a thread."""
         with self._lock:
             self._is_over = True
-        if self._changed != self._written and keeps_anything():
+        if self._changed != self._taken and keeps_anything():
             snapshot_encode_pool.submit(lambda: self._encode(page))
 
     def forget(self, page: SnapshotOwner) -> None:
         """Nobody is to have this page again."""
         with self._lock:
-            self._written = self._changed
+            self._taken = self._changed
             self._is_over = self._is_forgotten = True
             self._next = None
-            has_written = self._has_written
-        if has_written and keeps_anything():
+        if self._began and keeps_anything():
             self._delete_soon(page)
 
     async def save_as(self, page: SnapshotOwner, snapshot: Snapshot) -> None:
         """Write the snapshot that the page was made of, and wait until it is written, though not for long."""
         if not is_available():
             return
-        snapshot = snapshot._replace(binding=page.fingerprint)
         with self._lock:
-            self._next, self._writer, self._began = (0, snapshot), (writer := object()), time.monotonic()
+            self._next, writer = (0, snapshot._replace(binding=page.fingerprint)), self._begin()
         try:
             call = snapshot_write_pool.begin(_caller(page, "write"), self._write, page, writer)
         except ServerBusyError:
@@ -232,8 +218,8 @@ class SnapshotWriter:
 
     def _snapshot(self, page: SnapshotOwner) -> tuple[int, Snapshot] | None:
         """What is to be written, and the count of changes that it holds."""
-        self._then, self._written = time.monotonic(), self._changed
-        count = self._written
+        self._then, self._taken = time.monotonic(), self._changed
+        count = self._taken
         view_class = type(page.view)
         try:
             state = encode_state(view_class, state_of(page.view))
@@ -249,15 +235,20 @@ class SnapshotWriter:
 
     # Writing
 
+    def _begin(self) -> object:
+        """From now on the caller, who has the lock, is the one who writes."""
+        self._writer, self._began = object(), time.monotonic()
+        return self._writer
+
     def _write_soon(self, page: SnapshotOwner, count: int, snapshot: Snapshot) -> None:
         with self._lock:
-            if self._is_forgotten or count <= self._stored or (self._next is not None and count < self._next[0]):
+            if self._is_forgotten or count <= self._saved or (self._next is not None and count < self._next[0]):
                 return
             self._next = count, snapshot
             if self._writer is not None and time.monotonic() - self._began < _OVERTAKE_SECONDS:
                 # It takes this one when it is through.
                 return
-            self._writer, self._began = (writer := object()), time.monotonic()
+            writer = self._begin()
         if not snapshot_write_pool.offer(lambda: self._write(page, writer), _caller(page, "write")):
             with self._lock:
                 self._miss(page, self._next)
@@ -271,20 +262,20 @@ class SnapshotWriter:
                     return
                 if (taken := self._take_next()) is None:
                     break
-                self._began, self._has_written = time.monotonic(), True
+                self._began = time.monotonic()
             is_written = keep(page.id, taken[1], type(page.view).__name__, forced=forced)
             with self._lock:
                 if self._is_forgotten:
                     break
                 if self._writer is not writer:
                     # It has hung, and may have replaced what another one wrote meanwhile.
-                    self._stored = -1
+                    self._saved = -1
                     self._miss(page, None)
                     return
                 if not is_written:
                     self._miss(page, self._take_next() or taken)
                     break
-                self._stored = taken[0]
+                self._saved = taken[0]
         self._give_up(writer)
         if self._is_forgotten and taken is not None:
             self._delete_soon(page)
@@ -301,7 +292,7 @@ class SnapshotWriter:
 
     def _miss(self, page: SnapshotOwner, taken: tuple[int, Snapshot] | None) -> None:
         """The cache did not take a snapshot: another one is written later, or, where the page is gone, this one."""
-        self._written = 0
+        self._taken = 0
         if not self._is_over:
             backlog.add(page)
         elif taken is not None:
@@ -333,8 +324,8 @@ class Backlog:
         """Begin with nothing: the timer does not survive a fork, and the pages belong to the parent."""
         self._lock = threading.Lock()
         self._pages: WeakSet[SnapshotOwner] = WeakSet()
-        # By page id: the snapshot and what it is called, or None to be deleted.
-        self._last: OrderedDict[str, tuple[Snapshot, str] | None] = OrderedDict()
+        # By page id: the snapshot, None for one to be deleted, and what it is called.
+        self._last: OrderedDict[str, tuple[Snapshot | None, str]] = OrderedDict()
         self._characters = 0
         self._timer: threading.Timer | None = None
 
@@ -351,16 +342,16 @@ class Backlog:
         """The last snapshot of a page that is gone; None: its snapshot is to be deleted."""
         with self._lock:
             self._drop(page_id)
-            self._last[page_id] = None if snapshot is None else (snapshot, title)
+            self._last[page_id] = snapshot, title
             self._characters += 0 if snapshot is None else len(snapshot.state)
             while len(self._last) > _MOST_LAST or self._characters > _MOST_CHARACTERS:
                 self._drop(next(iter(self._last)))
             self._wait()
 
     def _drop(self, page_id: str) -> None:
-        last = self._last.pop(page_id, None)
-        if last is not None:
-            self._characters -= len(last[0].state)
+        snapshot, _ = self._last.pop(page_id, (None, ""))
+        if snapshot is not None:
+            self._characters -= len(snapshot.state)
 
     def _wait(self) -> None:
         if self._timer is None:
@@ -387,10 +378,10 @@ class Backlog:
             return
         while self._last:
             with self._lock:
-                page_id, last = next(iter(self._last.items()))
+                page_id, (snapshot, title) = next(iter(self._last.items()))
                 self._drop(page_id)
-            if not (forget(page_id) if last is None else keep(page_id, *last)):
-                self.put(page_id, *(last or (None,)))
+            if not (forget(page_id) if snapshot is None else keep(page_id, snapshot, title)):
+                self.put(page_id, snapshot, title)
                 return
         with self._lock:
             pages = [*self._pages]
