@@ -155,6 +155,7 @@ def shape(value: Any) -> Any:
     return kind, repr(value)
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.from_regex(r"[a-z_]{1,5}", fullmatch=True), VALUES, max_size=4))
 @settings(max_examples=600, deadline=None)
 def test_what_was_written_comes_back_equal_and_of_the_same_type(state: dict[str, Any]) -> None:
@@ -165,6 +166,7 @@ def test_what_was_written_comes_back_equal_and_of_the_same_type(state: dict[str,
     assert (shape(values), missing) == (shape(state), {})
 
 
+@pytest.mark.slow
 @given(VALUES, st.randoms())
 @settings(max_examples=600, deadline=None)
 def test_a_text_that_was_tampered_with_gives_a_value_or_an_error_of_ours(value: Any, chance: random.Random) -> None:
@@ -202,6 +204,7 @@ ODD = st.sampled_from(
 ) | st.builds(lambda: [RowList(), deque([1]), defaultdict(Zone), bytearray(b"x"), iter(())])
 
 
+@pytest.mark.slow
 @given(st.recursive(HASHABLE | ODD, containers, max_leaves=8))
 @settings(max_examples=400, deadline=None)
 def test_what_the_check_accepts_comes_back_and_what_it_refuses_does_not(value: Any) -> None:
@@ -240,6 +243,7 @@ SPARE: list[Any] = [
 SPARE += [10**30, "tests.test_codec:Row", "builtins:type", "this:x", "Europe/Berlin", ["a", "b"], {TAG: 1}, {TAG: []}]
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 def test_a_structure_that_was_tampered_with_gives_a_value_or_an_error_of_ours() -> None:
     product = Product.objects.create(name="a")

@@ -350,6 +350,7 @@ async def check(seed: str) -> str:
     return "refused"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", range(PARTS))
 @override_settings(CACHES=CACHES, LIVEVIEW_CONFIG={"state_cache": "states", "events_per_second": 1e6})
 async def test_a_live_view_refuses_and_serves_as_a_plain_one_does(part: int) -> None:

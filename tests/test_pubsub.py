@@ -90,14 +90,17 @@ def postgres_server() -> Iterator[PostgresServer]:
         yield server
 
 
-@pytest.fixture(params=["memory", "redis", "postgres"])
+SERVERS = [pytest.param(name, marks=pytest.mark.services) for name in ("redis", "postgres")]
+
+
+@pytest.fixture(params=["memory", *SERVERS])
 def engine(request: pytest.FixtureRequest) -> Iterator[Server | None]:
     server: Server | None = None if request.param == "memory" else request.getfixturevalue(f"{request.param}_server")
     with override_settings(LIVEVIEW_CONFIG={"pubsub": server.address if server else "memory"}):
         yield server
 
 
-@pytest.fixture(params=["redis", "postgres"])
+@pytest.fixture(params=SERVERS)
 def server(request: pytest.FixtureRequest) -> Server:
     found: Server = request.getfixturevalue(f"{request.param}_server")
     return found
@@ -318,6 +321,7 @@ def test_postgres_as_a_word_needs_it_as_the_default_database() -> None:
         publish("room", "hello")
 
 
+@pytest.mark.services
 async def test_bytes_that_are_no_text_do_not_end_listening(
     redis_server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -361,6 +365,7 @@ def test_a_listener_that_fails_costs_the_others_nothing(caplog: pytest.LogCaptur
     assert caplog.text.count("RuntimeError: a broken listener") == 6
 
 
+@pytest.mark.services
 async def test_postgres_forgets_the_channels_that_nobody_listens_to(postgres_server: PostgresServer) -> None:
     backend = PostgresBackend(postgres_server.address, lambda *_: None, lambda _: None)
     await backend.subscribe("kept")

@@ -193,7 +193,7 @@ async def test_a_page_whose_process_is_gone_is_restored(wire: type[Wire], url: s
         assert deeds == [7, 8, 9]
 
 
-@pytest.mark.parametrize("name", ["memory", "files", "database", "redis"])
+@pytest.mark.parametrize("name", ["memory", "files", "database", pytest.param("redis", marks=pytest.mark.services)])
 async def test_a_page_goes_on_from_every_cache(wire: type[Wire], name: str, tmp_path: Path) -> None:
     with ExitStack() as stack:
         location = stack.enter_context(RedisServer()).address if name == "redis" else str(tmp_path / "states")
@@ -506,6 +506,7 @@ class MendedCache(FileBasedCache):
         super().set(key, value, *args, **kwargs)
 
 
+@pytest.mark.slow
 async def test_what_a_cache_did_not_take_is_written_when_the_page_is_forgotten(
     wire: type[Wire], tmp_path: Path
 ) -> None:
@@ -591,6 +592,7 @@ class Model:
             self.history = {0: shown}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "examples"), [("socket", 100), ("posts", 30), ("stream", 30)])
 def test_no_event_is_executed_twice_and_no_state_is_wrong(name: str, examples: int) -> None:
     @given(STEPS)

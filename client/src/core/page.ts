@@ -86,11 +86,11 @@ export class Page implements Receiver {
       initialRows,
       pushEvent: this.#push,
     });
-    this.#look(document.documentElement.innerHTML);
+    this.#prepareFor(document.documentElement.innerHTML);
   }
 
   /** Prepares for what HTML of the page or of a frame mentions. */
-  #look(html: string): void {
+  #prepareFor(html: string): void {
     noteSpans(html);
     this.#modules.loadIfMentioned(html);
   }
@@ -212,7 +212,7 @@ export class Page implements Receiver {
 
   received(frame: Json[], text: string): void {
     const name = frame[0];
-    this.#look(text);
+    this.#prepareFor(text);
     if (typeof name === "number") this.#answer(frame as Answer);
     else if (name === JOINED) this.#joined(frame as Joined);
     else if (name === ALL) this.#all(frame as All);

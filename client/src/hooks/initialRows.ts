@@ -4,9 +4,7 @@
  * A drag library moves rows within their element, also behind the mark that ends their loop. Which of them was which is known
  * from the time before hooks run: by the mark that begins a loop, or by the element that it fills.
  */
-const MARK = "dj";
-const OPEN = "[";
-const CLOSE = "]";
+import { CLOSE, MARK, NODE_COMMENT, OPEN } from "../core/tree/marks";
 
 export function noteInitialRows(rows: WeakMap<Node, Element[]>): void {
   const marked = document.querySelectorAll(`[${MARK}]`);
@@ -19,7 +17,7 @@ function addRows(parent: Element, rows: WeakMap<Node, Element[]>): void {
   let loop: Node = parent;
   for (const node of parent.childNodes) {
     if (node instanceof Comment) {
-      if (node.data === OPEN) {
+      if (node.data === OPEN || node.data.startsWith(NODE_COMMENT)) {
         around.push(loop);
         loop = node;
       } else if (node.data === CLOSE) loop = around.pop() ?? parent;

@@ -47,8 +47,8 @@ from djust.live.registry import registry
 from djust.live.snapshots import load_snapshot
 from djust.live.token import JoinToken, is_of_session, is_of_user, load_join_token, make_join_token, same_visitor
 from djust.live.visitor import NOBODY, SessionStoreError, Visitor, visitor_of
+from djust.protocol import frames as wire
 from djust.protocol.messages import Event, Joining, Message, Settled, Visit, message_of
-from djust.render import wire
 from djust.threads.pools import Caller, io_pool
 from djust.views import LiveView
 

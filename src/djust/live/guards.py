@@ -15,7 +15,7 @@ be mounted, the passage *enters* the turn, which so runs inside the middleware:
     raises GuardFailedError     a guard or middleware has failed, which is no verdict
 
 The request of a passage is marked: `request.live_purpose` is "join", "event" or "push", and
-META[MOUNT] is the `Passage`. Its answer is never sent to a browser, and no cache keeps it.
+its attribute MOUNT is the `Passage`. No browser gets its answer, and no cache keeps it.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ logger = logging.getLogger("djust")
 
 T = TypeVar("T")
 
-# In META of requests that the server makes: a `Passage`, or a `Mount` of `live/mount.py`.
-MOUNT = "djust.mount"
+# The attribute of a request that says what it is for: a `Passage`, or a `Mount` of `live/mount.py`.
+MOUNT = "_djust_mount"
 # In META of requests that a test has made by hand: their page passes no middleware.
 WITHOUT_MIDDLEWARE = "djust.without_middleware"
 PURPOSE = "live_purpose"
@@ -193,7 +193,7 @@ class Passage:
 
 OF_BODY = frozenset({"_body", "_files", "_post", "_read_started", "_stream", "_upload_handlers", "_post_parse_error"})
 _OF_VISITOR = frozenset({"session", "user", "auser", "_cached_user", "_acached_user"})
-_NOT_HANDED_OVER = OF_BODY | _OF_VISITOR | {PURPOSE, "META", "COOKIES", "method", "headers"}
+_NOT_HANDED_OVER = OF_BODY | _OF_VISITOR | {PURPOSE, MOUNT, "META", "COOKIES", "method", "headers"}
 # What Django's own middleware sets, which turns do not pass, and its handler.
 _OF_DJANGO = frozenset(
     {
@@ -290,13 +290,13 @@ class Guards:
         known, at_hand = vars(request), vars(page)
         known.update(self._pristine)
         known["method"] = "GET"
-        known["META"] = meta = {**page.META, MOUNT: passage}
+        known["META"] = meta = dict(page.META)
         for name in self._conditions:
             meta.pop(name, None)
         known["resolver_match"] = self._match
         if "COOKIES" in at_hand:
             known["COOKIES"] = at_hand["COOKIES"]
-        known[PURPOSE] = passage.purpose
+        known[PURPOSE], known[MOUNT] = passage.purpose, passage
         keep_out_of_caches(request)
         if at_hand.get("session") is not None:
             known["session"] = unread_session(page)
@@ -355,7 +355,7 @@ def _own_names(request: HttpRequest) -> frozenset[str]:
     guards have not set.
     """
     if WITHOUT_MIDDLEWARE in request.META or config().skip_middleware:
-        return frozenset(vars(request)) - _OF_VISITOR - _OF_META
+        return frozenset(vars(request)) - _OF_VISITOR - _OF_META - {MOUNT}
     kind = type(request)
     if kind not in _made_with:
         if isinstance(request, ASGIRequest):
@@ -428,7 +428,7 @@ def _ask(chain: Chain, request: HttpRequest) -> HttpResponseBase:
 
     A hook that answers refuses as a rule, but it may have called the view.
     """
-    passage: Passage = request.META[MOUNT]
+    passage: Passage = vars(request)[MOUNT]
     function, args, kwargs = passage.match
     for hook in chain.view_hooks:
         answer = hook(request, function, args, kwargs)
@@ -443,7 +443,7 @@ def _ask(chain: Chain, request: HttpRequest) -> HttpResponseBase:
 
 
 async def _ask_on_loop(chain: Chain, request: HttpRequest) -> HttpResponseBase:
-    passage: Passage = request.META[MOUNT]
+    passage: Passage = vars(request)[MOUNT]
     function, args, kwargs = passage.match
     for hook in chain.view_hooks:
         answer = await hook(request, function, args, kwargs)

@@ -29,9 +29,9 @@ from djust.live.page import Page
 from djust.live.registry import registry
 from djust.live.visitor import SessionStoreError, Visitor, ended_by_logout, visitor_of
 from djust.process import Phase
+from djust.protocol import frames as wire
 from djust.pubsub.codec import encode_message
 from djust.pubsub.hub import Publication, hub
-from djust.render import wire
 from djust.threads.pools import io_pool
 
 logger = logging.getLogger("djust")

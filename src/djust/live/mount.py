@@ -9,7 +9,7 @@ it, and nothing else reads headers or parameters of ours:
     POST with the header X-Djust        frames        for a browser without a socket
     POST                                form          for a browser without JavaScript
 
-The server makes GETs itself, and puts what they are for into META:
+The server makes GETs itself, and says what they are for in an attribute of their requests:
 
     restore, navigate                   the page goes to a channel, as `mount.page`
     authorize                           a turn passes the guards of its page (`live/guards.py`)
@@ -106,7 +106,8 @@ class Mount:
 
 def mount_of(request: HttpRequest) -> Mount:
     """For which purpose `request` is served."""
-    mount = request.META.get(MOUNT)
+    # Django's test client can put it into META alone.
+    mount = vars(request).get(MOUNT) or request.META.get(MOUNT)
     if isinstance(mount, Mount):
         return mount
     if isinstance(mount, Passage):
@@ -182,7 +183,8 @@ def _answer(page: Page, mount: Mount, data: object = None) -> HttpResponseBase:
         return HttpResponse()
     page.prepare(data)
     # The page keeps its request, and must not keep itself.
-    page.request.META.pop(MOUNT, None)
+    for known in (vars(page.request), page.request.META):
+        known.pop(MOUNT, None)
     if mount.purpose is not Purpose.RENDER:
         mount.page, mount.token = page, new_token()
         return token_response(mount.token)

@@ -20,13 +20,13 @@ from django.utils.timezone import get_current_timezone
 from django.utils.translation import get_language
 
 from djust.conf import config
-from djust.render import wire
+from djust.render.sent import SentFragments
 from djust.render.values import Fragment, Values
 from djust.state.fields import check_types, computed_getters
 from djust.state.tracking import Tracker
 from djust.state.validation import check_state
 from djust.template import CompiledTemplate, compile_template
-from djust.template.scope import page_context, rendering
+from djust.template.context import page_context, rendering
 from djust.views import LiveView, state_of
 
 
@@ -43,12 +43,12 @@ class Change(NamedTuple):
 class Display:
     """What one page shows of its view."""
 
-    __slots__ = ("_compiled", "_fixed", "_last", "_lazy", "_outlet", "_request", "_template", "_tracker", "_view")
+    __slots__ = ("_compiled", "_fixed", "_last", "_lazy", "_request", "_sent", "_template", "_tracker", "_view")
 
     def __init__(self, view: LiveView, request: HttpRequest) -> None:
         self._view = view
         self._request = request
-        self._outlet = wire.Outlet()
+        self._sent = SentFragments()
         self._tracker = Tracker()
         self._lazy = computed_getters(view)
         # One token for the life of the page: Django's processor masks it differently in each rendering.
@@ -80,19 +80,19 @@ class Display:
         self._last = fragment, values
         if fragment is not before[0]:
             return Change([], [], state_error, whole=True)
-        return Change(*self._outlet.diff(fragment, before[1], values), state_error)
+        return Change(*self._sent.diff(fragment, before[1], values), state_error)
 
     def all(self) -> tuple[Any, list[Any]]:
         """All values; the browser starts over."""
-        return self._outlet.all(*self._last)
+        return self._sent.all(*self._last)
 
     def begin_again(self) -> None:
         """The browser has been told nothing."""
-        self._outlet = wire.Outlet()
+        self._sent = SentFragments()
 
     def place(self, reason: str) -> str:
         """Where in the template the browser met `reason`, if it says so."""
-        return self._outlet.place(reason)
+        return self._sent.place(reason)
 
     def _data(self, given: object) -> tuple[dict[str, Any], dict[str, Any]]:
         """The names for the template, and the public state, which get_context_data may have changed."""

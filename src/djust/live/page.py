@@ -40,9 +40,9 @@ from djust.live.snapshots import SnapshotWriter
 from djust.live.tasks import Tasks
 from djust.live.turns import TurnRunner
 from djust.live.visitor import NOBODY, ThreadState, take_over
+from djust.protocol import frames as wire
 from djust.protocol.messages import Event, Joining, Message, Peer, Refused, Resync, Save, Settled, Visit, Work
 from djust.pubsub.subscriptions import deliver_messages, handles_on_loop, inbox_of
-from djust.render import wire
 from djust.signals import event_finished
 from djust.tasks import task_of
 from djust.threads.testmode import FRESH, report

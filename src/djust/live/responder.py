@@ -63,8 +63,6 @@ def _in_thread_of_request(
 def _answer_posted(view: LiveView, request: HttpRequest, mount: Mount) -> HttpResponseBase:
     assert mount.posted is not None, "a mount for this purpose has one"
     request = mount.posted
-    # A page may keep its META, which is not to keep the POST.
-    request.META.pop(MOUNT, None)
     answer = answer_form if mount.purpose is Purpose.FORM else answer_post
     return answer(view, request, mount)
 
@@ -83,6 +81,6 @@ def _as_get(request: HttpRequest, mount: Mount) -> HttpRequest:
     known = vars(copied)
     known.update(item for item in vars(request).items() if item[0] not in OF_BODY)
     known.update(method="GET", _stream=BytesIO(), _read_started=False, _post=QueryDict(), _files=MultiValueDict())
+    known[MOUNT] = mount
     look_up_lazily(copied)
-    copied.META[MOUNT] = mount
     return copied

@@ -126,7 +126,7 @@ class Tasks:
                 task = self._queue.popleft()
                 self._running.add(task)
                 if (test := testmode.get()) is not None:
-                    test.hold(partial(self._begin, task))
+                    test.defer(partial(self._begin, task))
                 else:
                     self._begin(task)
 

@@ -35,7 +35,7 @@ from djust.live.calls import (
 from djust.live.failures import NOT_RENDERED, failure_on_loop, told
 from djust.live.guards import GuardFailedError, Guards, LateError, NotAllowedError, asker, guards_of
 from djust.live.visitor import ThreadState, refresh_session_and_user, save_session, session_to_save
-from djust.render import wire
+from djust.protocol import frames as wire
 from djust.services import call_scope
 from djust.threads.pools import Caller, SyncThread, async_threads, io_pool, request_pool, turn_pool
 from djust.views import LiveView, awaits_context, given_context_data

@@ -27,7 +27,7 @@ from django.urls import ResolverMatch
 from djust.exceptions import HandlerError
 from djust.live.guards import MOUNT, WITHOUT_MIDDLEWARE
 from djust.live.mount import Mount, Purpose, with_sync_thread
-from djust.render import wire
+from djust.protocol import frames as wire
 from djust.state.codec import encode_state
 from djust.state.fields import fields_version
 from djust.state.snapshots import Snapshot
@@ -243,7 +243,8 @@ def _mount(
     function = view_class.as_view()
     # The guards of the class are asked before each event, as for a page with a URL.
     request.resolver_match = ResolverMatch(function, (), kwargs)
-    request.META.update({MOUNT: mount, WITHOUT_MIDDLEWARE: True})
+    vars(request)[MOUNT] = mount
+    request.META[WITHOUT_MIDDLEWARE] = True
     response = function(request, **kwargs)
     if inspect.iscoroutine(response):
         response = driver.run(with_sync_thread(response))

@@ -1,6 +1,6 @@
 """The driver of one page in a test: puts frames into its channel, reads its frames, and lends it the thread.
 
-It is the channel's transport and the page's `Rehearsal`. The page lives on the event loop of all pages of the process;
+It is the channel's transport and the page's `TestMode`. The page lives on the event loop of all pages of the process;
 jobs that it would give to threads, database and all, come back here and run while the test waits for the answer.
 """
 
@@ -20,9 +20,9 @@ from djust.live.page import Page
 from djust.live.snapshots import SnapshotOwner, SnapshotWriter
 from djust.live.visitor import maker_of
 from djust.loop import page_loop
+from djust.protocol import frames as wire
 from djust.protocol.messages import Joining
 from djust.pubsub.subscriptions import inbox_of
-from djust.render import wire
 from djust.threads.testmode import FRESH, Job, testmode
 
 T = TypeVar("T")
@@ -97,11 +97,11 @@ class Driver:
 
     # The testmode
 
-    def take(self, job: Job) -> None:
+    def run_inline(self, job: Job) -> None:
         """Run a job in the thread of the test, while that waits."""
         self._jobs.put(job)
 
-    def hold(self, begin: Job) -> None:
+    def defer(self, begin: Job) -> None:
         """Let slow work begin with `settle`."""
         self._held.append(begin)
 

@@ -37,7 +37,7 @@ from djust.live.channel import FAILED, Channel, Closing, log_refusal
 from djust.live.mount import HEADER, HEADER_STREAM, Mount, mount_in_place
 from djust.live.visitor import SessionStoreError, Visitor, leave_session, visitor_of_request
 from djust.loop import page_loop
-from djust.render import wire
+from djust.protocol import frames as wire
 from djust.views import LiveView
 
 T = TypeVar("T")

@@ -25,7 +25,7 @@ from django.utils.http import is_same_domain
 from djust.live.channel import FAILED, Channel, close_all, log_refusal
 from djust.live.handler import RequestRunner, Scope, Send
 from djust.live.mount import Mount
-from djust.render import wire
+from djust.protocol import frames as wire
 
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 
