@@ -140,7 +140,10 @@ class PostWire(Wire):
 
 
 class StreamWire(PostWire):
-    """What the client does with an EventSource: the first event says that it works, two posts say so to the server."""
+    """As the client with an EventSource, which works when its first event has come.
+
+    Two POSTs say so to the server.
+    """
 
     async def join(self, ticket: str, version: int = 0) -> list[Any]:
         self.streams = False

@@ -1,11 +1,11 @@
-"""One browser document's side of the protocol: joining, frames, limits and the end, over any transport.
+"""One browser document's side of the protocol, over any transport: join, frames, limits, end.
 
-A transport decodes bytes to text and carries text to the browser. It knows no join tokens, snapshots or limits:
+A transport only carries text. It knows no join tokens, snapshots or limits:
 
     channel = Channel(transport, request, transport.get)
-    await channel.receive('["join","WyI2…",0,"/s3/","58…"]')    transport.send('["joined",0]')
-    await channel.receive('[1,"select_bucket",{"n":7}]')         transport.send('[1,1,[0,"photos"]]')
-    channel.lost()                                               the page waits for its browser
+    await channel.receive('["join","WyI2…",0,"/s3/","58…"]')   transport.send('["joined",0]')
+    await channel.receive('[1,"select_bucket",{"n":7}]')        transport.send('[1,1,[0,"photos"]]')
+    channel.lost()                                              the page waits for its browser
 
 The first frame is the join. Its token is checked, and that the visitor is the one it was made for.
 If the page is in this process, it is attached to the channel. Otherwise a GET of the token's URL,
@@ -19,8 +19,8 @@ one that exists, be it in this process or as a snapshot:
     of an anonymous session    that session, and the very tab that held the page
     of somebody without        the very tab that held it; until one has, any anonymous visitor
 
-The id of a tab is its secret. So an anonymous visitor may log in, or lose the session, and keeps the
-page. Everything here happens on the event loop of the pages.
+The id of a tab is its secret. So an anonymous visitor may log in, or lose the session, and keeps
+the page. Everything here happens on the event loop of the pages.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ _GONE = _Gone()
 
 
 class Channel:
-    """The peer of the page that it has joined. `lost` or `close` ends it, and both may be called again.
+    """The peer of the page that it has joined, until it is `lost` or closed.
 
     `request` is the browser's, `get` makes another one for a page that is not here.
     """
@@ -125,7 +125,7 @@ class Channel:
         self._transport: Transport = transport
         self._get = get
         self._loop = asyncio.get_running_loop()
-        # The browser's, until a page has taken it over; whose it is, and the view that it has reached.
+        # The browser's, until a page has it; whose it is, and the view that it has reached.
         self._request: HttpRequest | None = request
         self._visitor: Visitor | None = None
         self._reached: type[LiveView] | None = None
@@ -241,8 +241,9 @@ class Channel:
             raise Closing(wire.CLOSE_TOO_MANY, "Too many frames in a short time.")
 
     async def settled(self, seconds: float | None = None) -> bool:
-        """Wait for the join, however long it takes, then until the page has dealt with what was received; whether it
-        has within so many seconds.
+        """Wait until all that was received is dealt with; false where `seconds` were not enough.
+
+        The join is waited for as long as it takes.
         """
         if self._joining is not None:
             await asyncio.wait([self._joining])
@@ -260,10 +261,11 @@ class Channel:
     # Whose it is
 
     def visit(self, request: HttpRequest, visitor: Visitor, reached: type[LiveView] | None = None) -> None:
-        """The browser has made a request, with a session that may be another one than before; frames may follow.
+        """The browser has made a request. It may have another session than before.
 
-        `reached`: the view that the request has come to, through everything that guards it. Raises `Closing` if the
-        visitor is not to have the page. That ends no channel, which may be somebody else's.
+        `reached` is the view that the request has come to, through everything that guards it.
+        Raises `Closing` if the visitor is not to have the page. The channel stays: it may be
+        somebody else's.
         """
         page = self.page
         if page is None:
@@ -378,8 +380,9 @@ def log_refusal(title: str, code: int, request: HttpRequest | None, reason: str)
 
 
 def _has_passed(page: Page, request: HttpRequest, reached: type[LiveView] | None) -> bool:
-    """Whether a request that has come to the view `reached` has passed what guards a page: it may have come by another
-    URL, or a guard of the page has answered it with another view.
+    """Whether a request that has come to the view `reached` has passed what guards a page.
+
+    It may have come by another URL, or a guard may have answered it with another view.
     """
     if reached is not type(page.view):
         return False
@@ -399,7 +402,7 @@ class JoinFrame(NamedTuple):
 
 
 def join_frame(frame: list[Any]) -> JoinFrame:
-    """The members of a join; raises `ProtocolError`, or `TicketError` for a token that cannot be used."""
+    """The members of a join. Raises `ProtocolError`, `TicketError` or `Closing`."""
     if frame[0] != wire.JOIN:
         raise Closing(wire.CLOSE_NOT_JOINED, "The first frame must be a join.")
     members: list[Any] = [*frame[1:5], *(None, None, "", "")[len(frame) - 1 :]]
@@ -410,10 +413,10 @@ def join_frame(frame: list[Any]) -> JoinFrame:
 
 
 def admits(fingerprint: str, holder: str, tab_id: str, visitor: Visitor) -> bool:
-    """Whether a tab of `visitor` gets a page with this fingerprint, which the tab `holder` held last.
+    """Whether a tab of `visitor` gets a page with this fingerprint.
 
-    Nobody has held it yet if that is "". False: the page stays for its owner, and the tab is to have another one.
-    Raises `Closing` where it is to have none.
+    The tab `holder` held it last, none yet if that is "". False: the page stays for its owner, and
+    the tab is to have another one. Raises `Closing` where it is to have none.
     """
     if is_of_user(fingerprint):
         check_user(fingerprint, visitor)

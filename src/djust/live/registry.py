@@ -4,9 +4,9 @@
     attached   a connection holds it
     detached   the connection was lost                           `detach_seconds`
 
-A page that waits too long is forgotten, and when too many wait, or hold too many bytes, or one visitor has too many,
-the oldest is. What is forgotten ends: its tasks are cancelled, its state is kept (`keeping`). GETs run in threads, so
-every method holds the lock.
+A page that waits too long is forgotten. The oldest one is when too many wait, when they hold too
+many bytes, or when one visitor has too many. A page that is forgotten ends: its tasks are
+cancelled, its state is saved. GETs run in threads, so every method holds the lock.
 """
 
 from __future__ import annotations
@@ -77,12 +77,12 @@ class Registry:
     def claim(
         self, page_id: str, peer: Peer, tab_id: str, admits: Callable[[str, str], bool] = lambda _, holder: True
     ) -> tuple[Page | None, Peer | None]:
-        """Attach the page to `peer`. Gives the page, or None, and the connection from which it was taken, or None.
+        """Attach the page to `peer`. The page and the peer that had it, None for what there is not.
 
-        `admits` says whether the tab gets a page, from its fingerprint and the tab that held it last ("" for none);
-        what it raises is raised, and leaves the page where it is. A page that is attached already is given up only to
-        the same tab, whose old connection is dead but was not yet found to be. A second tab made from the same HTML
-        gets a page of its own.
+        `admits` says whether the tab gets a page, from its fingerprint and the tab that held it
+        last ("" for none). If it raises, the page stays where it is. An attached page goes only to
+        the same tab, whose old connection is dead but was not yet found to be. A second tab made
+        from the same HTML gets a page of its own.
         """
         with self._lock:
             waiting = self._waiting.get(page_id)
@@ -103,7 +103,7 @@ class Registry:
             return attached.page, attached.peer
 
     def release(self, page: Page, peer: Peer) -> None:
-        """The connection `peer` is gone: keep the page for a while, unless another connection has it."""
+        """The connection `peer` is gone: keep the page for a while, unless another one has it."""
         with self._lock:
             attached = self._attached.get(page.id)
             if attached is None or attached.peer is not peer:
@@ -112,7 +112,7 @@ class Registry:
         self._keep(page, config().detach_seconds, attached.tab_id)
 
     def drop(self, session: str, except_request: HttpRequest) -> list[Peer]:
-        """Forget the pages that end with a session, named as in `Visitor.session`; the connections that held them.
+        """Forget the pages that end with `session` (see `Visitor`); the peers that held them.
 
         That of the request `except_request` stays, and belongs to nobody from now on.
         """
@@ -200,7 +200,7 @@ class Registry:
             if fingerprint and self._visitors[fingerprint] > config().pages_per_session:
                 same = (key for key, waiting in self._waiting.items() if waiting.page.fingerprint == fingerprint)
                 self._end_waiting(next(same))
-            # The first is the oldest. Where no event loop runs, as under WSGI, this is all the sweeping there is.
+            # The first is the oldest. Under WSGI nothing else sweeps.
             while self._waiting and (self._is_too_much() or next(iter(self._waiting.values())).end <= now):
                 self._end_waiting(next(iter(self._waiting)))
 
@@ -224,7 +224,7 @@ async def _stop() -> None:
 
 
 def save_at_exit() -> None:
-    """Where no server tells of its end, as under WSGI, what was not written of the pages is written now."""
+    """Save the pages where no server tells of its end, as under WSGI."""
     save_before_exit(registry.pages(), _SAVE_SECONDS)
 
 

@@ -1,13 +1,14 @@
 """Saves the state of pages outside of the process, and restores pages from it.
 
     page.snapshots.changed()                     a turn changes what a snapshot says
-    page.snapshots.schedule(page)                the mailbox is empty: save soon, at most once a second
+    page.snapshots.schedule(page)                no message waits: save soon, at most once a second
     page.snapshots.flush(page)                   the browser is gone: save now
     page.snapshots.save_last(page)               the page is gone
     await load_snapshot(page_id, tab_id, …)      another page goes on with it
 
-Encoding, writing and reading have pools of their own, and no turn waits for the cache: one that hangs
-delays no page. What the cache did not take is in the `backlog`, and is written when it answers again.
+Encoding, writing and reading have pools of their own, and no turn waits for the cache: one that
+hangs delays no page. What the cache did not take is in the `backlog`, and is written when it
+answers again.
 """
 
 from __future__ import annotations
@@ -82,10 +83,10 @@ class SnapshotOwner(Protocol):
 
 
 class SnapshotWriter:
-    """Saves the snapshots of one page, which is an argument of each method: it does not hold its owner.
+    """Saves the snapshots of one page, which is an argument: this does not hold its owner.
 
-    At most one thread writes for a page at a time, the newest snapshot that there is. A write that hangs is
-    overtaken after a while. If it ends after all, the snapshot is written once more.
+    At most one thread writes for a page at a time, the newest snapshot that there is. A write that
+    hangs is overtaken after a while. If it ends after all, the snapshot is written once more.
     """
 
     __slots__ = (
@@ -94,7 +95,7 @@ class SnapshotWriter:
     )
 
     def __init__(self) -> None:
-        # Changes are counted; this many are in the newest snapshot, and in the one that the cache has.
+        # Changes; so many are in the newest snapshot, and so many in that of the cache.
         self._changed = 1
         self._taken = 0
         self._saved = -1
@@ -159,7 +160,7 @@ class SnapshotWriter:
             backlog.add(page)
 
     def save_first(self, page: SnapshotOwner, size: int) -> None:
-        """The page was made, with so many characters of HTML: its browser may come to another process."""
+        """The page was made, of `size` characters: its browser may come to another process."""
         self.size = size
         if is_shared() and is_available():
             if asyncio._get_running_loop() is None:
@@ -168,7 +169,7 @@ class SnapshotWriter:
                 snapshot_encode_pool.offer(lambda: self._encode(page), _caller(page, "encode"))
 
     def save_here(self, page: SnapshotOwner) -> None:
-        """Write what was not written, in this thread; although the cache fails, for there is no later snapshot."""
+        """Write what was not written, in this thread, even if the cache fails: this is the end."""
         if not keeps_anything():
             return
         taken = self._snapshot(page) if self._changed != self._taken else None
@@ -198,7 +199,7 @@ class SnapshotWriter:
             self._delete_soon(page)
 
     async def save_as(self, page: SnapshotOwner, snapshot: Snapshot) -> None:
-        """Write the snapshot that the page was made of, and wait until it is written, though not for long."""
+        """Write the snapshot that the page was made of, and wait for that, though not for long."""
         if not is_available():
             return
         with self._lock:
@@ -291,7 +292,7 @@ class SnapshotWriter:
                 self._lock.notify_all()
 
     def _miss(self, page: SnapshotOwner, taken: tuple[int, Snapshot] | None) -> None:
-        """The cache did not take a snapshot: another one is written later, or, where the page is gone, this one."""
+        """The cache did not take a snapshot: save a later one, or this one if the page is gone."""
         self._taken = 0
         if not self._is_over:
             backlog.add(page)
@@ -312,7 +313,7 @@ def _caller(page: SnapshotOwner, what: str) -> Caller:
 
 
 class Backlog:
-    """What the cache of snapshots did not take: pages that are here, and the last words on pages that are gone.
+    """What the cache did not take: pages that are here, and last snapshots of those that are gone.
 
     A timer tries again, when the circuit around the cache lets it, until nothing is left.
     """
@@ -321,7 +322,7 @@ class Backlog:
         self.reset()
 
     def reset(self) -> None:
-        """Begin with nothing: the timer does not survive a fork, and the pages belong to the parent."""
+        """Begin with nothing. A fork has no timer, and the pages are its parent's."""
         self._lock = threading.Lock()
         self._pages: WeakSet[SnapshotOwner] = WeakSet()
         # By page id: the snapshot, None for one to be deleted, and what it is called.

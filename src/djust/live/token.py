@@ -1,14 +1,14 @@
 """The join token: the signed text in the first HTML with which a browser gets its page.
 
-It holds the page's id, its URL with the query, the *fingerprint* of the visitor it was made for and a
-digest of what was shown; the signature adds the time. Nothing else that a browser says decides which
-view is mounted.
+It holds the page's id, its URL with the query, the *fingerprint* of the visitor it was made for and
+a digest of what was shown; the signature adds the time. Nothing else that a browser says decides
+which view is mounted.
 
-    make_join_token(JoinToken("6fa1…", "/shop/?page=2", fingerprint("user:7")))  ->  "WyI2ZmEx…:1tX…:sVh…"
+    make_join_token(JoinToken("6fa1…", "/shop/?page=2", fingerprint("user:7")))  ->  "WyI2ZmEx…"
 
-Whoever sees the page can read the token. So a fingerprint is a keyed digest: it tells neither session
-nor user, only whether there is one. Tokens and fingerprints made under one of SECRET_KEY_FALLBACKS are
-good as well.
+Whoever sees the page can read the token. So a fingerprint is a keyed digest: it tells neither
+session nor user, only whether there is one. Tokens and fingerprints made under one of
+SECRET_KEY_FALLBACKS are good as well.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class JoinToken(NamedTuple):
 
 
 def fingerprint(identity: str) -> str:
-    """A digest of an identity, such as "user:7" or "session:k3y", under SECRET_KEY; empty for an empty one."""
+    """A keyed digest of an identity such as "user:7" or "session:k3y"; empty for an empty one."""
     return _fingerprint(identity, settings.SECRET_KEY)
 
 
@@ -61,7 +61,7 @@ def is_of_session(fingerprint: str) -> bool:
 
 
 def same_visitor(fingerprint: str, identity: str) -> bool:
-    """Whether `fingerprint` was made of `identity`, under SECRET_KEY or one of SECRET_KEY_FALLBACKS."""
+    """Whether `fingerprint` was made of `identity`, under any of the secret keys."""
     keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
     # All keys are tried, so that the time tells nothing.
     found = [constant_time_compare(fingerprint, _fingerprint(identity, key)) for key in keys]
@@ -79,7 +79,7 @@ def make_join_token(token: JoinToken) -> str:
 
 
 def load_join_token(text: object, max_age: float) -> JoinToken:
-    """What the signed text says; raises `TicketError` if it is not genuine or older than `max_age` seconds."""
+    """What the signed text says; `TicketError` if it is forged, or older than `max_age` seconds."""
     if not isinstance(text, str):
         raise TicketError(f"Expected a join token: a signed text; got {type(text).__name__}.")
     try:

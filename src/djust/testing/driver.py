@@ -1,7 +1,8 @@
-"""The driver of one page in a test: puts frames into its channel, reads its frames, and lends it the thread.
+"""The driver of one page in a test: it moves frames, and lends the page the thread of the test.
 
-It is the channel's transport and the page's `TestMode`. The page lives on the event loop of all pages of the process;
-jobs that it would give to threads, database and all, come back here and run while the test waits for the answer.
+It is the channel's transport and the page's `TestMode`. The page lives on the event loop of all
+pages of the process; jobs that it would give to threads, database and all, come back here and run
+while the test waits for the answer.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ T = TypeVar("T")
 
 
 class Driver:
-    """Drives the page that it adopts. `title` names it in errors; nothing may take longer than `timeout` seconds."""
+    """Drives the page that it adopts. `title` names it in errors; `timeout` is in seconds."""
 
     def __init__(self, title: str, timeout: float) -> None:
         self.page: Page
@@ -60,7 +61,7 @@ class Driver:
         self._look(self._attach(page))
 
     def receive(self, *frames: str) -> None:
-        """Let the page deal with these frames and with all that waits; raises what user code has raised."""
+        """Let the page deal with these and with all that waits; raises what user code raised."""
         if frames and self._end is not None:
             raise self._end
         self._look(self._through(*frames))
@@ -143,14 +144,14 @@ class Driver:
     # In the thread of the test
 
     def _look(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Between two looks the page has no browser: what is published begins no turn that nobody lends a thread."""
+        """Run `coroutine`. Then the page has no browser: no turn begins that lacks a thread."""
         try:
             self.run(coroutine)
         finally:
             self.page.peer = None
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """The result of a coroutine on the loop of the pages, while this thread does what pools would."""
+        """The result of a coroutine on the pages' loop. This thread does what pools would."""
         context = copy_context()
         context.run(testmode.set, self)
         done = context.run(asyncio.run_coroutine_threadsafe, _in_time(coroutine, self._timeout), page_loop.loop)

@@ -1,18 +1,20 @@
-"""The POST transport: a browser POSTs frames to the page's own URL, and the answer holds the frames of the page.
+"""The POST transport: a browser posts frames to the page's URL, and is answered with frames.
 
-    POST /s3/   X-Djust: (empty)   ["join","WyI2…",0,"/s3/","58…"]   ->   X-Djust: 9f3c…    ["joined",0]
-    POST /s3/   X-Djust: 9f3c…     [1,"select_bucket",{"n":7}]        ->                     [1,1,[0,"photos"]]
+    POST /s3/   X-Djust:         ["join","WyI2…",0,"/s3/","58…"]   ->   X-Djust: 9f3c…   ["joined",0]
+    POST /s3/   X-Djust: 9f3c…   [1,"select_bucket",{"n":7}]       ->   [1,1,[0,"photos"]]
 
-Each frame stands on a line of its own. The request goes through all of Django's middleware, its CSRF check and the
-view's own mixins. Then its frames go into a channel (`live/channel.py`), as those of a socket do. An answer comes when
-the events it was asked for are answered, or after a while with the header `X-Djust-More`.
+Each frame stands on a line of its own. The request goes through all of Django's middleware, its
+CSRF check and the view's own mixins. Then its frames go into a channel (`live/channel.py`), as
+those of a socket do. An answer comes when the events it was asked for are answered, or after a
+while with the header `X-Djust-More`.
 
-A browser may read pushes from an event stream, `GET /s3/?djust-stream=9f3c…`, where the server is an ASGI server. When
-it says that it does (header `X-Djust-Stream`), and has said so before, everything goes there: frames of one page never
-take two ways at a time, or they would change their order.
+A browser may read pushes from an event stream, `GET /s3/?djust-stream=9f3c…`, where the server is
+an ASGI server. When it says that it does (header `X-Djust-Stream`), and has said so before,
+everything goes there: frames of one page never take two ways at a time, or they would change their
+order.
 
-Channels live on the event loop of the pages. The thread of a request waits for that, and mounts what a channel needs
-mounted: this very request has passed what guards the page.
+Channels live on the event loop of the pages. The thread of a request waits for that, and mounts
+what a channel needs mounted: this very request has passed what guards the page.
 """
 
 from __future__ import annotations
@@ -61,7 +63,7 @@ _TITLE = "A connection by POSTs"
 
 
 class Answered(NamedTuple):
-    """What a browser is answered: frames, whether there will be more, and the code if the connection has ended."""
+    """Frames, whether more will come, and the close code if the connection has ended."""
 
     frames: list[str]
     more: bool = False
@@ -97,7 +99,7 @@ class Exchange:
         self.view = copy(view)
         try:
             return mount_in_place(view, request, mount)
-        except Exception as error:  # noqa: BLE001 — as Django's handler does with whatever a view raises
+        except Exception as error:  # noqa: BLE001 — as in Django's handler
             for database in databases.all(initialized_only=True):
                 if database.settings_dict["ATOMIC_REQUESTS"] and database.in_atomic_block:
                     database.set_rollback(True)
@@ -141,7 +143,7 @@ class Connection:
         if text:
             self._frames.append(wire.encode([wire.ERROR, 0, text]))
         self._news.set()
-        # A browser that asks once more learns why it has ended; after a while, that there is no such connection.
+        # A browser that asks once more learns why, and after a while that it is unknown.
         self._set_timer(_connections.pop, self.id, None)
 
     async def get(self, url: str, mount: Mount) -> HttpResponseBase:
@@ -154,20 +156,22 @@ class Connection:
     async def exchange(self, exchange: Exchange, visitor: Visitor, lines: list[str]) -> Answered:
         """Deal with the frames of a request; what there is to tell when that is done."""
         self.channel.visit(exchange.request, visitor, type(exchange.view))
-        self._exchange = exchange
         self._touch()
         self._streams, self._was_told = exchange.reads_stream and self._was_told, exchange.reads_stream
-        waits = [await self.channel.receive(line) for line in lines]
-        page = self.channel.page
-        if not any(waits) and not self.code and page is not None and page.is_busy:
-            # A heartbeat does not wait for a handler.
-            if self._streams:
-                return Answered([])
-            if self._frames:
-                return Answered(self._fetch(), more=True)
-        is_settled = await self.channel.settled(_ANSWER_SECONDS)
-        if self._exchange is exchange:
-            self._exchange = None
+        self._exchange = exchange
+        try:
+            waits = [await self.channel.receive(line) for line in lines]
+            page = self.channel.page
+            if not any(waits) and not self.code and page is not None and page.is_busy:
+                # A heartbeat does not wait for a handler.
+                if self._streams:
+                    return Answered([])
+                if self._frames:
+                    return Answered(self._fetch(), more=True)
+            is_settled = await self.channel.settled(_ANSWER_SECONDS)
+        finally:
+            if self._exchange is exchange:
+                self._exchange = None
         frames = [] if self._streams and not self.code else self._fetch()
         return Answered(frames, not is_settled, self.code)
 
@@ -178,7 +182,7 @@ class Connection:
 
     async def stream(self) -> AsyncIterator[str]:
         """The frames, as events of a stream."""
-        # An older stream of the same browser, which may not have noticed its end, takes no frames any more.
+        # An older stream of the browser may not have noticed its end: it takes no frames now.
         mine = self._stream = self._stream + 1
         yield "retry: 1000\n: here\n\ndata: \n\n"
         while not self.code and self._stream == mine:

@@ -1,7 +1,7 @@
 """The WebSocket transport: a plain ASGI application for scopes of type "websocket".
 
     connect    the origin is checked
-    frames     go into the socket's channel (`live/channel.py`), whose frames go out by `Connection.send`
+    frames     go into the socket's channel (`live/channel.py`), and out by `Connection.send`
     mounting   a GET with the cookies and headers of the socket, through Django's whole handler
 
 A browser that does not read makes the page's sends wait, for a while; then its socket is closed.
@@ -61,8 +61,8 @@ class Sockets:
 class Connection:
     """One socket.
 
-    Whoever closes it does not wait for it: `close` ends what the socket is doing, even where its browser does not read
-    any more, and its own task sends the close reason.
+    Whoever closes it does not wait for it: `close` ends what the socket is doing, even where its
+    browser does not read any more, and its own task sends the close reason.
     """
 
     title = "A socket"
@@ -197,7 +197,7 @@ class _Begun:
 
 
 def _request_scope(scope: Scope, url: str = "") -> Scope:
-    """The scope of a GET of `url` (of the socket's own path without one) that the socket's browser could have made."""
+    """The scope of a GET that the socket's browser could have made, of its own path by default."""
     parts = urlsplit(url)
     dropped = (b"connection", b"upgrade", b"sec-websocket-", *((b"origin",) if url else ()))
     return {
@@ -221,10 +221,10 @@ def _request_scope(scope: Scope, url: str = "") -> Scope:
 
 
 def is_allowed(request: HttpRequest) -> bool:
-    """Whether a page of this site, or of a trusted one, opened the socket. The rules are those of Django's CSRF check.
+    """Whether a page of this site, or of a trusted one, opened the socket, as in CSRF checks.
 
-    Browsers always say where a socket comes from. Programs that do not say are let in when they bring no cookies: then
-    there is nobody whose session they could misuse.
+    Browsers always say where a socket comes from. Programs that do not say are let in when they
+    bring no cookies: then there is nobody whose session they could misuse.
     """
     try:
         own = f"{request.scheme}://{request.get_host()}"
