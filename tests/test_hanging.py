@@ -23,7 +23,7 @@ from djust.live.snapshots import backlog
 from djust.state import circuit
 from djust.threads.pools import all_pools, io_pool, request_pool, turn_pool
 from tests.asgi_client import Browser
-from tests.test_transports import PostWire
+from tests.transports import PostWire
 
 pytestmark = pytest.mark.urls(__name__)
 
