@@ -1,5 +1,6 @@
 """What holds for every test."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +12,34 @@ from djust.live.transports.post import _connections
 BROWSER_TESTS = Path(__file__).parent / "browser"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     """Browser tests come last and carry their marker.
 
     Playwright's loop stays in the main thread once a browser is open, and asyncio starts no second
-    one beside it. Where tests run in several processes, one of them gets all browser tests, which
-    measure time. Any other file is run by one process, so that its servers are started once.
+    one beside it. Other plugins sort as well, so this comes after them.
     """
     for item in items:
-        in_browser = BROWSER_TESTS in item.path.parents
-        if in_browser:
+        if BROWSER_TESTS in item.path.parents:
             item.add_marker("browser")
-        item.add_marker(pytest.mark.xdist_group("browser" if in_browser else item.path.stem))
+    yield
     items.sort(key=lambda item: BROWSER_TESTS in item.path.parents)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Where tests run in several processes, a file runs in one of them: its servers start once.
+
+    One process gets all browser tests, which measure time.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduler(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path = nodeid.partition("::")[0]
+            return "browser" if path.startswith("tests/browser/") else path
+
+    return Scheduler(config, log)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
