@@ -29,6 +29,7 @@ from hypothesis import strategies as st
 
 from djust import LiveView, event_handler, state
 from djust.live.registry import registry, save_at_exit
+from djust.live.snapshots import backlog
 from djust.state.snapshots import Snapshot, _too_large, keep, kept
 from tests.asgi_client import Browser
 from tests.engines import RedisServer
@@ -132,8 +133,9 @@ def _cache(tmp_path: Any) -> Any:
     files = {"BACKEND": FILE_CACHE, "LOCATION": str(tmp_path)}
     sessions = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
     with override_settings(CACHES={"default": sessions, "states": files}, LIVEVIEW_CONFIG={"state_cache": "states"}):
-        # What a test of another module has left.
+        # What another test has left: pages, and what its cache did not take.
         registry.clear()
+        backlog.reset()
         yield
     deeds.clear()
     mounts.clear()
