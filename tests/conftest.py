@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from djust.live.limits import joins
+from djust.live.transports.post import _connections
 
 BROWSER_TESTS = Path(__file__).parent / "browser"
 
@@ -53,3 +54,20 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def _fresh_limits() -> None:
     """Each test joins as often as it likes, though they all use the same few names for pages."""
     joins._buckets.clear()
+    _connections.clear()
+
+
+@pytest.fixture(params=["socket", "posts", "stream"])
+def wire(request: pytest.FixtureRequest) -> Any:
+    """A page over each transport of a browser."""
+    from tests.transports import BY_NAME  # Models are imported when Django has been set up.
+
+    return BY_NAME[request.param]
+
+
+@pytest.fixture(params=["socket", "posts", "stream", "client"])
+def driver(request: pytest.FixtureRequest) -> Any:
+    """The test client as well, which has no connection that could be lost."""
+    from tests.transports import BY_NAME
+
+    return BY_NAME[request.param]
