@@ -78,7 +78,7 @@ def test_a_record_goes_with_its_view_and_its_parts_stop() -> None:
 
 def test_a_record_holds_neither_view_nor_page() -> None:
     view, page = Compared(), Page()
-    context_of(view).attach(page)
+    context_of(view).start(page)
     assert context_of(view).page is page
     known = ref(view)
     del page

@@ -21,6 +21,7 @@ from django.core.handlers.asgi import ASGIHandler
 from djust.conf import config
 from djust.live.handler import Receive, RequestRunner, Scope, Send, path_below_prefix
 from djust.live.logout import watcher
+from djust.live.page import end_all
 from djust.live.registry import registry
 from djust.live.snapshots import save_all
 from djust.live.transports.post import STREAM as STREAM_PARAMETER
@@ -31,6 +32,8 @@ from djust.threads.pools import stop_threads
 
 # How long the end of the server waits for a cache to take snapshots.
 _SAVE_SECONDS = 5.0
+# How long it waits for `unmount` of the pages' views.
+_END_SECONDS = 5.0
 
 STREAM = STREAM_PARAMETER.encode()
 
@@ -84,6 +87,7 @@ class Application:
         registry.stop_sweeping()
         watcher.stop()
         await save_all(registry.pages(), _SAVE_SECONDS)
+        await end_all(registry.pages(), _END_SECONDS)
         registry.clear()
         await close_process_services()
         await hub.close()

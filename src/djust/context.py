@@ -1,7 +1,7 @@
 """What the framework keeps about a view: one record per view, so that nothing of it stands on the user's object.
 
     context = context_of(view)      made when it is first asked for, freed with the view
-    context.attach(page)            live/page.py, when the page is made
+    context.start(page)             live/page.py, when the page is made
     context.outbox                  what push_event has left
     context.part(Subscriptions)     one of a kind: its inbox, its services; made when it is first asked for
     context.stop()                  the page is gone: every part stops
@@ -24,8 +24,9 @@ from weakref import ref
 
 @dataclass(slots=True, eq=False)
 class Task:
-    """One slow call. `merge` takes its result or exception into the view, in a turn of the page."""
+    """One slow call of a view. `merge` takes its result or exception into the view, in a turn of the page."""
 
+    context: LiveContext
     name: str
     title: str
     call: Callable[[], Any]
@@ -44,14 +45,13 @@ class Task:
 class Runner(Protocol):
     """What runs the tasks of one page; every method may be called in any thread."""
 
-    @property
-    def names(self) -> frozenset[str]:
-        """The names of the tasks that have not ended."""
+    def names(self, view: object) -> frozenset[str]:
+        """The names of the tasks of the view that have not ended."""
 
     def start(self, task: Task) -> None:
-        """Run a task, as soon as a browser has the page; an older one of the same name is dropped."""
+        """Run a task, as soon as a browser has the page; an older one of the same view and name is dropped."""
 
-    def cancel(self, name: str) -> None:
+    def cancel(self, view: object, name: str) -> None:
         """Drop the task of this name."""
 
     def assign(self, view: object, values: Mapping[str, Any]) -> None:
@@ -85,12 +85,13 @@ P = TypeVar("P", bound=Part)
 class LiveContext:
     """The record of one view."""
 
-    __slots__ = ("__weakref__", "_page", "_parts", "_view", "calls", "outbox")
+    __slots__ = ("__weakref__", "_page", "_parts", "_view", "calls", "node_id", "outbox")
 
     def __init__(self, view: object) -> None:
         # Held for its callback.
         self._view = ref(view, partial(_free, id(view)))
         self._page: ref[Host] | None = None
+        self.node_id = ""
         self._parts: dict[type[Any], Part] = {}
         # Events for the browser, until the page sends them.
         self.outbox: list[tuple[str, Any]] = []
@@ -102,9 +103,9 @@ class LiveContext:
         """The page of the view; None if it has none, or it is gone."""
         return None if self._page is None else self._page()
 
-    def attach(self, page: Host) -> None:
-        """The view has a page."""
-        self._page = ref(page)
+    def start(self, page: Host, node_id: str = "") -> None:
+        """The view has a page, in which this is its id."""
+        self._page, self.node_id = ref(page), node_id
 
     def wake(self) -> None:
         """Let the page take a turn, because there are messages for the view. On the event loop."""

@@ -76,7 +76,7 @@ class SlowWork:
         """
         merge, call = partial(_assign_result, self, name), partial(loader, *args, **kwargs)
         is_async = _is_async(loader)
-        task = Task(name, f"{type(self).__name__}.{name}", call, is_async, merge, is_async)
+        task = Task(context_of(self), name, f"{type(self).__name__}.{name}", call, is_async, merge, is_async)
         before = getattr(self, name, None)
         before = before if isinstance(before, AsyncResult) else AsyncResult()
         setattr(self, name, replace(before, loading=True, failed=False, error=""))
@@ -92,7 +92,7 @@ class SlowWork:
         An `async def` is cancelled where it awaits. A `def` cannot be stopped; it ends at its next `assign_later`.
         An attribute of `assign_async` is what it was before, and no longer loading.
         """
-        runner_of(self).cancel(name)
+        runner_of(self).cancel(self, name)
         value = getattr(self, name, None)
         if isinstance(value, AsyncResult) and value.loading:
             setattr(self, name, replace(value, loading=False))
@@ -116,7 +116,7 @@ class SlowWork:
     def running_tasks(self) -> frozenset[str]:
         """The names of the tasks that have not ended: `{% if "export" in view.running_tasks %}`."""
         page = context_of(self).page
-        return frozenset() if page is None else page.tasks.names
+        return frozenset() if page is None else page.tasks.names(self)
 
 
 def background(function: F) -> F:
@@ -135,7 +135,8 @@ def task_of(view: SlowWork, name: str, call: partial[Any], timeout: float | None
     if type(view).handle_async is not SlowWork.handle_async:
         merges_on_loop = iscoroutinefunction(view.handle_async)
     title = f"{type(view).__name__}.{name}"
-    return Task(name, title, call, is_async, partial(_deliver, view, name), merges_on_loop, timeout)
+    merge = partial(_deliver, view, name)
+    return Task(context_of(view), name, title, call, is_async, merge, merges_on_loop, timeout)
 
 
 def page_now(view: object) -> Host | None:

@@ -2,8 +2,9 @@
 
     message_of([1, "add", {"n": 2}, []])  ->  Event(1, "add", {"n": 2}, [])
 
-Frames of a browser become `Event` or `Resync`; a driver posts `Visit`, `Joining` and `Refused`; `Work` is what the
-server itself wants to do to a view: the result of a task, a message of a topic.
+Frames of a browser become `Event` or `Resync`. Whoever has its connection posts `Visit`, `Joining` and
+`Refused`. `Work` is what the server itself wants to do to a view: the result of a task, a message of a
+topic. A `Hook` says what has happened to the page.
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ class Event(NamedTuple):
     params: dict[str, Any]
     args: list[Any]
     # The browser waits for what the handler returns.
-    asks: bool = False
+    wants_reply: bool = False
+    # The node whose handler it is; empty for the root of the page.
+    target: str = ""
     # It came with a request that has just passed what guards the page.
     passed: bool = False
 
@@ -87,6 +90,19 @@ class Work(NamedTuple):
     title: str
     call: Callable[[], Any]
     is_async: bool = False
+    # The node whose view it changes.
+    target: str = ""
+
+
+class Hook(NamedTuple):
+    """Something has happened to the page: `name` is the method of the node's view that is called for it."""
+
+    name: str
+    target: str = ""
+
+
+class End(NamedTuple):
+    """The page is gone, and its views have had their last turns."""
 
 
 class Save(NamedTuple):
@@ -99,20 +115,20 @@ class Settled(NamedTuple):
     event: asyncio.Event
 
 
-Message = Settled | Save | Visit | Event | Refused | Resync | Joining | Work
+Message = Settled | Save | Visit | Hook | End | Event | Refused | Resync | Joining | Work
 
 
 def message_of(frame: list[Any]) -> Event | Resync:
     """The message in a frame that a browser may send to its page."""
     if frame[0] == wire.RESYNC and 2 <= len(frame) <= 3:
         return Resync(str(frame[1])[:200], bool(frame[2:] and frame[2]))
-    if 2 <= len(frame) <= 5:
-        members: list[Any] = [*frame, *({}, [], 0)[len(frame) - 2 :]]
-        ref, name, params, args, asks = members
+    if 2 <= len(frame) <= 6:
+        members: list[Any] = [*frame, *({}, [], 0, "")[len(frame) - 2 :]]
+        ref, name, params, args, asks, target = members
         valid = type(ref) is int and ref > 0 and type(name) is str and type(params) is dict and type(args) is list
-        if valid and asks in (0, 1):
-            return Event(ref, name, params, args, asks == 1)
+        if valid and asks in (0, 1) and type(target) is str:
+            return Event(ref, name, params, args, asks == 1, target)
     raise ProtocolError(
-        'Malformed frame: expected [ref, "handler", {params}, [args], asks] or ["resync", "reason"], '
+        'Malformed frame: expected [ref, "handler", {params}, [args], asks, "target"] or ["resync", "reason"], '
         f"got {len(frame)} members that begin with {frame[0]!r:.40}."
     )

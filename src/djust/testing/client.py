@@ -103,7 +103,7 @@ class LiveClient:
     @property
     def html(self) -> str:
         """The HTML of the page as it is now, without our marks."""
-        return _MARKS.sub(r"\1", self._caught_up().page.display.html())
+        return _MARKS.sub(r"\1", self._caught_up().page.html())
 
     @property
     def state(self) -> dict[str, Any]:

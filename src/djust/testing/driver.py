@@ -20,7 +20,6 @@ from djust.live.snapshots import SnapshotOwner, SnapshotWriter
 from djust.live.visitor import maker_of
 from djust.loop import page_loop
 from djust.protocol.messages import Joining, Message, Settled
-from djust.pubsub.subscriptions import inbox_of
 from djust.render import wire
 from djust.threads.testmode import FRESH, Job, testmode
 
@@ -49,7 +48,7 @@ class Driver:
         self.page = page
         page.visitor = maker_of(page.request)
         page.binding = page.visitor.binding
-        page.context = self._context
+        page.turns.context = self._context
         page.snapshots = _Watcher(self._news)
         # A test is faster than people are.
         page.bucket = Bucket(1e9)
@@ -107,8 +106,7 @@ class Driver:
 
     async def _through(self, *messages: Message) -> None:
         self.page.peer = self
-        if inbox_of(self.page.view):
-            self.page.wake()
+        self.page.wake()
         through = asyncio.Event()
         for message in (*messages, Settled(through)):
             self.page.post(message)
@@ -125,7 +123,7 @@ class Driver:
                 await self._news.wait()
 
     def _is_active(self) -> bool:
-        return self.page.is_busy or bool(self.page.tasks.names)
+        return self.page.is_busy or bool(self.page.tasks.running)
 
     # In the thread of the test
 
@@ -158,7 +156,7 @@ class Driver:
         try:
             return done.result()
         except _LateError as error:
-            running = sorted(self.page.tasks.names) if hasattr(self, "page") else []
+            running = self.page.tasks.running if hasattr(self, "page") else []
             raise TimeoutError(
                 f"{self._title}: still running after {self._timeout:g} s: {', '.join(running) or 'one call'}."
             ) from error

@@ -48,7 +48,7 @@ def answer_form(view: LiveView, request: HttpRequest) -> HttpResponseBase:
     status, notice = _outcome(json.loads(answer))
     # The browser gets it whole, and knows nothing of an event.
     page.version = page.last_ref = 0
-    page.display.begin_again()
+    page.nodes.begin_again()
     return send_page(page, status=status, notice=notice)
 
 
@@ -56,7 +56,7 @@ async def _handle(page: Page, event: Event) -> str:
     """The frame that answers, of a turn like any other: in this request's context it would need the thread that waits
     for it.
     """
-    return await asyncio.get_running_loop().create_task(page.handle(event), context=page.context.copy())
+    return await asyncio.get_running_loop().create_task(page.process(event), context=page.turns.context.copy())
 
 
 def _value(values: list[str]) -> str | list[str]:

@@ -236,8 +236,7 @@ class Connection:
         # A browser that asks once more is told why it has ended; after a while, that there is no such connection.
         asyncio.get_running_loop().call_later(_IDLE_SECONDS, _connections.pop, self.id, None)
         if self.page is not None:
-            if self.page.peer is self:
-                self.page.peer = None
+            self.page.detach(self)
             registry.release(self.page, self)
             self.page.snapshots.flush_now(self.page)
 

@@ -217,8 +217,7 @@ class Connection:
         if self._joining is not None:
             self._joining.cancel()
         if self._page is not None:
-            if self._page.peer is self:
-                self._page.peer = None
+            self._page.detach(self)
             registry.release(self._page, self)
             self._page.snapshots.flush_now(self._page)
 
