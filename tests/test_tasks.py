@@ -364,7 +364,7 @@ async def test_an_older_coroutine_is_cancelled() -> None:
         page = await open_dashboard(browser)
         await page.event("load_async", {"who": "older"})
         assert await gate.next() == "older"
-        older = next(task for task in asyncio.all_tasks() if "Tasks._await" in repr(task.get_coro()))
+        older = next(task for task in asyncio.all_tasks() if "Tasks._run" in repr(task.get_coro()))
         await page.event("load_async", {"who": "newer"})
         with pytest.raises(asyncio.CancelledError):
             await older
@@ -630,7 +630,7 @@ async def test_tasks_end_when_the_page_goes() -> None:
         page = await browser.open("/worker/")
         await page.event("export_async", {"year": "1"})
         assert await gate.next() == "async"
-        running = next(task for task in asyncio.all_tasks() if "Tasks._await" in repr(task.get_coro()))
+        running = next(task for task in asyncio.all_tasks() if "Tasks._run" in repr(task.get_coro()))
         await page.close()
         (waiting,) = registry._waiting.values()
         waiting.end = 0
@@ -655,7 +655,7 @@ async def test_tasks_never_keep_a_page_alive_and_end_with_it(rf: RequestFactory)
     page.view.start_async(page.view.forever)
     page._start()
     await asyncio.sleep(0)
-    running = next(task for task in asyncio.all_tasks() if "Tasks._await" in repr(task.get_coro()))
+    running = next(task for task in asyncio.all_tasks() if "Tasks._run" in repr(task.get_coro()))
     await asyncio.sleep(0)
     gone = weakref.ref(page)
     del page

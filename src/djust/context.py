@@ -13,7 +13,6 @@ thread perhaps, finds none.
 from __future__ import annotations
 
 from asyncio import Task as Awaiting
-from asyncio import TimerHandle
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -36,9 +35,6 @@ class Task:
     timeout: float | None = None
     # Nobody wants what comes out of it any more.
     dropped: bool = False
-    # A result was accepted; later ones are not.
-    settled: bool = False
-    clock: TimerHandle | None = None
     awaiting: Awaiting[None] | None = None
 
 

@@ -18,7 +18,7 @@ import asyncio
 import inspect
 import threading
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, ParamSpec
 from weakref import WeakKeyDictionary, WeakMethod, ref
@@ -31,7 +31,7 @@ from djust.live.turn import TurnRunner
 from djust.protocol.messages import Message, Work
 from djust.services import call_scope
 from djust.tasks import running_task, set_all
-from djust.threads.pools import Caller, SyncThread, exits_as_errors, task_pool
+from djust.threads.pools import Caller, SyncThread, task_pool
 from djust.threads.testmode import testmode
 
 P = ParamSpec("P")
@@ -117,7 +117,7 @@ class Tasks:
                 self._queue.remove(task)
             self._on_loop(_stop, task)
 
-    # Running. All of this on the event loop, except `_work`.
+    # Running. All of this on the event loop, except `_call`.
 
     def _advance(self) -> None:
         with self._lock:
@@ -134,86 +134,67 @@ class Tasks:
             # While a test held it.
             self._leave(task)
             return
-        if task.timeout is not None:
-            assert self._turns.loop is not None, "tasks begin on a loop"
-            task.clock = self._turns.loop.call_later(
-                task.timeout, self._give_up, task, HandlerTimeoutError(task.title, task.timeout)
-            )
-        if task.is_async:
-            self._begin_awaiting(task, task.call)
-        else:
-            task_pool.submit(partial(self._work, task), Caller(title=task.title, must_run=True))
+        running = asyncio.get_running_loop().create_task(self._run(task), context=self._turns.context.copy())
+        task.awaiting = running
+        # Also where it was cancelled before it had begun.
+        running.add_done_callback(lambda _: self._leave(task) if task.awaiting is running else None)
 
-    def _begin_awaiting(self, task: Task, call: Callable[[], Awaitable[Any]]) -> None:
-        assert self._turns.loop is not None, "tasks begin on a loop"
-        task.awaiting = self._turns.loop.create_task(self._await(task, call), context=self._turns.context.copy())
-        task.awaiting.add_done_callback(lambda _: self._leave(task))
-
-    def _go_on(self, task: Task, awaitable: Awaitable[Any]) -> None:
-        """A `def` has returned something to be awaited."""
-        if not task.dropped and not task.settled:
-            self._begin_awaiting(task, lambda: awaitable)
-            return
-        if inspect.iscoroutine(awaitable):
-            awaitable.close()
-        self._leave(task)
-
-    def _work(self, task: Task) -> None:
-        """The task as a job of a thread."""
-        value, error = None, None
-        try:
-            with exits_as_errors, call_scope():
-                if not task.dropped:
-                    self._enter(task)
-                    value = task.call()
-        except Exception as raised:  # noqa: BLE001 — a task may raise whatever it likes
-            error = raised
-        if inspect.isawaitable(value):
-            # Such as that of `lambda: client.get(url)`.
-            self._on_loop(self._go_on, task, value)
-        else:
-            self._on_loop(self._leave, task, value, error, ended=True)
-
-    async def _await(self, task: Task, call: Callable[[], Awaitable[Any]]) -> None:
-        value, error = None, None
+    async def _run(self, task: Task) -> None:
+        """The life of a task; a `def` has a thread for it."""
+        value: Any = None
+        error: Exception | None = None
         me = asyncio.current_task()
         self._enter(task)
         SyncThread().enter_without_turn()
         try:
-            async with _room(), call_scope():
-                value = await call()
+            async with asyncio.timeout(task.timeout) as clock:
+                if not task.is_async:
+                    call = task_pool.begin(Caller(title=task.title, must_run=True), self._call, task)
+                    try:
+                        await asyncio.wait([call.done])
+                    except asyncio.CancelledError:
+                        # Nobody can stop the thread, which counts until it has ended.
+                        task.awaiting = None
+                        call.done.add_done_callback(lambda done: self._leave(task, done.result()[0]))
+                        raise
+                    value = await call
+                if task.is_async or inspect.isawaitable(value):
+                    # A `def` may give something to be awaited, such as `lambda: client.get(url)`.
+                    async with _room(), call_scope():
+                        value = await (task.call() if task.is_async else value)
         except BaseException as raised:  # noqa: BLE001 — a task may raise whatever it likes
             error = failure_on_loop(raised, me)
-        self._settle(task, value, error)
+            if isinstance(error, TimeoutError) and clock.expired():
+                assert task.timeout is not None, "only what has a clock expires"
+                error = HandlerTimeoutError(task.title, task.timeout)
+        if not task.dropped and (post := self._post()) is not None:
+            merge = partial(task.merge, value, error)
+            post(Work(task.title, partial(self._merge, task, merge), task.merges_on_loop, task.context.node_id))
+        # What a thread goes on to do after its time is not wanted.
+        task.dropped = task.dropped or isinstance(error, HandlerTimeoutError)
+
+    def _call(self, task: Task) -> Any:
+        """The task in a thread."""
+        with call_scope():
+            if task.dropped:
+                return None
+            self._enter(task)
+            return task.call()
 
     def _enter(self, task: Task) -> None:
         running_task.set(task)
         if not self._turns.thread_state.usual:
             self._turns.thread_state.activate()
 
-    def _leave(self, task: Task, value: Any = None, error: Exception | None = None, *, ended: bool = False) -> None:
+    def _leave(self, task: Task, unused: object = None) -> None:
         self._running.discard(task)
-        if ended:
-            self._settle(task, value, error)
+        if inspect.iscoroutine(unused):
+            unused.close()
         # Timers of the event loop keep the context of a task that was cancelled, and so this task, but not its view.
         task.call, task.merge, task.awaiting = _nothing, _nothing, None
         self._advance()
 
-    def _give_up(self, task: Task, error: Exception) -> None:
-        self._settle(task, None, error)
-        task.dropped = True
-        _stop(task)
-
     # What comes out
-
-    def _settle(self, task: Task, value: Any, error: Exception | None) -> None:
-        if task.clock is not None:
-            task.clock.cancel()
-        post = self._post()
-        if not task.dropped and not task.settled and post is not None:
-            task.settled = True
-            merge = partial(task.merge, value, error)
-            post(Work(task.title, partial(self._merge, task, merge), task.merges_on_loop, task.context.node_id))
 
     def _merge(self, task: Task, merge: Callable[[], Any]) -> Any:
         """The turn of a result; an earlier message of the mailbox may have started a newer task."""
@@ -264,8 +245,6 @@ def _end(tasks: ref[Tasks], _: object) -> None:
 
 
 def _stop(task: Task) -> None:
-    if task.clock is not None:
-        task.clock.cancel()
     if task.awaiting is not None:
         task.awaiting.cancel()
 
