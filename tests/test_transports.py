@@ -133,6 +133,14 @@ class Wire:
         self.response = await self.browser.get(self.url)
         return await self.join(self.response.ticket)
 
+    async def lose(self) -> None:
+        """Lose the connection; returns when the server has noticed."""
+        raise NotImplementedError
+
+    async def again(self, version: int) -> list[Any]:
+        """Connect again, as a document that shows this version."""
+        return await self.join(self.response.ticket, version)
+
 
 class SocketWire(Wire):
     async def join(self, ticket: str, version: int = 0) -> list[Any]:
@@ -148,6 +156,9 @@ class SocketWire(Wire):
 
     async def closing(self) -> int:
         return await self.socket.closing()
+
+    async def lose(self) -> None:
+        await self.socket.close()
 
 
 class PostWire(Wire):
@@ -183,6 +194,9 @@ class PostWire(Wire):
     async def closing(self) -> int:
         await self.send()
         return self.code
+
+    async def lose(self) -> None:
+        _connections[self.id].close(1000)
 
 
 class StreamWire(PostWire):
@@ -225,6 +239,14 @@ class ClientWire(Wire):
         if not self.driver.frames:
             await self._post()
         return self.driver.frames.pop(0)
+
+    async def lose(self) -> None:
+        await asyncio.to_thread(self.client.disconnect)
+
+    async def again(self, version: int) -> list[Any]:
+        self.driver.frames.clear()
+        await asyncio.to_thread(self.client.reconnect)
+        return await self.receive()
 
     async def _post(self, *messages: Message) -> None:
         # What a handler raises is in the frame as well.

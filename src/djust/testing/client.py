@@ -71,7 +71,7 @@ class LiveClient:
         self._title = view if isinstance(view, str) else view.__name__
         self._driver = Driver(self._title, timeout)
         self._ref = 0
-        self._is_open = self._was_closed = False
+        self._is_open = self._is_away = self._was_closed = False
         self._request: Callable[[], HttpResponseBase]
         if isinstance(view, str):
             if kwargs:
@@ -128,6 +128,8 @@ class LiveClient:
     def _opened(self) -> Driver:
         if self._was_closed:
             raise RuntimeError(f"{self._title}: the page was closed. Open another one: LiveClient(…).")
+        if self._is_away:
+            raise RuntimeError(f"{self._title}: the page is disconnected. Call reconnect() first.")
         if not self._is_open:
             status = f"{self.response.status_code} {self.response.headers.get('Location', '')}".strip()
             raise RuntimeError(
@@ -193,6 +195,16 @@ class LiveClient:
         Until then what an event has begun waits, so that a test sees what the page shows meanwhile.
         """
         self._opened.settle()
+
+    def disconnect(self) -> None:
+        """Lose the connection: the page stays, and waits for `reconnect`. Its view's `disconnected` is called."""
+        self._opened.disconnect()
+        self._is_away = True
+
+    def reconnect(self) -> None:
+        """Connect again, as a browser does by itself. The view's `connected` is called."""
+        self._is_away = False
+        self._opened.reconnect()
 
     def restart(self) -> None:
         """Lose the process of the page: the view is made anew, and restored from a snapshot of its state."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextvars import copy_context
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
@@ -34,6 +34,8 @@ class Driver:
         self.pushed: list[tuple[str, Any]] = []
         # Frames that nobody has asked for yet.
         self.frames: list[list[Any]] = []
+        # What the browser shows while it is disconnected.
+        self._version = 0
         self._title = title
         self._timeout = timeout
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
@@ -67,9 +69,18 @@ class Driver:
         """Let slow work run until it has ended."""
         self._look(self._ended())
 
+    def disconnect(self) -> None:
+        """Lose the connection to the page."""
+        self._version = self.page.version
+        self._look(self._left(self.page.detach, self))
+
+    def reconnect(self) -> None:
+        """Join the page again."""
+        self.post(Joining(self, self._version, document=self.page.document))
+
     def leave(self) -> None:
         """The page is of no use any more."""
-        self.page.end()
+        self._look(self._left(self.page.end))
 
     # The peer of the page
 
@@ -107,10 +118,18 @@ class Driver:
     async def _through(self, *messages: Message) -> None:
         self.page.peer = self
         self.page.wake()
-        through = asyncio.Event()
-        for message in (*messages, Settled(through)):
+        await self._settled(*messages)
+
+    async def _left(self, leave: Callable[..., None], *args: Any) -> None:
+        self.page.peer = self
+        leave(*args)
+        await self._settled()
+
+    async def _settled(self, *messages: Message) -> None:
+        settled = asyncio.Event()
+        for message in (*messages, Settled(settled)):
             self.page.post(message)
-        await through.wait()
+        await settled.wait()
 
     async def _ended(self) -> None:
         await self._through()
