@@ -33,7 +33,7 @@ from djust.loop import page_loop
 from djust.services import call_scope
 from djust.state.snapshots import Snapshot
 from djust.threads.pools import SyncThread, exits_as_errors
-from djust.views import Answer, LiveView, given_context_data, mount_view
+from djust.views import Answer, LiveView, mount_view
 
 logger = logging.getLogger("djust")
 
@@ -106,15 +106,14 @@ async def _respond_in_scope(page: Page, mounted: Any, task: asyncio.Task[Any] | 
     try:
         if inspect.isawaitable(mounted):
             mounted = await mounted
-        data = None
         if not isinstance(mounted, HttpResponseBase):
             if _snapshot_for(page.view) is not None:
                 await sync_to_async(_lay_over, thread_sensitive=True)(page)
-            data = await given_context_data(page.view)
+            await page.nodes.await_data()
         try:
-            return _respond(page, mounted, data)
+            return _respond(page, mounted)
         except SynchronousOnlyOperation:
-            return await sync_to_async(_respond, thread_sensitive=True)(page, mounted, data)
+            return await sync_to_async(_respond, thread_sensitive=True)(page, mounted)
     except BaseException as error:
         failure = failure_on_loop(error, task)
         if failure is error:
@@ -173,13 +172,13 @@ def known_version(page: Page, mount: Mount, ticket: JoinToken, shown: int) -> in
     return 0 if never_joined and digest_of(page.html()) == ticket.digest else None
 
 
-def _respond(page: Page, mounted: Any, data: object = None) -> HttpResponseBase:
+def _respond(page: Page, mounted: Any) -> HttpResponseBase:
     if isinstance(mounted, HttpResponseBase):
         return mounted
     mount = _adoption.get()
     if mount is not None and mount.restore_failed:
         return HttpResponse()
-    page.prepare(data)
+    page.prepare()
     if mount is not None:
         mount.page = page
         keep_out_of_caches(page.request)

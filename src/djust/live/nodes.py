@@ -63,7 +63,7 @@ class Node:
         self.view = view
         self.context: LiveContext = context_of(view)
         self.handlers: Mapping[str, Handler] = handlers_of(type(view))
-        # What get_context_data has given, where it was awaited.
+        # What get_context_data has given, where it was awaited, for the next rendering.
         self.data: object = None
         self.state_error: TypeError | None = None
         # Its view knows that a browser has the page.
@@ -108,6 +108,7 @@ class Node:
             # What was watched was not shown: the next rendering must not take it for the same.
             self._tracker.forget()
             raise
+        self.data = None
         return self.last
 
     def _context_data(self) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -116,9 +117,7 @@ class Node:
             # The template finds `view` among the fixed names.
             state = state_of(self.view)
             return state, state
-        data, self.data = self.data, None
-        if data is None:
-            data = self.view.get_context_data()
+        data: object = self.view.get_context_data() if self.data is None else self.data
         if not isinstance(data, dict):
             raise TypeError(
                 f"{type(self.view).__name__}.get_context_data must return a dict; got {type(data).__name__}. "
@@ -182,9 +181,8 @@ class Nodes:
             for node in self._nodes.values():
                 node.data = await given_context_data(node.view)
 
-    def prepare(self, data: object = None) -> None:
-        """Evaluate the template for the first time, after the view was mounted. `data` was awaited."""
-        self.root.data = data
+    def prepare(self) -> None:
+        """Evaluate the template for the first time, after the view was mounted."""
         self.root.evaluate()
         if (state_error := self._state_error()) is not None:
             raise state_error

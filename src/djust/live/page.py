@@ -124,10 +124,10 @@ class Page:
         # Its visitor has logged out: of what is the browser's nothing runs any more.
         self._is_over = False
 
-    def prepare(self, data: object = None) -> None:
-        """Evaluate the template for the first time, after the view was mounted. `data`: from `given_context_data`."""
+    def prepare(self) -> None:
+        """Evaluate the template for the first time, after the view was mounted."""
         self.turns.thread_state = ThreadState.now()
-        self.nodes.prepare(data)
+        self.nodes.prepare()
 
     def html(self) -> str:
         """The HTML of what the page shows."""
