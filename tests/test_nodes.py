@@ -44,7 +44,7 @@ class Slot:
         raise NotImplementedError
 
     def inner(self, context: Any) -> tuple[Fragment, Values]:
-        return self.node.render()
+        return self.node.evaluate(is_inside=True)
 
 
 class Recorder(LiveView):

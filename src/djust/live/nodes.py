@@ -6,16 +6,16 @@
     nodes.renew()  ->  Change               evaluated again: what the browser has to receive
     nodes.all()    ->  (values, plans)      everything, for a browser that starts over
     nodes.add(Node(child, request, "c1"))   a view inside; its template marks its root element dj-node="c1"
-    nodes.get("c1")                         the node that an event names
+    nodes.by_id["c1"]                       the node that an event names
 
 A node is one view and everything that the framework keeps about it. What a child shows is a value of
-its parent, `(fragment, values)`, as an include is: whatever renders the parent asks the child to
-`render`. So one evaluation of the root brings all nodes up to date, and one diff tells the browser.
+its parent, `(fragment, values)`, as an include is: whatever renders the parent calls `evaluate` of the
+child. So one evaluation of the root brings all nodes up to date, and one diff tells the browser.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -80,21 +80,17 @@ class Node:
         self._compiled: CompiledTemplate | None = None
         self.last: tuple[Fragment, Values] | None = None
 
-    def evaluate(self) -> tuple[Fragment, Values]:
-        """What the view shows now, as a page of its own."""
-        return self._evaluated(is_inside=False)
-
-    def render(self) -> tuple[Fragment, Values]:
-        """What the view shows now, as a value of its parent."""
-        return self._evaluated(is_inside=True)
-
-    def _evaluated(self, *, is_inside: bool) -> tuple[Fragment, Values]:
+    def evaluate(self, *, is_inside: bool = False) -> tuple[Fragment, Values]:
+        """What the view shows now: as a page, or as a value of the view that it stands inside."""
         compiled = self._compiled
         if compiled is None:
             self._template = self.view.get_template()
             compiled = self._compiled = compile_template(self._template)
-        data, state = self._context_data()
-        self.state_error = self._find_state_error(state)
+        # The template finds `view` among the fixed names.
+        is_plain = type(self.view).get_context_data is LiveView.get_context_data
+        data = state_of(self.view) if is_plain else self._context_data()
+        # get_context_data may have changed it.
+        self.state_error = self._find_state_error(data if is_plain else state_of(self.view))
         if self.state_error is not None and self.last is None and not is_inside:
             raise self.state_error
         tracked = compiled.tracked
@@ -111,19 +107,14 @@ class Node:
         self.data = None
         return self.last
 
-    def _context_data(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The names for the template, and the public state, which get_context_data may have changed."""
-        if type(self.view).get_context_data is LiveView.get_context_data:
-            # The template finds `view` among the fixed names.
-            state = state_of(self.view)
-            return state, state
+    def _context_data(self) -> dict[str, Any]:
         data: object = self.view.get_context_data() if self.data is None else self.data
         if not isinstance(data, dict):
             raise TypeError(
                 f"{type(self.view).__name__}.get_context_data must return a dict; got {type(data).__name__}. "
                 "Does it end with `return super().get_context_data(**kwargs)`?"
             )
-        return data, state_of(self.view)
+        return data
 
     def _find_state_error(self, state: dict[str, Any]) -> TypeError | None:
         """What the declared types, or strict serialization, have against the state."""
@@ -146,64 +137,52 @@ class Node:
 
 
 class Nodes:
-    """The nodes of one page, by their ids; that of the root is empty."""
+    """The nodes of one page, by their ids; that of the root is empty. Parents come before what is inside them."""
 
-    __slots__ = ("_nodes", "_outlet", "awaits_data", "root")
+    __slots__ = ("_outlet", "_shown", "awaits_data", "by_id", "root")
 
     def __init__(self, view: LiveView, request: HttpRequest) -> None:
         self.root = Node(view, request)
-        self._nodes = {"": self.root}
-        self._outlet = wire.Outlet()
+        self.by_id = {"": self.root}
         # Whether there is a get_context_data to be awaited before the page can be rendered.
         self.awaits_data = awaits_context(type(view))
+        self._outlet = wire.Outlet()
+        # Set by `prepare`.
+        self._shown: tuple[Fragment, Values]
 
     def add(self, node: Node) -> None:
         """Let the page have one node more, inside another one."""
-        self._nodes[node.id] = node
+        self.by_id[node.id] = node
         self.awaits_data = self.awaits_data or awaits_context(type(node.view))
 
-    def get(self, node_id: str) -> Node | None:
-        """The node of this id."""
-        return self._nodes.get(node_id)
-
-    def __iter__(self) -> Iterator[Node]:
-        """Parents come before what is inside them."""
-        return iter(self._nodes.values())
-
-    def __reversed__(self) -> Iterator[Node]:
-        return reversed(self._nodes.values())
-
-    # What they show
-
     async def await_data(self) -> None:
-        """Await the `get_context_data` of views where it is an `async def`."""
+        """Await the `get_context_data` of views where it is an `async def`, before the page is rendered."""
         if self.awaits_data:
-            for node in self._nodes.values():
+            for node in self.by_id.values():
                 node.data = await given_context_data(node.view)
 
     def prepare(self) -> None:
         """Evaluate the template for the first time, after the view was mounted."""
-        self.root.evaluate()
-        if (state_error := self._state_error()) is not None:
-            raise state_error
+        self._shown = self.root.evaluate()
 
     def html(self) -> str:
         """The HTML of what is shown."""
-        fragment, values = self._shown()
+        fragment, values = self._shown
         return fragment.html(values)
 
     def renew(self) -> Change:
         """Evaluate the template again."""
-        before = self._shown()
-        fragment, values = self.root.evaluate()
-        state_error = self._state_error()
+        before, self._shown = self._shown, self.root.evaluate()
+        errors = [node.state_error for node in self.by_id.values() if node.state_error is not None]
+        state_error = errors[0] if errors else None
+        fragment, values = self._shown
         if fragment is not before[0]:
             return Change([], [], state_error, whole=True)
         return Change(*self._outlet.diff(fragment, before[1], values), state_error)
 
     def all(self) -> tuple[Any, list[Any]]:
         """All values; the browser starts over."""
-        return self._outlet.all(*self._shown())
+        return self._outlet.all(*self._shown)
 
     def begin_again(self) -> None:
         """The browser has received nothing."""
@@ -213,22 +192,13 @@ class Nodes:
         """Where in the template the browser met `reason`, if it says so."""
         return self._outlet.place(reason)
 
-    def _shown(self) -> tuple[Fragment, Values]:
-        assert self.root.last is not None, "the page was prepared"
-        return self.root.last
-
-    def _state_error(self) -> TypeError | None:
-        return next((node.state_error for node in self._nodes.values() if node.state_error is not None), None)
-
-    # What they have for the browser
-
     def pushed(self) -> list[tuple[str, Any]]:
         """The events that the views have pushed since the last time."""
         # A task may push one just now.
-        outboxes = [node.context.outbox for node in self._nodes.values() if node.context.outbox]
+        outboxes = [node.context.outbox for node in self.by_id.values() if node.context.outbox]
         return [outbox.pop(0) for outbox in outboxes for _ in range(len(outbox))]
 
     def stop(self) -> None:
         """The page is gone."""
-        for node in self._nodes.values():
+        for node in self.by_id.values():
             node.context.stop()

@@ -164,9 +164,11 @@ class TurnRunner:
     async def run(self, turn: Turn) -> str:
         """Run a turn; the frame that answers. Raises what `NOT_CALLED` holds if nothing of the view was called."""
         task = asyncio.current_task()
-        turn.guards = None if turn.is_unasked else self._guards
+        guards = turn.guards = None if turn.is_unasked else self._guards
+        # A part of the turn can only run on the event loop.
+        needs_loop = turn.is_async or self._nodes.awaits_data or authorizes_on_loop(type(turn.view))
         try:
-            if self._needs_loop(turn):
+            if needs_loop or (guards is not None and guards.is_asynchronous):
                 return await self._run_on_loop(turn)
             if turn.timeout is None:
                 return await turn_pool.run_for(self._caller(turn), self._run_in_thread, turn)
@@ -175,15 +177,6 @@ class TurnRunner:
             raise
         except BaseException as error:  # noqa: BLE001 — a template or get_context_data may raise whatever it likes
             return turn.unrendered(failure_on_loop(error, task))
-
-    def _needs_loop(self, turn: Turn) -> bool:
-        """Whether a part of the turn can only run on the event loop."""
-        return (
-            turn.is_async
-            or self._nodes.awaits_data
-            or authorizes_on_loop(type(turn.view))
-            or (turn.guards is not None and turn.guards.is_asynchronous)
-        )
 
     def _caller(self, turn: Turn) -> Caller:
         """Whose work the turn is. No browser waits for what the server itself does, so that is never refused."""
@@ -211,7 +204,7 @@ class TurnRunner:
             # It has waited, for a thread or for what guards the page, until its time was up.
             return ""
         try:
-            if is_authorized_by_view(turn):
+            if not turn.is_unasked and authorizes(type(turn.view)):
                 authorize(turn)
             with call_scope():
                 reply, failure = call_handler(turn, turn.bind(), deadline)
@@ -228,7 +221,7 @@ class TurnRunner:
         deadline = Deadline()
         call = turn_pool.begin(self._caller(turn), self._run_in_thread, turn, deadline)
         done, _ = await asyncio.wait([call.done], timeout=seconds)
-        if done or not deadline.passes():
+        if done or not deadline.comes_first("time"):
             return await call
         if not call.withdraw():
             call.set_aside()
@@ -271,7 +264,7 @@ class TurnRunner:
     async def _call_and_answer_on_loop(self, turn: Turn, thread: SyncThread) -> str:
         in_thread = partial(_in_thread, turn, partial(turn_pool.run_for, self._caller(turn)))
         try:
-            if is_authorized_by_view(turn):
+            if not turn.is_unasked and authorizes(type(turn.view)):
                 await authorize_on_loop(turn, in_thread)
                 if not turn.has_middleware:
                     # What it has needed a thread for has ended, and a `def` handler gets one of its own.
@@ -341,23 +334,16 @@ class Deadline:
             self.has_begun = not self._first
             return self.has_begun
 
-    def ends(self) -> bool:
-        """The handler has ended; whether that was in time."""
-        return self._is_first("handler")
-
-    def passes(self) -> bool:
-        """The time is over; whether the handler still runs, or has not begun."""
-        return self._is_first("time")
+    def comes_first(self, name: str) -> bool:
+        """Whether this, "handler" or "time", is the first that has ended."""
+        with self._lock:
+            self._first = self._first or name
+            return self._first == name
 
     @property
     def has_passed(self) -> bool:
         """Whether the event was answered before the handler has ended."""
         return self._first == "time"
-
-    def _is_first(self, name: str) -> bool:
-        with self._lock:
-            self._first = self._first or name
-            return self._first == name
 
 
 def call_handler(turn: Turn, call: Call, deadline: Deadline | None = None) -> Outcome:
@@ -375,11 +361,11 @@ def call_handler(turn: Turn, call: Call, deadline: Deadline | None = None) -> Ou
             if meter is not None:
                 meter.called()
     except Exception as error:  # noqa: BLE001 — a handler may raise whatever it likes
-        if deadline is not None and not deadline.ends():
+        if deadline is not None and not deadline.comes_first("handler"):
             return None, turn.logged(error)
         return None, unhandled_error(turn, error)
     if deadline is not None:
-        deadline.ends()
+        deadline.comes_first("handler")
     return reply, None
 
 
@@ -432,7 +418,7 @@ async def _call_in_thread(turn: Turn, call: Call, enter: Call, in_thread: InThre
         outcome: Outcome = await (running if turn.timeout is None else _in_time(running, turn, turn.timeout))
         return outcome
     except HandlerTimeoutError as error:
-        deadline.passes()
+        deadline.comes_first("time")
         # Not in the pool of handlers: when it is exhausted, no answer would say that time is up.
         return None, await async_threads.run(give_up, error)
 
@@ -489,7 +475,8 @@ def json_error(reply: object) -> str | None:
 
 
 @per_class
-def _has_authorize(view_class: type[Any]) -> bool:
+def authorizes(view_class: type[Any]) -> bool:
+    """Whether a view class has an `authorize` of its own, which has to be asked."""
     return view_class.authorize is not LiveView.authorize
 
 
@@ -497,11 +484,6 @@ def _has_authorize(view_class: type[Any]) -> bool:
 def authorizes_on_loop(view_class: type[Any]) -> bool:
     """Whether `authorize` is an `async def`."""
     return iscoroutinefunction(view_class.authorize)
-
-
-def is_authorized_by_view(turn: Turn) -> bool:
-    """Whether the view has an `authorize` of its own, which has to be asked."""
-    return _has_authorize(type(turn.view)) and not turn.is_unasked
 
 
 def authorize(turn: Turn) -> None:
