@@ -368,7 +368,7 @@ class ContactView(LiveView):
 
 
 def test_what_the_hints_advise_works() -> None:
-    """Parameters of the URL, a form and values that are not saved; docs/async.md has the loop, and a test of it."""
+    """Parameters of the URL, a form, and values that are not saved; docs/background.md has the loop."""
     page = LiveClient(ContactView, path="/?first=Ann")
     page.submit("save", name="Barbara")
     assert "at most 5 characters" in page.html

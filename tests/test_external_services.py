@@ -1,4 +1,4 @@
-"""The guide to external services: its code runs, against real servers where there are some."""
+"""The pages on services: their code runs, against real servers where there are some."""
 
 from __future__ import annotations
 
@@ -30,15 +30,16 @@ from djust.testing import LiveClient
 from examples.services import backing
 from tests.engines import PostgresServer, RedisServer
 
-PAGE = (Path(__file__).parent.parent / "docs" / "guides" / "external-services.md").read_text()
+DOCS = Path(__file__).parent.parent / "docs"
+PAGES = "\n".join((DOCS / f"{name}.md").read_text() for name in ("services", "external-services", "resilience"))
 MODULE = "tests.myapp.external_services"
 
 
 @pytest.fixture(scope="module")
 def guide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """The code of the page as a module: imported once, because it defines a model and a task."""
+    """The code of the pages as a module: imported once, because it defines a model and a task."""
     file = tmp_path_factory.mktemp("guide") / "external_services.py"
-    file.write_text("\n\n".join(re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)))
+    file.write_text("\n\n".join(re.findall(r"```python\n(.*?)```", PAGES, flags=re.DOTALL)))
     spec = importlib.util.spec_from_file_location(MODULE, file)
     assert spec is not None
     assert spec.loader is not None
@@ -216,4 +217,4 @@ def test_the_tests_of_the_guide_pass(guide: Any, name: str) -> None:
 
 
 def test_every_test_of_the_guide_is_run() -> None:
-    assert len(re.findall(r"^def test_", PAGE, flags=re.MULTILINE)) == 4
+    assert len(re.findall(r"^def test_", PAGES, flags=re.MULTILINE)) == 4

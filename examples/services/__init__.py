@@ -1,5 +1,6 @@
 """The demo: live views that talk with S3, REST APIs, a metrics service and Redis.
 
-The code in `views/` is the guide's, unchanged. Everything around it exists to give these views real services to talk
-with: `backing.py` starts them, `hosts.py` lets the guide's example hosts reach them, `__main__.py` runs it all.
+The code in `views/` is that of the guide in `tests/seed/`, unchanged. The other modules give these
+views real services: `backing.py` starts them, `hosts.py` leads the example hosts of the guide to
+them, and `__main__.py` runs everything.
 """

@@ -7,10 +7,10 @@
         ...
         assert s3.calls["list_buckets"] == 1
 
-S3 is moto's server, reached through AWS_ENDPOINT_URL. The REST APIs are those of `rest.py`, reached through
-DEMO_API_URL (see `hosts.py`). Redis must be on localhost:6379, because the leaderboard's code says so: a server that
-listens there is used, else the one that REDIS_URL names is reached through that port, else `redis-server` is started,
-else fakeredis serves the port.
+S3 is moto's server, reached through AWS_ENDPOINT_URL. The REST APIs are those of `rest.py`, reached
+through DEMO_API_URL (see `hosts.py`). Redis must be on localhost:6379, because the leaderboard's
+code names that port. The demo uses the first of these: a server that listens there, the server that
+REDIS_URL names (forwarded to the port), a `redis-server` that it starts, or fakeredis.
 """
 
 import contextlib
@@ -73,7 +73,7 @@ REDIS_PORT = 6379
 
 @contextmanager
 def services(play: bool = True) -> Iterator[list[str]]:
-    """All services, and the environment variables through which the views find them; yields a line about each."""
+    """All services, and the environment by which views find them; yields a line about each."""
     with ExitStack() as stack:
         bucket_store = stack.enter_context(s3())
         stack.enter_context(environment(bucket_store.environment))
@@ -98,12 +98,12 @@ def environment(variables: dict[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-# ---- S3 -----------------------------------------------------------------------------------------------------------
+# ---- S3 ------------------------------------------------------------------------------------------
 
 
 @dataclass
 class S3:
-    """A running S3 server. `calls` counts what was asked of it since it was filled, by the names of boto3's methods."""
+    """A running S3 server. `calls` counts requests since it was filled, by boto3's method names."""
 
     url: str
     calls: Counter[str] = field(default_factory=Counter)
@@ -161,7 +161,10 @@ def operation(environ: "WSGIEnvironment") -> str:
 
 
 def fill(client: Any) -> None:
-    """The demo's buckets and objects. Moto keeps its state per process: what an earlier server left goes first."""
+    """Create the demo's buckets and objects.
+
+    Moto keeps its state per process, so what an earlier server has left is deleted first.
+    """
     for bucket in client.list_buckets()["Buckets"]:
         for entry in client.list_objects_v2(Bucket=bucket["Name"]).get("Contents", []):
             client.delete_object(Bucket=bucket["Name"], Key=entry["Key"])
@@ -172,7 +175,7 @@ def fill(client: Any) -> None:
             client.put_object(Bucket=name, Key=key, Body=b"." * size)
 
 
-# ---- REST ---------------------------------------------------------------------------------------------------------
+# ---- REST ----------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -191,14 +194,14 @@ def rest(port: int = 0, delay: float = 0.15) -> Iterator[Rest]:
         yield Rest(f"http://127.0.0.1:{server.server_address[1]}", server.requests)
 
 
-# ---- Redis --------------------------------------------------------------------------------------------------------
+# ---- Redis ---------------------------------------------------------------------------------------
 
 
 @contextmanager
 def leaderboard(play: bool = True) -> Iterator[str]:
-    """A Redis on localhost:6379 with a leaderboard, and a game that goes on if `play`; yields which Redis it is.
+    """A Redis on localhost:6379 with a leaderboard; yields which Redis it is.
 
-    A leaderboard that is there already is shown as it is and left alone.
+    If `play`, a game changes the scores all the time. A leaderboard that exists is not changed.
     """
     with ExitStack() as stack:
         name = stack.enter_context(redis_server())
@@ -240,7 +243,7 @@ def redis_server() -> Iterator[str]:
 
 @contextmanager
 def forwarding(target: tuple[str, int]) -> Iterator[None]:
-    """Connections to localhost:6379 are carried to `target`, because the leaderboard's code names that port."""
+    """Forward connections from localhost:6379, the port in the leaderboard's code, to `target`."""
 
     class Carrier(socketserver.BaseRequestHandler):
         def handle(self) -> None:
@@ -269,7 +272,8 @@ def carry(source: socket.socket, sink: socket.socket) -> None:
 def redis_process(program: str) -> Iterator[None]:
     """`redis-server` as a child process that writes nothing to disk and ends with the block.
 
-    It has a process group of its own: Ctrl-C in the terminal is for the demo, which ends Redis when the pages are gone.
+    It has a process group of its own, so that Ctrl-C in the terminal reaches only the demo, which
+    ends Redis after its pages.
     """
     listen = ["--port", str(REDIS_PORT), "--bind", "127.0.0.1", "-::1"]
     with tempfile.TemporaryDirectory() as folder:
@@ -322,7 +326,7 @@ def game(client: "redis.Redis") -> Iterator[None]:
         yield
 
 
-# ---- threads ------------------------------------------------------------------------------------------------------
+# ---- threads -------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -339,7 +343,7 @@ def running(work: Callable[[], object], *end: Callable[[], object]) -> Iterator[
 
 
 def until(condition: Callable[[], bool], message: str, hopeless: Callable[[], bool], seconds: float = 10) -> None:
-    """Wait for `condition`; OSError with `message` after `seconds` or as soon as the case is `hopeless`."""
+    """Wait for `condition`; OSError with `message` after `seconds` or when it is `hopeless`."""
     end = time.monotonic() + seconds
     while not condition():
         if hopeless() or time.monotonic() > end:

@@ -1,10 +1,10 @@
 """Where https://api.example.com and https://api.weather.example.com really are.
 
-The views call `httpx.get("https://api.example.com/products", ...)`, as the guide prints them, and nobody serves these
-hosts. A real project would change the URL; the demo leaves the views alone and changes the transport instead:
-`httpx.get` becomes the `get` of a client that hands requests for these two hosts to the server named by the variable
-DEMO_API_URL (started by `backing.py`). The views' requests, timeouts and answers are real HTTP, and requests to all
-other hosts go where they always went.
+The views call `httpx.get("https://api.example.com/products", ...)`, as the guide prints them, but
+these hosts do not exist. A real project would change the URL. The demo leaves the views unchanged
+and changes the transport instead. `httpx.get` becomes the `get` of a client that sends requests for
+these two hosts to the server that DEMO_API_URL names (`backing.py` starts it). Requests, time-outs
+and answers are real HTTP. Requests to other hosts are not affected.
 """
 
 import os
@@ -27,7 +27,8 @@ class DemoTransport(httpx.HTTPTransport):
 def install() -> None:
     """Let `httpx.get` use the transport above for the hosts above.
 
-    A client's `get` lacks the options of `httpx.get` that describe a client (proxy, verify); the views use none.
+    A client's `get` lacks those options of `httpx.get` that describe a client (proxy, verify). The
+    views use none of them.
     """
     transport = DemoTransport()
     httpx.get = httpx.Client(mounts={f"https://{host}": transport for host in HOSTS}).get  # type: ignore[assignment]

@@ -1,7 +1,8 @@
 """The metrics service that the URL configuration injects into the dashboard.
 
-A real one would query Prometheus or CloudWatch. This one computes a sample for every second from the clock alone, so
-two browsers see the same numbers, and a refresh after three seconds brings three new samples.
+A real one would query Prometheus or CloudWatch. This one computes a sample for each second from the
+clock alone. So two browsers see the same numbers, and a refresh after three seconds shows three new
+samples.
 """
 
 import math
@@ -15,7 +16,10 @@ class MetricsClient:
     """Answers with the samples of the last seconds."""
 
     def get_recent(self, limit: int = 20) -> list[dict[str, Any]]:
-        """The newest `limit` samples, newest first: `time` (aware datetime), `requests`, `latency`, `errors`."""
+        """The last `limit` samples, newest first.
+
+        Each has `time` (an aware datetime), `requests`, `latency` and `errors`.
+        """
         now = int(time.time())
         return [self._sample(second) for second in range(now, now - limit, -1)]
 

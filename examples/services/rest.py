@@ -1,10 +1,13 @@
 """The two REST APIs of the demo: products that can be searched, and weather forecasts.
 
-One small HTTP server answers for both; the Host header tells them apart, as on any shared server. Answers take
-`delay` seconds, because real ones do. `requests` counts them as `(host, path)`.
+One small HTTP server answers for both hosts. It tells them apart by the Host header, as any shared
+server does. An answer takes `delay` seconds, as real ones do. `requests` counts the requests by
+`(host, path)`.
 
-    GET /products?q=lamp   Host: api.example.com           {"results": [{"id", "name", "sku", "price", "available"}]}
-    GET /forecast?city=Oslo  Host: api.weather.example.com  {"city", "cities", "now": {...}, "days": [{...}]}
+    GET /products?q=lamp       Host: api.example.com
+        {"results": [{"id", "name", "sku", "price", "available"}]}
+    GET /forecast?city=Oslo    Host: api.weather.example.com
+        {"city", "cities", "now": {...}, "days": [{...}]}
 """
 
 import json
@@ -70,7 +73,7 @@ def products(query: str) -> dict[str, Any]:
 
 
 def forecast(city: str) -> dict[str, Any]:
-    """Seven days for a city of CITIES, and `now`, which differs from second to second; no days for other cities."""
+    """Seven days for a city of CITIES, and `now`, which changes each second; else no days."""
     answer: dict[str, Any] = {"city": city, "cities": list(CITIES), "days": []}
     if city not in CITIES:
         return answer | {"error": f"No forecast for {city!r}."}

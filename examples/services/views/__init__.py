@@ -1,1 +1,1 @@
-"""The guide's views, as it prints them: one module per example."""
+"""The views of the guide in `tests/seed/`, unchanged: one module per example."""

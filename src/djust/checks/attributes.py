@@ -26,7 +26,7 @@ from djust.services import Service
 from djust.state.fields import Computed, State
 from djust.views import LiveView
 
-_LOOP = "Start a loop with self.start_async in mount, and let it call self.assign_later: see docs/async.md."
+_LOOP = "Start a loop with self.start_async in mount, and let it call self.assign_later: see docs/background.md."
 # Name → what to do instead. A name that djust learns to read leaves this table.
 IGNORED: Mapping[str, str] = {
     "handle_params": "Read request.GET in mount; a link to another query string loads the page again.",
