@@ -13,10 +13,8 @@ thread perhaps, finds none.
 from __future__ import annotations
 
 from asyncio import Task as Awaiting
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Protocol, TypeVar, cast
 from weakref import ref
 
@@ -78,21 +76,27 @@ class Part(Protocol):
 P = TypeVar("P", bound=Part)
 
 
+class _ViewRef(ref[Any]):
+    """A reference to a view that knows its identity when it is gone."""
+
+    __slots__ = ("view_id",)
+    view_id: int
+
+
 class LiveContext:
     """The record of one view."""
 
-    __slots__ = ("__weakref__", "_page", "_parts", "_view", "calls", "node_id", "outbox")
+    __slots__ = ("__weakref__", "_page", "_parts", "_view", "node_id", "outbox")
 
     def __init__(self, view: object) -> None:
         # Held for its callback.
-        self._view = ref(view, partial(_free, id(view)))
+        self._view = _ViewRef(view, _free)
+        self._view.view_id = id(view)
         self._page: ref[Host] | None = None
         self.node_id = ""
         self._parts: dict[type[Any], Part] = {}
         # Events for the browser, until the page sends them.
         self.outbox: list[tuple[str, Any]] = []
-        # For each limit of @rate_limit, when the handler was called.
-        self.calls: dict[object, deque[float]] = {}
 
     @property
     def page(self) -> Host | None:
@@ -145,5 +149,5 @@ def all_contexts() -> list[LiveContext]:
     return [*_contexts.copy().values()]
 
 
-def _free(view_id: int, _: object) -> None:
-    _contexts.pop(view_id).stop()
+def _free(view: Any) -> None:
+    _contexts.pop(view.view_id).stop()

@@ -6,7 +6,7 @@
     nodes.renew()  ->  Change               evaluated again: what the browser has to receive
     nodes.all()    ->  (values, plans)      everything, for a browser that starts over
     nodes.add(Node(child, request, "c1"))   a view inside; its template marks its root element dj-node="c1"
-    nodes.by_id["c1"]                       the node that an event names
+    nodes.get("c1")                         the node that an event names
 
 A node is one view and everything that the framework keeps about it. What a child shows is a value of
 its parent, `(fragment, values)`, as an include is: whatever renders the parent calls `evaluate` of the
@@ -15,7 +15,7 @@ child. So one evaluation of the root brings all nodes up to date, and one diff t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -139,11 +139,11 @@ class Node:
 class Nodes:
     """The nodes of one page, by their ids; that of the root is empty. Parents come before what is inside them."""
 
-    __slots__ = ("_outlet", "_shown", "awaits_data", "by_id", "root")
+    __slots__ = ("_nodes", "_outlet", "_shown", "awaits_data", "root")
 
     def __init__(self, view: LiveView, request: HttpRequest) -> None:
         self.root = Node(view, request)
-        self.by_id = {"": self.root}
+        self._nodes: tuple[Node, ...] = (self.root,)
         # Whether there is a get_context_data to be awaited before the page can be rendered.
         self.awaits_data = awaits_context(type(view))
         self._outlet = wire.Outlet()
@@ -152,14 +152,22 @@ class Nodes:
 
     def add(self, node: Node) -> None:
         """Let the page have one node more, inside another one."""
-        self.by_id[node.id] = node
+        self._nodes += (node,)
         self.awaits_data = self.awaits_data or awaits_context(type(node.view))
+
+    def get(self, node_id: str) -> Node | None:
+        """The node of this id."""
+        if not node_id:
+            return self.root
+        return next((node for node in self._nodes if node.id == node_id), None)
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self._nodes)
 
     async def await_data(self) -> None:
         """Await the `get_context_data` of views where it is an `async def`, before the page is rendered."""
-        if self.awaits_data:
-            for node in self.by_id.values():
-                node.data = await given_context_data(node.view)
+        for node in self._nodes:
+            node.data = await given_context_data(node.view)
 
     def prepare(self) -> None:
         """Evaluate the template for the first time, after the view was mounted."""
@@ -173,8 +181,7 @@ class Nodes:
     def renew(self) -> Change:
         """Evaluate the template again."""
         before, self._shown = self._shown, self.root.evaluate()
-        errors = [node.state_error for node in self.by_id.values() if node.state_error is not None]
-        state_error = errors[0] if errors else None
+        state_error = next(filter(None, [node.state_error for node in self._nodes]), None)
         fragment, values = self._shown
         if fragment is not before[0]:
             return Change([], [], state_error, whole=True)
@@ -195,10 +202,10 @@ class Nodes:
     def pushed(self) -> list[tuple[str, Any]]:
         """The events that the views have pushed since the last time."""
         # A task may push one just now.
-        outboxes = [node.context.outbox for node in self.by_id.values() if node.context.outbox]
+        outboxes = [node.context.outbox for node in self._nodes if node.context.outbox]
         return [outbox.pop(0) for outbox in outboxes for _ in range(len(outbox))]
 
     def stop(self) -> None:
         """The page is gone."""
-        for node in self.by_id.values():
+        for node in self._nodes:
             node.context.stop()

@@ -195,7 +195,7 @@ class Page:
 
     def _hooks(self, *names: str) -> list[Message]:
         """Turns in which views learn what has happened: outer ones first, or last where something ends."""
-        nodes = [node for node in self.nodes.by_id.values() if has_hooks(type(node.view))]
+        nodes = [node for node in self.nodes if has_hooks(type(node.view))]
         return [Hook(name, node.id) for name in names for node in (nodes if name == "connected" else nodes[::-1])]
 
     # The mailbox
@@ -226,7 +226,7 @@ class Page:
         """Take a turn for each view that has messages, if a browser is there to see it."""
         if self.peer is None:
             return
-        for node in self.nodes.by_id.values():
+        for node in self.nodes:
             if not node.is_woken and node.has_messages:
                 node.is_woken = True
                 view_class = type(node.view)
@@ -259,16 +259,10 @@ class Page:
     async def process(self, message: Message) -> str:
         """The frame for a message, empty for none. Whoever calls sees to it that one is processed at a time."""
         before = self.last_ref
+        if self._is_over and not isinstance(message, Settled | Hook | End):
+            return ""
         try:
             match message:
-                case Settled(event):
-                    event.set()
-                case Hook():
-                    return await self._hook(message)
-                case End():
-                    self._finish()
-                case _ if self._is_over:
-                    pass
                 case Event():
                     return await self._event(message)
                 case Work():
@@ -285,6 +279,12 @@ class Page:
                     await self.snapshots.save(self)
                 case Visit(source):
                     take_over(self.request, source)
+                case Settled(event):
+                    event.set()
+                case Hook():
+                    return await self._hook(message)
+                case End():
+                    self._finish()
         except HandlerError as error:
             return self._refuse(message, error, before)
         return ""
@@ -296,7 +296,7 @@ class Page:
         self.snapshots.changed()
         if self.turns.loop is None:
             self._start()
-        node = self.nodes.by_id.get(event.target)
+        node = self.nodes.get(event.target)
         if node is None:
             raise self._unknown_target(event)
         handler = node.handlers.get(event.name)
@@ -316,7 +316,7 @@ class Page:
 
     async def _work(self, work: Work) -> str:
         self.snapshots.changed()
-        if (node := self.nodes.by_id.get(work.target)) is None:
+        if (node := self.nodes.get(work.target)) is None:
             return ""
         turn = Turn(node.view, work.title, lambda: work.call, self.answer, work.is_async, owner=self.binding)
         return await self._run(turn)
@@ -358,7 +358,7 @@ class Page:
         return self._all({wire.EXTRA_HTML: self.html()} if resync.whole else {})
 
     async def _hook(self, hook: Hook) -> str:
-        node = self.nodes.by_id.get(hook.target)
+        node = self.nodes.get(hook.target)
         if node is None or (hook.name == "disconnected" and not node.is_connected):
             return ""
         node.is_connected = False
@@ -434,7 +434,7 @@ class Page:
         return _error(event.ref, str(error), error.detail if settings.DEBUG else "")
 
     def _unknown_target(self, event: Event) -> ParameterError:
-        known = ", ".join(f'"{node.id}"' for node in self.nodes.by_id.values() if node.id) or "none"
+        known = ", ".join(f'"{node.id}"' for node in self.nodes if node.id) or "none"
         title, asked = type(self.view).__name__, ascii(event.target[:100])[1:-1]
         return ParameterError(
             "This part of the page is not there any more.",

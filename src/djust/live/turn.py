@@ -262,7 +262,7 @@ class TurnRunner:
             self._thread.leave()
 
     async def _call_and_answer_on_loop(self, turn: Turn, thread: SyncThread) -> str:
-        in_thread = partial(_in_thread, turn, partial(turn_pool.run_for, self._caller(turn)))
+        in_thread = partial(self._call_in_thread, turn)
         try:
             if not turn.is_unasked and authorizes(type(turn.view)):
                 await authorize_on_loop(turn, in_thread)
@@ -274,7 +274,8 @@ class TurnRunner:
             async with call_scope():
                 try:
                     reply, failure = await call_handler_on_loop(turn, call, partial(self._enter, turn), in_thread)
-                    await self._nodes.await_data()
+                    if self._nodes.awaits_data:
+                        await self._nodes.await_data()
                 finally:
                     if not turn.has_middleware:
                         # Rendering may need a thread itself.
@@ -283,6 +284,9 @@ class TurnRunner:
         finally:
             if session := session_to_save(self._request):
                 await _in_thread(turn, io_pool.run, partial(save_session, session))
+
+    async def _call_in_thread(self, turn: Turn, function: Call) -> Any:
+        return await _in_thread(turn, partial(turn_pool.run_for, self._caller(turn)), function)
 
     async def _answer_on_loop(self, turn: Turn, reply: object, failure: Exception | None) -> str:
         view_class = type(self._nodes.root.view)
