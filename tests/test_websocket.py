@@ -155,7 +155,7 @@ async def test_too_many_events_are_refused_one_by_one(settings: Any) -> None:
         page = await browser.open("/counter/")
         answers = [await page.event("add") for _ in range(3)]
         assert [answer[0] for answer in answers] == [1, 2, "error"]
-        assert answers[2] == ["error", 3, "Too many events in a short time; this one was left out."]
+        assert answers[2] == ["error", 3, "Too many events in a short time; this event was ignored."]
 
 
 async def test_a_full_mailbox_refuses_more_events(settings: Any) -> None:

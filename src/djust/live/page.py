@@ -234,12 +234,12 @@ class Page:
                 self.post(Work(f"{view_class.__name__}.handle_info", node.deliver_messages, is_async, node.id))
 
     def _begin_next(self) -> None:
-        turn = self.process_next()
+        message, self._posted = self._mailbox.pop(0)
+        turn = self.process_next(message)
         self._task = asyncio.get_running_loop().create_task(turn, context=self.turns.context.copy())
 
-    async def process_next(self) -> None:
-        """Take the next message out of the mailbox, and a turn for it."""
-        message, self._posted = self._mailbox.pop(0)
+    async def process_next(self, message: Message) -> None:
+        """Take one turn, and begin with the next message."""
         try:
             text = await self.process(message)
             if text and self.peer is not None:
