@@ -65,7 +65,7 @@ django.setup()
 
 from djust import LiveView, state  # noqa: E402 - the settings come first in a single-file project
 from djust.live.handler import RequestRunner  # noqa: E402
-from djust.live.mount import Mount  # noqa: E402
+from djust.live.mount import Mount, Purpose  # noqa: E402
 from djust.live.registry import registry  # noqa: E402
 from djust.state.codec import encode_state  # noqa: E402
 from djust.state.fields import fields_version  # noqa: E402
@@ -143,6 +143,11 @@ def scope_of(name: str) -> dict[str, Any]:
     }
 
 
+async def stay() -> Mapping[str, Any]:
+    """The browser waits for its answer."""
+    return await asyncio.Future()
+
+
 async def ignore(message: Mapping[str, Any]) -> None:
     """Where answers go."""
 
@@ -164,8 +169,8 @@ async def milliseconds(call: Callable[[], Awaitable[object]], seconds: float = 1
 
 async def measure(name: str) -> dict[str, float]:
     """Milliseconds of what is done with one page."""
-    view_class, backstage = VIEWS[name], RequestRunner(ASGIHandler())
-    await backstage.answer(scope_of(name), ignore)
+    view_class, runner = VIEWS[name], RequestRunner(ASGIHandler())
+    await runner.answer(scope_of(name), stay, ignore)
     (page,) = registry.pages()
     text = encode_state(view_class, state_of(page.view))
     snapshot = Snapshot(fields_version(view_class), page.binding, 0, 0, "", text)
@@ -175,14 +180,14 @@ async def measure(name: str) -> dict[str, float]:
 
     async def restore() -> None:
         found = await asyncio.to_thread(kept, page.id)
-        mount = Mount(snapshot=found)
-        await backstage.adopt(scope_of(name), mount)
+        mount = Mount(Purpose.RESTORE, snapshot=found)
+        await runner.mount(scope_of(name), mount)
         if found is None or mount.page is None or mount.snapshot is None or mount.restore_failed:
             raise RuntimeError("The page was not restored.")
 
     async def park() -> None:
         registry.clear()
-        await backstage.answer(scope_of(name), ignore)
+        await runner.answer(scope_of(name), stay, ignore)
 
     times = {"park": await milliseconds(park)}
     with override_settings(LIVEVIEW_CONFIG={**CONFIG, "state_cache": "files"}):
@@ -200,13 +205,13 @@ def resident() -> float:
 
 async def park_many(name: str) -> float:
     """Kilobytes of this process per parked page."""
-    backstage, count = RequestRunner(ASGIHandler()), PAGES[name]
+    runner, count = RequestRunner(ASGIHandler()), PAGES[name]
     for _ in range(count // 10):
-        await backstage.answer(scope_of(name), ignore)
+        await runner.answer(scope_of(name), stay, ignore)
     gc.collect()
     first, before = len(registry), resident()
     for _ in range(count):
-        await backstage.answer(scope_of(name), ignore)
+        await runner.answer(scope_of(name), stay, ignore)
     gc.collect()
     if len(registry) != first + count:
         raise RuntimeError("Some pages were forgotten: the measurement says nothing.")

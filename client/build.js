@@ -1,71 +1,54 @@
 /**
  * Builds the files that ship: node build.js. The same sources give the same bytes.
  *
- * `djust.js` is the client; it loads `djust.more.js` for pages that need it, and `djust.post.js` where no socket can be had. `djust.debug.js` comes with it in DEBUG, and
- * `djust.d.ts` is for authors of hooks.
+ * `djust.js` is the core. Every file in `src/` is one more, `src/hooks.ts` is `djust.hooks.js`: modules that the core loads
+ * for the pages that need them, the transport for pages without a socket, and the tools of DEBUG. `djust.d.ts` is for
+ * authors of hooks.
  */
-import { copyFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, readdirSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { build } from "esbuild";
 import { minify } from "terser";
 
 const FOLDER = "../src/djust/static/djust";
 
-/** Names of members that are ours alone: not the wire's, not public, not used of the platform. Others begin with `_`. */
-const OURS = `
-  after anchor anchors answered args assignBranch assignLoop assignPart assignParts attribute bare before begin bindBranch branchAt
-  changeBranch changed changeLoop changePart closed composing cooling createBranch createLoop createRows
-  edited element ending ends entry fail fillContent fillInner fillPart fillRow flush focused forget fragment fragments frame given
-  handler hook inner instance isEditing isUsers kept kind known knownBranch knownLoop lead leaf leave loopAt lost marks namespace
-  next nodes once opened params parts pause placeRows plain plan quick received register reject release replaceBranch
-  resend resolve root route rows run said seen sent settle settled settling single skeleton slot source model stencil stencils
-  suffixes tell timer toggled touch trail update watch whole write writeAttribute writeBranch writeContent writeNewTag writePart writeParts writeRow writeRows writeTag writer
-`;
+/** Files that come by a script tag, where they must leave nothing behind in the page's scope. */
+const TAGGED = ["djust", "djust.post", "djust.debug"];
 
-/** Those of them that both files know, and what they become: the other names are chosen for each file. */
-const SHARED = {
-  _act: "A",
-  _distant: "L",
-  args: "B",
-  changed: "M",
-  element: "C",
-  entry: "D",
-  flush: "E",
-  given: "F",
-  handler: "G",
-  once: "H",
-  params: "I",
-  resend: "N",
-  said: "O",
-  slot: "J",
-  source: "K",
-  tell: "P",
-  watch: "Q",
-};
+const MODULES = readdirSync(join(import.meta.dirname, "src"))
+  .filter((name) => name.endsWith(".ts"))
+  .map((name) => basename(name, ".ts"));
 
-/** @param {string} folder */
-export const options = (folder) => ({
-  entryPoints: {
-    djust: "src/index.ts",
-    "djust.more": "src/more.ts",
-    "djust.debug": "src/debug.ts",
-    "djust.post": "src/post.ts",
-  },
-  outdir: folder,
-  absWorkingDir: import.meta.dirname,
-  bundle: true,
-  format: /** @type {const} */ ("iife"),
-  target: "es2022",
-  minify: true,
-  mangleProps: new RegExp(`^(_.*|${OURS.trim().replace(/\s+/g, "|")})$`),
-  mangleCache: SHARED,
-  sourcemap: true,
-  legalComments: /** @type {const} */ ("none"),
-  charset: /** @type {const} */ ("utf8"),
-});
+/** @type {Record<string, string>} */
+const ENTRIES = Object.fromEntries([
+  ["djust", "src/core/index.ts"],
+  ...MODULES.map((name) => [`djust.${name}`, `src/${name}.ts`]),
+]);
 
 /** Chromium compiles the functions of such a file while it loads, not one by one in the first change of the page. */
 const EAGER = "//# allFunctionsCalledOnLoad";
+
+/**
+ * @param {string} folder
+ * @param {"iife" | "esm"} format
+ * @param {string[]} names
+ */
+async function bundleAs(folder, format, names) {
+  const { outputFiles } = await build({
+    entryPoints: Object.fromEntries(names.map((name) => [name, `${ENTRIES[name]}`])),
+    outdir: folder,
+    absWorkingDir: import.meta.dirname,
+    bundle: true,
+    format,
+    target: "es2022",
+    minify: true,
+    sourcemap: true,
+    legalComments: "none",
+    charset: "utf8",
+    write: false,
+  });
+  return outputFiles;
+}
 
 /**
  * The files by path. esbuild joins and shortens names, terser then writes less: together they are 4 % smaller. `unsafe`
@@ -75,13 +58,15 @@ const EAGER = "//# allFunctionsCalledOnLoad";
  * @returns {Promise<Map<string, string>>}
  */
 export async function bundle(folder) {
-  const { outputFiles } = await build({ ...options(folder), write: false });
-  const files = new Map(outputFiles.map(({ path, text }) => [path, text]));
+  const loaded = Object.keys(ENTRIES).filter((name) => !TAGGED.includes(name));
+  const outputs = [...(await bundleAs(folder, "iife", TAGGED)), ...(await bundleAs(folder, "esm", loaded))];
+  const files = new Map(outputs.map(({ path, text }) => [path, text]));
   for (const [path, text] of files) {
     if (!path.endsWith(".js")) continue;
     const map = `${path}.map`;
     const result = await minify(text, {
       ecma: 2020,
+      module: loaded.includes(basename(path, ".js")),
       compress: { passes: 3, unsafe: true, unsafe_arrows: true, lhs_constants: false },
       format: { preamble: path.endsWith("/djust.js") ? EAGER : "" },
       sourceMap: { content: `${files.get(map)}`, filename: basename(path), url: basename(map) },

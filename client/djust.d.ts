@@ -10,7 +10,7 @@ export type Json = string | number | boolean | null | Json[] | { [name: string]:
 /** What `this` is in a hook beside its own properties. There is one such object per element. */
 export interface HookContext {
   readonly el: HTMLElement;
-  /** Calls a handler of the view; resolves with what it returned, rejects with why it was not answered. */
+  /** Calls a handler of the view or component around the element; resolves with what it returned, rejects with the error. */
   pushEvent(handler: string, params?: { [name: string]: Json }): Promise<Json>;
   /** Calls back for each `self.push_event(name, payload)` of the view, until the element is gone. */
   handleEvent(name: string, callback: (payload: Json) => void): void;
@@ -61,7 +61,8 @@ export interface Djust {
   /** Hooks by name. May be set before the script runs; afterwards, names may be added. */
   hooks: { [name: string]: Hook };
   registerHook(name: string, hook: Hook): void;
-  pushEvent: HookContext["pushEvent"];
+  /** `pushEvent` of a hook, for scripts without one: `element` tells whose handler is called, else it is the page's view. */
+  pushEvent(handler: string, params?: { [name: string]: Json }, element?: Element): Promise<Json>;
 }
 
 declare global {

@@ -12,12 +12,24 @@ BROWSER_TESTS = Path(__file__).parent / "browser"
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Browser tests come last and carry their marker.
 
-    Playwright's loop stays in the main thread once a browser is open, and asyncio starts no second one beside it.
+    Playwright's loop stays in the main thread once a browser is open, and asyncio starts no second
+    one beside it. Where tests run in several processes, one of them gets all browser tests, which
+    measure time. Any other file is run by one process, so that its servers are started once.
     """
     for item in items:
-        if BROWSER_TESTS in item.path.parents:
+        in_browser = BROWSER_TESTS in item.path.parents
+        if in_browser:
             item.add_marker("browser")
+        item.add_marker(pytest.mark.xdist_group("browser" if in_browser else item.path.stem))
     items.sort(key=lambda item: BROWSER_TESTS in item.path.parents)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the tables that tests have recorded."""
+    for report in terminalreporter.getreports("passed"):
+        for name, text in report.user_properties:
+            if name == "table":
+                terminalreporter.write_line(str(text))
 
 
 @pytest.fixture(autouse=True)

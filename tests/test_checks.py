@@ -125,6 +125,7 @@ def class_nodes(sources: Iterable[Source]) -> Iterator[tuple[Source, ast.ClassDe
                 yield source, node
 
 
+@pytest.mark.slow
 def test_nothing_is_found_in_the_demo() -> None:
     command = [sys.executable, "-m", "django", "check", "--tag", "djust", "--fail-level", "WARNING"]
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "examples.services.settings"}
@@ -195,6 +196,7 @@ Ensure this type is JSON-serializable.
     assert value in told
 
 
+@pytest.mark.slow
 def test_templates_are_looked_into_only_when_they_are_asked_for(site: Callable[..., str]) -> None:
     view = "from djust import LiveView\nclass Page(LiveView):\n    template_name = 'page.html'\n"
     given: Any = {"urls": "path('', Page.as_view())", "templates": {"page.html": "\n<b dj-click='sav'>"}}
@@ -223,6 +225,7 @@ def test_the_request_does_not_come_under_a_name_of_the_url(site: Callable[..., s
     assert '(djust.V003) Item.mount receives the request as "pk", which the URL gives as well.' in told
 
 
+@pytest.mark.slow
 def test_a_template_of_several_views_may_name_handlers_of_others_on_a_condition(site: Callable[..., str]) -> None:
     views = (
         "from djust import LiveView, event_handler\n"
@@ -262,6 +265,7 @@ GUARDED = "class Page(LiveView):\n    template = ''\n    requires_login = True\n
 UNGUARDED = "Page.requires_login is not an attribute that djust reads: the page is not guarded by it."
 
 
+@pytest.mark.slow
 def test_a_finding_says_what_has_no_effect_where_and_what_to_do(site: Callable[..., str]) -> None:
     views = (
         "from djust import LiveView\n"
@@ -332,6 +336,7 @@ def test_the_template_of_a_view_may_name_an_attribute(site: Callable[..., str]) 
     assert "V010" in site(view, templates={"p.html": "{{ tick_intervals }}"}, **given)
 
 
+@pytest.mark.slow
 def test_a_handler_without_decorator_that_a_template_names_is_told_as_one(site: Callable[..., str]) -> None:
     view = (
         "from djust import LiveView\nclass Page(LiveView):\n    template = '<p dj-poll=\"handle_tick\">'\n"
@@ -494,6 +499,7 @@ for work in (check, parse):
 """
 
 
+@pytest.mark.slow
 def test_two_hundred_modules_take_a_small_multiple_of_the_time_that_python_parses_them(tmp_path: Path) -> None:
     """Two seconds at most, or four times the parsing where a machine takes more than half a second for that."""
     for number in range(200):

@@ -54,7 +54,7 @@ def test_a_view_has_one_record_for_all_that_the_framework_keeps() -> None:
     assert view.client is view.client
     assert context_of(view) is context
     assert context.outbox == [("saved", None)]
-    assert sorted(part.__name__ for part in context._parts) == ["Subscriptions", "_Calls", "_Scope"]
+    assert sorted(part.__name__ for part in context._parts) == ["Inbox", "Services", "_Calls"]
     assert vars(view) == {}
     context.stop()
 

@@ -285,7 +285,7 @@ def test_the_page_on_events_lists_every_exception() -> None:
 
 def test_what_is_needed_of_browsers_is_what_the_client_uses() -> None:
     client = ROOT / "client"
-    sources = "".join(path.read_text() for path in [*(client / "src").glob("*.ts"), client / "build.js"])
+    sources = "".join(path.read_text() for path in [*(client / "src").rglob("*.ts"), client / "build.js"])
     rows = [line.split("|") for line in (DOCS / "browsers.md").read_text().splitlines() if line.startswith("| ")]
     named = [name for row in rows for name in re.findall(r"`([^`]+)`", row[1])]
 

@@ -266,7 +266,7 @@ async def expect_restored(case: Case, count: Count, page: SocketWire | PostWire,
     frame = await page.join(page.response.ticket, version)
     assert (frame[0], frame[2][0]) == ("all", f"{SECRET}: {shown}"), frame
     await settled(live_page())
-    # As often as a join, and once for `Resubscribed`.
+    # As often as a join, and once for `MessagesMissed`.
     count.expect(*((2, 2) if isinstance(page, SocketWire) else (3, 3)))
 
 
@@ -350,6 +350,7 @@ async def check(seed: str) -> str:
     return "refused"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", range(PARTS))
 @override_settings(CACHES=CACHES, LIVEVIEW_CONFIG={"state_cache": "states", "events_per_second": 1e6})
 async def test_a_live_view_refuses_and_serves_as_a_plain_one_does(part: int) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -30,7 +33,6 @@ from django.views.decorators.http import etag
 from djust import LiveView, apublish, background, event_handler, publish, state
 from djust.exceptions import HandlerError
 from djust.live import page as live_page
-from djust.live.guards import Guards
 from djust.live.registry import registry
 from djust.testing import LiveClient
 from tests.asgi_client import Browser
@@ -324,6 +326,35 @@ async def test_a_guard_that_hangs_answers_the_event_when_its_time_is_up() -> Non
             go_on.set()
             assert (await page.event("add"))[2] == [0, 1]
             assert done == ["add"]
+
+
+async def test_a_guard_that_lets_in_after_its_time_was_up_mounts_nothing() -> None:
+    mounts: list[HttpRequest] = []
+    let_in = threading.Event()
+
+    class Mounted(Page):
+        def mount(self, request: HttpRequest) -> Any:
+            mounts.append(request)
+
+    def hanging(view: Any) -> Any:
+        def guarded(request: HttpRequest) -> Any:
+            if not closed.is_set():
+                return view(request)
+            go_on.wait(10)
+            response = view(request)
+            let_in.set()
+            return response
+
+        return guarded
+
+    with site(hanging(Mounted.as_view()), LIVEVIEW_CONFIG={"handler_timeout": 0.2}):
+        async with Browser() as browser:
+            page = await browser.open("/page/")
+            closed.set()
+            assert (await page.event("add_on_loop"))[:2] == ["error", 1]
+            go_on.set()
+            assert await asyncio.to_thread(let_in.wait, 10)
+            assert (len(mounts), len(registry.pages()), done) == (1, 1, [])
 
 
 # Logging out
@@ -663,9 +694,20 @@ def test_a_mixin_after_the_view_in_the_bases_guards_nothing_less(mixin: type[Any
     assert answer(After, MEMBER).status_code == 200
 
 
-def test_nothing_of_a_page_without_guards_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Guards, "call", lambda *_, **__: pytest.fail("was asked"))
+def test_an_event_of_a_page_without_guards_enters_neither_guards_nor_middleware() -> None:
+    entered: set[str] = set()
+
+    def enter(frame: FrameType, event: str, argument: object) -> None:
+        entered.add(Path(frame.f_code.co_filename).name)
+
     with site(Page.as_view()):
         page = LiveClient("/page/")
         page.event("add")
-        assert page.state == {"count": 1}
+        sys.setprofile(enter)
+        try:
+            page.event("add")
+        finally:
+            sys.setprofile(None)
+        assert page.state == {"count": 2}
+        assert "test_guards.py" in entered, "the handler is traced as well"
+        assert not entered & {"guards.py", "middleware.py", "access.py"}

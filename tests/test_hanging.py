@@ -21,7 +21,7 @@ from djust.health import report
 from djust.live.registry import registry
 from djust.live.snapshots import backlog
 from djust.state import circuit
-from djust.threads.pools import all_pools, io_pool, request_pool, workers
+from djust.threads.pools import all_pools, io_pool, request_pool, turn_pool
 from tests.asgi_client import Browser
 from tests.test_transports import PostWire
 
@@ -235,11 +235,11 @@ async def test_an_event_beyond_the_bound_gets_its_error_answer(settings: Any) ->
         page, other = await browser.open("/"), await browser.open("/")
         settings.LIVEVIEW_CONFIG = {"threads": 1, "max_queue": 0}
         await page.post("hang")
-        await asyncio.to_thread(_until, lambda: workers.report()["busy"] == 1)
+        await asyncio.to_thread(_until, lambda: turn_pool.report()["busy"] == 1)
         assert (await other.event("add"))[:3] == ["error", 1, "The server is busy. Please try again."]
         gate.set()
         assert (await page.receive())[:2] == [1, 0]
-        await asyncio.to_thread(_until, lambda: workers.report()["busy"] == 0)
+        await asyncio.to_thread(_until, lambda: turn_pool.report()["busy"] == 0)
         assert (await other.event("add"))[2] == [0, 1], "the event that was refused has changed nothing"
 
 
@@ -512,7 +512,7 @@ async def test_health_is_reported_although_every_thread_hangs(settings: Any, sta
     assert report()["pools"].keys() == {pool.name for pool in all_pools}
     settings.LIVEVIEW_CONFIG = {"threads": 1, "hang_seconds": 0.1}
     for _ in range(6):
-        workers.submit(lambda: gate.wait(30) and None)
+        turn_pool.submit(lambda: gate.wait(30) and None)
     await asyncio.to_thread(_until, lambda: not report()["healthy"])
     stuck = {"threads": 4, "busy": 4, "hung": 4, "waiting": 2, "limit": 1}
     await asyncio.to_thread(_until, lambda: report()["pools"]["turn"] == stuck)

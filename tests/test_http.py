@@ -1,5 +1,6 @@
 """GETs of live views: what the first HTML is, and who answers when it is not HTML."""
 
+import json
 import re
 import threading
 from functools import wraps
@@ -185,7 +186,10 @@ async def test_in_debug_the_tools_come_before_the_client(settings: Any) -> None:
 async def test_a_storage_that_renames_files_tells_where_the_rest_of_the_client_is(settings: Any) -> None:
     settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": f"{__name__}.Renaming"}}
     async with Browser() as browser:
-        assert ' data-more="/static/djust/djust.more.js.1"' in (await browser.get("/page/")).text
+        text = (await browser.get("/page/")).text
+    modules = "hooks", "ignored", "outside", "post"
+    addresses = " ".join(f"/static/djust/djust.{name}.js.1" for name in modules)
+    assert f' data-modules="{addresses}"' in text
 
 
 @both
@@ -327,3 +331,25 @@ async def test_an_exit_in_mount_is_an_ordinary_error(url: str, caplog: pytest.Lo
     async with Browser() as browser:
         assert (await browser.get(url)).status == 500
     assert "RuntimeError: SystemExit was raised" in caplog.text
+
+
+class Logging:
+    """Middleware that writes the headers of each request as JSON."""
+
+    def __init__(self, get_response: Any) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: Any) -> Any:
+        json.dumps(dict(request.META))
+        return self.get_response(request)
+
+
+@both
+async def test_the_metadata_of_every_request_is_text(url: str, settings: Any) -> None:
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, f"{__name__}.Logging"]
+    async with Browser() as browser:
+        page = await browser.open(url)
+        assert (await page.event("add"))[:2] == [1, 1]
+        registry.clear()
+        _, frame = await browser.join(page.response.ticket)
+        assert frame[0] == "all"

@@ -279,7 +279,7 @@ async def test_both_nodes_are_stopped_with_their_page() -> None:
         await page.close()
         registry.clear()
         async with asyncio.timeout(5):
-            while calls.count("closed") < 2 or hub._inboxes:  # noqa: ASYNC110 — nobody tells
+            while calls.count("closed") < 2 or hub._subscribers:  # noqa: ASYNC110 — nobody tells
                 await asyncio.sleep(0.005)
         assert [inbox_of(view) for view in views] == [None, None]
     assert calls[:4] == ["Parent connected", "Child connected", "opened", "opened"]

@@ -182,7 +182,7 @@ async def test_a_page_whose_process_is_gone_is_restored(url: str) -> None:
         assert deeds == [7, 8, 9]
 
 
-@pytest.mark.parametrize("name", ["memory", "files", "database", "redis"])
+@pytest.mark.parametrize("name", ["memory", "files", "database", pytest.param("redis", marks=pytest.mark.services)])
 async def test_a_page_goes_on_from_every_cache(name: str, tmp_path: Path) -> None:
     with ExitStack() as stack:
         location = stack.enter_context(RedisServer()).address if name == "redis" else str(tmp_path / "states")
@@ -264,7 +264,7 @@ async def test_a_state_that_cannot_be_read_is_no_state(text: str, caplog: pytest
         crash()
         _, frame = await come_back(browser, page, 1)
         assert (frame[0], frame[2][:2]) == ("all", ["", 0])
-        assert ("Ledger is mounted anew" in caplog.text) == (text != "{}")
+        assert ("Ledger is remounted" in caplog.text) == (text != "{}")
 
 
 async def test_somebody_elses_state_is_not_restored() -> None:
@@ -455,6 +455,7 @@ class MendedCache(FileBasedCache):
         super().set(key, value, *args, **kwargs)
 
 
+@pytest.mark.slow
 async def test_what_a_cache_did_not_take_is_written_when_the_page_is_forgotten(tmp_path: Path) -> None:
     mended = {"BACKEND": f"{__name__}.MendedCache", "LOCATION": str(tmp_path)}
     with override_settings(CACHES={"default": caches.settings["default"], "states": mended}):
@@ -541,6 +542,7 @@ class Model:
             self.history = {0: shown}
 
 
+@pytest.mark.slow
 @given(STEPS)
 @settings(max_examples=100, deadline=None)
 def test_no_event_is_executed_twice_and_no_state_is_wrong(steps: list[str]) -> None:

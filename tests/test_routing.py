@@ -6,10 +6,11 @@ import pytest
 from django.http import HttpRequest
 from django.urls import path
 
-from djust import LiveView
+from djust import LiveView, event_handler
 from djust.live.registry import registry
 from djust.routing import live_session
 from tests.asgi_client import Browser
+from tests.test_transports import PostWire
 
 pytestmark = pytest.mark.urls(__name__)
 
@@ -41,6 +42,14 @@ class AsyncDashboard(Dashboard):
         super().mount(request, client, limit)
 
 
+class Form(Dashboard):
+    template = "<body><p>{{ metrics }}</p><form method='post' dj-submit='clear'>{% csrf_token %}</form></body>"
+
+    @event_handler
+    def clear(self) -> None:
+        self.metrics: list[int] = []
+
+
 def get_client() -> Client:
     return Client()
 
@@ -49,6 +58,7 @@ urlpatterns = [
     path("function/", live_session(Dashboard, client=get_client, limit=3)),
     path("class/", live_session(Dashboard, client=Client, limit=2)),
     path("async/", live_session(AsyncDashboard, client=Client, limit=1)),
+    path("form/", live_session(Form, client=Client, limit=2)),
     path("clash/<int:limit>/", live_session(Dashboard, client=Client, limit=2)),
 ]
 
@@ -62,7 +72,7 @@ async def test_mount_receives_what_is_provided(url: str, shown: list[int]) -> No
 
 
 @pytest.mark.parametrize("url", ["/function/", "/async/"])
-async def test_each_page_gets_its_own_and_a_page_mounted_anew_as_well(url: str) -> None:
+async def test_each_page_gets_its_own_and_a_remounted_page_as_well(url: str) -> None:
     made.clear()
     async with Browser() as browser:
         page = await browser.open(url)
@@ -73,6 +83,17 @@ async def test_each_page_gets_its_own_and_a_page_mounted_anew_as_well(url: str) 
         _, frame = await browser.join(page.response.ticket)
         assert frame[0] == "all"
         assert len(made) == 3
+
+
+async def test_a_page_of_a_form_or_of_posted_frames_receives_what_is_provided() -> None:
+    async with Browser() as browser:
+        page = PostWire(browser, "/form/")
+        await page.open()
+        registry.clear()
+        posted = await browser.get("/form/", "POST", **{"x-csrftoken": browser.cookies["csrftoken"]})
+        assert (posted.status, "<p>[]</p>" in posted.visible) == (200, True)
+        registry.clear()
+        assert (await page.join(page.response.ticket, 1))[0] == "all"
 
 
 async def test_a_name_that_is_also_part_of_the_url_is_an_error(caplog: pytest.LogCaptureFixture) -> None:

@@ -401,6 +401,7 @@ async def test_logging_out_closes_sockets_at_once() -> None:
         assert (await other.event("add"))[2] == [0, 1]
 
 
+@pytest.mark.services
 async def test_logging_out_in_another_process_closes_sockets_here() -> None:
     user = await User.objects.acreate(username="u")
     with RedisServer() as redis, override_settings(LIVEVIEW_CONFIG={"pubsub": redis.address}):
@@ -543,6 +544,7 @@ async def test_references_that_go_back_are_not_executed() -> None:
 # Floods
 
 
+@pytest.mark.slow
 async def test_ten_thousand_joins_cost_little_and_open_few_pages() -> None:
     async with Browser() as browser:
         response = await browser.get("/open/")

@@ -692,7 +692,7 @@ def test_after_missed_messages_sessions_are_asked_for_within_five_seconds() -> N
     pages = [page_of(visitor) for visitor in [*visitors, *visitors, NOBODY]]
     for page in pages:
         registry.attach(page, Nowhere(), "one")
-    sessions.watcher.miss([], "the connection was lost")
+    sessions.watcher.mark_gap([], "the connection was lost")
     due = [page.session_due - now for page in pages]
     assert due[:100] == due[100:200]
     assert due[200] == sessions.NEVER

@@ -1,7 +1,8 @@
 """The pages of all contestants, served by uvicorn in this process.
 
-`/djust/` is a LiveView whose one handler runs the operations of `rows.py`; `/vanilla/` and the others are an empty page
-with the script of that name. The header lines make Chromium's clock exact to 5 µs instead of 100.
+`/djust/` is a LiveView whose handlers run the operations of `rows.py`; `/vanilla/` and the others are
+an empty page with the script of that name. `/before/` is `/djust/` with another build of our client.
+The header lines make Chromium's clock exact to 5 µs instead of 100.
 """
 
 from collections.abc import Callable, Iterator
@@ -24,6 +25,8 @@ SCRIPTS: dict[str, str] = {}
 def isolated(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
     def answer(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
+        if request.path == "/before/":
+            response.content = response.content.replace(b"/static/djust/djust.js", b"/scripts/before.js")
         response["Cross-Origin-Opener-Policy"] = "same-origin"
         response["Cross-Origin-Embedder-Policy"] = "require-corp"
         return response
@@ -50,10 +53,32 @@ from djust import LiveView, state  # noqa: E402
 from djust.asgi import get_asgi_application  # noqa: E402
 from djust.decorators import event_handler  # noqa: E402
 
+# Every button and link can be hit by a click.
+STYLE = "<style>nav { position: fixed; top: 0 } main { padding-top: 9em } a { padding: 0 1em }</style>"
+
 PAGE = """<!DOCTYPE html>
-<html><head><title>{name}</title><link rel="icon" href="data:,">{head}</head><body>
+<html><head><title>{name}</title><link rel="icon" href="data:,">{style}{head}</head><body>
 {body}
 </body></html>"""
+
+# What is operated by buttons: the operations of `rows.py` with their arguments.
+BUTTONS = [
+    *(("create", count) for count in (1000, 10_000, 100)),
+    ("append", 1000),
+    ("update", 10),
+    ("clear", 0),
+    *(("swap", at) for at in (1, 2, 3, 4, 5, 100, 200, 300)),
+    *(("count", number) for number in range(1, 9)),
+]
+
+
+def toolbar(directive: str) -> str:
+    buttons = (
+        f'<button {directive} data-name="{name}" data-value="{value}">{name} {value}</button>'
+        for name, value in BUTTONS
+    )
+    return f"<nav>{''.join(buttons)}</nav>"
+
 
 # The row of js-framework-benchmark, with what each side needs to know a row and its buttons.
 TABLE = """<main id="main"><p id="clicks">{{{{ clicks }}}}</p>
@@ -73,7 +98,12 @@ PLAIN = Template(TABLE.format(row='id="{{ row.id }}"', select="", remove=""))
 
 
 class TableView(LiveView):
-    template = PAGE.format(name="djust", head='<script src="/scripts/djust.js"></script>', body=LIVE)
+    template = PAGE.format(
+        name="djust",
+        style=STYLE,
+        head='<script src="/scripts/djust.js"></script>',
+        body=toolbar('dj-click="operate"') + LIVE,
+    )
 
     rows: list[Row] = state(default=[])
     selected = state(default=0)
@@ -87,6 +117,17 @@ class TableView(LiveView):
     def operate(self, name: str, value: int) -> None:
         operate(self, name, value)
 
+    @event_handler
+    def select(self, row: int) -> None:
+        operate(self, "select", self.place_of(row))
+
+    @event_handler
+    def remove(self, row: int) -> None:
+        operate(self, "remove", self.place_of(row))
+
+    def place_of(self, number: int) -> int:
+        return next(at for at, row in enumerate(self.rows) if row["id"] == number)
+
 
 def plain(table: State) -> str:
     """The HTML of the table for those who take HTML."""
@@ -96,7 +137,7 @@ def plain(table: State) -> str:
 
 def page(_: HttpRequest, name: str) -> HttpResponse:
     script = f'<script src="/scripts/{name}.js"></script>'
-    return HttpResponse(PAGE.format(name=name, head="", body=plain(Table()) + script))
+    return HttpResponse(PAGE.format(name=name, style=STYLE, head="", body=toolbar("") + plain(Table()) + script))
 
 
 def script(_: HttpRequest, name: str) -> HttpResponse:
@@ -105,6 +146,7 @@ def script(_: HttpRequest, name: str) -> HttpResponse:
 
 urlpatterns: list[Any] = [
     path("djust/", TableView.as_view()),
+    path("before/", TableView.as_view()),
     path("static/djust/djust.js", script, {"name": "client"}),
     path("scripts/<name>.js", script),
     path("<name>/", page),

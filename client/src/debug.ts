@@ -7,7 +7,7 @@
  * An error is shown in an overlay that stays until it is closed; the page goes on working.
  */
 import type { Failure } from "../djust";
-import { djust } from "./global";
+import { djust } from "./core/global";
 
 const FRAMES_KEPT = 100;
 

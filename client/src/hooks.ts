@@ -3,12 +3,12 @@
  *
  *     djust.registerHook("Chart", {mounted() { … }, updated() { … }, destroyed() { … }})
  *
- * What the server's changes add, touch and remove is heard from the browser, which records it while they are made; what
- * scripts do to the page at other times is theirs.
+ * What the server's changes add, touch and remove is recorded by the browser while they are made; what scripts do to the
+ * page at other times is their own business. Before the first hook runs, the rows of loops are noted: hooks may move them.
  */
 import type { Hook, HookCallbacks, HookContext, Json } from "../djust";
-import { addedElements } from "./changes";
-import { djust } from "./global";
+import type { Changes, Module, Services } from "./core/modules";
+import { noteInitialRows } from "./hooks/initialRows";
 
 interface Mounted {
   readonly name: string;
@@ -19,53 +19,59 @@ interface Mounted {
 const ATTRIBUTE = "dj-hook";
 const SELECTOR = `[${ATTRIBUTE}]`;
 
-export class Hooks {
-  private readonly _mounted = new Map<Element, Mounted>();
-  private _lost = false;
-  private readonly _known: Record<string, Hook>;
+export default function start(services: Services): Module {
+  noteInitialRows(services.initialRows);
+  return new Hooks(services.pushEvent);
+}
 
-  constructor(private readonly _push: HookContext["pushEvent"]) {
-    this._known = new Proxy(djust.hooks ?? {}, {
+export class Hooks implements Module {
+  readonly #mounted = new Map<Element, Mounted>();
+  readonly #push: Services["pushEvent"];
+  readonly #known: Record<string, Hook>;
+  #disconnected = false;
+
+  constructor(push: Services["pushEvent"]) {
+    this.#push = push;
+    this.#known = new Proxy(window.djust.hooks, {
       set: (known, name: string, hook) => {
         known[name] = hook;
-        this._mount(document.documentElement);
+        this.#mount(document.documentElement);
         return true;
       },
     });
-    djust.hooks = this._known;
-    this._mount(document.documentElement);
+    window.djust.hooks = this.#known;
+    this.#mount(document.documentElement);
   }
 
-  /** Calls what the recorded changes call for. */
-  settle(records: readonly MutationRecord[]): void {
-    for (const [element, { name }] of this._mounted)
-      if (!element.isConnected || element.getAttribute(ATTRIBUTE) !== name) this._destroy(element);
-    const touched = new Set<Element>();
-    for (const { target } of records)
+  /** Calls what the changes call for. */
+  changed({ added, changed, touched }: Changes): void {
+    for (const [element, { name }] of this.#mounted)
+      if (!element.isConnected || element.getAttribute(ATTRIBUTE) !== name) this.#destroy(element);
+    const updated = new Set<Element>();
+    for (const target of touched)
       for (let node: Node | null | undefined = target; node; node = node.parentNode)
-        if (this._mounted.has(node as Element)) touched.add(node as Element);
-    for (const element of touched) this._call(element, "updated");
-    for (const element of addedElements(records)) this._mount(element);
-    for (const { type, target } of records) if (type === "attributes") this._mount(target as Element);
+        if (this.#mounted.has(node as Element)) updated.add(node as Element);
+    for (const element of updated) this.#call(element, "updated");
+    for (const element of [...added(), ...changed]) this.#mount(element);
   }
 
   /** The first connection is none that has come back. */
-  all(callback: "disconnected" | "reconnected"): void {
-    const was = this._lost;
-    this._lost = callback === "disconnected";
-    if (was === this._lost) return;
-    for (const element of this._mounted.keys()) this._call(element, callback);
+  notify(callback: "disconnected" | "reconnected"): void {
+    const was = this.#disconnected;
+    this.#disconnected = callback === "disconnected";
+    if (was === this.#disconnected) return;
+    for (const element of this.#mounted.keys()) this.#call(element, callback);
   }
 
-  private _mount(root: Element): void {
+  #mount(root: Element): void {
     for (const element of [root, ...root.querySelectorAll(SELECTOR)]) {
       const name = element.getAttribute(ATTRIBUTE) ?? "";
-      const known = this._known[name];
-      if (known && !this._mounted.has(element)) this._start(element, name, known);
+      const known = this.#known[name];
+      if (known && !this.#mounted.has(element)) this.#start(element as HTMLElement, name, known);
     }
   }
 
-  private _start(el: Element, name: string, known: Hook): void {
+  #start(el: HTMLElement, name: string, known: Hook): void {
     const ending = new AbortController();
     const handleEvent = (event: string, callback: (payload: Json) => void) =>
       document.addEventListener(
@@ -73,21 +79,22 @@ export class Hooks {
         ({ detail }: CustomEventInit) => detail.name === event && callback(detail.payload),
         ending,
       );
-    const hook = Object.assign(Object.create(known), { el, handleEvent, pushEvent: this._push });
-    this._mounted.set(el, { name, hook, ending });
-    this._call(el, "mounted");
+    const pushEvent: HookContext["pushEvent"] = (handler, params) => this.#push(handler, params, el);
+    const hook = Object.assign(Object.create(known), { el, handleEvent, pushEvent });
+    this.#mounted.set(el, { name, hook, ending });
+    this.#call(el, "mounted");
   }
 
-  private _destroy(element: Element): void {
-    this._call(element, "destroyed");
-    this._mounted.get(element)?.ending.abort();
-    this._mounted.delete(element);
+  #destroy(element: Element): void {
+    this.#call(element, "destroyed");
+    this.#mounted.get(element)?.ending.abort();
+    this.#mounted.delete(element);
   }
 
   /** A hook that fails is no defect of the page. */
-  private _call(element: Element, callback: keyof HookCallbacks): void {
+  #call(element: Element, callback: keyof HookCallbacks): void {
     try {
-      this._mounted.get(element)?.hook[callback]?.();
+      this.#mounted.get(element)?.hook[callback]?.();
     } catch (error) {
       console.error(`djust: ${callback} of a hook:`, error);
     }

@@ -1,11 +1,11 @@
 /**
  * The way without a socket, a file of its own: `Posts` does what a `WebSocket` does, by POSTs to the page's own URL.
  *
- * It comes before the client where the server has no sockets, and is loaded by it where none can be had. One request is
+ * Its script tag comes before the client's where the server has no sockets; where none can be had, the client loads it. One request is
  * under way at a time, so frames arrive in order; what is sent meanwhile goes with the next one. Pushes come through an
  * event stream once that is known to work, else with the next answer.
  */
-import { djust } from "./global";
+import { djust } from "./core/global";
 
 const HEADER = "X-Djust";
 const GONE = 1006;
@@ -23,110 +23,112 @@ class Posts {
   onopen: (() => void) | null = null;
   onmessage: ((event: { data: string }) => void) | null = null;
   onclose: ((event: { code: number }) => void) | null = null;
-  private _id = "";
-  private _queue: string[] = [];
-  private _busy = false;
-  private _stream: EventSource | null = null;
-  private _streams = false;
+  readonly #socketUrl: string;
+  #id = "";
+  #queue: string[] = [];
+  #busy = false;
+  #stream: EventSource | null = null;
+  #streams = false;
 
-  constructor(private readonly _socket: string) {
+  constructor(socketUrl: string) {
+    this.#socketUrl = socketUrl;
     setTimeout(() => {
       if (this.readyState) return;
       this.readyState = 1;
       this.onopen?.();
     });
-    if (!forced) setTimeout(() => this._probe(), RETRY);
+    if (!forced) setTimeout(() => this.#probe(), RETRY);
   }
 
   send(text: string): void {
-    this._queue.push(text);
-    if (!this._busy) void this._post();
+    this.#queue.push(text);
+    if (!this.#busy) void this.#post();
   }
 
   close(code = 1000): void {
     if (this.readyState > 1) return;
     this.readyState = 3;
-    this._stream?.close();
+    this.#stream?.close();
     this.onclose?.({ code });
   }
 
-  private async _post(again = false): Promise<void> {
-    this._busy = true;
-    const body = this._queue.splice(0).join("\n");
+  async #post(again = false): Promise<void> {
+    this.#busy = true;
+    const body = this.#queue.splice(0).join("\n");
     try {
-      if (!token) await this._renew();
-      const response = await this._fetch(body);
+      if (!token) await this.#renew();
+      const response = await this.#fetch(body);
       if (response.status === 403 && !response.headers.has(HEADER) && !again) {
         // The token has changed, by logging in perhaps.
-        this._queue.unshift(...body.split("\n"));
+        this.#queue.unshift(...body.split("\n"));
         token = "";
-        return await this._post(true);
+        return await this.#post(true);
       }
-      this._answer(response, await response.text());
+      this.#answer(response, await response.text());
     } catch {
       this.close(GONE);
     }
-    this._busy = false;
-    if (this.readyState === 1 && this._queue.length) void this._post();
+    this.#busy = false;
+    if (this.readyState === 1 && this.#queue.length) void this.#post();
   }
 
-  private _fetch(body: string): Promise<Response> {
-    const headers: Record<string, string> = { [HEADER]: this._id, "X-CSRFToken": token };
+  #fetch(body: string): Promise<Response> {
+    const headers: Record<string, string> = { [HEADER]: this.#id, "X-CSRFToken": token };
     headers["Content-Type"] = "text/plain;charset=utf-8";
-    if (this._streams) headers[`${HEADER}-Stream`] = "1";
+    if (this.#streams) headers[`${HEADER}-Stream`] = "1";
     return fetch(url(), { method: "POST", body, headers });
   }
 
-  private async _renew(): Promise<void> {
+  async #renew(): Promise<void> {
     const response = await fetch(url(), { headers: { [HEADER]: "" } });
     token = await response.text();
   }
 
-  private _answer({ headers, redirected, url: at }: Response, text: string): void {
+  #answer({ headers, redirected, url: at }: Response, text: string): void {
     if (!headers.has(HEADER)) {
-      // Not an answer of ours: a login page perhaps, or an error of somebody on the way.
+      // Not an answer of ours: a login page perhaps, or an error of a proxy on the way.
       if (redirected) this.onmessage?.({ data: JSON.stringify(["go", at]) });
       this.close(GONE);
       return;
     }
-    this._id ||= headers.get(HEADER) ?? "";
+    this.#id ||= headers.get(HEADER) ?? "";
     for (const frame of text.split("\n")) if (frame) this.onmessage?.({ data: frame });
     const code = Number(headers.get(`${HEADER}-Close`));
     if (code) this.close(code);
-    else if (headers.has(`${HEADER}-More`)) this._queue.push("");
-    else if (headers.has(`${HEADER}-Stream`)) this._listen();
+    else if (headers.has(`${HEADER}-More`)) this.#queue.push("");
+    else if (headers.has(`${HEADER}-Stream`)) this.#listen();
   }
 
-  private _listen(): void {
-    if (this._stream || this.readyState !== 1 || !("EventSource" in window)) return;
-    const stream = new EventSource(`${url()}${location.search ? "&" : "?"}djust-stream=${this._id}`);
-    this._stream = stream;
+  #listen(): void {
+    if (this.#stream || this.readyState !== 1 || !("EventSource" in window)) return;
+    const stream = new EventSource(`${url()}${location.search ? "&" : "?"}djust-stream=${this.#id}`);
+    this.#stream = stream;
     stream.onmessage = ({ data }) => {
       if (data) this.onmessage?.({ data });
-      else if (!this._streams) {
+      else if (!this.#streams) {
         // It works. The server is told twice: with the second request it knows that the first was answered.
-        this._streams = true;
+        this.#streams = true;
         this.send("");
         setTimeout(() => this.send(""), 100);
       }
     };
     stream.onerror = () => {
       // Perhaps the server is gone: a request finds out.
-      this._streams = false;
+      this.#streams = false;
       this.send("");
     };
   }
 
-  /** Is there a socket by now? Then this connection ends, and the next one is a socket. */
-  private _probe(): void {
+  /** Can a socket be had by now? Then this connection ends, and the next one is a socket. */
+  #probe(): void {
     if (this.readyState > 1) return;
-    const socket = new WebSocket(this._socket);
+    const socket = new WebSocket(this.#socketUrl);
     socket.onopen = () => {
       socket.close();
       djust.Socket = before;
       this.close(GONE);
     };
-    socket.onclose = () => setTimeout(() => this._probe(), RETRY);
+    socket.onclose = () => setTimeout(() => this.#probe(), RETRY);
   }
 }
 

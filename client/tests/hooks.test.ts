@@ -1,8 +1,8 @@
 import { afterEach, expect, test, vi } from "vitest";
-import type { HookCallbacks } from "../djust";
-import { record } from "../src/changes";
-import { djust } from "../src/global";
+import type { HookCallbacks, HookContext } from "../djust";
+import { djust } from "../src/core/global";
 import { Hooks } from "../src/hooks";
+import { modulesWith } from "./modules";
 
 const log: string[] = [];
 const named = (name: string): HookCallbacks => ({
@@ -25,12 +25,16 @@ const named = (name: string): HookCallbacks => ({
 
 document.body.innerHTML = `<div dj-hook="A"><i>1</i></div><p></p>`;
 djust.hooks = { A: named("A") };
-const hooks = new Hooks(async () => null);
+const pushed: unknown[][] = [];
+const hooks = new Hooks(async (...args) => {
+  pushed.push(args);
+  return null;
+});
+const modules = await modulesWith(hooks);
 
 function change(make: () => void): void {
-  const records: MutationRecord[] = [];
-  record(make, records);
-  hooks.settle(records);
+  modules.watch(make);
+  modules.changed();
 }
 
 const take = () => log.splice(0);
@@ -59,10 +63,24 @@ test("a hook lives with its element, and hears of changes in it", () => {
 });
 
 test("a connection that is lost and comes back is heard of, the first one is not", () => {
-  hooks.all("reconnected");
-  hooks.all("disconnected");
-  hooks.all("reconnected");
+  hooks.notify("reconnected");
+  hooks.notify("disconnected");
+  hooks.notify("reconnected");
   expect(take()).toEqual(["A disconnected", "A reconnected"]);
+});
+
+test("events of a hook come from its element, which tells the node they are meant for", async () => {
+  let ask: () => Promise<unknown> = async () => null;
+  Object.assign(djust.hooks as object, {
+    D: {
+      mounted(this: HookContext) {
+        ask = () => this.pushEvent("go", { a: 1 });
+      },
+    },
+  });
+  change(() => document.querySelector("p")?.insertAdjacentHTML("beforeend", `<s dj-hook="D"></s>`));
+  await ask();
+  expect(pushed).toEqual([["go", { a: 1 }, document.querySelector("s")]]);
 });
 
 test("another name is another hook, and one that fails harms nobody", () => {

@@ -6,11 +6,10 @@ if ("document" in globalThis) {
   for (const [name, value] of Object.entries({
     src: "/djust.js",
     "data-djust": "",
-    "data-more": "data:text/javascript,",
   }))
     script.setAttribute(name, value);
   document.head.append(script);
-  await import("../src/global");
+  await import("../src/core/global");
   script.remove();
   document.adoptedStyleSheets ??= [];
   CSSStyleSheet.prototype.replaceSync ??= () => {};

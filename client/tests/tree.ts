@@ -2,9 +2,9 @@
  * A page for tests: HTML in the document, a tree that patches it, and a comparison with what a fresh page would be.
  */
 import { expect } from "vitest";
-import { setAttribute } from "../src/dom";
-import { Tree } from "../src/parts";
-import type { Diff, Entry, Values, WirePlan } from "../src/protocol";
+import { setAttribute } from "../src/core/dom/attributes";
+import type { Diff, Entry, Values, WirePlan } from "../src/core/protocol";
+import { Tree } from "../src/core/tree/tree";
 
 export const plain = (element: Element, name: string, value: string | null): void => {
   if (element.nodeName === "TEXTAREA") element.textContent = value;
@@ -21,7 +21,7 @@ export class Shown {
 
   update(diff: Diff, ...entries: Entry[]): this {
     this.tree.register(entries);
-    if (entries.length || !this.tree.write(diff)) this.tree.update(diff);
+    this.tree.update(diff);
     return this;
   }
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from djust import views
 from djust.events.handlers import event_handler
-from djust.live.transports import post
+from djust.live import responder
 from djust.pubsub import apublish, apush_event, model_changes, publish, push_event
 from djust.services import service
 from djust.state.fields import computed, state
@@ -31,4 +31,4 @@ __all__ = [
     "state",
 ]
 
-views.install_responders(post.respond_to_get, post.respond_to_post)
+views.install_responder(responder.respond)

@@ -3,7 +3,7 @@
     context = context_of(view)      made when it is first asked for, freed with the view
     context.start(page)             live/page.py, when the page is made
     context.outbox                  what push_event has left
-    context.part(Subscriptions)     one of a kind: its inbox, its services; made when it is first asked for
+    context.part(Inbox)             one of a kind: its inbox, its services; made when it is first asked for
     context.stop()                  the page is gone: every part stops
 
 A page holds its view, never the other way round. A record holds neither of them: a view that outlives its page, in a

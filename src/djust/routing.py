@@ -20,9 +20,9 @@ def live_session(view_class: type[LiveView], /, **provided: Any) -> Callable[...
 
         path("dashboard/", live_session(DashboardView, metrics_client=get_metrics_client, limit=20))
 
-    A callable that needs no arguments is called for each page, to make the value; anything else is passed as it is.
-    A generator function with `@contextmanager` is entered, and left when the page is gone. Closing anything else is for
-    whoever made it, since all pages may share it.
+    A callable that needs no arguments is called for each page, to make the value. A generator
+    function with `@contextmanager` is entered, and left when the page is gone. Anything else is
+    passed as it is; whoever made it closes it, because all pages may share it.
     """
     if not _is_view(view_class):
         raise TypeError(
@@ -32,7 +32,7 @@ def live_session(view_class: type[LiveView], /, **provided: Any) -> Callable[...
     taken = mount_names(view_class)
     if "request" in provided:
         raise TypeError(
-            f"live_session({view_class.__name__}, request=…): mount receives the request of each page by itself. "
+            f"live_session({view_class.__name__}, request=…): mount receives the request of each page automatically. "
             "Give the value another name."
         )
     factories = {name: _factory(view_class, taken, name, value) for name, value in provided.items()}
@@ -43,7 +43,7 @@ def live_session(view_class: type[LiveView], /, **provided: Any) -> Callable[...
             provide(request, factories)
         return view(request, *args, **kwargs)
 
-    # A coroutine function is recognised by the marker that update_wrapper copies with the view's other attributes.
+    # update_wrapper copies the marker by which Django recognises a coroutine function.
     wrapped = update_wrapper(live, view)
     # Decorators inside stay visible: only around a function of ours is this one ours.
     return mark_own(wrapped) if getattr(view, OWN_FUNCTION, None) is view else wrapped

@@ -10,7 +10,7 @@
 
 An instance holds what its author assigned, and what Django's own `View` puts there. Everything the machine needs to
 know about it stands in the page that owns it (`live/page.py`); until then a view is an ordinary class-based view.
-`get` and `post` hand over to *responders* of `live/transports/post.py` and `live/mount.py`.
+`get` and `post` hand over to the *responder*, which is `live/responder.py`.
 """
 
 from __future__ import annotations
@@ -81,14 +81,14 @@ class LiveView(SlowWork, View):
     def missing_state(self, name: str, error: Exception) -> None:
         """A saved attribute cannot be restored, because a row that it held is gone.
 
-        Assign something else to it, and the page goes on; by default it is mounted anew.
+        Assign something else to it, and the page goes on; by default it is remounted.
         """
         raise error
 
     def restore(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        """Prepare a page whose process is gone, with the arguments of `mount`, which is what this calls by default.
+        """Prepare a page whose process is gone. Gets the arguments of `mount`, and calls it by default.
 
-        Afterwards the saved state is laid over what this has assigned: it is the place for private attributes.
+        Afterwards djust assigns the saved state. This is the place for private attributes.
         """
         return self.mount(request, *args, **_taken(kwargs, mount_names(type(self))))
 
@@ -176,7 +176,7 @@ class LiveView(SlowWork, View):
         """
 
     def handle_info(self, message: Any) -> Any:
-        """What was published to a topic of this view: `def` or `async def`. `Resubscribed` asks to load anew."""
+        """What was published to a topic of this view: `def` or `async def`. `MessagesMissed` asks to load again."""
 
     def authorize(self, handler: str) -> Any:
         """Whether code of this view may run now: `def` or `async def`, asked before each turn that runs some.
@@ -187,22 +187,20 @@ class LiveView(SlowWork, View):
         return True
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        """As Django's, for a visitor whom `login_required`, `permission_required` and `check_permissions` let in."""
+        """As Django's, for visitors whom `login_required` and its like (`djust.access`) let in."""
         refused = access.refusal(self, request)
         return super().dispatch(request, *args, **kwargs) if refused is None else answer_of(self, refused)
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Answer:
         """Mount the page and answer with its HTML."""
-        assert _responder is not None, "importing djust installs one"
-        return _responder(self, request)
+        return _respond(self, request)
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Answer:
-        """Answer events of a browser without a socket, or a `dj-submit` form of one without JavaScript.
+        """Answer events of a browser without a socket, or a form of one without JavaScript.
 
-        It does so through `get`, with a GET like this request: what guards that guards this.
+        It does so through `get`, with a GET like this request: guards of `get` protect `post`.
         """
-        assert _poster is not None, "importing djust installs one"
-        return _poster(self, request)
+        return _respond(self, request)
 
     def head(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Answer:
         """As `get`; the server leaves the content out."""
@@ -240,13 +238,15 @@ def mark_own(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _awaited(view: Callable[..., Answer]) -> Callable[..., Any]:
-    """`view` with everything before `mount` in a thread: `setup`, `dispatch` and mixins such as LoginRequiredMixin
-    are synchronous and may query the database.
+    """`view` with everything before `mount` in a thread.
+
+    `setup`, `dispatch` and mixins such as LoginRequiredMixin are synchronous and may query the
+    database.
     """
 
     async def asynchronous(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        # The function of a view with asynchronous methods is marked as one itself, though it runs in a thread.
-        # So is a `partial` of it, from Python 3.12 on.
+        # Django marks the function of a view with asynchronous methods as asynchronous, though it
+        # runs in a thread here. From Python 3.12 on, a `partial` of it is marked as well.
         def synchronous() -> Answer:
             try:
                 return view(request, *args, **kwargs)
@@ -316,31 +316,37 @@ def _inline_template(view_class: type, source: str) -> Template:
 # The seam to the machine
 
 _responder: Responder | None = None
-_poster: Responder | None = None
 
 
-def install_responders(responder: Responder, poster: Responder) -> None:
-    """Let `responder(view, request)` answer the GETs of all LiveViews, and `poster(view, request)` the POSTs."""
-    global _responder, _poster
-    _responder, _poster = responder, poster
+def install_responder(responder: Responder) -> None:
+    """Let `responder(view, request)` answer the requests of all LiveViews."""
+    global _responder
+    _responder = responder
+
+
+def _respond(view: LiveView, request: HttpRequest) -> Answer:
+    assert _responder is not None, "importing djust installs one"
+    return _responder(view, request)
 
 
 # Mounting
 
-_provided: WeakKeyDictionary[HttpRequest, Mapping[str, Callable[[], Any]]] = WeakKeyDictionary()
+# An attribute of requests. It stays with copies, such as the GET that stands for a POST.
+_PROVIDED = "_djust_provided"
 
 
 def provide(request: HttpRequest, provided: Mapping[str, Callable[[], Any]]) -> None:
     """Let `mount` receive these by name, if this request comes to mounting a view; not called before."""
-    _provided[request] = provided
+    setattr(request, _PROVIDED, provided)
 
 
 def mount_view(view: LiveView, request: HttpRequest, *, again: bool = False) -> Any | Awaitable[Any]:
-    """Call `mount`, or `restore` if it happens `again`, with the keyword arguments it takes; gives what it returns,
-    which for `async def` is to be awaited.
+    """Call `mount`, or `restore` if it happens `again`, with the keyword arguments that it takes.
+
+    Gives what it returns: for `async def`, a coroutine.
     """
     kwargs = dict(view.kwargs)
-    provided = _provided.get(request, {})
+    provided: Mapping[str, Callable[[], Any]] = getattr(request, _PROVIDED, {})
     if clash := provided.keys() & kwargs.keys():
         raise TypeError(
             f'{type(view).__name__}: "{min(clash)}" is provided by live_session and is a part of the URL as well. '

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import visit, wait_until
 from tests.browser.servers import AppServer
@@ -29,6 +29,22 @@ def test_a_hook_is_mounted_and_gets_replies(page: Page, site: AppServer) -> None
     failed = page.evaluate("djust.pushEvent('unfit').then(() => 'kept', error => error.message)")
     assert failed == "Something went wrong. What the page shows is up to date; you may try again."
     expect(page.locator(".djust-notice[role=alert]")).to_have_text(failed)
+
+
+def test_hooks_are_mounted_although_their_file_could_not_be_loaded_at_first(page: Page, site: AppServer) -> None:
+    requests: list[str] = []
+
+    def fail_twice(route: Route) -> None:
+        requests.append(route.request.url)
+        if len(requests) > 2:
+            route.continue_()
+        else:
+            route.abort()
+
+    page.route("**/djust.hooks.js*", fail_twice)
+    opened(page, site)
+    assert take(page) == ["Chart mounted chart", "reply 8"]
+    assert len(requests) == 3
 
 
 def test_updated_is_called_for_changes_in_the_element_only_and_events_come_after_them(

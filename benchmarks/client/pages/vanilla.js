@@ -2,7 +2,8 @@
  * By hand: the fastest we know how to write. Rows are clones of one row, their text nodes are there already; rows are
  * found by position or number; a table that becomes another one is emptied at once and filled out of the page.
  *
- * As `twin` it makes the same elements as our page, with their attributes: rows that have a class and a key, links that know their row.
+ * As `twin` it makes the same elements as our page, with their attributes: rows that have a class and a key, links that know
+ * their row. It shows that the clicked element waits, too.
  */
 import { compete, main } from "./common.js";
 
@@ -79,7 +80,25 @@ const operations = {
   },
 };
 
-compete((text) => {
-  const message = JSON.parse(text);
-  for (const name in message) operations[name](message[name]);
-});
+let waiting = null;
+
+function wait(element) {
+  waiting = element;
+  element.classList.add("dj-waiting");
+  element.setAttribute("aria-busy", "true");
+}
+
+function stopWaiting() {
+  waiting.classList.remove("dj-waiting");
+  if (!waiting.classList.length) waiting.removeAttribute("class");
+  waiting.removeAttribute("aria-busy");
+}
+
+compete(
+  (text) => {
+    if (twin) stopWaiting();
+    const message = JSON.parse(text);
+    for (const name in message) operations[name](message[name]);
+  },
+  twin ? wait : undefined,
+);

@@ -4,7 +4,7 @@
     verdict(Path)           ->  Verdict("Path", is_service=False)
     verdict(Product)        ->  None       a model; also what nobody can be sure about
 
-Validation decides at run time by the same `state.kinds`, so that a check says what would happen.
+Validation decides at run time by the table of `state.types`, so that a check says what would happen.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from django.db.models import Model, QuerySet
 from django.db.models.base import ModelBase
 from django.utils.functional import LazyObject
 
-from djust.state.types import CONTAINERS, MOMENTS, is_leaf, is_named_tuple
+from djust.state.types import find_type
 
 # Words of a class's name that say it is a service, whoever wrote it.
 WORDS = frozenset({"service", "client", "session", "api", "connection"})
@@ -129,7 +129,7 @@ def looks_like_service(name: str) -> bool:
 
 
 def _may_be_state(kind: type) -> bool:
-    if kind in CONTAINERS or kind in MOMENTS or is_leaf(kind) or is_named_tuple(kind) or is_typeddict(kind):
+    if find_type(kind) is not None or is_typeddict(kind):
         return True
     # Classes made in functions are not found again, and models may not be installed; that is not for a check to say.
     return dataclasses.is_dataclass(kind) or issubclass(kind, _PERHAPS)

@@ -29,7 +29,7 @@ from django.core.checks import Warning as Finding
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from djust.checks.mentions import Mention, mentions_of
-from djust.state.types import class_name
+from djust.state.classes import class_name
 from djust.views import LiveView
 
 Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef

@@ -6,7 +6,7 @@ import asyncio
 import inspect
 from typing import Any
 
-from djust.threads.pools import exits_as_errors
+from djust.threads.pool import as_error
 
 
 def failure_on_loop(error: BaseException, task: asyncio.Task[Any] | None) -> Exception:
@@ -19,12 +19,7 @@ def failure_on_loop(error: BaseException, task: asyncio.Task[Any] | None) -> Exc
         return error
     if task is None or asyncio._get_running_loop() is None or asyncio.current_task() is not task or task.cancelling():
         raise error
-    try:
-        with exits_as_errors:
-            raise error
-    except RuntimeError as failure:
-        return failure
-    raise AssertionError("whatever is raised is exits_as_errors")
+    return as_error(error)
 
 
 def refuse_awaitable(reply: object, title: str) -> None:

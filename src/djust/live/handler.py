@@ -1,9 +1,9 @@
 """Django's handler in one thread.
 
-`RequestRunner` runs GETs through Django's whole handler, with all middleware. `asgi` uses it for requests of browsers
-to synchronous views, which then take one thread of the pool instead of a change of thread per middleware; `websocket`
-uses it to remount a page whose old one is gone. A GET that a browser has given up does not begin any more, or leaves
-no page behind.
+`RequestRunner` runs GETs through Django's whole handler, with all middleware. `asgi` uses it for
+requests of browsers to synchronous views: they take one thread of the pool instead of a change of
+thread per middleware. A socket uses it to restore or remount a page that is not here. A GET that
+its browser has given up does not begin any more, or leaves no page behind.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from django.http.response import HttpResponseBase
 from django.urls import resolve, set_script_prefix
 
 from djust.exceptions import ServerBusyError
-from djust.live.guards import prepare
-from djust.live.mount import Mount, Visit, _visit, mounting
+from djust.live.guards import MOUNT, make_chains
+from djust.live.mount import STREAM, Mount, mount_of
 from djust.live.visitor import SocketRequest
 from djust.threads.pool import Call
 from djust.threads.pools import Caller, request_pool
@@ -41,6 +41,8 @@ _LISTEN_SECONDS = 0.05
 # For so long a GET whose browser is gone keeps its place among the threads.
 _ASIDE_SECONDS = 0.05
 
+_STREAM = STREAM.encode()
+
 
 def path_below_prefix(scope: Scope) -> str:
     """The path of a request or socket without the prefix that the whole site stands below."""
@@ -56,34 +58,33 @@ class _SyncHandler(BaseHandler):
         super().__init__()
         self.load_middleware(is_async=False)
 
-    def answer(self, request: HttpRequest, scope: Scope, mount: Mount | None, visit: Visit | None) -> HttpResponseBase:
-        """The whole life of a request, in this thread; a streaming response is left for the caller to close."""
+    def answer(self, request: HttpRequest, scope: Scope) -> HttpResponseBase:
+        """The whole life of a request, in this thread. The caller closes a streaming response."""
         set_script_prefix(get_script_prefix(scope))
         request_started.send(sender=self.__class__, scope=scope)
-        # Each job of a thread has a context of its own, so this need not be reset.
-        _visit.set(visit)
-        with mounting(mount):
-            response = self.get_response(request)
+        response = self.get_response(request)
         if not response.streaming:
             response.close()
         return response
 
 
 class RequestRunner:
-    """Runs GETs: those to synchronous LiveViews as one job of a thread, others as Django's ASGI handler does."""
+    """Runs GETs: of synchronous LiveViews in one thread, others as Django's handler does."""
 
     def __init__(self, asynchronous: ASGIHandler) -> None:
-        prepare()
+        make_chains()
         self._asynchronous = asynchronous
         self._synchronous: _SyncHandler | None = None
 
     @staticmethod
     def serves(scope: Scope) -> bool:
-        """Whether this is a request to a LiveView whose `mount` is synchronous.
+        """Whether this is a GET of a LiveView whose `mount` is synchronous.
 
-        A guess that a middleware which changes the URL configuration can make wrong; then the way through Django's own
-        handler is a little longer.
+        Middleware that changes the URL configuration can make this guess wrong; then Django's own
+        handler takes a little longer. Streams are left to it: it notices when their browser leaves.
         """
+        if scope["method"] not in ("GET", "HEAD") or _STREAM in scope["query_string"]:
+            return False
         try:
             match = resolve(path_below_prefix(scope))
         except Exception:  # noqa: BLE001 — no such page, or a broken URL configuration: Django has an answer to both
@@ -92,71 +93,61 @@ class RequestRunner:
         return isinstance(view_class, type) and issubclass(view_class, LiveView) and not view_class.view_is_async
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a browser's request for which `serves` is true, if it still waits for the answer."""
-        visit = Visit()
-        response = await self._answer_visit(scope, receive, visit)
-        if response is None:
-            return
-        if not visit.is_over:
+        """Answer a browser's request for which `serves` is true, if the browser still waits."""
+        request, response = self._asynchronous.create_request(scope, BytesIO())
+        if request is None:
+            assert response is not None, "either a request or the answer to a bad one"
             await self._asynchronous.send_response(response, send)
-        if response.streaming:
-            await request_pool.run(response.close)
+            return
+        vars(request)[MOUNT] = mount = mount_of(request)
+        answer = await self._answer(scope, request, mount, receive)
+        if answer is None:
+            return
+        if not mount.is_over:
+            await self._asynchronous.send_response(answer, send)
+        if answer.streaming:
+            await request_pool.run(answer.close)
 
-    async def _answer_visit(self, scope: Scope, receive: Receive, visit: Visit) -> HttpResponseBase | None:
+    async def _answer(
+        self, scope: Scope, request: HttpRequest, mount: Mount, receive: Receive
+    ) -> HttpResponseBase | None:
         """The answer, or None where the browser went away before anything has begun."""
-        job = self._job(scope, None, visit)
-        if isinstance(job, HttpResponseBase):
-            return job
         try:
-            call = request_pool.begin(_caller(scope), job)
+            call = request_pool.begin(_caller(scope), self._job(request, scope))
         except ServerBusyError as error:
             return _busy(error)
-        listener = _Listener(receive, visit, call)
+        listener = _Listener(receive, mount, call)
         try:
             return await call
         except asyncio.CancelledError:
-            if visit.is_withdrawn:
+            if listener.has_withdrawn:
                 return None
-            visit.is_over = True
+            mount.is_over = True
             call.withdraw()
             raise
         finally:
             listener.stop()
 
-    async def adopt(self, scope: Scope, mount: Mount) -> HttpResponseBase:
-        """Make a GET for a socket; if it mounts a LiveView, `mount.page` is its page."""
+    async def mount(self, scope: Scope, mount: Mount) -> HttpResponseBase:
+        """Make a GET for a channel; if it mounts a LiveView, `mount.page` is its page."""
+        request = SocketRequest(scope, BytesIO())
+        vars(request)[MOUNT] = mount
         if self.serves(scope):
-            return await self._in_thread(scope, mount)
+            try:
+                return await request_pool.run_for(_caller(scope), self._job(request, scope))
+            except ServerBusyError as error:
+                return _busy(error)
         async with ThreadSensitiveContext():
             set_script_prefix(get_script_prefix(scope))
             await request_started.asend(sender=self.__class__, scope=scope)
-            with mounting(mount):
-                response = await self._asynchronous.get_response_async(SocketRequest(scope, BytesIO()))
+            response: HttpResponseBase = await self._asynchronous.get_response_async(request)
             await sync_to_async(response.close)()
         return response
 
-    async def _in_thread(self, scope: Scope, mount: Mount) -> HttpResponseBase:
-        job = self._job(scope, mount, None)
-        if isinstance(job, HttpResponseBase):
-            return job
-        try:
-            return await request_pool.run_for(_caller(scope), job)
-        except ServerBusyError as error:
-            return _busy(error)
-
-    def _job(
-        self, scope: Scope, mount: Mount | None, visit: Visit | None
-    ) -> Callable[[], HttpResponseBase] | HttpResponseBase:
-        """What a thread has to do for a GET; the answer where the request is not valid."""
-        request, refused = self._asynchronous.create_request(scope, BytesIO())
-        if request is None:
-            assert refused is not None, "either a request or the answer to a bad one"
-            return refused
+    def _job(self, request: HttpRequest, scope: Scope) -> Callable[[], HttpResponseBase]:
         if self._synchronous is None:
             self._synchronous = _SyncHandler()
-        if mount is not None:
-            request = SocketRequest(scope, BytesIO())
-        return partial(self._synchronous.answer, request, scope, mount, visit)
+        return partial(self._synchronous.answer, request, scope)
 
 
 def _caller(scope: Scope) -> Caller:
@@ -176,10 +167,12 @@ class _Listener:
     It begins to listen late, when most GETs are answered: a task for each of them would cost 60 µs.
     """
 
-    def __init__(self, receive: Receive, visit: Visit, call: Call[HttpResponseBase]) -> None:
+    def __init__(self, receive: Receive, mount: Mount, call: Call[HttpResponseBase]) -> None:
         self._receive = receive
-        self._visit = visit
+        self._mount = mount
         self._call = call
+        # The browser went away before anything had begun.
+        self.has_withdrawn = False
         self._task: asyncio.Task[bool] | None = None
         self._loop = asyncio.get_running_loop()
         self._timer = self._loop.call_later(_LISTEN_SECONDS, self._begin)
@@ -197,12 +190,13 @@ class _Listener:
     def _heard(self, task: asyncio.Task[bool]) -> None:
         if task.cancelled() or not task.result():
             return
-        self._visit.is_over = True
+        self._mount.is_over = True
         if self._call.withdraw():
-            self._visit.is_withdrawn = True
+            self.has_withdrawn = True
             self._call.done.cancel()
         else:
-            # Browsers that went away at the same time are withdrawn first, and do not get the place.
+            # Browsers that went away at the same time are withdrawn first, and do not get the
+            # place.
             self._loop.call_later(_ASIDE_SECONDS, self._call.set_aside)
 
 

@@ -18,7 +18,7 @@ from djust.conf import config
 from djust.exceptions import ProtocolError
 from djust.live.token import JoinToken, is_of_session, is_of_user, load_join_token, same_visitor
 from djust.live.visitor import Visitor
-from djust.render import wire
+from djust.protocol import frames as wire
 
 SESSION_LOST = "Your session has ended. Log in again in another tab, and this page goes on."
 _SOMEBODY_ELSE = "This page was opened in another session or by another user."

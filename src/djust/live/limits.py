@@ -5,7 +5,8 @@
     is_too_big                 the size of a frame                                   `max_frame`
 
 Elsewhere: frames that wait for a page (`max_waiting`, `page`), pages that wait for a browser (`max_pages`,
-`max_page_bytes`, `pages_per_session`, `registry`), messages that wait for a view (`max_messages`, `pubsub/inbox.py`).
+`max_page_bytes`, `pages_per_session`, `registry`), messages that wait for a view (`max_messages`,
+`pubsub/subscriptions.py`).
 """
 
 from __future__ import annotations

@@ -23,14 +23,15 @@ from django.contrib.auth.signals import user_logged_out
 from django.dispatch import receiver
 from django.http import HttpRequest
 
+from djust import process
 from djust.conf import config
 from djust.live.page import Page
 from djust.live.registry import registry
 from djust.live.visitor import SessionStoreError, Visitor, ended_by_logout, visitor_of
+from djust.process import Phase
+from djust.protocol import frames as wire
 from djust.pubsub.codec import encode_message
-from djust.pubsub.hub import hub
-from djust.pubsub.inbox import Letter
-from djust.render import wire
+from djust.pubsub.hub import Publication, hub
 from djust.threads.pools import io_pool
 
 logger = logging.getLogger("djust")
@@ -79,7 +80,7 @@ class Watch:
                 hub.subscribe(self, TOPIC)
             self._tick(loop)
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """The event loop is about to end."""
         self._loop = None
 
@@ -99,15 +100,15 @@ class Watch:
             io_pool.offer(lambda key=key, group=group: _ask(key, group))  # type: ignore[misc] # defaults bind them
         loop.call_later(_TICK_SECONDS, self._tick, loop)
 
-    # What the hub asks of an inbox
+    # What the hub asks of a subscriber
 
-    def put(self, letter: Letter) -> None:
+    def put(self, publication: Publication) -> None:
         """A session has ended in another process."""
-        process, session = letter.message
+        process, session = publication.message
         if process != _ME:
             end_pages(session, HttpRequest(), "You have logged out.")
 
-    def miss(self, topics: Iterable[str], reason: str) -> None:
+    def mark_gap(self, topics: Iterable[str], reason: str) -> None:
         """Messages may have been missed: the session store knows."""
         now = time.monotonic()
         soon: dict[str, float] = defaultdict(lambda: now + _between(0, _MISS_SECONDS))
@@ -189,3 +190,4 @@ def _publish(session: str) -> None:
 
 
 watcher = Watch()
+process.register(Phase.PAGES, start=watcher.start, stop=watcher.stop)

@@ -1,21 +1,23 @@
 """The project's middleware around the turns of pages.
 
-A turn is no request, but code that runs in it may rely on what middleware sets around one: a context variable, a
-thread local, the connection of a tenant. And middleware may refuse a visitor who was let in a moment ago. So a turn
-passes the middleware of `settings.MIDDLEWARE` once, with a GET of its page, and runs where the view would be called.
+A turn is no request, but its code may rely on what middleware sets around one: a context variable,
+a thread local, the connection of a tenant. And middleware may refuse a visitor whom it let in a
+moment ago. So a turn passes the middleware of `settings.MIDDLEWARE` once, with a GET of its page,
+and runs where the view would be called.
 
-    around = middleware_around(is_async=False)        None if there is nothing to pass
-    response = around(request)                        `request` leads to `Passage.enter`, see `live/guards.py`
+    chain = Chain(turn_middleware(), innermost, is_async=False)
+    response = chain(request)              innermost(chain, request) runs inside the middleware
 
-Django's own middleware is not passed (`_HANDLED`): this package does for a turn what it does for a request, or it has
-no meaning for one. So is what `LIVEVIEW_CONFIG["skip_middleware"]` names.
+Turns do not pass Django's own middleware (`_HANDLED`): this package does for a turn what that does
+for a request, or it has no meaning for a turn. They do not pass what
+`LIVEVIEW_CONFIG["skip_middleware"]` names either.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from functools import cache, partial
+from functools import partial
 from typing import Any, TypeAlias
 
 from asgiref.sync import async_to_sync, iscoroutinefunction, sync_to_async
@@ -37,8 +39,6 @@ from djust.live.failures import failure_on_loop
 from djust.threads.pools import exits_as_errors
 
 GetResponse: TypeAlias = Callable[..., Any]
-Innermost: TypeAlias = "Callable[[Around, HttpRequest], Any]"
-ViewHook: TypeAlias = Callable[..., Any]
 
 _HANDLED = frozenset(
     {
@@ -66,7 +66,8 @@ _HANDLED = frozenset(
     }
 )
 
-# What Django answers with a status of its own; anything else that is raised is a failure and not a refusal.
+# What Django answers with a status of its own; anything else that is raised is a failure and not a
+# refusal.
 _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (Http404, 404),
     (MultiPartParserError, 400),
@@ -76,26 +77,22 @@ _STATUS: tuple[tuple[type[Exception], int], ...] = (
 )
 
 
-def names_around() -> tuple[str, ...]:
+def turn_middleware() -> tuple[str, ...]:
     """The middleware that turns pass, by its dotted names, the outermost first."""
-    return _names(tuple(settings.MIDDLEWARE), tuple(config().skip_middleware))
+    skipped = _HANDLED.union(config().skip_middleware)
+    return tuple(name for name in settings.MIDDLEWARE if name not in skipped)
 
 
-@cache
-def _names(configured: tuple[str, ...], skipped: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(name for name in configured if name not in _HANDLED and name not in skipped)
+class Chain:
+    """The chain of middleware, as Django's handler makes it, around `innermost(chain, request)`.
 
-
-class Around:
-    """The chain of middleware, as Django's handler makes it, around `enter(around, request)`.
-
-    `is_empty` says that there is none in it.
+    `is_empty` says that there is none in it. Whatever is raised in it becomes a response.
     """
 
-    def __init__(self, names: tuple[str, ...], enter: Innermost, *, is_async: bool) -> None:
-        self.view_hooks: list[ViewHook] = []
+    def __init__(self, names: tuple[str, ...], innermost: GetResponse, *, is_async: bool) -> None:
+        self.view_hooks: list[GetResponse] = []
         self.is_empty = True
-        handler, handler_is_async = answering(partial(enter, self), is_async=is_async), is_async
+        handler, handler_is_async = errors_as_responses(partial(innermost, self), is_async=is_async), is_async
         for name in reversed(names):
             factory = import_string(name)
             can_sync, can_async = getattr(factory, "sync_capable", True), getattr(factory, "async_capable", False)
@@ -109,10 +106,13 @@ class Around:
                 raise ImproperlyConfigured(f"The middleware {name} returned None instead of a function.")
             if (hook := getattr(instance, "process_view", None)) is not None:
                 hook_is_async = iscoroutinefunction(hook)
-                self.view_hooks.insert(0, _adapted(answering(hook, is_async=hook_is_async), hook_is_async, is_async))
+                hook = errors_as_responses(hook, is_async=hook_is_async)
+                self.view_hooks.insert(0, _adapted(hook, hook_is_async, is_async))
             self.is_empty = False
-            handler, handler_is_async = answering(instance, is_async=mode), mode
-        self._handler = _adapted(handler, handler_is_async, is_async)
+            handler, handler_is_async = errors_as_responses(instance, is_async=mode), mode
+        if handler_is_async is not is_async:
+            handler = errors_as_responses(_adapted(handler, handler_is_async, is_async), is_async=is_async)
+        self._handler = handler
 
     def __call__(self, request: HttpRequest) -> Any:
         """The response, or a coroutine that gives it."""
@@ -125,11 +125,12 @@ def _adapted(function: GetResponse, function_is_async: bool, is_async: bool) -> 
     return sync_to_async(function, thread_sensitive=True) if is_async else async_to_sync(function)
 
 
-def answering(get_response: Callable[..., Any], *, is_async: bool) -> Callable[..., Any]:
-    """`get_response`, or a hook, whose exceptions become responses, as Django does it around middleware and views.
+def errors_as_responses(get_response: GetResponse, *, is_async: bool) -> GetResponse:
+    """`get_response`, or a hook, whose exceptions become responses, as Django does it around
+    middleware and views.
 
-    The response has no content, and holds what was raised as `failure` if that was no refusal. What would end a thread
-    or the event loop is a failure as well.
+    The response has no content, and holds what was raised as `failure` if that was no refusal. What
+    would end a thread or the event loop is a failure as well.
     """
     if is_async:
 

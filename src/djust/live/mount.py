@@ -1,6 +1,20 @@
-"""GETs of LiveViews: the view is mounted, rendered, and parked until its browser joins.
+"""A request becomes a page, for a stated purpose.
 
-`respond` is what `LiveView.get` calls. It puts the script tag with the page's ticket into the HTML.
+Every request to a live view has one `Mount`, which says what the request is for. `mount_of` finds
+it, and nothing else reads headers or parameters of ours:
+
+    GET                                 render        HTML; the page waits for its browser
+    GET with the header X-Djust         csrf token    the token that POSTs need
+    GET with ?djust-stream=…            stream        what is pushed to a browser that posts
+    POST with the header X-Djust        frames        for a browser without a socket
+    POST                                form          for a browser without JavaScript
+
+The server makes GETs itself, and says what they are for in an attribute of their requests:
+
+    restore, navigate                   the page goes to a channel, as `mount.page`
+    authorize                           a turn passes the guards of its page (`live/guards.py`)
+
+`live/responder.py` says what is done for each purpose. `render` makes a page of a view.
 """
 
 from __future__ import annotations
@@ -8,10 +22,9 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass, field
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from asgiref.sync import AsyncToSync, sync_to_async
@@ -21,7 +34,7 @@ from django.http.response import HttpResponseBase
 from django.utils.html import format_html
 
 from djust.live.failures import failure_on_loop, refuse_awaitable
-from djust.live.guards import LiveResponse, end_of_passage, is_live, keep_out_of_caches, new_token
+from djust.live.guards import MOUNT, LiveResponse, Passage, is_live, keep_out_of_caches, new_token, token_response
 from djust.live.logout import watch
 from djust.live.page import Page
 from djust.live.registry import registry
@@ -37,21 +50,53 @@ from djust.views import Answer, LiveView, mount_view
 
 logger = logging.getLogger("djust")
 
+HEADER = "X-Djust"
+HEADER_STREAM = "X-Djust-Stream"
+STREAM = "djust-stream"
 
-@dataclass(slots=True)
+
+class Purpose(StrEnum):
+    """What a request to a live view is for."""
+
+    RENDER = "render"
+    RESTORE = "restore"
+    NAVIGATE = "navigate"
+    AUTHORIZE = "authorize"
+    FRAMES = "frames"
+    FORM = "form"
+    STREAM = "stream"
+    CSRF_TOKEN = "csrf token"  # noqa: S105 — the name of a purpose
+
+
+@dataclass(slots=True, eq=False, repr=False)
 class Mount:
-    """Set while a GET is made for a browser that is there already: the page goes here instead of into HTML."""
+    """For which purpose a request is served, and what belongs to that."""
 
-    page: Page | None = None
-    # State to be restored; taken out where the class has changed since.
+    purpose: Purpose
+
+    # Render: nobody waits for the answer any more. The handler may set this at any time.
+    is_over: bool = False
+
+    # Restore and navigate. `render` takes out a snapshot of another version of the class.
     snapshot: Snapshot | None = None
-    # The snapshot could not be laid over the view, which is of no use any more.
+    page: Page | None = None
+    # The snapshot could not be applied to the view: the page has to be remounted.
     restore_failed: bool = False
-    # What the view answers with.
-    token: bytes = field(default_factory=new_token)
+    # The content of the answer, which stands for the page.
+    token: bytes = b""
+
+    # Authorize.
+    passage: Passage | None = None
+
+    # Frames and form: the POST that this GET stands for.
+    posted: HttpRequest | None = None
+    # Frames and stream: the id of the connection; empty before there is one.
+    connection_id: str = ""
+    # Frames: the browser reads a stream.
+    reads_stream: bool = False
 
     def page_in(self, response: HttpResponseBase) -> Page | None:
-        """The page, unless something around the view has put another answer in the place of `response`."""
+        """The page, unless a guard or middleware has answered `response` in the view's place."""
         page = self.page
         if page is None or is_live(response, self.token):
             return page
@@ -59,142 +104,101 @@ class Mount:
         return None
 
 
-_adoption: ContextVar[Mount | None] = ContextVar("djust_adoption", default=None)
+def mount_of(request: HttpRequest) -> Mount:
+    """For which purpose `request` is served."""
+    # Django's test client can put it into META alone.
+    mount = vars(request).get(MOUNT) or request.META.get(MOUNT)
+    if isinstance(mount, Mount):
+        return mount
+    if isinstance(mount, Passage):
+        return Mount(Purpose.AUTHORIZE, passage=mount)
+    connection_id = request.headers.get(HEADER)
+    if request.method == "POST":
+        if connection_id is None:
+            return Mount(Purpose.FORM, posted=request)
+        reads_stream = HEADER_STREAM in request.headers
+        return Mount(Purpose.FRAMES, posted=request, connection_id=connection_id, reads_stream=reads_stream)
+    if STREAM in request.GET:
+        return Mount(Purpose.STREAM, connection_id=request.GET[STREAM])
+    return Mount(Purpose.RENDER if connection_id is None else Purpose.CSRF_TOKEN)
 
 
-@dataclass(slots=True)
-class Visit:
-    """A browser that waits for the answer to its GET; set on the event loop, read in the thread of the GET."""
+def render(view: LiveView, request: HttpRequest, mount: Mount) -> Answer:
+    """Mount or restore the view. A browser gets the HTML of its page, a channel `mount.page`.
 
-    is_over: bool = False
-    # The browser went away before anything had begun.
-    is_withdrawn: bool = False
-
-
-_visit: ContextVar[Visit | None] = ContextVar("djust_visit", default=None)
-
-
-@contextmanager
-def mounting(mount: Mount | None) -> Iterator[None]:
-    token = _adoption.set(mount)
-    try:
-        yield
-    finally:
-        _adoption.reset(token)
-
-
-def respond(view: LiveView, request: HttpRequest) -> Answer:
-    """The answer to a GET: mounts the view, and renders the page unless `mount` returned a response."""
+    If the view's `mount` returns a response, that is the answer.
+    """
     page = Page(view, request)
+    if mount.snapshot is not None and not fits(view, mount.snapshot):
+        mount.snapshot = None
     with exits_as_errors, call_scope():
-        mounted = mount_view(view, request, again=_snapshot_for(view) is not None)
+        mounted = mount_view(view, request, again=mount.snapshot is not None)
         if type(view).view_is_async:
-            return _respond_on_loop(page, mounted)
+            return _render_on_loop(page, mount, mounted)
         refuse_awaitable(mounted, f"{type(view).__name__}.mount")
-        if not isinstance(mounted, HttpResponseBase):
-            _lay_over(page)
-        return _respond(page, mounted)
+        if isinstance(mounted, HttpResponseBase):
+            return mounted
+        _restore(page, mount)
+        return _answer(page, mount)
 
 
-async def _respond_on_loop(page: Page, mounted: Any) -> HttpResponseBase:
+async def _render_on_loop(page: Page, mount: Mount, mounted: Any) -> HttpResponseBase:
     task = asyncio.current_task()
     async with call_scope():
-        return await _respond_in_scope(page, mounted, task)
-
-
-async def _respond_in_scope(page: Page, mounted: Any, task: asyncio.Task[Any] | None) -> HttpResponseBase:
-    try:
-        if inspect.isawaitable(mounted):
-            mounted = await mounted
-        if not isinstance(mounted, HttpResponseBase):
-            if _snapshot_for(page.view) is not None:
-                await sync_to_async(_lay_over, thread_sensitive=True)(page)
-            await page.nodes.await_data()
         try:
-            return _respond(page, mounted)
-        except SynchronousOnlyOperation:
-            return await sync_to_async(_respond, thread_sensitive=True)(page, mounted)
-    except BaseException as error:
-        failure = failure_on_loop(error, task)
-        if failure is error:
-            raise
-        raise failure  # noqa: B904 — its cause is set
+            if inspect.isawaitable(mounted):
+                mounted = await mounted
+            if isinstance(mounted, HttpResponseBase):
+                return mounted
+            if mount.snapshot is not None:
+                await sync_to_async(_restore, thread_sensitive=True)(page, mount)
+            await page.nodes.await_data()
+            try:
+                return _answer(page, mount)
+            except SynchronousOnlyOperation:
+                return await sync_to_async(_answer, thread_sensitive=True)(page, mount)
+        except BaseException as error:
+            failure = failure_on_loop(error, task)
+            if failure is error:
+                raise
+            raise failure  # noqa: B904 — its cause is set
 
 
-def mount_in_place(view: LiveView, request: HttpRequest, mount: Mount) -> HttpResponseBase:
-    """Mount or restore a view within a request for it, in its thread; if there is a page, it is `mount.page`."""
-    with mounting(mount):
-        answer = respond(view, request)
-        if isinstance(answer, HttpResponseBase):
-            return answer
-        return asyncio.run_coroutine_threadsafe(in_lane(answer), page_loop.loop).result()
-
-
-async def in_lane(answer: Coroutine[Any, Any, HttpResponseBase]) -> HttpResponseBase:
-    """`answer`, where the thread of its request waits: what is thread-sensitive needs another one."""
-    # Middleware may have left word that what is thread-sensitive belongs into its thread, which is the one that waits.
-    AsyncToSync.executors.current = None
-    lane = SyncThread()
-    lane.enter()
-    try:
-        return await answer
-    finally:
-        lane.leave()
-
-
-def _snapshot_for(view: LiveView) -> Snapshot | None:
-    mount = _adoption.get()
-    if mount is None or mount.snapshot is None:
-        return None
-    if not fits(view, mount.snapshot):
-        mount.snapshot = None
-    return mount.snapshot
-
-
-def _lay_over(page: Page) -> None:
-    mount, snapshot = _adoption.get(), _snapshot_for(page.view)
-    if mount is None or snapshot is None:
+def _restore(page: Page, mount: Mount) -> None:
+    """Apply the snapshot to the view, if there is one."""
+    snapshot = mount.snapshot
+    if snapshot is None:
         return
     try:
         restore_state(page.view, snapshot)
     except Exception as error:  # noqa: BLE001 — missing_state may raise whatever it likes
         mount.restore_failed = True
-        logger.warning("%s is mounted anew, its state cannot be restored: %s", type(page.view).__name__, error)
+        logger.warning("%s is remounted, its state cannot be restored: %s", type(page.view).__name__, error)
     else:
         page.version, page.last_ref, page.document = snapshot.page_version, snapshot.last_ref, snapshot.document
 
 
-def known_version(page: Page, mount: Mount, ticket: JoinToken, shown: int) -> int | None:
-    """The version of a page that was brought back, if its browser, at version `shown`, shows it: when nobody had joined
-    yet, and the page shows what was sent with the ticket. None: the browser has to be sent all values.
-    """
-    never_joined = mount.snapshot is not None and not page.document and page.version == shown == 0
-    return 0 if never_joined and digest_of(page.html()) == ticket.digest else None
-
-
-def _respond(page: Page, mounted: Any) -> HttpResponseBase:
-    if isinstance(mounted, HttpResponseBase):
-        return mounted
-    mount = _adoption.get()
-    if mount is not None and mount.restore_failed:
+def _answer(page: Page, mount: Mount) -> HttpResponseBase:
+    if mount.restore_failed:
         return HttpResponse()
     page.prepare()
-    if mount is not None:
-        mount.page = page
-        keep_out_of_caches(page.request)
-        return end_of_passage(mount.token)
+    # The page keeps its request, and must not keep itself.
+    for known in (vars(page.request), page.request.META):
+        known.pop(MOUNT, None)
+    if mount.purpose is not Purpose.RENDER:
+        mount.page, mount.token = page, new_token()
+        return token_response(mount.token)
     if page.request.method == "HEAD":
         return _uncached(page.request, LiveResponse())
-    return send_page(page)
+    return send_page(page, mount)
 
 
-def send_page(page: Page, *, status: int = 200, notice: str = "") -> HttpResponse:
-    """The HTML of a page, which waits for its browser from now on, unless the browser has gone away meanwhile."""
+def send_page(page: Page, mount: Mount, *, status: int = 200, notice: str = "") -> HttpResponse:
+    """The HTML of a page, which now waits for its browser, unless that has gone away."""
     html = page.html()
     watch(page, maker_of(page.request))
-    ticket = make_join_token(JoinToken(page.id, page.request.get_full_path(), page.binding, digest_of(html)))
-    visit = _visit.get()
-    if visit is not None and visit.is_over:
+    token = make_join_token(JoinToken(page.id, page.request.get_full_path(), page.binding, digest_of(html)))
+    if mount.is_over:
         # No browser reads the answer, but middleware sees one like any other.
         page.end(for_good=True)
     else:
@@ -202,12 +206,42 @@ def send_page(page: Page, *, status: int = 200, notice: str = "") -> HttpRespons
         registry.park(page)
     if notice:
         html = at_the_end(html, format_html('<p class="djust-notice" role="alert">{}</p>', notice))
-    return _uncached(page.request, LiveResponse(with_script(html, page.request, ticket), status=status))
+    return _uncached(page.request, LiveResponse(with_script(html, page.request, token), status=status))
 
 
 def _uncached(request: HttpRequest, response: HttpResponse) -> HttpResponse:
-    # No cache may give this page to somebody else, or twice; but no-store would also keep the browser's back/forward
-    # cache from holding it, which costs visitors their page when they return.
+    # No cache may give this page to somebody else, or twice; but no-store would also keep the
+    # browser's back/forward cache from holding it, which costs visitors their page when they
+    # return.
     response.headers["Cache-Control"] = "private, no-cache"
     keep_out_of_caches(request)
     return response
+
+
+# Within another request
+
+
+def mount_in_place(view: LiveView, request: HttpRequest, mount: Mount) -> HttpResponseBase:
+    """Mount or restore a view in the thread of a request for it. Its page is `mount.page`."""
+    answer = render(view, request, mount)
+    if isinstance(answer, HttpResponseBase):
+        return answer
+    return asyncio.run_coroutine_threadsafe(with_sync_thread(answer), page_loop.loop).result()
+
+
+async def with_sync_thread(answer: Coroutine[Any, Any, HttpResponseBase]) -> HttpResponseBase:
+    """`answer`, with another thread for what is thread-sensitive: that of the request waits."""
+    # Middleware may have asked for its own thread, which is the one that waits.
+    AsyncToSync.executors.current = None
+    with SyncThread().entered():
+        return await answer
+
+
+def known_version(page: Page, mount: Mount, token: JoinToken, shown: int) -> int | None:
+    """The version of a restored page if its browser, at version `shown`, already shows it.
+
+    That is so if nobody had joined the page yet, and it shows what was sent with the join token.
+    None: the browser needs all values.
+    """
+    never_joined = mount.snapshot is not None and not page.document and page.version == shown == 0
+    return 0 if never_joined and digest_of(page.html()) == token.digest else None

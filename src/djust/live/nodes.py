@@ -29,14 +29,14 @@ from django.utils.translation import get_language
 from djust.conf import config
 from djust.context import LiveContext, context_of
 from djust.events.handlers import Handler, handlers_of
-from djust.pubsub.subscriptions import handle_letters, inbox_of
-from djust.render import wire
+from djust.pubsub.subscriptions import deliver_messages, inbox_of
+from djust.render.sent import SentFragments
 from djust.render.values import Fragment, Values
 from djust.state.fields import check_types, computed_getters
 from djust.state.tracking import Tracker
 from djust.state.validation import check_state
 from djust.template import CompiledTemplate, compile_template
-from djust.template.scope import page_context, rendering
+from djust.template.context import page_context, rendering
 from djust.views import LiveView, awaits_context, given_context_data, state_of
 
 
@@ -133,20 +133,20 @@ class Node:
     def deliver_messages(self) -> Any:
         """Call `handle_info` for the messages that wait; to be awaited if it is an `async def`."""
         self.is_woken = False
-        return handle_letters(self.view)
+        return deliver_messages(self.view)
 
 
 class Nodes:
     """The nodes of one page, by their ids; that of the root is empty. Parents come before what is inside them."""
 
-    __slots__ = ("_nodes", "_outlet", "_shown", "awaits_data", "root")
+    __slots__ = ("_nodes", "_sent", "_shown", "awaits_data", "root")
 
     def __init__(self, view: LiveView, request: HttpRequest) -> None:
         self.root = Node(view, request)
         self._nodes: tuple[Node, ...] = (self.root,)
         # Whether there is a get_context_data to be awaited before the page can be rendered.
         self.awaits_data = awaits_context(type(view))
-        self._outlet = wire.Outlet()
+        self._sent = SentFragments()
         # Set by `prepare`.
         self._shown: tuple[Fragment, Values]
 
@@ -185,19 +185,19 @@ class Nodes:
         fragment, values = self._shown
         if fragment is not before[0]:
             return Change([], [], state_error, whole=True)
-        return Change(*self._outlet.diff(fragment, before[1], values), state_error)
+        return Change(*self._sent.diff(fragment, before[1], values), state_error)
 
     def all(self) -> tuple[Any, list[Any]]:
         """All values; the browser starts over."""
-        return self._outlet.all(*self._shown)
+        return self._sent.all(*self._shown)
 
     def begin_again(self) -> None:
         """The browser has received nothing."""
-        self._outlet = wire.Outlet()
+        self._sent = SentFragments()
 
     def place(self, reason: str) -> str:
         """Where in the template the browser met `reason`, if it says so."""
-        return self._outlet.place(reason)
+        return self._sent.place(reason)
 
     def pushed(self) -> list[tuple[str, Any]]:
         """The events that the views have pushed since the last time."""

@@ -49,6 +49,7 @@ from djust.live.tasks import Tasks
 from djust.live.turn import WENT_WRONG, Turn, TurnRunner, client_error, json_error
 from djust.live.visitor import NOBODY, ThreadState, take_over
 from djust.loop import page_loop
+from djust.protocol import frames as wire
 from djust.protocol.messages import (
     End,
     Event,
@@ -64,7 +65,6 @@ from djust.protocol.messages import (
     Work,
 )
 from djust.pubsub.subscriptions import handles_on_loop
-from djust.render import wire
 from djust.signals import event_finished
 from djust.tasks import task_of
 from djust.threads.testmode import report

@@ -12,7 +12,6 @@ every method holds the lock.
 from __future__ import annotations
 
 import asyncio
-import atexit
 import threading
 import time
 from collections import Counter
@@ -22,15 +21,18 @@ from typing import NamedTuple
 
 from django.http import HttpRequest
 
+from djust import process
 from djust.conf import config
-from djust.live.page import Page
-from djust.live.snapshots import save_before_exit
-from djust.loop import page_loop
+from djust.live.page import Page, end_all
+from djust.live.snapshots import save_all, save_before_exit
+from djust.process import Phase
 from djust.protocol.messages import Peer
 
 _SWEEP_SECONDS = 5.0
 # How long the end of a process waits for a cache to take snapshots.
 _SAVE_SECONDS = 5.0
+# How long it waits for `unmount` of the pages' views.
+_END_SECONDS = 5.0
 # What a page holds beside its HTML and its state.
 _PAGE_BYTES = 10_000
 
@@ -160,7 +162,6 @@ class Registry:
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
             self._loop = loop
-            page_loop.move(loop)
             self._tick(loop)
 
     def stop_sweeping(self) -> None:
@@ -218,7 +219,16 @@ class Registry:
 registry = Registry()
 
 
-@atexit.register
+async def _stop() -> None:
+    registry.stop_sweeping()
+    await save_all(registry.pages(), _SAVE_SECONDS)
+    await end_all(registry.pages(), _END_SECONDS)
+    registry.clear()
+
+
 def save_at_exit() -> None:
     """Where no server tells of its end, as under WSGI, what was not written of the pages is written now."""
     save_before_exit(registry.pages(), _SAVE_SECONDS)
+
+
+process.register(Phase.PAGES, start=registry.keep_sweeping, stop=_stop, at_exit=save_at_exit)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from pathlib import Path
 
 from django.conf import settings
 from django.core.handlers.asgi import ASGIRequest
@@ -15,38 +16,45 @@ from django.utils.safestring import SafeString
 
 from djust.conf import Config, config
 
-# Stands for the ticket in the HTML of {% djust_scripts %}, which is rendered before there is a ticket. Nobody can guess
-# it, so nothing that a user wrote is taken for it.
-TICKET_PLACEHOLDER = f"ticket-{secrets.token_hex(8)}"
+# Stands for the join token in the HTML of {% djust_scripts %}, which is rendered before there is
+# one. Nobody can guess it, so nothing that a user wrote is taken for it.
+TOKEN_PLACEHOLDER = f"token-{secrets.token_hex(8)}"
+
+# The files that the client loads when a page needs them.
+MODULES = sorted(
+    f"djust/{path.name}"
+    for path in (Path(__file__).parents[1] / "static" / "djust").glob("djust.*.js")
+    if path.name != "djust.debug.js"
+)
 
 
-def script_tag(request: HttpRequest, ticket: str) -> SafeString:
+def script_tag(request: HttpRequest, token: str) -> SafeString:
     """The tag that starts the client on a page."""
-    attributes = format_html('data-djust="{}"', ticket)
+    attributes = format_html('data-djust="{}"', token)
     socket_path = get_script_prefix().rstrip("/") + config().socket_path
     if socket_path != Config().socket_path:
         attributes += format_html(' data-socket="{}"', socket_path)
-    source, more, post = static("djust/djust.js"), static("djust/djust.more.js"), static("djust/djust.post.js")
-    if more.rpartition("/")[2] != "djust.more.js":
-        # Not found beside the client: a storage that puts digests into names.
-        attributes += format_html(' data-more="{}" data-post="{}"', more, post)
+    source = static("djust/djust.js")
+    if source.rpartition("/")[2] != "djust.js":
+        # A storage that puts digests into names: the client would not find its modules beside itself.
+        attributes += format_html(' data-modules="{}"', " ".join(map(static, MODULES)))
     # django-csp and Django's own middleware; the nonce is made when it is first used.
     nonce = getattr(request, "csp_nonce", None) or getattr(request, "_csp_nonce", None)
     scripts = [(source, attributes)]
     if not (config().use_websocket and isinstance(request, ASGIRequest)):
         # No socket can be had: what is posted instead comes first.
-        scripts.insert(0, (post, format_html('data-csrf="{}"', get_token(request))))
+        scripts.insert(0, (static("djust/djust.post.js"), format_html('data-csrf="{}"', get_token(request))))
     if settings.DEBUG:
         scripts.insert(0, (static("djust/djust.debug.js"), SafeString()))
     nonced = SafeString() if nonce is None else format_html(' nonce="{}"', nonce)
     return format_html_join("", '<script src="{}" {}{} defer></script>', [(*script, nonced) for script in scripts])
 
 
-def with_script(html: str, request: HttpRequest, ticket: str) -> str:
-    """`html` with the ticket where {% djust_scripts %} stands, else with the script tag at the end of the body."""
-    if TICKET_PLACEHOLDER in html:
-        return html.replace(TICKET_PLACEHOLDER, ticket, 1)
-    return at_the_end(html, script_tag(request, ticket))
+def with_script(html: str, request: HttpRequest, token: str) -> str:
+    """`html` with the join token in its {% djust_scripts %}, else with a tag at its end."""
+    if TOKEN_PLACEHOLDER in html:
+        return html.replace(TOKEN_PLACEHOLDER, token, 1)
+    return at_the_end(html, script_tag(request, token))
 
 
 def at_the_end(html: str, more: str) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import random
 import threading
 import time
@@ -19,7 +18,9 @@ from functools import partial
 from typing import Protocol
 from weakref import WeakSet
 
+from djust import process
 from djust.exceptions import ServerBusyError, StateError
+from djust.process import Phase
 from djust.protocol.messages import Message, Save, Settled
 from djust.pubsub.subscriptions import inbox_of
 from djust.state.codec import decode_state, encode_state
@@ -406,7 +407,7 @@ def _call_later(loop: asyncio.AbstractEventLoop, seconds: float, page: SnapshotO
 
 
 backlog = Backlog()
-os.register_at_fork(after_in_child=backlog.reset)
+process.register(Phase.PAGES, forget=backlog.reset)
 
 
 # The end of the process
@@ -501,4 +502,4 @@ def restore_state(view: LiveView, snapshot: Snapshot) -> None:
     for name, error in missing.items():
         view.missing_state(name, error)
     if (inbox := inbox_of(view)) is not None:
-        inbox.miss(inbox.topics, "restored")
+        inbox.mark_gap(inbox.topics, "restored")

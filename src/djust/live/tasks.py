@@ -125,7 +125,7 @@ class Tasks:
                 task = self._queue.popleft()
                 self._running.add(task)
                 if (test := testmode.get()) is not None:
-                    test.hold(partial(self._begin, task))
+                    test.defer(partial(self._begin, task))
                 else:
                     self._begin(task)
 
@@ -155,7 +155,7 @@ class Tasks:
                     except asyncio.CancelledError:
                         # Nobody can stop the thread, which counts until it has ended.
                         task.awaiting = None
-                        call.done.add_done_callback(lambda done: self._leave(task, done.result()[0]))
+                        call.done.add_done_callback(lambda done: self._leave(task, done))
                         raise
                     value = await call
                 if task.is_async or inspect.isawaitable(value):
@@ -163,6 +163,9 @@ class Tasks:
                     async with _room(), call_scope():
                         value = await (task.call() if task.is_async else value)
         except BaseException as raised:  # noqa: BLE001 — a task may raise whatever it likes
+            if inspect.iscoroutine(value):
+                # It may not have been begun.
+                value.close()
             error = failure_on_loop(raised, me)
             if isinstance(error, TimeoutError) and clock.expired():
                 assert task.timeout is not None, "only what has a clock expires"
@@ -183,13 +186,14 @@ class Tasks:
 
     def _enter(self, task: Task) -> None:
         running_task.set(task)
-        if not self._turns.thread_state.usual:
+        if not self._turns.thread_state.is_default:
             self._turns.thread_state.activate()
 
-    def _leave(self, task: Task, unused: object = None) -> None:
+    def _leave(self, task: Task, late: asyncio.Future[Any] | None = None) -> None:
+        """A task is over. `late`: what its thread has given when nobody wanted it any more."""
         self._running.discard(task)
-        if inspect.iscoroutine(unused):
-            unused.close()
+        if late is not None and late.exception() is None and inspect.iscoroutine(late.result()):
+            late.result().close()
         # Timers of the event loop keep the context of a task that was cancelled, and so this task, but not its view.
         task.call, task.merge, task.awaiting = _nothing, _nothing, None
         self._advance()

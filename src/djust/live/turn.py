@@ -39,7 +39,7 @@ from djust.live.guards import GuardFailedError, Guards, LateError, NotAllowedErr
 from djust.live.metering import Meter
 from djust.live.nodes import Nodes
 from djust.live.visitor import ThreadState, refresh_session_and_user, save_session, session_to_save
-from djust.render import wire
+from djust.protocol import frames as wire
 from djust.services import call_scope
 from djust.state.fields import per_class
 from djust.threads.pools import Caller, SyncThread, async_threads, exits_as_errors, io_pool, request_pool, turn_pool
@@ -184,7 +184,7 @@ class TurnRunner:
 
     def _enter(self, turn: Turn | None) -> None:
         """A part of the turn begins in this thread or task."""
-        if not self.thread_state.usual:
+        if not self.thread_state.is_default:
             self.thread_state.activate()
         if turn is not None and turn.meter is not None:
             turn.meter.enter()

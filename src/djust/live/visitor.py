@@ -1,14 +1,16 @@
-"""Who looks at a page, and under which conditions: session, user, language, time zone, URL configuration.
+"""Who looks at a page, and what Django keeps for them: session, user, language, time zone, URLs.
 
-The page keeps the request of its GET. Before each turn the request's session and user are made new again, without
-reading them: `request.user` in a handler is the user as the database knows it now, and costs nothing where it is not
-used. At each join the request becomes one of the browser as it is then (`take_over`): its session may have another key.
+The page keeps the request of its GET. Before each turn the request forgets what it has read of
+session and user: `request.user` in a handler is the user as the database knows it now, and costs
+nothing where it is not used. At each join the request becomes one of the browser as it is then
+(`take_over`): its session may have another key.
 
     visitor_of(cookies)            whose socket this is                 Visitor("user:7", "k3y…", …)
     visitor_of_request(request)    for whom a request is answered
 
-These look-ups read sessions and never write them. Django's own `get_user` gives a session a new key after a rotation of
-SECRET_KEY and ends one that it cannot verify; without a response that would log the browser out behind its back.
+These look-ups read sessions and never write them. After a rotation of SECRET_KEY, Django's own
+`get_user` gives a session a new key, and it ends one that it cannot verify. Without a response,
+that would log the browser out.
 """
 
 from __future__ import annotations
@@ -22,8 +24,7 @@ from datetime import tzinfo
 from functools import partial
 from hashlib import blake2b
 from importlib import import_module
-from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from django.apps import apps
 from django.conf import settings
@@ -48,26 +49,21 @@ class ThreadState(NamedTuple):
     zone: tzinfo
     urlconf: Any
     prefix: str
-    usual: bool
+    is_default: bool
     """Nothing differs from a fresh context, so there is nothing to activate in one."""
 
     @classmethod
     def now(cls) -> ThreadState:
-        """Those that hold here and now."""
+        """What holds here and now."""
         language, zone = translation.get_language(), timezone.get_current_timezone()
         urlconf, prefix = get_urlconf(), get_script_prefix()
         if urlconf == settings.ROOT_URLCONF:
             urlconf = None
-        usual = (language, zone, urlconf, prefix) == (
-            settings.LANGUAGE_CODE,
-            timezone.get_default_timezone(),
-            None,
-            "/",
-        )
-        return cls(language, zone, urlconf, prefix, usual)
+        default = settings.LANGUAGE_CODE, timezone.get_default_timezone(), None, "/"
+        return cls(language, zone, urlconf, prefix, (language, zone, urlconf, prefix) == default)
 
     def activate(self) -> None:
-        """Let them hold from here on."""
+        """Let it hold from here on."""
         if self.language is None:
             translation.deactivate_all()
         else:
@@ -78,7 +74,7 @@ class ThreadState(NamedTuple):
 
 
 def refresh_session_and_user(request: HttpRequest) -> None:
-    """Forget what the request has read of session and user, so that the next access reads it anew."""
+    """Forget what the request has read of session and user: the next access reads it again."""
     known = vars(request)
     session = known.get("session")
     if session is not None and session.accessed:
@@ -93,7 +89,7 @@ _DJANGO_S = "django.contrib.auth.middleware"
 
 
 def look_up_lazily(request: HttpRequest) -> None:
-    """Let `request.user` and `request.auser` be looked up, by our own functions, when they are next used.
+    """Let our own functions look `request.user` and `request.auser` up when they are next used.
 
     Only those that AuthenticationMiddleware put there: what somebody else assigned stays.
     """
@@ -120,10 +116,10 @@ def lazy_user(request: HttpRequest) -> Any:
 
 
 def is_lazy(user: object) -> bool:
-    """Whether this is a user as AuthenticationMiddleware or this module leave it, to be looked up when it is used."""
+    """Whether AuthenticationMiddleware or this module looks this user up when it is used."""
     if type(user) is not SimpleLazyObject:
         return type(user) is _LazyUser
-    # Somebody else's middleware may leave a lazy user, too, and has its own way to look that up.
+    # Middleware of a project may leave a lazy user, too, and has its own way to look that up.
     look_up = object.__getattribute__(user, "__dict__").get("_setupfunc")
     return getattr(look_up, "__module__", "") == _DJANGO_S
 
@@ -135,7 +131,7 @@ class _LazyUser(SimpleLazyObject):  # type: ignore[type-arg] # Django's own take
 def unread_session(request: HttpRequest) -> SessionBase:
     """The session of `request`, to be read when it is next used."""
     session = request.session
-    # One that was not found may be there again.
+    # A session that was not found may be there again.
     key = session.session_key or request.COOKIES.get(settings.SESSION_COOKIE_NAME)
     return type(session)(key)
 
@@ -144,65 +140,60 @@ def user_of(request: HttpRequest) -> Any:
     """The user whom the request's session belongs to, read once."""
     known = vars(request)
     if "_cached_user" not in known:
-        with _LeftAlone(request.session):
-            known["_cached_user"] = auth.get_user(request)
+        known["_cached_user"] = auth.get_user(_ReadOnly(request.session))  # type: ignore[arg-type] # it reads a session
     return known["_cached_user"]
 
 
 async def _auser(request: HttpRequest) -> Any:
     known = vars(request)
     if "_acached_user" not in known:
-        with _LeftAlone(request.session):
-            known["_acached_user"] = await auth.aget_user(request)
+        known["_acached_user"] = await auth.aget_user(_ReadOnly(request.session))  # type: ignore[arg-type] # as above
     return known["_acached_user"]
 
 
-class _LeftAlone:
-    """Within, Django's `get_user` neither gives the session another key or content nor ends it."""
+class _ReadOnly:
+    """A request and its session in one, for Django's `get_user`: it cannot change the session."""
 
-    __slots__ = ("_before", "_session")
+    __slots__ = ("_session",)
 
     def __init__(self, session: SessionBase) -> None:
         self._session = session
-        self._before: tuple[Any, bool] | None = None
 
-    def __enter__(self) -> None:
-        vars(self._session).update(
-            cycle_key=self._spare, acycle_key=self._spare_async, flush=_leave, aflush=_leave_async
-        )
+    @property
+    def session(self) -> Self:
+        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for name in ("cycle_key", "acycle_key", "flush", "aflush"):
-            vars(self._session).pop(name, None)
-        if self._before is not None:
-            self._session[auth.HASH_SESSION_KEY], self._session.modified = self._before
+    def __getitem__(self, name: str) -> Any:
+        return self._session[name]
 
-    def _spare(self) -> None:
-        # What `get_user` writes next is taken back.
-        if self._before is None:
-            self._before = self._session.get(auth.HASH_SESSION_KEY), self._session.modified
+    def get(self, name: str) -> Any:
+        return self._session.get(name)
 
-    async def _spare_async(self) -> None:
-        self._spare()
+    async def aget(self, name: str) -> Any:
+        return await self._session.aget(name)
 
+    def __setitem__(self, name: str, value: Any) -> None: ...
 
-def _leave() -> None: ...
+    async def aset(self, name: str, value: Any) -> None: ...
 
+    def cycle_key(self) -> None: ...
 
-async def _leave_async() -> None: ...
+    async def acycle_key(self) -> None: ...
+
+    def flush(self) -> None: ...
+
+    async def aflush(self) -> None: ...
 
 
 class SocketRequest(ASGIRequest):
-    """The request of a GET that is made for a socket. No response of it reaches the browser, with a new key perhaps."""
+    """The request of a GET for a socket. The browser gets no response that could set a cookie."""
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Let the user that AuthenticationMiddleware puts here be looked up without a change of the session."""
+        """Let our own functions look the user up, which leave the session as it is."""
         super().__setattr__(name, of_request(self, value) if name in ("user", "auser") else value)
 
 
-# What belongs to one request only, and not to the browser; and the page's own address, which tenants may depend on.
+# Headers of one request, not of the browser; and the page's address, which tenants may depend on.
 _OF_ONE_REQUEST = re.compile(
     "HTTP_(ACCEPT|CACHE_CONTROL|CONNECTION|COOKIE|HOST|ORIGIN|PRAGMA|RANGE|REFERER|UPGRADE|X_CSRFTOKEN"
     "|X_FORWARDED_(HOST|PORT|PROTO)|X_REQUESTED_WITH|IF_.*|(SEC|X_DJUST).*)"
@@ -210,9 +201,9 @@ _OF_ONE_REQUEST = re.compile(
 
 
 def take_over(request: HttpRequest, source: HttpRequest) -> None:
-    """Let `request`, that of a page, be one of the browser that now makes `source`: a socket's request, or a POST.
+    """Let the request of a page be one of the browser that makes `source`: a handshake or a POST.
 
-    Cookies, what the browser or a proxy says of it in headers, its address, session and user are those of `source`. The
+    Cookies, headers about the browser, its address, session and user are those of `source`. The
     object stays the same, as do method, path and whatever else stands on it.
     """
     known, meta = vars(request), source.META
@@ -241,7 +232,7 @@ def session_to_save(request: HttpRequest) -> SessionBase | None:
 
 
 def save_session(session: SessionBase) -> None:
-    """Save what a turn wrote into the session. The turn has happened, so a failure is logged and not raised."""
+    """Save what a turn wrote into the session. A failure is logged: the turn has happened."""
     if session.session_key is None or isinstance(session, signed_cookies.SessionStore):
         logger.warning(
             "A handler wrote to a session that the browser has no cookie for, because it has ended or never began. "
@@ -260,19 +251,18 @@ def save_session(session: SessionBase) -> None:
 
 
 class SessionStoreError(Exception):
-    """The session store has given no answer, so there is no verdict about a session: ask again later."""
+    """The session store has failed, so nothing is known about a session. Ask again later."""
 
 
 class Visitor(NamedTuple):
     """Whom the cookies of a browser belong to."""
 
     identity: str = ""
-    """"user:7" for somebody who has logged in, whatever their session; "session:k3y" for somebody else who has a
-    session; "" for somebody with neither."""
+    """"user:7" for who has logged in, "session:k3y" for somebody else with a session, or ""."""
     key: str = ""
     """That of the session, or ""."""
     session: str = ""
-    """A digest that names what a logout ends: the session, or all of a user where sessions are cookies."""
+    """A digest that names what a logout ends: the session, or all of a user if they are cookies."""
     is_unknown: bool = False
     """The browser names a session that the store does not know."""
     ends: float = float("inf")
@@ -325,7 +315,7 @@ def visitor_of_request(request: HttpRequest) -> Visitor:
 
 
 def maker_of(request: HttpRequest) -> Visitor:
-    """For whom a page was made with this request. The user is not looked up, because a GET may do without."""
+    """For whom a page was made. The user is not looked up, because a GET may do without."""
     session = vars(request).get("session")
     return NOBODY if session is None or session.session_key is None else _visitor(session, "", is_user=True)
 
@@ -346,27 +336,24 @@ def _visitor(session: SessionBase, named: str, *, is_user: bool) -> Visitor:
     if user_id:
         identity = USER + user_id
     else:
-        # The key of a cookie-based one is its whole content and changes with it, so it identifies nobody.
+        # The key of a cookie-based session is its content and changes with it: it names nobody.
         identity = "" if is_cookie else SESSION + key
     return Visitor(identity, key, _ended_by_logout(session, user_id), ends=ends)
 
 
 def _expect_unknown(session: SessionBase, key: str) -> None:
-    """Raise whatever the store raises if it fails: Django's cache sessions take a failing cache for an empty one."""
-    if _is_key(key) and session.exists(key) and type(session)(key).keys():
+    """Raise what the store raises if it fails: Django's cache sessions take that for no session."""
+    # Caches raise for what cannot be a key, which does not mean that they fail.
+    is_key = len(key) <= 200 and key.isascii() and key.isprintable() and " " not in key
+    if is_key and session.exists(key) and type(session)(key).keys():
         raise LookupError("a session was not found, and was there a moment later")
-
-
-def _is_key(text: str) -> bool:
-    """Whether `text` may be the key of a session. Caches raise for others, which tells nothing of how they are."""
-    return len(text) <= 200 and text.isascii() and text.isprintable() and " " not in text
 
 
 def _ended_by_logout(session: SessionBase, user_id: str) -> str:
     name = session.session_key
     if isinstance(session, signed_cookies.SessionStore):
         name = USER + user_id if user_id else ""
-    # A key is as good as random, so a digest without a secret tells nothing and is the same in all processes.
+    # A key is as good as random: a digest needs no secret, and is the same in all processes.
     return blake2b(name.encode(), digest_size=16).hexdigest() if name else ""
 
 
@@ -381,7 +368,7 @@ def ended_by_logout(request: HttpRequest) -> str:
 
 @contextmanager
 def _answering() -> Iterator[None]:
-    """The session store is asked, and perhaps the table of users. A failure is logged once, until they work again."""
+    """Ask the session store, and perhaps the users. A failure is logged once, until they work."""
     try:
         yield
     except Exception as error:
@@ -394,7 +381,7 @@ def _answering() -> Iterator[None]:
 
 
 def has_lost_session(request: HttpRequest) -> bool:
-    """Whether the session of a page was looked for and not found, though its browser has named one."""
+    """Whether the session that the browser of a page names was looked for and not found."""
     session = vars(request).get("session")
     is_lost = session is not None and session.accessed and session.session_key is None and not session.modified
     return bool(is_lost and request.COOKIES.get(settings.SESSION_COOKIE_NAME))
@@ -412,7 +399,7 @@ class _Untouched(SessionBase):
 
 
 def leave_session(request: HttpRequest) -> None:
-    """Let the response neither save the session nor delete its cookie: what was not found may be there again."""
+    """Let the response neither save the session nor delete its cookie: it may be found later."""
     key = request.COOKIES.get(settings.SESSION_COOKIE_NAME)
     if key and "session" in vars(request):
         request.session = _Untouched(key)

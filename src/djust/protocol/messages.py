@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol
 from django.http import HttpRequest
 
 from djust.exceptions import ProtocolError
-from djust.render import wire
+from djust.protocol import frames as wire
 
 
 class Peer(Protocol):

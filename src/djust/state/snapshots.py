@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -26,7 +25,9 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
+from djust import process
 from djust.conf import SETTING, config
+from djust.process import Phase
 from djust.state.circuit import Circuit
 
 logger = logging.getLogger("djust")
@@ -163,4 +164,4 @@ def _reset(*, setting: str, **_: object) -> None:
 
 
 setting_changed.connect(_reset)
-os.register_at_fork(after_in_child=circuit.reset)
+process.register(Phase.PAGES, forget=circuit.reset)

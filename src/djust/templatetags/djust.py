@@ -5,7 +5,7 @@ from __future__ import annotations
 from django import template
 from django.template import Context
 
-from djust.live.script import TICKET_PLACEHOLDER, script_tag
+from djust.live.script import TOKEN_PLACEHOLDER, script_tag
 from djust.views import LiveView
 
 register = template.Library()
@@ -17,4 +17,4 @@ def djust_scripts(context: Context) -> str:
     view, request = context.get("view"), getattr(context, "request", None)
     if not isinstance(view, LiveView) or request is None:
         return ""
-    return script_tag(request, TICKET_PLACEHOLDER)
+    return script_tag(request, TOKEN_PLACEHOLDER)

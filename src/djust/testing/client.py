@@ -4,7 +4,7 @@
     page.click("remove", item_id=1)
     assert "Pear" not in page.html
 
-What it does goes through `testing/driver.py` into the mailbox of the page, as what a browser sends does.
+As with a browser, what it does goes into the mailbox of the page: see `testing/driver.py`.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from django.test import Client
 from django.urls import ResolverMatch
 
 from djust.exceptions import HandlerError
-from djust.live.guards import WITHOUT_MIDDLEWARE
-from djust.live.mount import Mount, in_lane, mounting
+from djust.live.guards import MOUNT, WITHOUT_MIDDLEWARE
+from djust.live.mount import Mount, Purpose, with_sync_thread
+from djust.protocol import frames as wire
 from djust.protocol.messages import message_of
-from djust.render import wire
 from djust.state.codec import encode_state
 from djust.state.fields import fields_version
 from djust.state.snapshots import Snapshot
@@ -43,10 +43,10 @@ _MARKS = re.compile(r"<!--(?:\[|\]|,)-->|(<[a-zA-Z][^\s<>/]*) dj(?=[\s/>])")
 class LiveClient:
     """A page of a live view, as its browser has it.
 
-    `view` is a view class, whose `mount` gets the other keyword arguments, or the URL of a view, which is requested
-    with all middleware. `user` has logged in, `session` holds what the dictionary says; for a URL, `client` may be a
-    `django.test.Client` that has done more. `path` is what a view class sees as the path of its request. Nothing may
-    take longer than `timeout` seconds.
+    `view` is a view class, whose `mount` gets the other keyword arguments, or the URL of a view,
+    which is requested with all middleware. `user` has logged in; `session` is what their session
+    holds. For a URL, `client` may be a `django.test.Client` that has done more. `path` is the path
+    of the request that a view class sees. Nothing may take longer than `timeout` seconds.
 
     What a handler, a template or `handle_info` raises is raised by the method that led to it.
     """
@@ -72,27 +72,26 @@ class LiveClient:
         self._driver = Driver(self._title, timeout)
         self._ref = 0
         self._is_open = self._is_away = self._was_closed = False
-        self._request: Callable[[], HttpResponseBase]
+        self._request: Callable[[Mount], HttpResponseBase]
         if isinstance(view, str):
             if kwargs:
                 raise TypeError(f"LiveClient({view!r}): the URL says what mount gets; it takes no {min(kwargs)}=….")
             browser = client or Client()
             _prepare(browser, user, session)
-            self._request = lambda: browser.get(view)
+            self._request = partial(_get, browser, view)
         else:
             request = request_for(path, user, session)
-            self._request = partial(_mount, self._driver, view, request, kwargs)
-        #: The answer to the request: a redirect for instance. That of a page that was mounted is empty.
+            self._request = partial(_mount, self._driver, view, kwargs, request)
+        #: The answer to the request, such as a redirect; empty if a page was mounted.
         self.response: HttpResponseBase
-        self._open(Mount())
+        self._open(Mount(Purpose.NAVIGATE))
 
     def _open(self, mount: Mount) -> None:
-        with mounting(mount):
-            self.response = self._request()
+        self.response = self._request(mount)
         if mount.restore_failed:
-            self._open(Mount())
+            self._open(Mount(Purpose.NAVIGATE))
             return
-        # Django's client takes the content away from a copy of the answer, whose status is still that of no content.
+        # Django's client empties an answer without content: a copy, made by middleware perhaps.
         page = mount.page if self.response.status_code == 204 else mount.page_in(self.response)
         if page is not None:
             self._is_open = True
@@ -112,12 +111,12 @@ class LiveClient:
 
     @property
     def view(self) -> Any:
-        """The view itself, with its private attributes. What a test changes in it is shown after the next event."""
+        """The view itself. What a test changes in it is shown after the next event."""
         return self._caught_up().page.view
 
     @property
     def pushed(self) -> list[tuple[str, Any]]:
-        """What `push_event` has sent since the beginning: names and payloads, as JSON gives them."""
+        """What `push_event` has sent so far: names and payloads, as JSON gives them."""
         return list(self._caught_up().pushed)
 
     def _caught_up(self) -> Driver:
@@ -141,7 +140,10 @@ class LiveClient:
     # What a user does
 
     def click(self, handler: str, /, *args: Any, **params: Any) -> None:
-        """Click the element with `dj-click="handler"`; it must be there. Parameters are given, not read from it."""
+        """Click the element with `dj-click="handler"`, which must be there.
+
+        Parameters are given here, not read from the element.
+        """
         self._act("dj-click", handler, args, params)
 
     def change(self, handler: str, /, *args: Any, **params: Any) -> None:
@@ -149,14 +151,15 @@ class LiveClient:
         self._act("dj-change", handler, args, params)
 
     def input(self, handler: str, /, *args: Any, **params: Any) -> None:
-        """Type into the field with `dj-input="handler"`: `value="…"` is the parameter, as a rule."""
+        """Type into the field with `dj-input="handler"`: the parameter is `value`, as a rule."""
         self._act("dj-input", handler, args, params)
 
     def submit(self, handler: str, /, **fields: Any) -> None:
-        """Submit the form with `dj-submit="handler"`: what its fields show, but for those that are given.
+        """Submit the form with `dj-submit="handler"`: the given fields, and what the others show.
 
-        A list is a field that stands more than once or a multiple selection, None one that is left out, a boolean a
-        checkbox. Of several forms for the handler it is the one whose hidden fields have the given values.
+        A list is a field that stands more than once or a multiple selection, None one that is left
+        out, a boolean a checkbox. Of several forms for the handler it is the one whose hidden
+        fields have the given values.
         """
         self._event(handler, (), fields_to_send(self.html, self._title, handler, fields))
 
@@ -187,12 +190,12 @@ class LiveClient:
         extra = answer[-1] if isinstance(answer[-1], dict) else {}
         return extra.get(wire.EXTRA_REPLY)
 
-    # What happens beside the page
+    # Background tasks
 
     def settle(self) -> None:
-        """Let slow work (`assign_async`, `start_async`, `@background`) run until it has ended.
+        """Let background tasks (`assign_async`, `start_async`, `@background`) run to their end.
 
-        Until then what an event has begun waits, so that a test sees what the page shows meanwhile.
+        Until then those that an event has begun wait: a test sees what the page shows meanwhile.
         """
         self._opened.settle()
 
@@ -207,14 +210,15 @@ class LiveClient:
         self._opened.reconnect()
 
     def restart(self) -> None:
-        """Lose the process of the page: the view is made anew, and restored from a snapshot of its state."""
+        """Lose the process of the page: a new view is restored from a snapshot of its state."""
         page = self._caught_up().page
         state, version = encode_state(type(page.view), state_of(page.view)), fields_version(type(page.view))
         self._leave()
-        self._open(Mount(snapshot=Snapshot(version, page.binding, page.version, self._ref, page.document, state)))
+        snapshot = Snapshot(version, page.binding, page.version, self._ref, page.document, state)
+        self._open(Mount(Purpose.RESTORE, snapshot=snapshot))
 
     def close(self) -> None:
-        """Leave the page. A test need not, unless slow work of its page still runs."""
+        """Leave the page. A test need not, unless tasks of its page still run."""
         self._leave()
         self._was_closed = True
 
@@ -241,16 +245,22 @@ def _prepare(browser: Client, user: Any, session: dict[str, Any] | None) -> None
         stored.save()
 
 
+def _get(browser: Client, url: str, mount: Mount) -> HttpResponseBase:
+    meta: dict[str, Any] = {MOUNT: mount}
+    return browser.get(url, **meta)
+
+
 def _mount(
-    driver: Driver, view_class: type[LiveView], request: HttpRequest, kwargs: dict[str, Any]
+    driver: Driver, view_class: type[LiveView], kwargs: dict[str, Any], request: HttpRequest, mount: Mount
 ) -> HttpResponseBase:
     function = view_class.as_view()
-    # What guards the class is asked before each event, as for a page with a URL.
+    # The guards of the class are asked before each event, as for a page with a URL.
     request.resolver_match = ResolverMatch(function, (), kwargs)
-    vars(request)[WITHOUT_MIDDLEWARE] = True
+    vars(request)[MOUNT] = mount
+    request.META[WITHOUT_MIDDLEWARE] = True
     response = function(request, **kwargs)
     if inspect.iscoroutine(response):
-        response = driver.run(in_lane(response))
+        response = driver.run(with_sync_thread(response))
     session = vars(request).get("session")
     if session is not None and session.modified:
         # As Django's middleware does.

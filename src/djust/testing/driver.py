@@ -1,6 +1,6 @@
 """The driver of one page in a test: posts messages into its mailbox, reads its frames, and lends it the thread.
 
-It is the page's `Peer` and its `Rehearsal`. The page lives on the event loop of all pages of the process; jobs that it
+It is the page's `Peer` and its `TestMode`. The page lives on the event loop of all pages of the process; jobs that it
 would give to threads, database and all, come back here and run while the test waits for the answer.
 """
 
@@ -19,8 +19,8 @@ from djust.live.page import Page
 from djust.live.snapshots import SnapshotOwner, SnapshotWriter
 from djust.live.visitor import maker_of
 from djust.loop import page_loop
+from djust.protocol import frames as wire
 from djust.protocol.messages import Joining, Message, Settled
-from djust.render import wire
 from djust.threads.testmode import FRESH, Job, testmode
 
 T = TypeVar("T")
@@ -99,11 +99,11 @@ class Driver:
 
     # The testmode
 
-    def take(self, job: Job) -> None:
+    def run_inline(self, job: Job) -> None:
         """Run a job in the thread of the test, while that waits."""
         self._jobs.put(job)
 
-    def hold(self, begin: Job) -> None:
+    def defer(self, begin: Job) -> None:
         """Let slow work begin with `settle`."""
         self._held.append(begin)
 

@@ -28,10 +28,9 @@ FIELD = "dj-submit"
 _FORM = re.compile(r"<form\b[^>]*?\sdj-submit(?:\.[\w.]+)?\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s>]+))", re.IGNORECASE)
 
 
-def answer_form(view: LiveView, request: HttpRequest) -> HttpResponseBase:
+def answer_form(view: LiveView, request: HttpRequest, mount: Mount) -> HttpResponseBase:
     """The page after the handler of the posted form has run."""
     fields = request.POST
-    mount = Mount()
     response = mount_in_place(view, view.request, mount)
     page = mount.page
     if page is None:
@@ -49,7 +48,7 @@ def answer_form(view: LiveView, request: HttpRequest) -> HttpResponseBase:
     # The browser gets it whole, and knows nothing of an event.
     page.version = page.last_ref = 0
     page.nodes.begin_again()
-    return send_page(page, status=status, notice=notice)
+    return send_page(page, mount, status=status, notice=notice)
 
 
 async def _handle(page: Page, event: Event) -> str:

@@ -22,40 +22,34 @@ from collections.abc import AsyncIterator, Coroutine
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
-from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
-from django.middleware.csrf import get_token
 
+from djust import process
 from djust.conf import config
 from djust.exceptions import ProtocolError, TicketError
-from djust.live.guards import as_get, keep_out_of_caches, passage_of
 from djust.live.joining import Closing, JoinFrame, admits, check_user, join_frame
 from djust.live.limits import Bucket, is_too_big, joins
-from djust.live.logout import watch, watcher
-from djust.live.mount import Mount, known_version, mount_in_place, respond
+from djust.live.logout import watch
+from djust.live.mount import HEADER, HEADER_STREAM, Mount, Purpose, known_version, mount_in_place
 from djust.live.page import Page
 from djust.live.registry import registry
 from djust.live.snapshots import keep_as, snapshot_of
 from djust.live.token import JoinToken, make_join_token
-from djust.live.transports.nojs import answer_form
 from djust.live.visitor import SessionStoreError, Visitor, leave_session, visitor_of_request
 from djust.loop import page_loop
+from djust.protocol import frames as wire
 from djust.protocol.messages import Event, Joining, Settled, Visit, message_of
-from djust.render import wire
 from djust.state.snapshots import Snapshot
-from djust.views import Answer, LiveView, answer_of
+from djust.views import LiveView
 
 logger = logging.getLogger("djust")
 
 T = TypeVar("T")
 
-HEADER = "X-Djust"
 HEADER_MORE = "X-Djust-More"
 HEADER_CLOSE = "X-Djust-Close"
-HEADER_STREAM = "X-Djust-Stream"
-STREAM = "djust-stream"
 
 NORMAL = 1000
 FAILED = 1011
@@ -248,63 +242,19 @@ _connections: OrderedDict[str, Connection] = OrderedDict()
 # Requests
 
 
-_POSTED = "_djust_posted"
-
-
-def respond_to_get(view: LiveView, request: HttpRequest) -> Answer:
-    """The answer to a GET: the page, a stream of an open one, or the token that POSTs of it need.
-
-    To a GET that stands for a POST the answer to that, and to a passage that it came here.
-    """
-    if (passage := passage_of(request)) is not None:
-        # What a decorator makes of the answer may have none of its headers.
-        keep_out_of_caches(request)
-        return answer_of(view, passage.reached(view))
-    if (posted := vars(request).pop(_POSTED, None)) is not None:
-        # `cache_page` around `get` sees a GET.
-        keep_out_of_caches(request)
-        if asyncio._get_running_loop() is not None:
-            # The thread of the request, as where everything is synchronous.
-            return sync_to_async(_answer_posted, thread_sensitive=True)(view, posted)
-        return _answer_posted(view, posted)
-    if STREAM in request.GET:
-        return answer_of(view, answer_stream(request))
-    if HEADER in request.headers:
-        keep_out_of_caches(request)
-        headers = {"Cache-Control": "private, no-store"}
-        token = HttpResponse(get_token(request), content_type="text/plain", headers=headers)
-        return answer_of(view, token)
-    return respond(view, request)
-
-
-def respond_to_post(view: LiveView, request: HttpRequest) -> Answer:
-    """The answer to a POST: to frames, or to a form of a browser without JavaScript.
-
-    The view sees the GET that it would have been, in `get` first: what guards that is not to be gone around.
-    """
-    view.request = as_get(request)
-    vars(view.request)[_POSTED] = request
-    return view.get(view.request, *view.args, **view.kwargs)
-
-
-def _answer_posted(view: LiveView, request: HttpRequest) -> HttpResponseBase:
-    return answer_post(view, request) if HEADER in request.headers else answer_form(view, request)
-
-
-def answer_post(view: LiveView, request: HttpRequest) -> HttpResponseBase:
+def answer_post(view: LiveView, request: HttpRequest, mount: Mount) -> HttpResponseBase:
     """The answer to frames, in the thread of the request."""
     try:
         frames = _frames_of(request)
-        connection_id = request.headers[HEADER]
-        if connection_id:
-            connection = _connections.get(connection_id)
+        if mount.connection_id:
+            connection = _connections.get(mount.connection_id)
             if connection is None or connection.page is None:
                 return _response(Answered([], code=GONE), request)
             _visit(connection.page, request)
         else:
-            connection = _join(view, request, join_frame(frames.pop(0)))
+            connection = _join(view, request, _join_of(frames))
         exchange = connection.exchange(
-            frames, reads_stream=HEADER_STREAM in request.headers, passed=_has_passed(view, request, connection.page)
+            frames, reads_stream=mount.reads_stream, passed=_has_passed(view, request, connection.page)
         )
         return _response(_at_home(exchange), request, connection.id)
     except _Elsewhere as elsewhere:
@@ -356,9 +306,14 @@ def _frames_of(request: HttpRequest) -> list[list[Any]]:
         if is_too_big(line, limit):
             raise Closing(wire.CLOSE_TOO_BIG, f"A frame may have at most {limit} bytes.")
         frames.append(wire.decode(line))
-    if not frames and not request.headers[HEADER]:
-        raise ProtocolError("Malformed frame: expected a join, got nothing.")
     return frames
+
+
+def _join_of(frames: list[list[Any]]) -> JoinFrame:
+    """The join, which is the first frame of a new connection and is taken out."""
+    if not frames:
+        raise ProtocolError("Malformed frame: expected a join, got nothing.")
+    return join_frame(frames.pop(0))
 
 
 def _join(view: LiveView, request: HttpRequest, joining: JoinFrame) -> Connection:
@@ -367,8 +322,7 @@ def _join(view: LiveView, request: HttpRequest, joining: JoinFrame) -> Connectio
     if ticket.url != request.get_full_path():
         raise Closing(wire.CLOSE_REFUSED, "The ticket belongs to another page.")
     visitor = visitor_of_request(request)
-    page_loop.call(registry.keep_sweeping)
-    page_loop.call(watcher.start)
+    page_loop.call(process.start)
     connection = _at_home(_connection())
     try:
         _enter(view, request, joining, connection, visitor)
@@ -416,12 +370,12 @@ def _bring_back(
     view: LiveView, request: HttpRequest, joining: JoinFrame, visitor: Visitor, snapshot: Snapshot | None
 ) -> tuple[Page, int | None]:
     ticket, version, _ = joining
-    mount = Mount(snapshot=snapshot)
+    mount = Mount(Purpose.RESTORE, snapshot=snapshot)
     response = mount_in_place(view, view.request, mount)
     if mount.restore_failed:
         again = type(view)()
         again.setup(view.request, *view.args, **view.kwargs)
-        response = mount_in_place(again, again.request, mount := Mount())
+        response = mount_in_place(again, again.request, mount := Mount(Purpose.RESTORE))
     page = mount.page
     if page is None:
         raise _Elsewhere(response.headers.get("Location", ticket.url))
@@ -460,9 +414,9 @@ def _response(answered: Answered, request: HttpRequest, connection_id: str = "")
     return response
 
 
-def answer_stream(request: HttpRequest) -> HttpResponseBase:
+def answer_stream(request: HttpRequest, connection_id: str) -> HttpResponseBase:
     """The stream of a connection."""
-    connection = _connections.get(request.GET[STREAM])
+    connection = _connections.get(connection_id)
     page = None if connection is None else connection.page
     if connection is None or page is None or not isinstance(request, ASGIRequest):
         # 204 is what keeps an EventSource from asking again.

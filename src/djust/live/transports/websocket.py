@@ -6,7 +6,7 @@ A plain ASGI application for scopes of type "websocket". Its connection joins on
     join      the ticket is checked, and that the visitor is the one it was made for; then the page is
               here: attached to this connection, or
               gone: a GET of the ticket's URL, made with this socket's cookies and headers, restores it from its
-              snapshot, or mounts it anew
+              snapshot, or remounts it
     events    go into the page's mailbox; the page sends its answers through `Connection.send`
     close     the page is kept for a while
 
@@ -29,20 +29,21 @@ from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest
 from django.utils.http import is_same_domain
 
+from djust import process
 from djust.conf import config
 from djust.exceptions import ProtocolError, ServerBusyError, TicketError
 from djust.live.handler import RequestRunner, Scope, Send
 from djust.live.joining import Closing, admits, check_user, join_frame
 from djust.live.limits import Bucket, is_too_big, joins
-from djust.live.logout import watch, watcher
-from djust.live.mount import Mount, known_version
+from djust.live.logout import watch
+from djust.live.mount import Mount, Purpose, known_version
 from djust.live.page import Page
 from djust.live.registry import registry
 from djust.live.snapshots import keep_as, snapshot_of
 from djust.live.token import JoinToken, make_join_token
 from djust.live.visitor import NOBODY, SessionStoreError, Visitor, visitor_of
+from djust.protocol import frames as wire
 from djust.protocol.messages import Event, Joining, Message, Visit, message_of
-from djust.render import wire
 from djust.threads.pools import Caller, io_pool
 
 logger = logging.getLogger("djust")
@@ -64,14 +65,13 @@ _PONG = wire.encode([wire.PONG])
 class Sockets:
     """The ASGI application for sockets, and all connections that are open."""
 
-    def __init__(self, backstage: RequestRunner) -> None:
-        self._backstage = backstage
+    def __init__(self, runner: RequestRunner) -> None:
+        self._runner = runner
         self._open: set[Connection] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        registry.keep_sweeping()
-        watcher.start()
-        connection = Connection(self._backstage, scope, receive, send)
+        process.start()
+        connection = Connection(self._runner, scope, receive, send)
         self._open.add(connection)
         try:
             await connection.run()
@@ -94,9 +94,9 @@ class Connection:
     any more, and its own task says good-bye.
     """
 
-    def __init__(self, backstage: RequestRunner, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, runner: RequestRunner, scope: Scope, receive: Receive, send: Send) -> None:
         self.ended = asyncio.Event()
-        self._backstage = backstage
+        self._runner = runner
         self._scope = scope
         self._receive = receive
         self._send = send
@@ -327,17 +327,18 @@ class Connection:
         return await io_pool.run_for(Caller(title="a join"), visitor_of, cookies)
 
     async def _bring_back(self, ticket: JoinToken, visitor: Visitor, version: int, document: str) -> None:
-        """The page is not here: restore it from its snapshot, or mount it anew."""
+        """The page is not here: restore it from its snapshot, or remount it."""
         check_user(ticket.binding, visitor)
         if not joins.take(ticket.page_id):
             raise Closing(wire.CLOSE_TOO_MANY, "Too many joins in a short time.")
         scope = _request_scope(self._scope, ticket.url)
         may_have = partial(admits, document=document, visitor=visitor)
-        mount = Mount(snapshot=await snapshot_of(ticket.page_id, document, may_have))
-        response = await self._backstage.adopt(scope, mount)
+        snapshot = await snapshot_of(ticket.page_id, document, may_have)
+        mount = Mount(Purpose.RESTORE, snapshot=snapshot)
+        response = await self._runner.mount(scope, mount)
         if mount.restore_failed:
-            mount = Mount()
-            response = await self._backstage.adopt(scope, mount)
+            mount = Mount(Purpose.RESTORE)
+            response = await self._runner.mount(scope, mount)
         page = mount.page_in(response)
         if page is not None:
             watch(page, visitor)

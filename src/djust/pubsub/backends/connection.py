@@ -1,6 +1,6 @@
 """The connection of a back end: kept alive, and made again when it was lost.
 
-    connected ── lost ──▶ waiting ──▶ connected, subscribed to all topics again ──▶ the listeners are told
+    connected ── lost ──▶ waiting ──▶ connected, subscribed to all topics again ──▶ subscribers receive MessagesMissed
                   back-off: 0.05 s, doubled up to 5 s, with jitter
 
 A subclass says how to connect, how to listen to a topic and what a connection brings.
@@ -57,7 +57,7 @@ class ListeningBackend(ABC, Generic[C]):
         """Listen to `topics`; returns when the service has confirmed. `read` runs meanwhile."""
 
     @abstractmethod
-    async def ignore(self, connection: C, topic: str) -> None:
+    async def unlisten(self, connection: C, topic: str) -> None:
         """Listen to `topic` no more."""
 
     @abstractmethod
@@ -65,7 +65,7 @@ class ListeningBackend(ABC, Generic[C]):
         """Call `deliver` for what comes, until the connection is lost: raises one of `failures`."""
 
     @abstractmethod
-    async def hang_up(self, connection: C) -> None:
+    async def disconnect(self, connection: C) -> None:
         """Close the connection, which may be broken."""
 
     def deliver(self, topic: str, text: str) -> None:
@@ -90,7 +90,7 @@ class ListeningBackend(ABC, Generic[C]):
         self._topics.discard(topic)
         if self._connected is not None:
             try:
-                await self.ignore(self._connected, topic)
+                await self.unlisten(self._connected, topic)
             except self.failures:
                 pass
 
@@ -150,9 +150,9 @@ class ListeningBackend(ABC, Generic[C]):
             for topic in topics:
                 if topic not in self._topics:
                     # Nobody wants it any more since this connection was begun.
-                    await self.ignore(connection, topic)
+                    await self.unlisten(connection, topic)
             if was_lost:
-                logger.warning("Publish/subscribe: %s is there again.", self._address_shown)
+                logger.warning("Publish/subscribe: %s is connected again.", self._address_shown)
                 self._lost(topics)
             await self._reading
         finally:
@@ -163,7 +163,7 @@ class ListeningBackend(ABC, Generic[C]):
     async def _part(self, connection: C) -> None:
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                await self.hang_up(connection)
+                await self.disconnect(connection)
         except Exception:  # noqa: BLE001, S110 — it is broken, which is why it is closed
             pass
 

@@ -68,7 +68,7 @@ class PostgresBackend(ListeningBackend[AsyncConnection[Any]]):
         """LISTEN to the channels."""
         await self._execute(connection, "LISTEN {}", topics)
 
-    async def ignore(self, connection: AsyncConnection[Any], topic: str) -> None:
+    async def unlisten(self, connection: AsyncConnection[Any], topic: str) -> None:
         """UNLISTEN the channel."""
         await self._execute(connection, "UNLISTEN {}", [topic])
         if topic not in self._topics:
@@ -117,7 +117,7 @@ class PostgresBackend(ListeningBackend[AsyncConnection[Any]]):
         elif kind == "." and topic is not None:
             self.deliver(topic, text)
 
-    async def hang_up(self, connection: AsyncConnection[Any]) -> None:
+    async def disconnect(self, connection: AsyncConnection[Any]) -> None:
         """Close the connection."""
         await connection.close()
 

@@ -3,7 +3,7 @@
     LIVEVIEW_CONFIG = {"pubsub": "redis://localhost:6379/0"}
 
 A topic is the channel `djust:<topic>`. Redis keeps nothing: who is not connected when a message is published does not
-get it, and is told so by `Resubscribed`.
+get it; its views receive `MessagesMissed`.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class RedisBackend(ListeningBackend[PubSub]):
             future = self._confirmations[channel] = asyncio.get_running_loop().create_future()
         return future
 
-    async def ignore(self, connection: PubSub, topic: str) -> None:
+    async def unlisten(self, connection: PubSub, topic: str) -> None:
         """Unsubscribe from the channel."""
         await connection.unsubscribe(PREFIX + topic)
 
@@ -90,7 +90,7 @@ class RedisBackend(ListeningBackend[PubSub]):
                 if future is not None and not future.done():
                     future.set_result(None)
 
-    async def hang_up(self, connection: PubSub) -> None:
+    async def disconnect(self, connection: PubSub) -> None:
         """Close the connection."""
         self._confirmations.clear()
         await connection.aclose()  # type: ignore[no-untyped-call] # as above

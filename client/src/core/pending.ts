@@ -1,0 +1,133 @@
+/**
+ * Events that wait for their answer, and how their elements show it.
+ *
+ * Every event stays here from the moment it is asked for until it was answered, refused, given up or lost. While an
+ * element waits it carries the class `dj-waiting` and `aria-busy`, and what `dj-loading`, `dj-disable-with` and `dj-lock`
+ * ask for; all of that is one overlay.
+ */
+import { report } from "./notices";
+import {
+  type Overlay,
+  type Overlays,
+  together,
+  type Undo,
+  withAttribute,
+  withClass,
+  withText,
+} from "./overlays";
+import type { EventFrame, Json } from "./protocol";
+
+export interface Waiting {
+  readonly ref: number;
+  readonly frame: EventFrame;
+  /** Shows that it waits. */
+  readonly element?: Element | null;
+  /** The field or form whose content went with the event. */
+  readonly source?: Element | null;
+  /** The user has handed over the content, and does not go on typing. */
+  readonly submitted?: boolean;
+  /** It says what a field holds, which is sent until the server has received it. */
+  readonly isInput?: boolean;
+  readonly resolve?: (reply: Json) => void;
+  readonly reject?: (error: Error) => void;
+  /** What had the focus: an element that is disabled loses it. */
+  focused?: Element | null;
+  /** It was sent to a page that is gone. */
+  lost?: boolean;
+}
+
+/** After this many milliseconds an event without answer has failed. */
+export const EVENT_TIMEOUT = 30_000;
+/** How long an element shows that its event has failed. */
+const FAILED_SHOWN = 1500;
+
+export class Pending {
+  readonly #waiting = new Map<number, Waiting>();
+  readonly #shown = new Map<Element, Overlay>();
+  readonly #overlays: Overlays;
+  readonly #expire: (ref: number) => unknown;
+
+  /** `expire` ends an event that has waited for too long. */
+  constructor(overlays: Overlays, expire: (ref: number) => unknown) {
+    this.#overlays = overlays;
+    this.#expire = expire;
+  }
+
+  add(event: Waiting): void {
+    const { ref, element } = event;
+    // The timer is not ended with the event: it must not hold the element.
+    setTimeout(() => this.#waiting.has(ref) && this.#expire(ref), EVENT_TIMEOUT);
+    this.#waiting.set(ref, event);
+    event.focused = document.activeElement;
+    if (element && !this.#shown.has(element))
+      this.#shown.set(element, this.#overlays.lay(element, showWaiting));
+  }
+
+  get(ref: number): Waiting | undefined {
+    return this.#waiting.get(ref);
+  }
+
+  all(): Waiting[] {
+    return [...this.#waiting.values()];
+  }
+
+  isWaiting(element: Element): boolean {
+    return this.#shown.has(element);
+  }
+
+  /** The event was answered. */
+  end(ref: number, reply: Json = null): void {
+    this.#remove(ref)?.resolve?.(reply);
+  }
+
+  /** The event was refused or lost: its element says so for a moment. */
+  fail(ref: number, text: string, detail = ""): void {
+    const event = this.#remove(ref);
+    const { element = null } = event ?? {};
+    if (element) this.#overlays.layFor(element, showFailed, FAILED_SHOWN);
+    report(element, { text, detail, ref });
+    event?.reject?.(new Error(text));
+  }
+
+  /** Makes a change of the page as the server knows it; the element of the event `answered` waits no longer. */
+  lift(change: () => void, answered = 0): void {
+    const event = this.#waiting.get(answered);
+    if (event) this.#stopShowing(event);
+    this.#overlays.lift(change);
+  }
+
+  #remove(ref: number): Waiting | undefined {
+    const event = this.#waiting.get(ref);
+    if (!event) return undefined;
+    this.#stopShowing(event);
+    this.#waiting.delete(ref);
+    const { focused } = event;
+    if (document.activeElement === document.body && focused?.matches("[dj-disable-with],[dj-lock]"))
+      (focused as HTMLElement).focus();
+    return event;
+  }
+
+  #stopShowing(event: Waiting): void {
+    const { element } = event;
+    const overlay = element && this.#shown.get(element);
+    if (!overlay || this.all().some((other) => other !== event && other.element === element)) return;
+    this.#overlays.remove(overlay);
+    this.#shown.delete(element);
+  }
+}
+
+const showFailed = (element: Element): Undo => withClass(element, "dj-failed");
+
+function showWaiting(element: Element): Undo {
+  const undos = [withClass(element, "dj-waiting"), withAttribute(element, "aria-busy", "true")];
+  if (element.hasAttribute("dj-loading")) undos.push(withClass(element, "dj-loading"));
+  if (element.hasAttribute("dj-lock"))
+    undos.push(withAttribute(element, "disabled" in element ? "disabled" : "inert", ""));
+  const holders = element.matches("form") ? element.querySelectorAll("[dj-disable-with]") : [element];
+  for (const holder of holders) {
+    const text = holder.getAttribute("dj-disable-with");
+    if (text !== null) undos.push(withAttribute(holder, "disabled", ""));
+    if (text) undos.push(withText(holder, text));
+  }
+  return together(undos);
+}

@@ -1,0 +1,70 @@
+import { beforeEach, expect, test, vi } from "vitest";
+import { Overlays, withAttribute, withClass, withText } from "../../src/core/overlays";
+
+let overlays: Overlays;
+let button: HTMLElement;
+
+beforeEach(() => {
+  document.body.innerHTML = "<button>Go</button>";
+  button = document.querySelector("button") as HTMLElement;
+  overlays = new Overlays();
+});
+
+test("an overlay shows until it is removed, and leaves nothing behind", () => {
+  const overlay = overlays.lay(button, (element) => withClass(element, "x"));
+  expect(button.outerHTML).toBe(`<button class="x">Go</button>`);
+  overlays.remove(overlay);
+  overlays.remove(overlay);
+  expect(button.outerHTML).toBe("<button>Go</button>");
+});
+
+test("a change is made below the overlays, which lie on what it leaves", () => {
+  overlays.lay(button, (element) => withText(element, "Wait"));
+  overlays.lay(button, (element) => withAttribute(element, "title", "busy"));
+  overlays.lift(() => {
+    expect(button.outerHTML).toBe("<button>Go</button>");
+    button.firstChild?.replaceWith("Went");
+    button.title = "done";
+  });
+  expect(button.outerHTML).toBe(`<button title="busy">Wait</button>`);
+  overlays.lift(() => expect(button.outerHTML).toBe(`<button title="done">Went</button>`));
+});
+
+test("overlays of one attribute are removed in any order", () => {
+  const first = overlays.lay(button, (element) => withAttribute(element, "title", "1"));
+  const second = overlays.lay(button, (element) => withAttribute(element, "title", "2"));
+  const third = overlays.lay(button, (element) => withAttribute(element, "title", "3"));
+  overlays.remove(first);
+  expect(button.title).toBe("3");
+  overlays.remove(third);
+  expect(button.title).toBe("2");
+  overlays.remove(second);
+  expect(button.hasAttribute("title")).toBe(false);
+});
+
+test("a change that fails does not take the overlays away", () => {
+  overlays.lay(button, (element) => withClass(element, "x"));
+  expect(() =>
+    overlays.lift(() => {
+      throw new Error("broken");
+    }),
+  ).toThrow("broken");
+  expect(button.className).toBe("x");
+});
+
+test("an element that is out of the page for a while is covered when it is back", () => {
+  overlays.lay(button, (element) => withClass(element, "x"));
+  overlays.lift(() => button.remove());
+  expect(button.hasAttribute("class")).toBe(false);
+  overlays.lift(() => document.body.append(button));
+  expect(button.className).toBe("x");
+});
+
+test("some overlays end after a time", () => {
+  vi.useFakeTimers();
+  overlays.layFor(button, (element) => withClass(element, "x"), 100);
+  expect(button.className).toBe("x");
+  vi.advanceTimersByTime(100);
+  expect(button.hasAttribute("class")).toBe(false);
+  vi.useRealTimers();
+});

@@ -1,0 +1,75 @@
+"""The responder answers all requests of all live views, each by its purpose.
+
+A POST takes two steps. First the view's `get` sees the GET that the POST would have been, so that
+guards of `get` protect POSTs as well. Then the POST is answered, in the thread of its request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from io import BytesIO
+
+from asgiref.sync import sync_to_async
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http.response import HttpResponseBase
+from django.middleware.csrf import get_token
+from django.utils.datastructures import MultiValueDict
+
+from djust.live.guards import MOUNT, OF_BODY, keep_out_of_caches
+from djust.live.mount import Mount, Purpose, mount_of, render
+from djust.live.transports.nojs import answer_form
+from djust.live.transports.post import answer_post, answer_stream
+from djust.live.visitor import look_up_lazily
+from djust.views import Answer, LiveView, answer_of
+
+
+def respond(view: LiveView, request: HttpRequest) -> Answer:
+    """The answer to a request that has come to `view`."""
+    mount = mount_of(request)
+    if request.method == "POST":
+        view.request = _as_get(request, mount)
+        return view.get(view.request, *view.args, **view.kwargs)
+    if mount.purpose is not Purpose.RENDER:
+        # Not by a header: a decorator may answer with a copy that has none.
+        keep_out_of_caches(request)
+    match mount.purpose:
+        case Purpose.RENDER | Purpose.RESTORE | Purpose.NAVIGATE:
+            return render(view, request, mount)
+        case Purpose.AUTHORIZE:
+            assert mount.passage is not None, "a mount for this purpose has one"
+            return answer_of(view, mount.passage.authorize(view))
+        case Purpose.FRAMES | Purpose.FORM:
+            if asyncio._get_running_loop() is None:
+                return _answer_posted(view, mount)
+            # In the thread of the request, as in a synchronous view.
+            return sync_to_async(_answer_posted, thread_sensitive=True)(view, mount)
+        case Purpose.STREAM:
+            return answer_of(view, answer_stream(request, mount.connection_id))
+        case Purpose.CSRF_TOKEN:
+            return answer_of(view, _csrf_token(request))
+
+
+def _answer_posted(view: LiveView, mount: Mount) -> HttpResponseBase:
+    request = mount.posted
+    assert request is not None, "a mount for this purpose has one"
+    answer = answer_form if mount.purpose is Purpose.FORM else answer_post
+    return answer(view, request, mount)
+
+
+def _csrf_token(request: HttpRequest) -> HttpResponseBase:
+    headers = {"Cache-Control": "private, no-store"}
+    return HttpResponse(get_token(request), content_type="text/plain", headers=headers)
+
+
+def _as_get(request: HttpRequest, mount: Mount) -> HttpRequest:
+    """A GET with the address, headers and visitor of a POST.
+
+    Both share META, in which Django keeps the CSRF token.
+    """
+    copied = request.__class__.__new__(request.__class__)
+    known = vars(copied)
+    known.update(item for item in vars(request).items() if item[0] not in OF_BODY)
+    known.update(method="GET", _stream=BytesIO(), _read_started=False, _post=QueryDict(), _files=MultiValueDict())
+    known[MOUNT] = mount
+    look_up_lazily(copied)
+    return copied

@@ -1,0 +1,2 @@
+var e="[dj-update=ignore]";function o({shadows:o}){for(let d of document.querySelectorAll(e))o.set(d,d.cloneNode(!0));return{changed({added:t}){for(let l of t())for(let t of[l,...l.querySelectorAll(e)])t.matches(e)&&!o.has(t)&&o.set(t,d(t))}}}function d(e){let o=e.cloneNode(),d=[...e.childNodes].map(e=>e.cloneNode(!0));return o.append(...e.childNodes),e.append(...d),o}export{o as default};
+//# sourceMappingURL=djust.ignored.js.map
