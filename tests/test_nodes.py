@@ -164,7 +164,7 @@ def _fresh() -> None:
 
 async def send(page: Socket, name: str, params: dict[str, Any] | None = None, target: str = "") -> Any:
     page.ref += 1
-    await page.send([page.ref, name, params or {}, [], 1, target])
+    await page.send([page.ref, name, params or {}, *([target] if target else []), [], 1])
     return await page.receive()
 
 
@@ -219,10 +219,19 @@ async def test_a_handler_of_one_node_is_none_of_the_other() -> None:
         assert await send(page, "rename", {"title": "x"}, "c1") == ["error", 2, "Child.rename is not an event handler."]
 
 
-async def test_a_target_that_is_no_text_is_not_a_valid_frame() -> None:
+@pytest.mark.parametrize("rest", [["c1"], ["c1", []], ["c1", [], 0]])
+async def test_members_after_the_target_may_be_left_out(rest: list[Any]) -> None:
     async with Browser() as browser:
         page = await browser.open("/two/")
-        await page.send([1, "add", {}, [], 0, 7])
+        await page.send([1, "add", {}, *rest])
+        assert (await page.receive())[2] == [1, [1, [0, 1], 1]]
+
+
+@pytest.mark.parametrize("rest", [[7], [[], 0, "c1"], ["c1", "c1"], ["c1", [], 0, 0]])
+async def test_a_target_in_another_place_is_not_a_valid_frame(rest: list[Any]) -> None:
+    async with Browser() as browser:
+        page = await browser.open("/two/")
+        await page.send([1, "add", {}, *rest])
         assert await page.closing() == 4400
 
 

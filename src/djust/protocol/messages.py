@@ -122,13 +122,16 @@ def message_of(frame: list[Any]) -> Event | Resync:
     """The message in a frame that a browser may send to its page."""
     if frame[0] == wire.RESYNC and 2 <= len(frame) <= 3:
         return Resync(str(frame[1])[:200], bool(frame[2:] and frame[2]))
-    if 2 <= len(frame) <= 6:
-        members: list[Any] = [*frame, *({}, [], 0, "")[len(frame) - 2 :]]
-        ref, name, params, args, asks, target = members
+    # After the parameters a text can only be the target, which is left out for the root.
+    target = frame[3] if len(frame) > 3 and type(frame[3]) is str else None
+    rest = frame if target is None else [*frame[:3], *frame[4:]]
+    if 2 <= len(rest) <= 5:
+        members: list[Any] = [*rest, *({}, [], 0)[len(rest) - 2 :]]
+        ref, name, params, args, asks = members
         valid = type(ref) is int and ref > 0 and type(name) is str and type(params) is dict and type(args) is list
-        if valid and asks in (0, 1) and type(target) is str:
-            return Event(ref, name, params, args, asks == 1, target)
+        if valid and asks in (0, 1):
+            return Event(ref, name, params, args, asks == 1, target or "")
     raise ProtocolError(
-        'Malformed frame: expected [ref, "handler", {params}, [args], asks, "target"] or ["resync", "reason"], '
+        'Malformed frame: expected [ref, "handler", {params}, "target", [args], asks] or ["resync", "reason"], '
         f"got {len(frame)} members that begin with {frame[0]!r:.40}."
     )
