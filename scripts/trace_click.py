@@ -1,11 +1,13 @@
-"""What one click enters on the server: from the text frame that arrives to the text frame that leaves.
+"""What one click enters on the server: from the text frame that arrives to the text frame that
+leaves.
 
     python scripts/trace_click.py             the calls in their order, and how many there are
     python scripts/trace_click.py --summary   only how many
 
-The page is a counter with a `def` handler, nothing guards it, and it has been clicked before. Counted are the calls of
-this package's own functions, in all threads, and the files that they stand in. A coroutine counts once, however often
-it goes on; the code that was generated for a template is a file of its own.
+The page is a counter with a `def` handler, nothing guards it, and it has been clicked before.
+Counted are the calls of this package's own functions, in all threads, and the files that they stand
+in. A coroutine counts once, however often it goes on; the code that was generated for a template is
+a file of its own.
 """
 
 import argparse

@@ -32,7 +32,7 @@ class Client:
 
 
 class Slot:
-    """What the parent's template includes: to the compiled template it looks like a template that is compiled."""
+    """What the parent's template includes. It looks like a template that has been compiled."""
 
     nodelist = ()
 

@@ -1,13 +1,13 @@
-"""What the framework keeps about a view: one record per view, so that nothing of it stands on the user's object.
+"""What the framework keeps about a view: one record each. Nothing of it stands on the view itself.
 
     context = context_of(view)      made when it is first asked for, freed with the view
     context.start(page)             live/page.py, when the page is made
     context.outbox                  what push_event has left
-    context.part(Inbox)             one of a kind: its inbox, its services; made when it is first asked for
+    context.part(Inbox)             one of a kind: its inbox, its services; made on demand
     context.stop()                  the page is gone: every part stops
 
-A page holds its view, never the other way round. A record holds neither of them: a view that outlives its page, in a
-thread perhaps, finds none.
+A page holds its view, never the other way round. A record holds neither of them: a view that
+outlives its page, in a thread perhaps, finds none.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ from weakref import ref
 
 @dataclass(slots=True, eq=False)
 class Task:
-    """One slow call of a view. `merge` takes its result or exception into the view, in a turn of the page."""
+    """One slow call of a view.
+
+    `merge` takes its result or exception into the view, in a turn of the page.
+    """
 
     context: LiveContext
     name: str
@@ -43,7 +46,10 @@ class Runner(Protocol):
         """The names of the tasks of the view that have not ended."""
 
     def start(self, task: Task) -> None:
-        """Run a task, as soon as a browser has the page; an older one of the same view and name is dropped."""
+        """Run a task, as soon as a browser has the page.
+
+        An older one of the same view and name is dropped.
+        """
 
     def cancel(self, view: object, name: str) -> None:
         """Drop the task of this name."""
@@ -60,7 +66,7 @@ class Host(Protocol):
 
     @property
     def tasks(self) -> Runner:
-        """The slow work of the page."""
+        """The background tasks of the page."""
 
     def wake(self) -> None:
         """Take a turn, because there are messages for the view. On the event loop."""
@@ -70,7 +76,10 @@ class Part(Protocol):
     """Something that a view has for the time of its page."""
 
     def stop(self) -> None:
-        """The page is gone, or the view. In any thread, and in the middle of anything, for garbage is collected so."""
+        """The page is gone, or the view.
+
+        In any thread, and in the middle of anything, for garbage is collected so.
+        """
 
 
 P = TypeVar("P", bound=Part)
@@ -113,7 +122,7 @@ class LiveContext:
             page.wake()
 
     def part(self, kind: type[P], make: Callable[[], P] | None = None) -> P:
-        """The part of this class, made by `make` or by calling the class when it is first asked for."""
+        """The part of this class; on demand, `make` or the class itself makes it."""
         found = self._parts.get(kind)
         if found is None:
             found = self._parts.setdefault(kind, (make or kind)())
@@ -128,7 +137,10 @@ class LiveContext:
         return cast("P | None", self._parts.pop(kind, None))
 
     def stop(self) -> None:
-        """The page is gone: stop every part. A view that is used nevertheless gets new ones, which end with it."""
+        """The page is gone: stop every part.
+
+        A view that is used nevertheless gets new ones, which end with it.
+        """
         while self._parts:
             self._parts.popitem()[1].stop()
 

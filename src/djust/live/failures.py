@@ -10,10 +10,12 @@ from djust.threads.pool import as_error
 
 
 def failure_on_loop(error: BaseException, task: asyncio.Task[Any] | None) -> Exception:
-    """What user code raised in `task`, as an exception; where the task itself has to end, `error` is raised again.
+    """What user code raised in `task`, as an exception.
 
-    A handler that awaits a cancelled task has failed, while one whose own task is cancelled ends with the server. A
-    coroutine that is thrown away gets GeneratorExit when its task does not run.
+    Where the task itself has to end, `error` is raised again.
+
+    A handler that awaits a cancelled task has failed, while one whose own task is cancelled ends
+    with the server. A coroutine that is thrown away gets GeneratorExit when its task does not run.
     """
     if isinstance(error, Exception):
         return error

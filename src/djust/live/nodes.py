@@ -5,12 +5,13 @@
     nodes.html()                            the first HTML
     nodes.renew()  ->  Change               evaluated again: what the browser has to receive
     nodes.all()    ->  (values, plans)      everything, for a browser that starts over
-    nodes.add(Node(child, request, "c1"))   a view inside; its template marks its root element dj-node="c1"
+    nodes.add(Node(child, request, "c1"))   a view inside, whose root element is marked dj-node="c1"
     nodes.get("c1")                         the node that an event names
 
-A node is one view and everything that the framework keeps about it. What a child shows is a value of
-its parent, `(fragment, values)`, as an include is: whatever renders the parent calls `evaluate` of the
-child. So one evaluation of the root brings all nodes up to date, and one diff tells the browser.
+A node is one view and everything that the framework keeps about it. What a child shows is a value
+of its parent, `(fragment, values)`, as an include is: whatever renders the parent calls `evaluate`
+of the child. So one evaluation of the root brings all nodes up to date, and one diff tells the
+browser.
 """
 
 from __future__ import annotations
@@ -73,7 +74,8 @@ class Node:
         self._request = request
         self._tracker = Tracker()
         self._lazy = computed_getters(view)
-        # One token for the life of the page: Django's processor masks it differently in each rendering.
+        # One token for the life of the page: Django's processor masks it differently in each
+        # rendering.
         self._fixed = {"csrf_token": SimpleLazyObject(partial(get_token, request)), "view": view}
         # Set by the first evaluation.
         self._template: Template
@@ -137,7 +139,10 @@ class Node:
 
 
 class Nodes:
-    """The nodes of one page, by their ids; that of the root is empty. Parents come before what is inside them."""
+    """The nodes of one page, by their ids; that of the root is empty.
+
+    Parents come before what is inside them.
+    """
 
     __slots__ = ("_nodes", "_sent", "_shown", "awaits_data", "root")
 
@@ -165,7 +170,7 @@ class Nodes:
         return iter(self._nodes)
 
     async def await_data(self) -> None:
-        """Await the `get_context_data` of views where it is an `async def`, before the page is rendered."""
+        """Await each `get_context_data` that is an `async def`, for the next rendering."""
         for node in self._nodes:
             node.data = await given_context_data(node.view)
 

@@ -9,16 +9,16 @@
     page.detach(connection)                         it is lost; the page waits for another one
     page.end()                                      the page is gone
 
-There is no I/O here: whoever has the connection decodes frames and carries the answers. Messages wait
-in the mailbox, and a page takes one turn at a time:
+There is no I/O here: whoever has the connection decodes frames and carries the answers. Messages
+wait in the mailbox, and a page takes one turn at a time:
 
     process_next      the task of the next message on the event loop; its frame is sent
     process           what to do with this kind of message, and where it was refused
     run               `live/turn.py` runs the turn, in a thread or on the event loop
     answer            the state is checked, the template evaluated, the difference encoded
 
-Views learn of what happens to the page by `connected`, `disconnected` and `unmount`. The transitions
-`join`, `detach` and `end` call them, each in a turn of its own.
+Views learn of what happens to the page by `connected`, `disconnected` and `unmount`. The
+transitions `join`, `detach` and `end` call them, each in a turn of its own.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ _FAILED = 1011
 
 
 class Page:
-    """One open page. `peer` is its connection, None while it has none; `version` counts the diffs."""
+    """One open page. `peer` is its connection, if it has one; `version` counts the diffs."""
 
     __slots__ = (
         *("__weakref__", "_ends", "_held", "_is_over", "_joining", "_mailbox", "_posted", "_task", "_tasks"),
@@ -134,7 +134,7 @@ class Page:
         return self.nodes.html()
 
     def add(self, node: Node) -> None:
-        """Let the page have one view more, inside another one. Its node takes turns of the page from now on."""
+        """Let the page have one view more, inside another one."""
         node.context.start(self, node.id)
         self.nodes.add(node)
 
@@ -166,8 +166,10 @@ class Page:
             self._post_all(self._hooks("disconnected"))
 
     def end(self, *, for_good: bool = False) -> None:
-        """The page is gone: its tasks end. Its state is kept; or nobody is to have it, and what waits in its mailbox is
-        not executed. In any thread.
+        """The page is gone: its tasks end.
+
+        Its state is kept; or nobody is to have it, and what waits in its mailbox is not executed.
+        In any thread.
 
         Views that have something to do then get their turns; nobody waits for them.
         """
@@ -194,7 +196,7 @@ class Page:
         self.nodes.stop()
 
     def _hooks(self, *names: str) -> list[Message]:
-        """Turns in which views learn what has happened: outer ones first, or last where something ends."""
+        """Turns that tell views what has happened: outer views first, or last if something ends."""
         nodes = [node for node in self.nodes if has_hooks(type(node.view))]
         return [Hook(name, node.id) for name in names for node in (nodes if name == "connected" else nodes[::-1])]
 
@@ -257,7 +259,7 @@ class Page:
             self.snapshots.quiet(self)
 
     async def process(self, message: Message) -> str:
-        """The frame for a message, empty for none. Whoever calls sees to it that one is processed at a time."""
+        """The frame for a message, empty for none. One message is processed at a time."""
         before = self.last_ref
         if self._is_over and not isinstance(message, Settled | Hook | End):
             return ""
@@ -332,7 +334,8 @@ class Page:
         self.peer, self._joining = joining.peer, None
         if self.turns.loop is None:
             self._start()
-        # Before the events that have come with the connection. Nobody may have said that the one before is lost.
+        # Before the events that have come with the connection. Nobody may have said that the one
+        # before is lost.
         self._mailbox[:0] = [(hook, 0.0) for hook in self._hooks("disconnected", "connected")]
         self._retry_held()
         self.wake()
@@ -370,7 +373,8 @@ class Page:
                 *(node.view, title, lambda: method, _show_nothing if self._ends else self.answer),
                 is_async=iscoroutinefunction(method),
                 timeout=HOOK_SECONDS,
-                # The connection has just passed what guards the page; what ends has to end, whoever the visitor is.
+                # The connection has just passed what guards the page; what ends has to end, whoever
+                # the visitor is.
                 passed=True,
                 is_unasked=hook.name != "connected",
                 owner=self.binding,
@@ -400,7 +404,7 @@ class Page:
     # Refusals
 
     def _refuse(self, message: Message, error: HandlerError, before: int) -> str:
-        """Nothing was called. An event is answered; anything else ends the connection, or is tried again."""
+        """Nothing was called: answer an event, end the connection, or try again later."""
         if isinstance(error, GuardFailedError):
             text = "%s: what guards the page has failed; %s waits, and nothing was called"
             logger.error(text, type(self.view).__name__, type(message).__name__, exc_info=error.__cause__ or error)
@@ -451,7 +455,7 @@ class Page:
     # Answers
 
     def answer(self, turn: Turn, reply: object, failure: Exception | None) -> str:
-        """What `turn` has changed. `failure` is what its call raised: the state that it left is shown."""
+        """What `turn` has changed, although its call may have raised `failure`."""
         if not turn.wants_reply or failure is not None:
             reply = None
         elif (reason := json_error(reply)) is not None:
@@ -504,7 +508,7 @@ def _error(ref: int, text: str, detail: str = "") -> str:
 
 
 async def end_all(pages: Iterable[Page], seconds: float) -> None:
-    """The server ends: end pages, and wait until their views have had their last turns, for so many seconds."""
+    """The server ends: end pages, and wait for so many seconds until their views are unmounted."""
     ended = []
     for page in pages:
         page.end()

@@ -1,15 +1,17 @@
-"""The slow work of one page: a `Runner` of `djust/tasks.py`.
+"""The background tasks of one page: a `Runner` of `djust/tasks.py`.
 
     tasks = Tasks(page.post, page.turns)
     tasks.start(task)               waits: nobody may ever open this page
     tasks.advance()                 a browser has it: runs
     tasks.end()                     the page is gone
 
-At most `tasks_per_page` tasks of a page run at the same time, the others wait in order. A `def` is a job of the pool
-`slow`, so that no handler waits behind slow work; an `async def` runs on the event loop of the pages. A result becomes
-`Work` in the mailbox, and is merged there if its task is still the newest of its name.
+At most `tasks_per_page` tasks of a page run at the same time, the others wait in order. A `def` is
+a job of the pool `task`, so that no handler waits behind it; an `async def` runs on the
+event loop of the pages. A result becomes `Work` in the mailbox, and is merged there if its task is
+still the newest of its name.
 
-Tasks hold the view, through the functions they call, but never the page: it goes although they run, and they end then.
+Tasks hold the view, through the functions they call, but never the page: it goes although they run,
+and they end then.
 """
 
 from __future__ import annotations
@@ -41,7 +43,10 @@ _COROUTINES_PER_THREAD = 32
 
 
 class Tasks:
-    """Runs the tasks of one page. What begins and ends them happens on the event loop of the page."""
+    """Runs the tasks of one page.
+
+    What begins and ends them happens on the event loop of the page.
+    """
 
     def __init__(self, post: Callable[[Message], None], turns: TurnRunner) -> None:
         self._turns = turns
@@ -51,8 +56,8 @@ class Tasks:
         self._latest: dict[tuple[LiveContext, str], Task] = {}
         self._queue: deque[Task] = deque()
         self._running: set[Task] = set()
-        # For each view the values of `assign_later`, and who assigned them. A view stands here from the moment on
-        # when a turn of it has been asked for.
+        # For each view the values of `assign_later`, and who assigned them. A view stands here from
+        # the moment on when a turn of it has been asked for.
         self._later: dict[LiveContext, dict[str, tuple[Task | None, Any]]] = {}
         self._is_over = False
 
@@ -67,7 +72,10 @@ class Tasks:
         return frozenset(name for owner, name in self._latest.copy() if owner is context)
 
     def start(self, task: Task) -> None:
-        """Run a task, as soon as a browser has the page; an older one of the same view and name is dropped."""
+        """Run a task, as soon as a browser has the page.
+
+        An older one of the same view and name is dropped.
+        """
         with self._lock:
             if self._is_over:
                 return
@@ -194,7 +202,8 @@ class Tasks:
         self._running.discard(task)
         if late is not None and late.exception() is None and inspect.iscoroutine(late.result()):
             late.result().close()
-        # Timers of the event loop keep the context of a task that was cancelled, and so this task, but not its view.
+        # Timers of the event loop keep the context of a task that was cancelled, and so this task,
+        # but not its view.
         task.call, task.merge, task.awaiting = _nothing, _nothing, None
         self._advance()
 

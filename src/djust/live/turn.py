@@ -1,12 +1,14 @@
-"""Runs the turns of one page: guards and middleware, the handler, the answer; in a thread or on the event loop.
+"""Runs the turns of one page: guards and middleware, the handler, the answer.
+
+In a thread or on the event loop.
 
     turns = TurnRunner(nodes, request)        with the page, before its view is mounted
     await turns.ask("join")                   may the visitor use the page?
     text = await turns.run(turn)              the frame that answers
 
 The turn of a `def` handler is one job of a thread, guards and rendering included. The turn of an
-`async def` handler runs on the event loop; what of it needs a thread gets one of `async_threads`, or
-the one in which synchronous middleware waits. Either way a turn has these steps:
+`async def` handler runs on the event loop; what of it needs a thread gets one of `async_threads`,
+or the one in which synchronous middleware waits. Either way a turn has these steps:
 
     guards and middleware       `live/guards.py`; the rest happens inside them
     authorize                   may refuse the turn
@@ -69,8 +71,8 @@ _rendered_in_threads: set[type[LiveView]] = set()
 class Turn:
     """What a turn does.
 
-    `bind` gives the call, and refuses parameters that do not fit; `answer` gives the frame for what the call has
-    returned or raised.
+    `bind` gives the call, and refuses parameters that do not fit; `answer` gives the frame for what
+    the call has returned or raised.
     """
 
     view: LiveView
@@ -162,7 +164,10 @@ class TurnRunner:
         guards.call(lambda: None, purpose=purpose)
 
     async def run(self, turn: Turn) -> str:
-        """Run a turn; the frame that answers. Raises what `NOT_CALLED` holds if nothing of the view was called."""
+        """Run a turn; the frame that answers.
+
+        Raises what `NOT_CALLED` holds if nothing of the view was called.
+        """
         task = asyncio.current_task()
         guards = turn.guards = None if turn.is_unasked else self._guards
         # A part of the turn can only run on the event loop.
@@ -179,7 +184,10 @@ class TurnRunner:
             return turn.unrendered(failure_on_loop(error, task))
 
     def _caller(self, turn: Turn) -> Caller:
-        """Whose work the turn is. No browser waits for what the server itself does, so that is never refused."""
+        """Whose work the turn is.
+
+        No browser waits for what the server itself does, so that is never refused.
+        """
         return Caller(turn.owner or f"address {self._request.META.get('REMOTE_ADDR')}", turn.title, not turn.ref)
 
     def _enter(self, turn: Turn | None) -> None:
@@ -217,7 +225,10 @@ class TurnRunner:
                 save_session(session)
 
     async def _run_in_time(self, turn: Turn, seconds: float) -> str:
-        """A turn in a thread, whose handler has so much time. Then the thread goes on, for nobody can stop it."""
+        """A turn in a thread, whose handler has so much time.
+
+        Then the thread goes on, for nobody can stop it.
+        """
         deadline = Deadline()
         call = turn_pool.begin(self._caller(turn), self._run_in_thread, turn, deadline)
         done, _ = await asyncio.wait([call.done], timeout=seconds)
@@ -267,7 +278,8 @@ class TurnRunner:
             if not turn.is_unasked and authorizes(type(turn.view)):
                 await authorize_on_loop(turn, in_thread)
                 if not turn.has_middleware:
-                    # What it has needed a thread for has ended, and a `def` handler gets one of its own.
+                    # What it has needed a thread for has ended, and a `def` handler gets one of its
+                    # own.
                     thread.leave()
                     thread.enter(partial(self._caller, turn))
             call = turn.bind()
@@ -302,14 +314,15 @@ class TurnRunner:
             with call_scope():
                 return turn.answer(turn, reply, failure)
 
-        # Not in the pool of handlers, which may all be blocked. What middleware has set for its thread holds for
-        # templates.
+        # Not in the pool of handlers, which may all be blocked. What middleware has set for its
+        # thread holds for templates.
         text: str = await _in_thread(turn, async_threads.run, answer)
         return text
 
 
 async def _in_thread(turn: Turn, run: InThread, function: Call) -> Any:
-    """Call where synchronous middleware is, in its context: thread locals and context variables hold there.
+    """Call where synchronous middleware is, in its context: thread locals and context variables
+    hold there.
 
     Without any, by `run`.
     """
@@ -323,7 +336,7 @@ async def _nothing() -> None: ...
 
 
 class Deadline:
-    """Decides which comes first: the end of a handler that runs in a thread, or the end of its time."""
+    """Decides which comes first: the end of a handler in a thread, or the end of its time."""
 
     __slots__ = ("_first", "_lock", "has_begun")
 
@@ -351,7 +364,10 @@ class Deadline:
 
 
 def call_handler(turn: Turn, call: Call, deadline: Deadline | None = None) -> Outcome:
-    """Call in this thread. If `deadline` passes meanwhile, what the call raises is logged, and the view not asked."""
+    """Call in this thread.
+
+    If `deadline` passes meanwhile, what the call raises is logged, and the view not asked.
+    """
     meter = turn.meter
     if meter is not None:
         meter.begins()
@@ -402,7 +418,10 @@ async def call_handler_on_loop(turn: Turn, call: Call, enter: Call, in_thread: I
 
 
 async def _call_in_thread(turn: Turn, call: Call, enter: Call, in_thread: InThread) -> Outcome:
-    """Call in a thread. When time is up the thread goes on, for nobody can stop it, and its outcome is dropped."""
+    """Call in a thread.
+
+    When time is up the thread goes on, for nobody can stop it, and its outcome is dropped.
+    """
     deadline = Deadline()
 
     def job() -> Outcome:
@@ -458,7 +477,10 @@ def _handle(turn: Turn, error: Exception) -> Any:
 
 
 def client_error(error: Exception, text: str) -> tuple[str, str]:
-    """What the browser receives for an exception: everything in DEBUG, else `text`. A refusal is for everybody."""
+    """What the browser receives for an exception: everything in DEBUG, else `text`.
+
+    A refusal is for everybody.
+    """
     if isinstance(error, HandlerError):
         return str(error), error.detail if settings.DEBUG else ""
     if not settings.DEBUG:

@@ -2,9 +2,9 @@
 
     message_of([1, "add", {"n": 2}, []])  ->  Event(1, "add", {"n": 2}, [])
 
-Frames of a browser become `Event` or `Resync`. Whoever has its connection posts `Visit`, `Joining` and
-`Refused`. `Work` is what the server itself wants to do to a view: the result of a task, a message of a
-topic. A `Hook` says what has happened to the page.
+Frames of a browser become `Event` or `Resync`. Whoever has its connection posts `Visit`, `Joining`
+and `Refused`. `Work` is what the server itself wants to do to a view: the result of a task, a
+message of a topic. A `Hook` says what has happened to the page.
 """
 
 from __future__ import annotations
@@ -55,14 +55,19 @@ class Refused(NamedTuple):
 
 
 class Resync(NamedTuple):
-    """The browser could not apply something. `whole`: all values would not help, the document is not what it was."""
+    """The browser could not apply something.
+
+    `whole`: all values would not help, the document is not what it was.
+    """
 
     reason: str
     whole: bool = False
 
 
 class Joining(NamedTuple):
-    """A connection takes the page. `version` is what its browser shows; None if it shows another page's values.
+    """A connection takes the page.
+
+    `version` is what its browser shows; None if it shows another page's values.
 
     `document` is the id that the browser gave its document.
     """
@@ -76,7 +81,7 @@ class Joining(NamedTuple):
 
 
 class Visit(NamedTuple):
-    """The browser has come with other cookies, perhaps of another session: the page's request takes over `source`."""
+    """The browser has come with other cookies: the page's request takes over those of `source`."""
 
     source: HttpRequest
 
@@ -95,7 +100,7 @@ class Work(NamedTuple):
 
 
 class Hook(NamedTuple):
-    """Something has happened to the page: `name` is the method of the node's view that is called for it."""
+    """Something has happened to the page: the method `name` of the node's view is called."""
 
     name: str
     target: str = ""
