@@ -19,12 +19,9 @@ from djust.live.registry import registry
 from djust.protocol.messages import Joining
 from djust.testing import LiveClient
 from tests.asgi_client import Browser
-from tests.test_transports import ClientWire, PostWire, SocketWire, StreamWire, Wire
-from tests.test_transports import _fresh as _fresh_connections
+from tests.transports import Wire
 
 pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db(transaction=True)]
-
-__all__ = ["_fresh_connections"]
 
 calls: list[str] = []
 gate = threading.Event()
@@ -150,18 +147,6 @@ def _fresh() -> Iterator[None]:
     guests[:] = [True]
     yield
     gate.set()
-
-
-@pytest.fixture(params=[SocketWire, PostWire, StreamWire, ClientWire])
-def driver(request: pytest.FixtureRequest) -> type[Wire]:
-    kind: type[Wire] = request.param
-    return kind
-
-
-@pytest.fixture(params=[SocketWire, PostWire, StreamWire])
-def wire(request: pytest.FixtureRequest) -> type[Wire]:
-    kind: type[Wire] = request.param
-    return kind
 
 
 async def until(*wanted: str) -> None:

@@ -90,7 +90,7 @@ def verdict(kind: type, *, declared: bool = False) -> Verdict | None:
     """What is wrong with an instance of `kind`, if it is certain. `declared`: it may be one of a subclass as well."""
     if _may_be_state(kind) or kind.__module__.partition(".")[0] in ("djust", "typing", "typing_extensions"):
         return None
-    if declared and (_is_open(kind) or any(map(_may_be_state, _subclasses(kind)))):
+    if declared and (_is_open(kind) or any(map(_may_be_state, subclasses_of(kind)))):
         return None
     is_service = looks_like_service(kind.__name__) or (
         in_service_package(kind.__module__) and any(hasattr(kind, name) for name in _CLOSING)
@@ -141,9 +141,10 @@ def _is_open(kind: type) -> bool:
     return is_protocol or inspect.isabstract(kind) or kind.__module__ in ("builtins", "collections.abc", "numbers")
 
 
-def _subclasses(kind: type) -> set[type]:
+def subclasses_of(kind: type) -> set[Any]:
+    """All classes that inherit from a class, at any depth."""
     direct: list[Any] = type.__subclasses__(kind)
-    return {*direct}.union(*map(_subclasses, direct))
+    return {*direct}.union(*map(subclasses_of, direct))
 
 
 def _gives_itself(kind: type) -> bool:

@@ -29,6 +29,7 @@ from django.core.checks import Warning as Finding
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from djust.checks.mentions import Mention, mentions_of
+from djust.checks.services import subclasses_of
 from djust.state.classes import class_name
 from djust.views import LiveView
 
@@ -203,7 +204,7 @@ class Project:
     def views(self) -> list[type[LiveView]]:
         """The project's views that are imported, by their names; reading the URLs imports those that are in use."""
         assert self.routes is not None
-        views = {view for view in _subclasses(LiveView) if self.owns(view)}
+        views = {view for view in subclasses_of(LiveView) if self.owns(view)}
         if self._apps is not None:
             views = {view for view in views if f"{view.__module__}.".startswith(self._apps)}
         return sorted(views, key=lambda view: (view.__module__, view.__qualname__))
@@ -252,13 +253,6 @@ def _is_own(name: str) -> bool:
     if not isinstance(path, str) or "site-packages" in path or "dist-packages" in path:
         return False
     return not any(Path(path).is_relative_to(folder) for folder in _INSTALLED)
-
-
-def _subclasses(kind: type) -> Iterator[type]:
-    direct: list[type] = kind.__subclasses__()
-    for subclass in direct:
-        yield subclass
-        yield from _subclasses(subclass)
 
 
 def _patterns(patterns: Iterable[Any], names: frozenset[str]) -> Iterator[tuple[URLPattern, frozenset[str]]]:

@@ -87,7 +87,7 @@ class Page:
 
     __slots__ = (
         *("__weakref__", "_ends", "_held", "_is_over", "_joining", "_mailbox", "_posted", "_task", "_tasks"),
-        *("binding", "bucket", "document", "id", "last_ref", "nodes", "peer", "request", "resyncs", "session_due"),
+        *("fingerprint", "bucket", "tab_id", "id", "last_ref", "nodes", "peer", "request", "resyncs", "session_due"),
         *("snapshots", "turns", "version", "view", "visitor"),
     )
 
@@ -98,10 +98,10 @@ class Page:
         self.version = 0
         self.last_ref = 0
         self.resyncs = 0
-        # Whose it is, and what the tickets of such a page are bound to: see `sessions.watch`.
+        # Whose it is, and what the join tokens of such a page are bound to: see `set_visitor`.
         self.visitor = NOBODY
-        self.binding = ""
-        self.document = ""
+        self.fingerprint = ""
+        self.tab_id = ""
         self.peer: Peer | None = None
         # The connection that is about to have the page.
         self._joining: Peer | None = None
@@ -256,7 +256,7 @@ class Page:
             self._begin_next()
         else:
             self._task = None
-            self.snapshots.quiet(self)
+            self.snapshots.schedule(self)
 
     async def process(self, message: Message) -> str:
         """The frame for a message, empty for none. One message is processed at a time."""
@@ -309,7 +309,7 @@ class Page:
             *(node.view, handler.title, bind, self.answer, handler.is_async, event.ref, event.wants_reply),
             timeout=None if handler.background else handler.timeout or config().handler_timeout or None,
             passed=event.passed,
-            owner=self.binding,
+            owner=self.fingerprint,
         )
         text = await self._run(turn)
         if self._held:
@@ -320,7 +320,7 @@ class Page:
         self.snapshots.changed()
         if (node := self.nodes.get(work.target)) is None:
             return ""
-        turn = Turn(node.view, work.title, lambda: work.call, self.answer, work.is_async, owner=self.binding)
+        turn = Turn(node.view, work.title, lambda: work.call, self.answer, work.is_async, owner=self.fingerprint)
         return await self._run(turn)
 
     async def _join(self, joining: Joining) -> str:
@@ -339,13 +339,13 @@ class Page:
         self._mailbox[:0] = [(hook, 0.0) for hook in self._hooks("disconnected", "connected")]
         self._retry_held()
         self.wake()
-        if joining.document != self.document:
+        if joining.tab_id != self.tab_id:
             # Another document counts its events from 1.
-            self.document = joining.document
+            self.tab_id = joining.tab_id
             self.last_ref = 0
         extra = self._extra()
-        if joining.ticket:
-            extra[wire.EXTRA_TICKET] = joining.ticket
+        if joining.token:
+            extra[wire.EXTRA_TICKET] = joining.token
         if joining.version == self.version:
             return wire.encode([wire.JOINED, self.version, self.last_ref, extra])
         return self._all(extra)
@@ -377,7 +377,7 @@ class Page:
                 # the visitor is.
                 passed=True,
                 is_unasked=hook.name != "connected",
-                owner=self.binding,
+                owner=self.fingerprint,
             )
             text = await self._run(turn)
         node.is_connected = hook.name == "connected"

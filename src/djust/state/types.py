@@ -115,13 +115,14 @@ class Encoder:
         found = _BY_CLASS.get(kind) or find_type(kind)
         if found is None:
             return _write_text(self, value)
-        if id(value) in self._path or len(self._path) > MAX_DEPTH:
+        path, identity = self._path, id(value)
+        if identity in path or len(path) > MAX_DEPTH:
             return _write_text(self, value)
-        self._path.add(id(value))
+        path.add(identity)
         try:
             return found.write(self, value)
         finally:
-            self._path.discard(id(value))
+            path.discard(identity)
 
     def items(self, values: Iterable[Any]) -> list[Any]:
         """Values in order."""
@@ -418,16 +419,12 @@ def _field_values(instance: Model) -> dict[str, Any]:
 
 
 def _write_model(encoder: Encoder, value: Model) -> Any:
-    label, database = _label(encoder, type(value)), value._state.db
+    if not encoder.allow_rows:
+        raise RowRefused(f"holds rows of {value._meta.label_lower}")
+    label, database = value._meta.label_lower, value._state.db
     if _is_row(value):
         return _tagged("model", label, database, encoder.write(value.pk))
     return _tagged("row", label, database, value._state.adding, encoder.pairs(_field_values(value)))
-
-
-def _label(encoder: Encoder, model: type[Model]) -> str:
-    if not encoder.allow_rows:
-        raise RowRefused(f"holds rows of {model._meta.label_lower}")
-    return model._meta.label_lower
 
 
 def model_of(label: str) -> type[Model]:
@@ -484,7 +481,9 @@ def _write_queryset(encoder: Encoder, value: QuerySet[Any]) -> Any:
     if not _holds_models(value):
         # Of values() or values_list(): the result is the state.
         return encoder.items(value)
-    label = _label(encoder, value.model)
+    label = value.model._meta.label_lower
+    if not encoder.allow_rows:
+        raise RowRefused(f"holds rows of {label}")
     known = value._result_cache
     keys = [row.pk for row in known] if known is not None else list(value.values_list("pk", flat=True))
     kind = type(value)
