@@ -23,7 +23,7 @@ from django.http import HttpRequest
 
 from djust import process
 from djust.conf import config
-from djust.live.page import Page
+from djust.live.page import Page, end_all
 from djust.live.snapshots import save_all, save_before_exit
 from djust.process import Phase
 from djust.protocol.messages import Peer
@@ -31,6 +31,8 @@ from djust.protocol.messages import Peer
 _SWEEP_SECONDS = 5.0
 # How long the end of a process waits for a cache to take snapshots.
 _SAVE_SECONDS = 5.0
+# How long it waits for `unmount` of the pages' views.
+_END_SECONDS = 5.0
 # What a page holds beside its HTML and its state.
 _PAGE_BYTES = 10_000
 
@@ -220,6 +222,7 @@ registry = Registry()
 async def _stop() -> None:
     registry.stop_sweeping()
     await save_all(registry.pages(), _SAVE_SECONDS)
+    await end_all(registry.pages(), _END_SECONDS)
     registry.clear()
 
 
