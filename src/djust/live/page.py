@@ -112,7 +112,7 @@ class Page:
         context_of(view).start(self)
         self.turns = TurnRunner(self.nodes, request)
         self._tasks: Tasks | None = None
-        self.bucket = Bucket(config().events_per_second)
+        self.bucket = Bucket(config.events_per_second)
         self._mailbox: list[tuple[Message, float]] = []
         # When the message of this turn came; nobody asks where nothing is measured.
         self._posted = 0.0
@@ -205,7 +205,7 @@ class Page:
     @property
     def is_full(self) -> bool:
         """Whether as many messages wait as may."""
-        return len(self._mailbox) >= config().max_waiting
+        return len(self._mailbox) >= config.max_waiting
 
     @property
     def is_busy(self) -> bool:
@@ -307,7 +307,7 @@ class Page:
         bind = partial(self._bind, event, node, handler)
         turn = Turn(
             *(node.view, handler.title, bind, self.answer, handler.is_async, event.ref, event.wants_reply),
-            timeout=None if handler.background else handler.timeout or config().handler_timeout or None,
+            timeout=None if handler.background else handler.timeout or config.handler_timeout or None,
             passed=event.passed,
             owner=self.fingerprint,
         )

@@ -130,7 +130,7 @@ class Hub:
 
     def _its_backend(self) -> Backend:
         if self._backend is None:
-            kind, address = _kind_and_address(config().pubsub)
+            kind, address = _kind_and_address(config.pubsub)
             try:
                 backend: Callable[..., Backend] = import_string(_BACKENDS[kind])
             except ImportError as error:
