@@ -1,10 +1,11 @@
-"""Who in this process has subscribed to which topic, and the one back end that carries messages between processes.
+"""Who in this process has subscribed to which topic, and the one back end that carries messages
+between processes.
 
     publish("orders", {"id": 7})
       └─ back end ─▶ every process with subscribers ─▶ hub ─▶ the inbox of every view that has subscribed ─▶ handle_info
 
-A message is encoded as the state of a view is, so it arrives equal and of the same type; every view of a process gets
-the same object and must not change it.
+A message is encoded as the state of a view is, so it arrives equal and of the same type; every view
+of a process gets the same object and must not change it.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ from djust.pubsub.codec import decode_message, encode_event, encode_message
 
 logger = logging.getLogger("djust")
 
-# How long `subscribe` waits for the service, so that nothing that is loaded afterwards can miss a message.
+# How long `subscribe` waits for the service, so that nothing that is loaded afterwards can miss a
+# message.
 SUBSCRIBE_SECONDS = 1.0
 _BACKENDS = {
     "memory": "djust.pubsub.backends.memory.MemoryBackend",
@@ -40,7 +42,7 @@ _BACKENDS = {
 
 
 class Publication(NamedTuple):
-    """What was published: a message for `handle_info`, or with `event` a pushed event for the browser."""
+    """What was published: a message for `handle_info`, or with `event` an event for the browser."""
 
     topic: str
     message: Any
@@ -75,7 +77,7 @@ class Hub:
     # Subscribing
 
     def subscribe(self, subscriber: Subscriber, topic: str) -> Future[None]:
-        """Let `subscriber` have the messages of `topic`; done when those published from now on will arrive."""
+        """Let `subscriber` have the messages of `topic`; done when later ones will arrive."""
         _checked(topic)
         with self._lock:
             backend = self._its_backend()
@@ -204,7 +206,8 @@ def _close_when_settings_change(*, setting: str, **_: object) -> None:
         hub._reset_connection()
         closing = asyncio.run_coroutine_threadsafe(backend.close(), page_loop.loop)
         if asyncio._get_running_loop() is not page_loop.loop:
-            # A test goes on when the connection is closed, unless the loop that closes it is its own.
+            # A test goes on when the connection is closed, unless the loop that closes it is its
+            # own.
             closing.result(5)
 
 
@@ -215,10 +218,12 @@ setting_changed.connect(_close_when_settings_change)
 
 
 def publish(topic: str, message: Any) -> None:
-    """Send `message` to the `handle_info` of every view, in every process, that has subscribed to `topic`.
+    """Send `message` to the `handle_info` of every view, in every process, that has subscribed to
+    `topic`.
 
-    `message` is anything that state may hold, models excepted: send their keys. Returns when the service has it and
-    raises what its client raises when it cannot be reached; nobody waits for the pages. In coroutines use `apublish`.
+    `message` is anything that state may hold, models excepted: send their keys. Returns when the
+    service has it and raises what its client raises when it cannot be reached; nobody waits for the
+    pages. In coroutines use `apublish`.
     """
     _refuse_loop("publish")
     hub.backend().publish(topic, encode_message(_checked(topic), message))
@@ -230,7 +235,7 @@ async def apublish(topic: str, message: Any) -> None:
 
 
 def push_event(topic: str, name: str, payload: Any = None) -> None:
-    """Send an event to the browsers of all pages that have subscribed to `topic`, as `LiveView.push_event` to one."""
+    """Send an event to the browsers of all pages that have subscribed to `topic`."""
     _refuse_loop("push_event")
     hub.backend().publish(topic, encode_event(_checked(topic), name, payload))
 

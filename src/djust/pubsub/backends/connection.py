@@ -129,9 +129,11 @@ class ListeningBackend(ABC, Generic[C]):
                     text = "Publish/subscribe: the connection to %s is lost (%s); trying again."
                     logger.warning(text, self._address_shown, str(error) or type(error).__name__)
             except Exception:
-                # Such as something that no client library should raise: listening goes on, and nobody misses anything.
+                # Such as something that no client library should raise: listening goes on, and
+                # nobody misses anything.
                 logger.exception("Publish/subscribe: reading from %s has failed; trying again.", self._address_shown)
-            # A connection that stood for a while is tried again at once, one that was never made is waited for longer.
+            # A connection that stood for a while is tried again at once, one that was never made is
+            # waited for longer.
             wait = FIRST_WAIT if self._connected is not None else min(wait * 2, LONGEST_WAIT)
             self._connected = None
             was_lost = True
