@@ -173,7 +173,7 @@ async def measure(name: str) -> dict[str, float]:
     await runner.answer(scope_of(name), stay, ignore)
     (page,) = registry.pages()
     text = encode_state(view_class, state_of(page.view))
-    snapshot = Snapshot(fields_version(view_class), page.binding, 0, 0, "", text)
+    snapshot = Snapshot(fields_version(view_class), page.fingerprint, 0, 0, "", text)
 
     async def write() -> None:
         keep(page.id, snapshot, name)

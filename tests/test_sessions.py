@@ -28,7 +28,7 @@ from djust.live.transports.post import _connections
 from djust.live.visitor import NOBODY, Visitor, _failing, take_over
 from djust.state.snapshots import kept
 from tests.asgi_client import Browser, Closed, Socket
-from tests.test_transports import PostWire, SocketWire, StreamWire, Wire
+from tests.transports import PostWire, SocketWire, StreamWire, Wire
 
 pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db(transaction=True)]
 
@@ -143,12 +143,6 @@ def _fresh(settings: Any, tmp_path: Any) -> Iterator[None]:
     _failing.clear()
     caches["sessions"].clear()
     _connections.clear()
-
-
-@pytest.fixture(params=[SocketWire, PostWire])
-def wire(request: pytest.FixtureRequest) -> type[Wire]:
-    kind: type[Wire] = request.param
-    return kind
 
 
 async def user_named(name: str) -> User:
@@ -662,7 +656,7 @@ async def test_what_somebody_else_has_put_on_a_request_stays() -> None:
 
 def page_of(visitor: Visitor) -> Page:
     page = Page(Draft(), RequestFactory().get("/"))
-    sessions.watch(page, visitor)
+    sessions.set_visitor(page, visitor)
     return page
 
 
@@ -692,7 +686,7 @@ def test_after_missed_messages_sessions_are_asked_for_within_five_seconds() -> N
     pages = [page_of(visitor) for visitor in [*visitors, *visitors, NOBODY]]
     for page in pages:
         registry.attach(page, Nowhere(), "one")
-    sessions.watcher.mark_gap([], "the connection was lost")
+    sessions.monitor.mark_gap([], "the connection was lost")
     due = [page.session_due - now for page in pages]
     assert due[:100] == due[100:200]
     assert due[200] == sessions.NEVER

@@ -28,9 +28,10 @@ from djust.checks.sources import Function, Project, Source, Text, own_nodes, sho
 from djust.checks.values import is_sent
 from djust.checks.views import has_own_template, undeclared, undeclared_finding
 from djust.events.handlers import handler_functions
+from djust.render.values import BRANCH
 from djust.state.fields import computed_names, declared_names
 from djust.template import compile_template
-from djust.template.nodes import ALL_NAMES, Node, Static
+from djust.template.nodes import ALL_NAMES, Node
 from djust.views import LiveView, is_own_name
 
 # Characters of a private plane: for output that is not known, and around what is shown on a
@@ -101,7 +102,7 @@ class _Reading:
 
     def _nodes(self, nodes: Iterable[Node], around: _Around) -> None:
         for node in nodes:
-            if isinstance(node, Static):
+            if node.is_static:
                 self.html.append(node.text)
             else:
                 self._node(node, around)
@@ -119,11 +120,14 @@ class _Reading:
         self.html.append(_UNKNOWN)
 
     def _bind(self, node: Node) -> None:
-        own = getattr(getattr(node.tag, "func", None), "__module__", "").startswith("djust.")
-        if node.sets is ALL_NAMES and not own:
+        # What shows a template of its own sets names for that one; our own tags set none.
+        is_ours = getattr(getattr(node.tag, "func", None), "__module__", "").startswith("djust.")
+        if node.sets is ALL_NAMES and not is_ours and node.part != BRANCH:
             self.bound = None
         elif self.bound is not None:
-            self.bound.update(node.binds, () if node.sets is ALL_NAMES else node.sets)
+            # A tag such as `firstof` may name what is missing.
+            used = node.needs if node.delegated else node.sets
+            self.bound.update(node.binds, () if used is ALL_NAMES else used)
 
     def _expression(self, expression: FilterExpression, node: Node, around: _Around) -> None:
         variable = expression.var

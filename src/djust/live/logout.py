@@ -1,10 +1,10 @@
 """The end of sessions: whoever logs out loses their open pages at once, for good.
 
-Django's signal reports a logout in this process, publish/subscribe one in another process. Besides, when a session is
-due to expire and every `session_check_seconds` in between, the session store is asked whether the session still belongs
-to the same user; once for all pages of a session, and at random times. What it answers is no reason to take a page
-away: the session may have another key by now, or the store may have lost it. The browser is sent to join again with the
-cookies that it has, and the join decides; meanwhile the page is kept.
+Django's signal reports a logout in this process, pub/sub one in another process. Besides, the
+session store is asked whether a session still belongs to the same user: when it is due to expire
+and every `session_check_seconds`, once for all pages of the session, at random times. Its answer
+takes no page away: the session may have another key by now, or the store may have lost it. The
+browser has to join again with the cookies that it has, and the join decides.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ _DOUBT_SECONDS = 1.0
 _ME = secrets.token_hex(8)
 
 
-def watch(page: Page, visitor: Visitor) -> None:
+def set_visitor(page: Page, visitor: Visitor) -> None:
     """From now on the page is this visitor's, and ends with the visitor's session. In any thread."""
-    page.visitor, page.binding = visitor, visitor.binding
+    page.visitor, page.fingerprint = visitor, visitor.fingerprint
     page.session_due = _next_check(visitor) if visitor.identity and visitor.key else NEVER
 
 
@@ -64,7 +64,7 @@ def _between(low: float, high: float) -> float:
     return random.uniform(low, high)  # noqa: S311 — it spreads load and hides nothing
 
 
-class Watch:
+class SessionMonitor:
     """Looks every half second for pages whose session is to be asked for."""
 
     def __init__(self) -> None:
@@ -72,7 +72,7 @@ class Watch:
         self.topics: set[str] = set()
 
     def start(self) -> None:
-        """Watch from now on, on the running event loop."""
+        """Begin, on the running event loop."""
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
             self._loop = loop
@@ -170,8 +170,8 @@ def end_pages(session: str, except_request: HttpRequest, text: str) -> None:
 def _end_session(sender: object, request: HttpRequest | None = None, **kwargs: Any) -> None:
     """Close what belongs to a session when its user logs out.
 
-    The page whose own handler does so stays, so that its answer arrives. Cookie-based sessions have no key:
-    all pages of the user are closed.
+    The page whose own handler does so stays, so that its answer arrives. Cookie-based sessions have
+    no key: all pages of the user are closed.
     """
     session = ended_by_logout(request) if request is not None else ""
     if request is not None and session:
@@ -189,5 +189,5 @@ def _publish(session: str) -> None:
         logger.warning(text, type(error).__name__, error, config().session_check_seconds)
 
 
-watcher = Watch()
-process.register(Phase.PAGES, start=watcher.start, stop=watcher.stop)
+monitor = SessionMonitor()
+process.register(Phase.PAGES, start=monitor.start, stop=monitor.stop)

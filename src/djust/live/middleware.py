@@ -68,12 +68,10 @@ _HANDLED = frozenset(
 
 # What Django answers with a status of its own; anything else that is raised is a failure and not a
 # refusal.
-_STATUS: tuple[tuple[type[Exception], int], ...] = (
+_STATUS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], int], ...] = (
     (Http404, 404),
-    (MultiPartParserError, 400),
     (PermissionDenied, 403),
-    (BadRequest, 400),
-    (SuspiciousOperation, 400),
+    ((BadRequest, MultiPartParserError, SuspiciousOperation), 400),
 )
 
 

@@ -35,7 +35,7 @@ from django.utils.html import format_html
 
 from djust.live.failures import failure_on_loop, refuse_awaitable
 from djust.live.guards import MOUNT, LiveResponse, Passage, is_live, keep_out_of_caches, new_token, token_response
-from djust.live.logout import watch
+from djust.live.logout import set_visitor
 from djust.live.page import Page
 from djust.live.registry import registry
 from djust.live.script import at_the_end, with_script
@@ -175,7 +175,7 @@ def _restore(page: Page, mount: Mount) -> None:
         mount.restore_failed = True
         logger.warning("%s is remounted, its state cannot be restored: %s", type(page.view).__name__, error)
     else:
-        page.version, page.last_ref, page.document = snapshot.page_version, snapshot.last_ref, snapshot.document
+        page.version, page.last_ref, page.tab_id = snapshot.page_version, snapshot.last_ref, snapshot.document
 
 
 def _answer(page: Page, mount: Mount, data: object = None) -> HttpResponseBase:
@@ -196,8 +196,8 @@ def _answer(page: Page, mount: Mount, data: object = None) -> HttpResponseBase:
 def send_page(page: Page, mount: Mount, *, status: int = 200, notice: str = "") -> HttpResponse:
     """The HTML of a page, which now waits for its browser, unless that has gone away."""
     html = page.html()
-    watch(page, maker_of(page.request))
-    token = make_join_token(JoinToken(page.id, page.request.get_full_path(), page.binding, digest_of(html)))
+    set_visitor(page, maker_of(page.request))
+    token = make_join_token(JoinToken(page.id, page.request.get_full_path(), page.fingerprint, digest_of(html)))
     if mount.is_over:
         # No browser reads the answer, but middleware sees one like any other.
         page.end(for_good=True)
@@ -243,5 +243,5 @@ def known_version(page: Page, mount: Mount, token: JoinToken, shown: int) -> int
     That is so if nobody had joined the page yet, and it shows what was sent with the join token.
     None: the browser needs all values.
     """
-    never_joined = mount.snapshot is not None and not page.document and page.version == shown == 0
+    never_joined = mount.snapshot is not None and not page.tab_id and page.version == shown == 0
     return 0 if never_joined and digest_of(page.html()) == token.digest else None

@@ -73,12 +73,11 @@ class Page:
         "_task",
         "_tasks",
         "_turns",
-        "binding",
         "bucket",
         "context",
         "context_of_view",
         "display",
-        "document",
+        "fingerprint",
         "id",
         "last_ref",
         "peer",
@@ -86,6 +85,7 @@ class Page:
         "resyncs",
         "session_due",
         "snapshots",
+        "tab_id",
         "version",
         "view",
         "visitor",
@@ -98,10 +98,10 @@ class Page:
         self.version = 0
         self.last_ref = 0
         self.resyncs = 0
-        # Whose it is, and what the tickets of such a page are bound to: see `sessions.watch`.
+        # Whose it is, and what the join tokens of such a page are bound to: see `set_visitor`.
         self.visitor = NOBODY
-        self.binding = ""
-        self.document = ""
+        self.fingerprint = ""
+        self.tab_id = ""
         self.peer: Peer | None = None
         # That in which every turn begins, and all slow work.
         self.context = FRESH
@@ -175,6 +175,11 @@ class Page:
             self.snapshots.save_last(self)
         self.context_of_view.stop()
 
+    def detach(self, peer: Peer) -> None:
+        """The connection `peer` is lost."""
+        if self.peer is peer:
+            self.peer = None
+
     # The mailbox
 
     @property
@@ -222,7 +227,7 @@ class Page:
             self._next_turn()
         else:
             self._task = None
-            self.snapshots.quiet(self)
+            self.snapshots.schedule(self)
 
     # Turns
 
@@ -253,7 +258,7 @@ class Page:
         try:
             if isinstance(message, Work):
                 work = Turn(message.title, lambda: message.call, self._answer, message.is_async)
-                return await self._turn(work._replace(owner=self.binding))
+                return await self._turn(work._replace(owner=self.fingerprint))
             if not (isinstance(message, Joining) and message.passed):
                 await self._turns.ask("join")
         except (NotAllowedError, GuardFailedError, ForbiddenError) as error:
@@ -304,13 +309,13 @@ class Page:
         self._take_up_held()
         if inbox_of(self.view):
             self.wake()
-        if joining.document != self.document:
+        if joining.tab_id != self.tab_id:
             # Another document counts its events from 1.
-            self.document = joining.document
+            self.tab_id = joining.tab_id
             self.last_ref = 0
         extra = self._extra()
-        if joining.ticket:
-            extra[wire.EXTRA_TICKET] = joining.ticket
+        if joining.token:
+            extra[wire.EXTRA_TICKET] = joining.token
         if joining.version == self.version:
             return wire.encode([wire.JOINED, self.version, self.last_ref, extra])
         return self._all(extra)
@@ -334,7 +339,7 @@ class Page:
         turn = Turn(
             *(handler.title, bind, self._answer, handler.is_async, event.ref, event.asks, timeout),
             passed=event.passed,
-            owner=self.binding,
+            owner=self.fingerprint,
         )
         try:
             text = await self._turn(turn)

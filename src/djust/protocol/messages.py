@@ -61,13 +61,13 @@ class Resync(NamedTuple):
 class Joining(NamedTuple):
     """A connection takes the page. `version` is what its browser shows; None if it shows another page's values.
 
-    `document` is the id that the browser gave its document.
+    `tab_id` is the id that the browser gave its document.
     """
 
     peer: Peer
     version: int | None
-    ticket: str = ""
-    document: str = ""
+    token: str = ""
+    tab_id: str = ""
     # The request that made the page has just passed what guards it.
     passed: bool = False
 

@@ -163,9 +163,9 @@ class CompiledTemplate:
 class _Variant:
     """One chain of templates, compiled on demand.
 
-    It is compiled again with what a rendering has found out. `unbalanced` are the nodes whose
-    output was found to open or close elements, with the ancestors that it closes. `{{ block.super
-    }}` is inlined unless one has raised an error that stands for a value.
+    It is compiled again with what a rendering has found out: `unbalanced` are the nodes whose
+    output opens or closes elements, with the ancestors that it closes; `{{ block.super }}` is not
+    inlined any more when one has raised an error that stands for a value.
     """
 
     def __init__(self, chain: Chain) -> None:

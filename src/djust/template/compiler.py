@@ -25,7 +25,7 @@ from djust.template.fragments import included_program, page_program
 from djust.template.inheritance import Chain
 from djust.template.lower import Lowering
 from djust.template.markup import UnbalancedError, parse
-from djust.template.nodes import NO_NAMES, Inclusion, Node, all_nodes
+from djust.template.nodes import NO_NAMES, Node, all_nodes
 from djust.template.report import Report, report_of
 from djust.template.steps import Program
 
@@ -73,8 +73,8 @@ class Lowered:
         self.chain, self.inline_super = chain, inline_super
         self.engine: Engine = chain.templates[0].engine
         self.nodes = Lowering(chain, inline_super=inline_super).template()
-        found = {node.chain.templates[0]: node for node in all_nodes(self.nodes) if isinstance(node, Inclusion)}
-        self.inclusions = [inclusion.chain for inclusion in found.values()]
+        chains = [node.chain for node in all_nodes(self.nodes) if node.chain is not None]
+        self.inclusions = list({chain.templates[0]: chain for chain in chains}.values())
 
     @cached_property
     def without_inlined(self) -> list[Node]:

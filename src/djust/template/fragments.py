@@ -1,7 +1,7 @@
 """Trees of markup → fragments with numbered parts, and the steps that fill them.
 
-Example: the tree of `<b class="{{ a }}">{{ b }}</b>` becomes the fragment with chunks `('<b dj
-class="', 0, '">', 1, '</b>')`, anchors `((0, 1),)`, and two leaf steps.
+    <b class="{{ a }}">{{ b }}</b>   ->   chunks   ('<b dj class="', 0, '">', 1, '</b>')
+                                          anchors  ((0, 1),), and two leaf steps
 
 `page_program` makes the program of a whole template, `included_program` of one that is included at
 run time.

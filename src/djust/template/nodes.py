@@ -65,6 +65,11 @@ class Node:
     """The node of Django's that it was lowered from."""
     location: str = ""
     """Where it stands, such as "a.html:3"."""
+    is_static: bool = False
+    """It is `text` that never changes."""
+    text: str = ""
+    chain: Chain | None = None
+    """The template that is inlined here, and its parents."""
 
     expressions: Sequence[FilterExpression] = ()
     """What generated code evaluates for it, in this order."""
@@ -167,7 +172,7 @@ class Node:
 class Static(Node):
     """Text that never changes."""
 
-    is_steady = is_inline = True
+    is_static = is_steady = is_inline = True
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -315,7 +320,7 @@ class With(Node):
 
 
 class Inclusion(Node):
-    """`{% include "literal" %}`, its template inlined. `chain`: that template and its parents."""
+    """`{% include "literal" %}`, its template inlined."""
 
     is_scope = is_steady = True
 

@@ -18,7 +18,7 @@ from django.template.base import Token, TokenType
 
 from djust.render.values import ATTRIBUTE, BRANCH, LOOP, RAW, TAG
 from djust.template.debug import Location
-from djust.template.nodes import Node, Static, all_nodes
+from djust.template.nodes import Node, all_nodes
 from djust.template.steps import BranchStep, LeafStep, LoopStep, Program, ScopeStep, Step
 
 _KINDS = {ATTRIBUTE: "attribute", TAG: "tag", RAW: "raw", BRANCH: "branch", LOOP: "loop"}
@@ -52,7 +52,7 @@ def report_of(nodes: Iterable[Node], program: Program) -> Report:
     native: Counter[str] = Counter()
     opaque: list[OpaqueNode] = []
     for node in all_nodes(nodes):
-        if isinstance(node, Static):
+        if node.is_static:
             continue
         if node.is_native:
             native[_tag(node.location)] += 1

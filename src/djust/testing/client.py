@@ -4,7 +4,7 @@
     page.click("remove", item_id=1)
     assert "Pear" not in page.html
 
-As with a browser, what it does goes into the mailbox of the page: see `testing/driver.py`.
+As with a browser, what it does goes into the channel of the page: see `testing/driver.py`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from djust.exceptions import HandlerError
 from djust.live.guards import MOUNT, WITHOUT_MIDDLEWARE
 from djust.live.mount import Mount, Purpose, with_sync_thread
 from djust.protocol import frames as wire
-from djust.protocol.messages import message_of
 from djust.state.codec import encode_state
 from djust.state.fields import fields_version
 from djust.state.snapshots import Snapshot
@@ -120,7 +119,7 @@ class LiveClient:
         return list(self._caught_up().pushed)
 
     def _caught_up(self) -> Driver:
-        self._opened.post()
+        self._opened.receive()
         return self._opened
 
     @property
@@ -181,7 +180,7 @@ class LiveClient:
     def _event(self, handler: str, args: tuple[Any, ...], params: dict[str, Any], *, asks: bool = False) -> Any:
         self._ref += 1
         text = json.dumps([self._ref, handler, params, args, int(asks)], cls=DjangoJSONEncoder)
-        self._opened.post(message_of(json.loads(text)))
+        self._opened.receive(text)
         answer = self._opened.answer(self._ref)
         if answer[0] == wire.ERROR:
             raise HandlerError(answer[2])
@@ -202,7 +201,7 @@ class LiveClient:
         page = self._caught_up().page
         state, version = encode_state(type(page.view), state_of(page.view)), fields_version(type(page.view))
         self._leave()
-        snapshot = Snapshot(version, page.binding, page.version, self._ref, page.document, state)
+        snapshot = Snapshot(version, page.fingerprint, page.version, self._ref, page.tab_id, state)
         self._open(Mount(Purpose.RESTORE, snapshot=snapshot))
 
     def close(self) -> None:

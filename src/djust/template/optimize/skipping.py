@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from django.template import defaultfilters
 from django.template.base import FilterExpression, Variable
 
-from djust.template.nodes import ALL_NAMES, NO_NAMES, Node, Static, all_nodes, names_read, reads
+from djust.template.nodes import ALL_NAMES, NO_NAMES, Node, all_nodes, names_read, reads
 from djust.template.steps import EffectStep, LeafStep, Step, contents_of
 from djust.template.tree import Blocks, Content, Element, Scoped
 
@@ -75,7 +75,7 @@ def _is_worth_skipping(step: Step) -> bool:
 def _is_cheap(piece: Content) -> bool:
     if not isinstance(piece, Node):
         return False
-    return isinstance(piece, Static) or (piece.shows_value and not piece.expressions[0].filters)
+    return piece.is_static or (piece.shows_value and not piece.expressions[0].filters)
 
 
 def _may_set_names(node: Node) -> bool:
