@@ -68,7 +68,7 @@ class Hub:
         self._reset()
 
     def _reset(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._backend: Backend | None = None
         self._subscribers: dict[str, set[Subscriber]] = {}
         # By topic: done when the service has confirmed.
@@ -80,7 +80,7 @@ class Hub:
         """Let `subscriber` have the messages of `topic`; done when later ones will arrive."""
         _checked(topic)
         with self._lock:
-            backend = self._its_backend()
+            backend = self.backend()
             subscriber.topics.add(topic)
             self._subscribers.setdefault(topic, set()).add(subscriber)
             subscribed = self._subscribed.get(topic)
@@ -101,7 +101,7 @@ class Hub:
                 if not subscribers:
                     del self._subscribers[topic]
                     self._subscribed.pop(topic).cancel()
-                    asyncio.run_coroutine_threadsafe(self._its_backend().unsubscribe(topic), page_loop.loop)
+                    asyncio.run_coroutine_threadsafe(self.backend().unsubscribe(topic), page_loop.loop)
 
     def _deliver(self, topic: str, text: str) -> None:
         subscribers = self._subscribers_of(topic)
@@ -128,20 +128,17 @@ class Hub:
     def backend(self) -> Backend:
         """The back end that the settings name."""
         with self._lock:
-            return self._its_backend()
-
-    def _its_backend(self) -> Backend:
-        if self._backend is None:
-            kind, address = _kind_and_address(config().pubsub)
-            try:
-                backend: Callable[..., Backend] = import_string(_BACKENDS[kind])
-            except ImportError as error:
-                raise ImproperlyConfigured(
-                    f'{SETTING}["pubsub"] is "{kind}", and its client library is missing ({error}). '
-                    f"Install it: pip install 'djust[{kind}]'"
-                ) from error
-            self._backend = backend(address, self._deliver, self._lost)
-        return self._backend
+            if self._backend is None:
+                kind, address = _kind_and_address(config().pubsub)
+                try:
+                    backend: Callable[..., Backend] = import_string(_BACKENDS[kind])
+                except ImportError as error:
+                    raise ImproperlyConfigured(
+                        f'{SETTING}["pubsub"] is "{kind}", and its client library is missing ({error}). '
+                        f"Install it: pip install 'djust[{kind}]'"
+                    ) from error
+                self._backend = backend(address, self._deliver, self._lost)
+            return self._backend
 
     async def close(self) -> None:
         """End the connection to the service; the next subscription or message makes a new one."""

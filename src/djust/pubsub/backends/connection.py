@@ -39,7 +39,7 @@ class ListeningBackend(ABC, Generic[C]):
 
     def __init__(self, address: str, deliver: Deliver, lost: Lost) -> None:
         self._address = address
-        self._deliver = deliver
+        self.deliver = deliver
         self._lost = lost
         self._topics: set[str] = set()
         self._task: asyncio.Task[None] | None = None
@@ -67,10 +67,6 @@ class ListeningBackend(ABC, Generic[C]):
     @abstractmethod
     async def disconnect(self, connection: C) -> None:
         """Close the connection, which may be broken."""
-
-    def deliver(self, topic: str, text: str) -> None:
-        """Hand over what has come."""
-        self._deliver(topic, text)
 
     async def subscribe(self, topic: str) -> None:
         """Listen to `topic`; while the service is away, as soon as it is back."""
