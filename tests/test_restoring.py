@@ -29,7 +29,7 @@ from hypothesis import strategies as st
 
 from djust import LiveView, event_handler, state
 from djust.live.registry import registry, save_at_exit
-from djust.state.snapshots import Snapshot, _too_large, keep, kept
+from djust.state.snapshots import Snapshot, _too_large, load, save
 from tests.asgi_client import Browser
 from tests.engines import RedisServer
 from tests.myapp.models import Product
@@ -147,7 +147,7 @@ async def written(page_id: str, fits: Callable[[Snapshot], bool]) -> Snapshot:
     """The snapshot of a page, when it says what it should."""
     async with asyncio.timeout(10):
         while True:
-            snapshot = await asyncio.to_thread(kept, page_id)
+            snapshot = await asyncio.to_thread(load, page_id)
             if snapshot is not None and fits(snapshot):
                 return snapshot
             await asyncio.sleep(0.01)
@@ -263,7 +263,7 @@ async def test_another_version_of_the_class_is_mounted_anew(wire: type[Wire], mo
         page = await opened(wire, browser)
         await page.event("enter", {"number": 7})
         snapshot = await written(only_page(), lambda snapshot: snapshot.last_ref == 1)
-        keep(only_page(), snapshot._replace(version="older"), "Ledger")
+        save(only_page(), snapshot._replace(version="older"), "Ledger")
         crash()
         frame = await come_back(page, 1)
         assert (frame[0], frame[2][:2]) == ("all", ["", 0])
@@ -277,7 +277,7 @@ async def test_a_state_that_cannot_be_read_is_no_state(
         page = await opened(wire, browser)
         await page.event("enter", {"number": 7})
         snapshot = await written(only_page(), lambda snapshot: snapshot.last_ref == 1)
-        keep(only_page(), snapshot._replace(state=text), "Ledger")
+        save(only_page(), snapshot._replace(state=text), "Ledger")
         crash()
         frame = await come_back(page, 1)
         assert (frame[0], frame[2][:2]) == ("all", ["", 0])
@@ -293,7 +293,7 @@ async def test_a_restored_page_is_written_again_for_its_visitor_before_its_brows
         before = await written(only_page(), lambda snapshot: snapshot.last_ref == 1)
         crash()
         assert (await come_back(page, 1))[0] == "all"
-        after = kept(only_page())
+        after = load(only_page())
         assert after is not None
         assert (after.binding, after.last_ref) == (before.binding, 1)
         assert after.binding != ""
@@ -319,7 +319,7 @@ async def test_somebody_elses_state_is_not_restored(wire: type[Wire]) -> None:
         page = await opened(wire, browser)
         await page.event("enter", {"number": 7})
         snapshot = await written(only_page(), lambda snapshot: snapshot.last_ref == 1)
-        keep(only_page(), snapshot._replace(binding="another"), "Ledger")
+        save(only_page(), snapshot._replace(binding="another"), "Ledger")
         crash()
         frame = await come_back(page, 1)
         assert frame[2][:2] == ["", 0]
@@ -336,7 +336,7 @@ async def test_logging_out_forgets_the_state(wire: type[Wire]) -> None:
         (held,) = registry.pages()
         registry.drop(held.visitor.session, HttpRequest())
         async with asyncio.timeout(10):
-            while await asyncio.to_thread(kept, page_id) is not None:  # noqa: ASYNC110 — written by a thread
+            while await asyncio.to_thread(load, page_id) is not None:  # noqa: ASYNC110 — written by a thread
                 await asyncio.sleep(0.01)
 
 
@@ -372,7 +372,7 @@ async def test_snapshots_are_written_when_the_server_ends(wire: type[Wire]) -> N
         page = await opened(wire, browser)
         await page.event("enter", {"number": 7})
         page_id = only_page()
-    snapshot = kept(page_id)
+    snapshot = load(page_id)
     assert snapshot is not None
     assert (snapshot.last_ref, snapshot.state) == (1, '{"opened":"","entries":[7],"tags":{"$":["set",[7]]}}')
     async with Browser() as browser:
@@ -389,7 +389,7 @@ async def test_a_server_that_ends_waits_for_handlers_and_writes_what_they_have_d
         await asyncio.to_thread(begun.wait, 10)
         asyncio.get_running_loop().call_later(0.3, go_on.set)
     await sending
-    snapshot = kept(page_id)
+    snapshot = load(page_id)
     assert snapshot is not None
     assert (snapshot.last_ref, snapshot.state) == (1, '{"opened":"","entries":[7,8],"tags":{"$":["set",[]]}}')
 
@@ -399,7 +399,7 @@ async def test_snapshots_are_written_when_a_process_without_such_a_server_ends(w
         page = await opened(wire, browser)
         await page.event("enter", {"number": 7})
         await asyncio.to_thread(save_at_exit)
-        snapshot = kept(only_page())
+        snapshot = load(only_page())
         assert snapshot is not None
         assert snapshot.last_ref == 1
 
@@ -487,7 +487,7 @@ async def test_an_older_snapshot_never_replaces_a_newer_one(wire: type[Wire], tm
             await page.event("enter", {"number": 7})
             await page.lose()
             await written(page_id, lambda snapshot: snapshot.last_ref == 1)
-    snapshot = kept(page_id)
+    snapshot = load(page_id)
     assert snapshot is not None
     assert (LateCache.late, snapshot.last_ref) == (1, 1)
 
@@ -638,8 +638,8 @@ async def _step(model: Model, step: str) -> None:
         crash()
         if step == "clear":
             caches["states"].clear()
-        elif (snapshot := kept(page_id)) is not None:
-            keep(page_id, snapshot._replace(version="older"), "Ledger")
+        elif (snapshot := load(page_id)) is not None:
+            save(page_id, snapshot._replace(version="older"), "Ledger")
         await model.rejoin(may_forget=True, must_keep=False)
     else:
         other = type(model.page)(model.page.browser, model.page.url)
