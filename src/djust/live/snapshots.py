@@ -120,7 +120,7 @@ class SnapshotWriter:
         self._changed += 1
 
     def schedule(self, page: SnapshotOwner) -> None:
-        """No message waits for the page: a snapshot is taken soon, if there is something to write."""
+        """No message waits for the page: take a snapshot soon, if there is something to write."""
         if self._changed != self._taken and self._timer is None and is_shared():
             self.loop = asyncio.get_running_loop()
             if not is_available():
