@@ -37,10 +37,10 @@ from djust.state.snapshots import (
     forget,
     is_available,
     is_shared,
-    keep,
     keeps_anything,
-    kept,
+    load,
     probe,
+    save,
 )
 from djust.tasks import AsyncResult
 from djust.threads.pools import Caller, snapshot_encode_pool, snapshot_read_pool, snapshot_write_pool
@@ -264,7 +264,7 @@ class SnapshotWriter:
                 if (taken := self._take_next()) is None:
                     break
                 self._began = time.monotonic()
-            is_written = keep(page.id, taken[1], type(page.view).__name__, forced=forced)
+            is_written = save(page.id, taken[1], type(page.view).__name__, forced=forced)
             with self._lock:
                 if self._is_forgotten:
                     break
@@ -381,7 +381,7 @@ class Backlog:
             with self._lock:
                 page_id, (snapshot, title) = next(iter(self._last.items()))
                 self._drop(page_id)
-            if not (forget(page_id) if snapshot is None else keep(page_id, snapshot, title)):
+            if not (forget(page_id) if snapshot is None else save(page_id, snapshot, title)):
                 self.put(page_id, snapshot, title)
                 return
         with self._lock:
@@ -435,14 +435,14 @@ def save_before_exit(pages: Iterable[SnapshotOwner], seconds: float) -> None:
         return
     saved = threading.Semaphore(0)
 
-    def save(page: SnapshotOwner) -> None:
+    def save_one(page: SnapshotOwner) -> None:
         try:
             page.snapshots.save_here(page)
         finally:
             saved.release()
 
     for page in unsaved:
-        snapshot_write_pool.submit(partial(save, page))
+        snapshot_write_pool.submit(partial(save_one, page))
     end = time.monotonic() + seconds
     late = sum(not saved.acquire(timeout=max(0.0, end - time.monotonic())) for _ in unsaved)
     if late:
@@ -461,7 +461,7 @@ async def load_snapshot(page_id: str, tab_id: str, admits: Callable[[str, str], 
         return None
     try:
         async with asyncio.timeout(_READ_SECONDS):
-            snapshot = await snapshot_read_pool.run_for(Caller(title="read snapshot"), kept, page_id)
+            snapshot = await snapshot_read_pool.run_for(Caller(title="read snapshot"), load, page_id)
     except TimeoutError:
         logger.warning("The cache of snapshots did not answer within %g seconds.", _READ_SECONDS)
         return None
