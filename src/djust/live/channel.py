@@ -166,7 +166,11 @@ class Channel:
 
     def close_from_thread(self, code: int, text: str = "") -> None:
         """As `close`, in any thread."""
-        self._loop.call_soon_threadsafe(self.close, code, text)
+        try:
+            self._loop.call_soon_threadsafe(self.close, code, text)
+        except RuntimeError:
+            # The server has ended, and the connection with it.
+            pass
 
     def _fail(self, error: Exception) -> None:
         """Close the channel for this reason, and log it once."""
@@ -204,31 +208,30 @@ class Channel:
         if is_too_big(text, limit):
             self.refuse(wire.CLOSE_TOO_BIG, f"A frame may have at most {limit} bytes.")
             return False
+        page = self.page
         try:
-            return await self._dispatch(wire.decode(text))
+            frame = wire.decode(text)
+            if page is None and self._joining is None:
+                self._timer.cancel()
+                self._joining = asyncio.create_task(self._join(frame))
+                return True
+            if frame[0] == wire.PING:
+                self._count_other()
+                await self.send(_PONG)
+                return False
+            message = message_of(frame)
+            if type(message) is not Event:
+                self._count_other()
         except (ProtocolError, Closing) as error:
             self._fail(error)
             return False
-
-    async def _dispatch(self, frame: list[Any]) -> bool:
-        page = self.page
-        if page is None and self._joining is None:
-            self._timer.cancel()
-            self._joining = asyncio.create_task(self._join(frame))
-            return True
-        if frame[0] == wire.PING:
-            self._count_other()
-            await self.send(_PONG)
-            return False
-        message = message_of(frame)
-        if type(message) is not Event:
-            self._count_other()
-        elif page.is_full if page is not None else len(self._early) >= config().max_waiting:
-            await self.send(wire.encode([wire.ERROR, message.ref, _BUSY]))
-            return False
-        elif self._has_passed and page is not None and not page.is_busy:
-            # Nothing has happened since its request passed the guards.
-            message = message._replace(passed=True)
+        if type(message) is Event:
+            if page.is_full if page is not None else len(self._early) >= config().max_waiting:
+                await self.send(wire.encode([wire.ERROR, message.ref, _BUSY]))
+                return False
+            if self._has_passed and page is not None and not page.is_busy:
+                # Nothing has happened since its request passed the guards.
+                message = message._replace(passed=True)
         if page is None:
             # Right behind the join: the page may still have to be mounted.
             self._early.append(message)

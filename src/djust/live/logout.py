@@ -49,7 +49,7 @@ _ME = secrets.token_hex(8)
 
 
 def set_visitor(page: Page, visitor: Visitor) -> None:
-    """From now on the page is this visitor's, and ends with the visitor's session. In any thread."""
+    """Give the page to a visitor: it ends with the visitor's session. In any thread."""
     page.visitor, page.fingerprint = visitor, visitor.fingerprint
     page.session_due = _next_check(visitor) if visitor.identity and visitor.key else NEVER
 
@@ -118,7 +118,7 @@ class SessionMonitor:
 
 
 def _ask(key: str, pages: list[Page]) -> None:
-    """Ask for one session, in a thread. A page without one has logged out in a handler of its own."""
+    """Ask for one session, in a thread. A page without one has logged out in its own handler."""
     try:
         if key:
             _check(key, visitor_of({settings.SESSION_COOKIE_NAME: key}), pages)

@@ -116,7 +116,7 @@ class SnapshotWriter:
         self.size = 0
 
     def schedule(self, page: SnapshotOwner) -> None:
-        """No message waits for the page: a snapshot is taken soon, if there is something to write."""
+        """No message waits for the page: take a snapshot soon, if there is something to write."""
         if self.changes != self._taken and self._timer is None and is_shared():
             self.loop = asyncio.get_running_loop()
             if not is_available():

@@ -3,8 +3,8 @@
     answer(1, 1, [0, "title"], [], {})  ->  '[1,1,[0,"title"]]'
     decode('[1,"add",{"by":2}]')        ->  [1, "add", {"by": 2}]
 
-`docs/protocol.md` is the reference. `client/src/core/protocol.ts` holds the same names; a test compares
-the two.
+`docs/protocol.md` is the reference. `client/src/core/protocol.ts` holds the same names; a test
+compares the two.
 """
 
 from __future__ import annotations

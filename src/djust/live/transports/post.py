@@ -1,7 +1,7 @@
 """The POST transport: a browser posts frames to the page's URL, and is answered with frames.
 
-    POST /s3/   X-Djust:         ["join","WyI2…",0,"/s3/","58…"]   ->   X-Djust: 9f3c…   ["joined",0]
-    POST /s3/   X-Djust: 9f3c…   [1,"select_bucket",{"n":7}]       ->   [1,1,[0,"photos"]]
+    POST /s3/   X-Djust:         ["join","WyI2…",0,"/s3/","58…"]  ->  X-Djust: 9f3c…  ["joined",0]
+    POST /s3/   X-Djust: 9f3c…   [1,"select_bucket",{"n":7}]      ->  [1,1,[0,"photos"]]
 
 Each frame stands on a line of its own. The request goes through all of Django's middleware, its
 CSRF check and the view's own mixins. Then its frames go into a channel (`live/channel.py`), as
@@ -80,7 +80,7 @@ class Exchange:
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
 
     def wait_for(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """The result of a coroutine on the event loop of the pages, for the thread of this request."""
+        """The result of a coroutine on the pages' event loop, for the thread of this request."""
         done = asyncio.run_coroutine_threadsafe(coroutine, page_loop.loop)
         done.add_done_callback(lambda _: self._jobs.put(None))
         while (job := self._jobs.get()) is not None:
