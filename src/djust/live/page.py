@@ -274,7 +274,7 @@ class Page:
                 case Resync():
                     return await self._resync(message)
                 case Refused(ref, text):
-                    self.snapshots.changed()
+                    self.snapshots.changes += 1
                     self.last_ref = max(self.last_ref, ref)
                     return _error(ref, text)
                 case Save():
@@ -295,7 +295,7 @@ class Page:
         if event.ref <= self.last_ref:
             return _error(event.ref, "This event was answered already and is not executed again.")
         self.last_ref = event.ref
-        self.snapshots.changed()
+        self.snapshots.changes += 1
         if self.turns.loop is None:
             self._start()
         node = self.nodes.get(event.target)
@@ -317,14 +317,14 @@ class Page:
         return text
 
     async def _work(self, work: Work) -> str:
-        self.snapshots.changed()
+        self.snapshots.changes += 1
         if (node := self.nodes.get(work.target)) is None:
             return ""
         turn = Turn(node.view, work.title, lambda: work.call, self.answer, work.is_async, owner=self.fingerprint)
         return await self._run(turn)
 
     async def _join(self, joining: Joining) -> str:
-        self.snapshots.changed()
+        self.snapshots.changes += 1
         self._joining = joining.peer
         if not joining.passed:
             await self.turns.ask("join")
@@ -352,7 +352,7 @@ class Page:
 
     async def _resync(self, resync: Resync) -> str:
         """What others do to a page may lead here; else it is a defect of this package."""
-        self.snapshots.changed()
+        self.snapshots.changes += 1
         await self.turns.ask("join")
         self.resyncs += 1
         title, place = type(self.view).__name__, self.nodes.place(resync.reason)
@@ -367,7 +367,7 @@ class Page:
         node.is_connected = False
         text = ""
         if overrides(type(node.view), hook.name):
-            self.snapshots.changed()
+            self.snapshots.changes += 1
             title, method = f"{type(node.view).__name__}.{hook.name}", getattr(node.view, hook.name)
             turn = Turn(
                 *(node.view, title, lambda: method, _show_nothing if self._ends else self.answer),
