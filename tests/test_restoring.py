@@ -30,7 +30,7 @@ from hypothesis import strategies as st
 from djust import LiveView, event_handler, state
 from djust.live.registry import registry, save_at_exit
 from djust.live.snapshots import backlog
-from djust.state.snapshots import Snapshot, _too_large, keep, kept
+from djust.state.snapshots import Snapshot, _too_large, load, save
 from tests.asgi_client import Browser
 from tests.engines import RedisServer
 from tests.myapp.models import Product
@@ -150,7 +150,7 @@ async def written(page_id: str, fits: Callable[[Snapshot], bool]) -> Snapshot:
     """The snapshot of a page, when it says what it should."""
     async with asyncio.timeout(10):
         while True:
-            snapshot = await asyncio.to_thread(kept, page_id)
+            snapshot = await asyncio.to_thread(load, page_id)
             if snapshot is not None and fits(snapshot):
                 return snapshot
             await asyncio.sleep(0.01)
@@ -266,7 +266,7 @@ async def test_another_version_of_the_class_is_mounted_anew(wire: type[Wire], mo
         page = await opened(wire, browser)
         await page.event("enter", {"number": 7})
         snapshot = await written(only_page(), lambda snapshot: snapshot.last_ref == 1)
-        keep(only_page(), snapshot._replace(version="older"), "Ledger")
+        save(only_page(), snapshot._replace(version="older"), "Ledger")
         crash()
         frame = await come_back(page, 1)
         assert (frame[0], frame[2][:2]) == ("all", ["", 0])
@@ -280,7 +280,7 @@ async def test_a_state_that_cannot_be_read_is_no_state(
         page = await opened(wire, browser)
         await page.event("enter", {"number": 7})
         snapshot = await written(only_page(), lambda snapshot: snapshot.last_ref == 1)
-        keep(only_page(), snapshot._replace(state=text), "Ledger")
+        save(only_page(), snapshot._replace(state=text), "Ledger")
         crash()
         frame = await come_back(page, 1)
         assert (frame[0], frame[2][:2]) == ("all", ["", 0])
@@ -296,7 +296,7 @@ async def test_a_restored_page_is_written_again_for_its_visitor_before_its_brows
         before = await written(only_page(), lambda snapshot: snapshot.last_ref == 1)
         crash()
         assert (await come_back(page, 1))[0] == "all"
-        after = kept(only_page())
+        after = load(only_page())
         assert after is not None
         assert (after.binding, after.last_ref) == (before.binding, 1)
         assert after.binding != ""
@@ -322,7 +322,7 @@ async def test_somebody_elses_state_is_not_restored(wire: type[Wire]) -> None:
         page = await opened(wire, browser)
         await page.event("enter", {"number": 7})
         snapshot = await written(only_page(), lambda snapshot: snapshot.last_ref == 1)
-        keep(only_page(), snapshot._replace(binding="another"), "Ledger")
+        save(only_page(), snapshot._replace(binding="another"), "Ledger")
         crash()
         frame = await come_back(page, 1)
         assert frame[2][:2] == ["", 0]
@@ -339,7 +339,7 @@ async def test_logging_out_forgets_the_state(wire: type[Wire]) -> None:
         (held,) = registry.pages()
         registry.drop(held.visitor.session, HttpRequest())
         async with asyncio.timeout(10):
-            while await asyncio.to_thread(kept, page_id) is not None:  # noqa: ASYNC110 — written by a thread
+            while await asyncio.to_thread(load, page_id) is not None:  # noqa: ASYNC110 — written by a thread
                 await asyncio.sleep(0.01)
 
 
@@ -375,7 +375,7 @@ async def test_snapshots_are_written_when_the_server_ends(wire: type[Wire]) -> N
         page = await opened(wire, browser)
         await page.event("enter", {"number": 7})
         page_id = only_page()
-    snapshot = kept(page_id)
+    snapshot = load(page_id)
     assert snapshot is not None
     assert (snapshot.last_ref, snapshot.state) == (1, '{"opened":"","entries":[7],"tags":{"$":["set",[7]]}}')
     async with Browser() as browser:
@@ -392,7 +392,7 @@ async def test_a_server_that_ends_waits_for_handlers_and_writes_what_they_have_d
         await asyncio.to_thread(begun.wait, 10)
         asyncio.get_running_loop().call_later(0.3, go_on.set)
     await sending
-    snapshot = kept(page_id)
+    snapshot = load(page_id)
     assert snapshot is not None
     assert (snapshot.last_ref, snapshot.state) == (1, '{"opened":"","entries":[7,8],"tags":{"$":["set",[]]}}')
 
@@ -402,7 +402,7 @@ async def test_snapshots_are_written_when_a_process_without_such_a_server_ends(w
         page = await opened(wire, browser)
         await page.event("enter", {"number": 7})
         await asyncio.to_thread(save_at_exit)
-        snapshot = kept(only_page())
+        snapshot = load(only_page())
         assert snapshot is not None
         assert snapshot.last_ref == 1
 
@@ -490,7 +490,7 @@ async def test_an_older_snapshot_never_replaces_a_newer_one(wire: type[Wire], tm
             await page.event("enter", {"number": 7})
             await page.lose()
             await written(page_id, lambda snapshot: snapshot.last_ref == 1)
-    snapshot = kept(page_id)
+    snapshot = load(page_id)
     assert snapshot is not None
     # Pages of other tests may still write what their caches did not take.
     assert (sum(page_id in key for key in LateCache.late), snapshot.last_ref) == (1, 1)
@@ -642,8 +642,8 @@ async def _step(model: Model, step: str) -> None:
         crash()
         if step == "clear":
             caches["states"].clear()
-        elif (snapshot := kept(page_id)) is not None:
-            keep(page_id, snapshot._replace(version="older"), "Ledger")
+        elif (snapshot := load(page_id)) is not None:
+            save(page_id, snapshot._replace(version="older"), "Ledger")
         await model.rejoin(may_forget=True, must_keep=False)
     else:
         other = type(model.page)(model.page.browser, model.page.url)

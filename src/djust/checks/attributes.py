@@ -1,11 +1,13 @@
-"""Checks of attributes that look as if djust read them: V010 for what has no effect, V011 for what guards nothing.
+"""Checks of attributes that look as if djust read them: V010 for what has no effect, V011 for what
+guards nothing.
 
     class Clock(LiveView):
         tick_interval = 1000            V010
         requires_login = True           V011: the name is login_required
 
-A name may have a reader that is not djust: a mixin, a middleware, the view itself. Where code of the project or one of
-the view's base classes reads it (`mentions.py`), or its template names it, nothing is reported.
+A name may have a reader that is not djust: a mixin, a middleware, the view itself. Where code of
+the project or one of the view's base classes reads it (`mentions.py`), or its template names it,
+nothing is reported.
 """
 
 from __future__ import annotations
@@ -46,15 +48,17 @@ _GUARDS = {
     "login_required": (
         "Write login_required = True, or inherit Django's LoginRequiredMixin.",
         """
-        login_require login_requires require_login requires_login required_login auth_required require_auth
-        requires_auth authentication_required require_authentication requires_authentication
+        login_require login_requires require_login requires_login required_login auth_required
+        require_auth requires_auth authentication_required require_authentication
+        requires_authentication
         """,
     ),
     "permission_required": (
         'Write permission_required = "app.codename", or inherit Django\'s PermissionRequiredMixin.',
         """
-        permissions_required permission_require permission_requires require_permission require_permissions
-        requires_permission requires_permissions required_permission required_permissions
+        permissions_required permission_require permission_requires require_permission
+        require_permissions requires_permission requires_permissions required_permission
+        required_permissions
         """,
     ),
     "check_permissions": (
@@ -120,7 +124,7 @@ def _is_declared(view: type[LiveView], owner: type, name: str) -> bool:
 
 
 def _is_on(view: type[LiveView], owner: type, name: str) -> bool:
-    """Whether `owner` says that the view is guarded: no class before it overrides that, and the value is not empty."""
+    """Whether `owner` guards the view: the value is not empty, and nothing overrides it."""
     value = vars(owner).get(name, ...)
     # Nothing else is asked whether it is true: that may run code of the project.
     is_empty = value is None or (isinstance(value, _PLAIN) and not value)
@@ -156,7 +160,7 @@ def _unread(view: type[LiveView], names: Collection[str], project: Project) -> f
 
 
 def _reads(mention: Mention, is_own: bool, source: Source, related: Collection[type]) -> bool:
-    """Whether this may read the attribute of a view whose classes are `related`; `is_own`: it is inside one of them."""
+    """Whether this may read the attribute of such a view; `is_own`: it is inside a class of it."""
     if mention.receiver is None or mention.receiver == SELF:
         return is_own or not mention.classes
     kind = source.names.get(mention.receiver)
@@ -171,7 +175,7 @@ def _named_by_template(view: type[LiveView], names: Collection[str]) -> frozense
 
 
 def _template_text(name: str) -> str:
-    """What the file of a template contains; it is not compiled, which takes time and may run code."""
+    """What the file of a template contains. Compiling it takes time and may run code."""
     for engine in engines.all():
         for loader in engine.engine.template_loaders if name and isinstance(engine, DjangoTemplates) else ():
             # A loader of another package may make templates of something else than text.

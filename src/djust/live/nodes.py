@@ -122,7 +122,7 @@ class Node:
         """What the declared types, or strict serialization, have against the state."""
         try:
             check_types(self.view)
-            check_state(type(self.view), state, strict=config().strict_serialization)
+            check_state(type(self.view), state, strict=config.strict_serialization)
         except TypeError as error:
             return error
         return None

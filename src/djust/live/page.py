@@ -112,7 +112,7 @@ class Page:
         context_of(view).start(self)
         self.turns = TurnRunner(self.nodes, request)
         self._tasks: Tasks | None = None
-        self.bucket = Bucket(config().events_per_second)
+        self.bucket = Bucket(config.events_per_second)
         self._mailbox: list[tuple[Message, float]] = []
         # When the message of this turn came; nobody asks where nothing is measured.
         self._posted = 0.0
@@ -205,7 +205,7 @@ class Page:
     @property
     def is_full(self) -> bool:
         """Whether as many messages wait as may."""
-        return len(self._mailbox) >= config().max_waiting
+        return len(self._mailbox) >= config.max_waiting
 
     @property
     def is_busy(self) -> bool:
@@ -274,7 +274,7 @@ class Page:
                 case Resync():
                     return await self._resync(message)
                 case Refused(ref, text):
-                    self.snapshots.changed()
+                    self.snapshots.changes += 1
                     self.last_ref = max(self.last_ref, ref)
                     return _error(ref, text)
                 case Save():
@@ -295,7 +295,7 @@ class Page:
         if event.ref <= self.last_ref:
             return _error(event.ref, "This event was answered already and is not executed again.")
         self.last_ref = event.ref
-        self.snapshots.changed()
+        self.snapshots.changes += 1
         if self.turns.loop is None:
             self._start()
         node = self.nodes.get(event.target)
@@ -307,7 +307,7 @@ class Page:
         bind = partial(self._bind, event, node, handler)
         turn = Turn(
             *(node.view, handler.title, bind, self.answer, handler.is_async, event.ref, event.wants_reply),
-            timeout=None if handler.background else handler.timeout or config().handler_timeout or None,
+            timeout=None if handler.background else handler.timeout or config.handler_timeout or None,
             passed=event.passed,
             owner=self.fingerprint,
         )
@@ -317,14 +317,14 @@ class Page:
         return text
 
     async def _work(self, work: Work) -> str:
-        self.snapshots.changed()
+        self.snapshots.changes += 1
         if (node := self.nodes.get(work.target)) is None:
             return ""
         turn = Turn(node.view, work.title, lambda: work.call, self.answer, work.is_async, owner=self.fingerprint)
         return await self._run(turn)
 
     async def _join(self, joining: Joining) -> str:
-        self.snapshots.changed()
+        self.snapshots.changes += 1
         self._joining = joining.peer
         if not joining.passed:
             await self.turns.ask("join")
@@ -352,7 +352,7 @@ class Page:
 
     async def _resync(self, resync: Resync) -> str:
         """What others do to a page may lead here; else it is a defect of this package."""
-        self.snapshots.changed()
+        self.snapshots.changes += 1
         await self.turns.ask("join")
         self.resyncs += 1
         title, place = type(self.view).__name__, self.nodes.place(resync.reason)
@@ -367,7 +367,7 @@ class Page:
         node.is_connected = False
         text = ""
         if overrides(type(node.view), hook.name):
-            self.snapshots.changed()
+            self.snapshots.changes += 1
             title, method = f"{type(node.view).__name__}.{hook.name}", getattr(node.view, hook.name)
             turn = Turn(
                 *(node.view, title, lambda: method, _show_nothing if self._ends else self.answer),

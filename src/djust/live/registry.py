@@ -69,7 +69,7 @@ class Registry:
 
     def park(self, page: Page) -> None:
         """Keep a page that was just sent, until its browser joins."""
-        self._keep(page, config().park_seconds)
+        self._keep(page, config.park_seconds)
 
     def attach(self, page: Page, peer: Peer, tab_id: str) -> None:
         """Keep a page that has come into being for a connection."""
@@ -111,7 +111,7 @@ class Registry:
             if attached is None or attached.peer is not peer:
                 return
             del self._attached[page.id]
-        self._keep(page, config().detach_seconds, attached.tab_id)
+        self._keep(page, config.detach_seconds, attached.tab_id)
 
     def drop(self, session: str, except_request: HttpRequest) -> list[Peer]:
         """Forget the pages that end with `session` (see `Visitor`); the peers that held them.
@@ -199,7 +199,7 @@ class Registry:
             self._waiting[page.id] = _Waiting(page, now + seconds, size, tab_id)
             self._bytes += size
             self._visitors[fingerprint] += 1
-            if fingerprint and self._visitors[fingerprint] > config().pages_per_session:
+            if fingerprint and self._visitors[fingerprint] > config.pages_per_session:
                 same = (key for key, waiting in self._waiting.items() if waiting.page.fingerprint == fingerprint)
                 self._end_waiting(next(same))
             # The first is the oldest. Under WSGI nothing else sweeps.
@@ -207,7 +207,7 @@ class Registry:
                 self._end_waiting(next(iter(self._waiting)))
 
     def _is_too_much(self) -> bool:
-        return len(self._waiting) > config().max_pages or self._bytes > config().max_page_bytes
+        return len(self._waiting) > config.max_pages or self._bytes > config.max_page_bytes
 
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
         # Another loop may sweep by now, and this one still run in its thread.

@@ -81,7 +81,7 @@ class Tasks:
                 return
             key = (task.context, task.name)
             older = self._latest.get(key)
-            if len(self._queue) - (older in self._queue) >= config().max_waiting:
+            if len(self._queue) - (older in self._queue) >= config.max_waiting:
                 raise RuntimeError(
                     f"{task.title} cannot be started: {len(self._queue)} tasks of its page wait already, as many as "
                     f'{SETTING}["max_waiting"] allows.'
@@ -129,7 +129,7 @@ class Tasks:
 
     def _advance(self) -> None:
         with self._lock:
-            while self._queue and len(self._running) < config().tasks_per_page:
+            while self._queue and len(self._running) < config.tasks_per_page:
                 task = self._queue.popleft()
                 self._running.add(task)
                 if (test := testmode.get()) is not None:
@@ -269,5 +269,5 @@ def _room() -> asyncio.Semaphore:
     """What bounds the coroutines of all pages of a process."""
     loop = asyncio.get_running_loop()
     if loop not in _rooms:
-        _rooms[loop] = asyncio.Semaphore(config().tasks * _COROUTINES_PER_THREAD)
+        _rooms[loop] = asyncio.Semaphore(config.tasks * _COROUTINES_PER_THREAD)
     return _rooms[loop]
