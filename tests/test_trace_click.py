@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 
 FILES = 25
-CALLS = 95
+CALLS = 94
 
 
 def test_a_click_takes_a_short_way_through_the_server() -> None:
