@@ -141,7 +141,8 @@ def _cache(tmp_path: Any) -> Any:
     mounts.clear()
     for event in (begun, go_on, LateCache.overtaken, MendedCache.failed):
         event.clear()
-    LateCache.late, MendedCache.works = 0, False
+    LateCache.late.clear()
+    MendedCache.works = False
     _too_large.clear()
 
 
@@ -478,8 +479,6 @@ class LateCache(FileBasedCache):
 
 
 async def test_an_older_snapshot_never_replaces_a_newer_one(wire: type[Wire], tmp_path: Path) -> None:
-    LateCache.late.clear()
-    LateCache.overtaken.clear()
     late = {"BACKEND": f"{__name__}.LateCache", "LOCATION": str(tmp_path)}
     with override_settings(CACHES={"default": caches.settings["default"], "states": late}):
         async with Browser() as browser:
@@ -515,8 +514,6 @@ class MendedCache(FileBasedCache):
 async def test_what_a_cache_did_not_take_is_written_when_the_page_is_forgotten(
     wire: type[Wire], tmp_path: Path
 ) -> None:
-    MendedCache.works = False
-    MendedCache.failed.clear()
     mended = {"BACKEND": f"{__name__}.MendedCache", "LOCATION": str(tmp_path)}
     with override_settings(CACHES={"default": caches.settings["default"], "states": mended}):
         async with Browser() as browser:

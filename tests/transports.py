@@ -72,6 +72,10 @@ class Wire:
         """Lose the connection, and wait until the server has noticed."""
         raise NotImplementedError
 
+    async def again(self, version: int) -> list[Any]:
+        """Join the page again, which the document shows in this version; the first frame."""
+        return await self.join(self.response.ticket, version)
+
 
 def _text(frame: list[Any] | str) -> str:
     return frame if isinstance(frame, str) else json.dumps(frame)
@@ -188,6 +192,14 @@ class ClientWire(Wire):
         if not self.driver.frames:
             await self.send()
         return self.driver.frames.pop(0)
+
+    async def lose(self) -> None:
+        await asyncio.to_thread(self.client.disconnect)
+
+    async def again(self, version: int) -> list[Any]:
+        self.driver.frames.clear()
+        await asyncio.to_thread(self.client.reconnect)
+        return await self.receive()
 
     async def restart(self) -> None:
         """Lose the process of the page, and join it again."""

@@ -2,15 +2,15 @@
 
     LIVEVIEW_CONFIG = {"strict_serialization": True, "threads": 64}
 
-`config()` gives them as an object with the defaults filled in. It is cheap enough to be asked at
-every event.
+`config.threads` is the value that holds now, or its default. It costs no call, so it may be asked for
+at every event.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import asdict, dataclass, fields
+from typing import Any, cast
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -80,15 +80,18 @@ class Config:
     """How old the HTML may be that joins."""
 
 
-_config: Config | None = None
+class _Current:
+    """The settings that hold now: read when one is first asked for, and attributes from then on."""
+
+    def __getattr__(self, name: str) -> Any:
+        current = asdict(_read(getattr(settings, SETTING, {})))
+        if name not in current:
+            raise AttributeError(f'There is no setting {SETTING}["{name}"].')
+        vars(self).update(current)
+        return current[name]
 
 
-def config() -> Config:
-    """The settings that hold now."""
-    global _config
-    if _config is None:
-        _config = _read(getattr(settings, SETTING, {}))
-    return _config
+config = cast("Config", _Current())
 
 
 _ACCEPTED: dict[type, tuple[type, ...]] = {float: (int, float), tuple: (list, tuple)}
@@ -107,9 +110,8 @@ def _read(given: dict[str, Any]) -> Config:
 
 
 def _reset(*, setting: str, **_: object) -> None:
-    global _config
     if setting == SETTING:
-        _config = None
+        vars(config).clear()
 
 
 setting_changed.connect(_reset)

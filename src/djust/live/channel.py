@@ -134,10 +134,10 @@ class Channel:
         # What arrives before the page is here.
         self._early: list[Message] = []
         # Frames that are no events have no answer to refuse them with.
-        self._others = Bucket(config().events_per_second)
+        self._others = Bucket(config.events_per_second)
         self._is_over = False
         late = Closing(wire.CLOSE_NOT_JOINED, "The page did not join in time.")
-        self._timer = self._loop.call_later(config().join_seconds, self._fail, late)
+        self._timer = self._loop.call_later(config.join_seconds, self._fail, late)
         _open.add(self)
 
     # Its end
@@ -204,7 +204,7 @@ class Channel:
         """Deal with a frame of the browser; whether it will be answered later, in its turn."""
         if self._is_over:
             return False
-        limit = config().max_frame
+        limit = config.max_frame
         if is_too_big(text, limit):
             self.refuse(wire.CLOSE_TOO_BIG, f"A frame may have at most {limit} bytes.")
             return False
@@ -226,7 +226,7 @@ class Channel:
             self._fail(error)
             return False
         if type(message) is Event:
-            if page.is_full if page is not None else len(self._early) >= config().max_waiting:
+            if page.is_full if page is not None else len(self._early) >= config.max_waiting:
                 await self.send(wire.encode([wire.ERROR, message.ref, _BUSY]))
                 return False
             if self._has_passed and page is not None and not page.is_busy:
@@ -412,7 +412,7 @@ def join_frame(frame: list[Any]) -> JoinFrame:
     token, version, _, tab_id = members
     if type(version) is not int or version < 0 or type(tab_id) is not str or len(tab_id) > 64:
         raise ProtocolError('Malformed frame: expected ["join", "ticket", version, "url", "document"].')
-    return JoinFrame(load_join_token(token, config().ticket_seconds), version, tab_id)
+    return JoinFrame(load_join_token(token, config.ticket_seconds), version, tab_id)
 
 
 def admits(fingerprint: str, holder: str, tab_id: str, visitor: Visitor) -> bool:

@@ -360,7 +360,7 @@ def _own_names(request: HttpRequest) -> frozenset[str]:
     """The attributes of a request that middleware of the project, as far as turns pass it, and
     guards have not set.
     """
-    if WITHOUT_MIDDLEWARE in request.META or config().skip_middleware:
+    if WITHOUT_MIDDLEWARE in request.META or config.skip_middleware:
         return frozenset(vars(request)) - _OF_VISITOR - _OF_META - {MOUNT}
     kind = type(request)
     if kind not in _made_with:

@@ -56,7 +56,7 @@ def set_visitor(page: Page, visitor: Visitor) -> None:
 
 def _next_check(visitor: Visitor) -> float:
     # Pages that came all at once, after a restart, must not be asked for all at once for evermore.
-    seconds = config().session_check_seconds * _between(0.75, 1.25)
+    seconds = config.session_check_seconds * _between(0.75, 1.25)
     return min(visitor.ends + 0.1, time.monotonic() + seconds)
 
 
@@ -76,7 +76,7 @@ class SessionMonitor:
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
             self._loop = loop
-            if config().pubsub != "memory":
+            if config.pubsub != "memory":
                 hub.subscribe(self, TOPIC)
             self._tick(loop)
 
@@ -94,7 +94,7 @@ class SessionMonitor:
         for page in pages:
             if due and page.session_due < NEVER and page.visitor.key in due:
                 # Until there is an answer.
-                page.session_due = now + config().session_check_seconds
+                page.session_due = now + config.session_check_seconds
                 groups[page.visitor.key].append(page)
         for key, group in groups.items():
             io_pool.offer(lambda key=key, group=group: _ask(key, group))  # type: ignore[misc] # defaults bind them
@@ -152,7 +152,7 @@ def _check(key: str, found: Visitor, pages: list[Page]) -> None:
 
 def _ask_again(pages: list[Page], seconds: float) -> None:
     """Ask for a session once more, after one to two times as many seconds."""
-    due = time.monotonic() + min(config().session_check_seconds, _between(seconds, 2 * seconds))
+    due = time.monotonic() + min(config.session_check_seconds, _between(seconds, 2 * seconds))
     for page in pages:
         page.session_due = due
 
@@ -176,7 +176,7 @@ def _end_session(sender: object, request: HttpRequest | None = None, **kwargs: A
     session = ended_by_logout(request) if request is not None else ""
     if request is not None and session:
         end_pages(session, request, "You have logged out.")
-        if config().pubsub != "memory":
+        if config.pubsub != "memory":
             # Whoever logs out does not wait for it.
             io_pool.submit(lambda: _publish(session))
 
@@ -186,7 +186,7 @@ def _publish(session: str) -> None:
         hub.backend().publish(TOPIC, encode_message(TOPIC, [_ME, session]))
     except Exception as error:  # noqa: BLE001 — whatever the service's client raises
         text = "A logout could not be published to other processes (%s: %s). They notice it within %g seconds."
-        logger.warning(text, type(error).__name__, error, config().session_check_seconds)
+        logger.warning(text, type(error).__name__, error, config.session_check_seconds)
 
 
 monitor = SessionMonitor()

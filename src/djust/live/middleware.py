@@ -77,7 +77,7 @@ _STATUS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], int], ...] =
 
 def turn_middleware() -> tuple[str, ...]:
     """The middleware that turns pass, by its dotted names, the outermost first."""
-    skipped = _HANDLED.union(config().skip_middleware)
+    skipped = _HANDLED.union(config.skip_middleware)
     return tuple(name for name in settings.MIDDLEWARE if name not in skipped)
 
 

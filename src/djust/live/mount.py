@@ -46,7 +46,7 @@ from djust.loop import page_loop
 from djust.services import call_scope
 from djust.state.snapshots import Snapshot
 from djust.threads.pools import SyncThread, exits_as_errors
-from djust.views import Answer, LiveView, given_context_data, mount_view
+from djust.views import Answer, LiveView, mount_view
 
 logger = logging.getLogger("djust")
 
@@ -152,11 +152,11 @@ async def _render_on_loop(page: Page, mount: Mount, mounted: Any) -> HttpRespons
                 return mounted
             if mount.snapshot is not None:
                 await sync_to_async(_restore, thread_sensitive=True)(page, mount)
-            data = await given_context_data(page.view)
+            await page.nodes.await_data()
             try:
-                return _answer(page, mount, data)
+                return _answer(page, mount)
             except SynchronousOnlyOperation:
-                return await sync_to_async(_answer, thread_sensitive=True)(page, mount, data)
+                return await sync_to_async(_answer, thread_sensitive=True)(page, mount)
         except BaseException as error:
             failure = failure_on_loop(error, task)
             if failure is error:
@@ -178,10 +178,10 @@ def _restore(page: Page, mount: Mount) -> None:
         page.version, page.last_ref, page.tab_id = snapshot.page_version, snapshot.last_ref, snapshot.document
 
 
-def _answer(page: Page, mount: Mount, data: object = None) -> HttpResponseBase:
+def _answer(page: Page, mount: Mount) -> HttpResponseBase:
     if mount.restore_failed:
         return HttpResponse()
-    page.prepare(data)
+    page.prepare()
     # The page keeps its request, and must not keep itself.
     for known in (vars(page.request), page.request.META):
         known.pop(MOUNT, None)

@@ -23,7 +23,7 @@ from django.http import HttpRequest
 
 from djust import process
 from djust.conf import config
-from djust.live.page import Page
+from djust.live.page import Page, end_all
 from djust.live.snapshots import save_all, save_before_exit
 from djust.process import Phase
 from djust.protocol.messages import Peer
@@ -31,6 +31,8 @@ from djust.protocol.messages import Peer
 _SWEEP_SECONDS = 5.0
 # How long the end of a process waits for a cache to take snapshots.
 _SAVE_SECONDS = 5.0
+# How long it waits for `unmount` of the pages' views.
+_END_SECONDS = 5.0
 # What a page holds beside its HTML and its state.
 _PAGE_BYTES = 10_000
 
@@ -67,7 +69,7 @@ class Registry:
 
     def park(self, page: Page) -> None:
         """Keep a page that was just sent, until its browser joins."""
-        self._keep(page, config().park_seconds)
+        self._keep(page, config.park_seconds)
 
     def attach(self, page: Page, peer: Peer, tab_id: str) -> None:
         """Keep a page that has come into being for a connection."""
@@ -109,7 +111,7 @@ class Registry:
             if attached is None or attached.peer is not peer:
                 return
             del self._attached[page.id]
-        self._keep(page, config().detach_seconds, attached.tab_id)
+        self._keep(page, config.detach_seconds, attached.tab_id)
 
     def drop(self, session: str, except_request: HttpRequest) -> list[Peer]:
         """Forget the pages that end with `session` (see `Visitor`); the peers that held them.
@@ -197,7 +199,7 @@ class Registry:
             self._waiting[page.id] = _Waiting(page, now + seconds, size, tab_id)
             self._bytes += size
             self._visitors[fingerprint] += 1
-            if fingerprint and self._visitors[fingerprint] > config().pages_per_session:
+            if fingerprint and self._visitors[fingerprint] > config.pages_per_session:
                 same = (key for key, waiting in self._waiting.items() if waiting.page.fingerprint == fingerprint)
                 self._end_waiting(next(same))
             # The first is the oldest. Under WSGI nothing else sweeps.
@@ -205,7 +207,7 @@ class Registry:
                 self._end_waiting(next(iter(self._waiting)))
 
     def _is_too_much(self) -> bool:
-        return len(self._waiting) > config().max_pages or self._bytes > config().max_page_bytes
+        return len(self._waiting) > config.max_pages or self._bytes > config.max_page_bytes
 
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
         # Another loop may sweep by now, and this one still run in its thread.
@@ -220,6 +222,7 @@ registry = Registry()
 async def _stop() -> None:
     registry.stop_sweeping()
     await save_all(registry.pages(), _SAVE_SECONDS)
+    await end_all(registry.pages(), _END_SECONDS)
     registry.clear()
 
 

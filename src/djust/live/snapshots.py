@@ -90,13 +90,13 @@ class SnapshotWriter:
     """
 
     __slots__ = (
-        *("_began", "_changed", "_is_forgotten", "_is_over", "_lock", "_next", "_saved", "_tab_id", "_taken", "_then"),
+        *("_began", "_is_forgotten", "_is_over", "_lock", "_next", "_saved", "_tab_id", "_taken", "_then", "changes"),
         *("_timer", "_writer", "loop", "size"),
     )
 
     def __init__(self) -> None:
         # Changes; so many are in the newest snapshot, and so many in that of the cache.
-        self._changed = 1
+        self.changes = 1
         self._taken = 0
         self._saved = -1
         self._lock = threading.Condition(threading.Lock())
@@ -115,13 +115,9 @@ class SnapshotWriter:
         # Characters of what the page holds, roughly.
         self.size = 0
 
-    def changed(self) -> None:
-        """A turn changes what a snapshot says."""
-        self._changed += 1
-
     def schedule(self, page: SnapshotOwner) -> None:
         """No message waits for the page: take a snapshot soon, if there is something to write."""
-        if self._changed != self._taken and self._timer is None and is_shared():
+        if self.changes != self._taken and self._timer is None and is_shared():
             self.loop = asyncio.get_running_loop()
             if not is_available():
                 backlog.add(page)
@@ -142,7 +138,7 @@ class SnapshotWriter:
 
     def retry(self, page: SnapshotOwner) -> None:
         """The cache answers again. On the event loop of the page."""
-        if self._changed != self._taken and self._timer is None and not self._is_over:
+        if self.changes != self._taken and self._timer is None and not self._is_over:
             self._due(page)
 
     def _due(self, page: SnapshotOwner) -> None:
@@ -172,7 +168,7 @@ class SnapshotWriter:
         """Write what was not written, in this thread, even if the cache fails: this is the end."""
         if not keeps_anything():
             return
-        taken = self._snapshot(page) if self._changed != self._taken else None
+        taken = self._snapshot(page) if self.changes != self._taken else None
         with self._lock:
             if taken is not None:
                 self._next = taken
@@ -186,13 +182,13 @@ class SnapshotWriter:
         """The page is forgotten: write what was not written, in a thread."""
         with self._lock:
             self._is_over = True
-        if self._changed != self._taken and keeps_anything():
+        if self.changes != self._taken and keeps_anything():
             snapshot_encode_pool.submit(lambda: self._encode(page))
 
     def forget(self, page: SnapshotOwner) -> None:
         """Nobody is to have this page again."""
         with self._lock:
-            self._taken = self._changed
+            self._taken = self.changes
             self._is_over = self._is_forgotten = True
             self._next = None
         if self._began and keeps_anything():
@@ -219,7 +215,7 @@ class SnapshotWriter:
 
     def _snapshot(self, page: SnapshotOwner) -> tuple[int, Snapshot] | None:
         """What is to be written, and the count of changes that it holds."""
-        self._then, self._taken = time.monotonic(), self._changed
+        self._then, self._taken = time.monotonic(), self.changes
         count = self._taken
         view_class = type(page.view)
         try:

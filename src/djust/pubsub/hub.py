@@ -129,7 +129,7 @@ class Hub:
         """The back end that the settings name."""
         with self._lock:
             if self._backend is None:
-                kind, address = _kind_and_address(config().pubsub)
+                kind, address = _kind_and_address(config.pubsub)
                 try:
                     backend: Callable[..., Backend] = import_string(_BACKENDS[kind])
                 except ImportError as error:

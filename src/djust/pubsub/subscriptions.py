@@ -78,7 +78,7 @@ class Inbox:
     def put(self, publication: Publication) -> None:
         """Keep a message for the next turn."""
         self._waiting.append(publication)
-        if len(self._waiting) > config().max_messages:
+        if len(self._waiting) > config.max_messages:
             self._coalesce()
         self._wake()
 

@@ -53,7 +53,7 @@ class Snapshot(NamedTuple):
 
 
 def _cache() -> BaseCache:
-    alias = config().state_cache
+    alias = config.state_cache
     try:
         return caches[alias]
     except InvalidCacheBackendError as error:
@@ -64,7 +64,7 @@ def _cache() -> BaseCache:
 
 def _cache_class() -> type[BaseCache]:
     """Asked after every turn, so without a client: Django makes one for each context that asks."""
-    known = settings.CACHES.get(config().state_cache)
+    known = settings.CACHES.get(config.state_cache)
     return type(_cache()) if known is None else _imported(known["BACKEND"])
 
 
@@ -91,17 +91,17 @@ def save(page_id: str, snapshot: Snapshot, title: str, *, forced: bool = False) 
     one.
     """
     text = json.dumps(snapshot, separators=(",", ":"))
-    if len(text) > config().state_max_bytes:
+    if len(text) > config.state_max_bytes:
         if title not in _too_large:
             _too_large.add(title)
             logger.warning(
                 "%s: the state has %d bytes as text, and a snapshot may have %d; none is saved, so a page whose "
                 "process ends is remounted. Keep large data out of public state (self._name), or raise "
                 '%s["state_max_bytes"].',
-                *(title, len(text), config().state_max_bytes, SETTING),
+                *(title, len(text), config.state_max_bytes, SETTING),
             )
         return True
-    return _ask(lambda cache: cache.set(_key(page_id), text, config().state_ttl), forced=forced) is not _FAILED
+    return _ask(lambda cache: cache.set(_key(page_id), text, config.state_ttl), forced=forced) is not _FAILED
 
 
 def load(page_id: str) -> Snapshot | None:
@@ -156,7 +156,7 @@ def _ask(call: Callable[[BaseCache], Any], *, forced: bool = False) -> Any:
     return answer
 
 
-circuit = Circuit(lambda: f'The cache "{config().state_cache}", which keeps snapshots of pages,')
+circuit = Circuit(lambda: f'The cache "{config.state_cache}", which keeps snapshots of pages,')
 
 
 def _reset(*, setting: str, **_: object) -> None:

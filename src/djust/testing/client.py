@@ -70,7 +70,7 @@ class LiveClient:
         self._title = view if isinstance(view, str) else view.__name__
         self._driver = Driver(self._title, timeout)
         self._ref = 0
-        self._is_open = self._was_closed = False
+        self._is_open = self._is_away = self._was_closed = False
         self._request: Callable[[Mount], HttpResponseBase]
         if isinstance(view, str):
             if kwargs:
@@ -101,7 +101,7 @@ class LiveClient:
     @property
     def html(self) -> str:
         """The HTML of the page as it is now, without our marks."""
-        return _MARKS.sub(r"\1", self._caught_up().page.display.html())
+        return _MARKS.sub(r"\1", self._caught_up().page.html())
 
     @property
     def state(self) -> dict[str, Any]:
@@ -126,6 +126,8 @@ class LiveClient:
     def _opened(self) -> Driver:
         if self._was_closed:
             raise RuntimeError(f"{self._title}: the page was closed. Open another one: LiveClient(…).")
+        if self._is_away:
+            raise RuntimeError(f"{self._title}: the page is disconnected. Call reconnect() first.")
         if not self._is_open:
             status = f"{self.response.status_code} {self.response.headers.get('Location', '')}".strip()
             raise RuntimeError(
@@ -195,6 +197,16 @@ class LiveClient:
         Until then those that an event has begun wait: a test sees what the page shows meanwhile.
         """
         self._opened.settle()
+
+    def disconnect(self) -> None:
+        """Lose the connection: the page stays, and waits for `reconnect`. Its view's `disconnected` is called."""
+        self._opened.disconnect()
+        self._is_away = True
+
+    def reconnect(self) -> None:
+        """Connect again, as a browser does by itself. The view's `connected` is called."""
+        self._is_away = False
+        self._opened.reconnect()
 
     def restart(self) -> None:
         """Lose the process of the page: a new view is restored from a snapshot of its state."""

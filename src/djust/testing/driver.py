@@ -22,9 +22,9 @@ from djust.live.snapshots import SnapshotOwner, SnapshotWriter
 from djust.live.visitor import maker_of
 from djust.loop import page_loop
 from djust.protocol import frames as wire
-from djust.protocol.messages import Joining
-from djust.pubsub.subscriptions import inbox_of
+from djust.protocol.messages import Joining, Settled
 from djust.threads.testmode import FRESH, Job, testmode
+from djust.views import has_hooks
 
 T = TypeVar("T")
 
@@ -41,6 +41,8 @@ class Driver:
         self.pushed: list[tuple[str, Any]] = []
         # Frames that nobody has asked for yet.
         self.frames: list[list[Any]] = []
+        # What the browser shows while it is disconnected.
+        self._version = 0
         self._timeout = timeout
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._held: list[Job] = []
@@ -54,11 +56,11 @@ class Driver:
         self.page = page
         page.visitor = maker_of(page.request)
         page.fingerprint = page.visitor.fingerprint
-        page.context = self._context
+        page.turns.context = self._context
         page.snapshots = _Watcher(self._news)
         # A test is faster than people are.
         page.bucket = Bucket(1e9)
-        self._look(self._attach(page))
+        self._look(self._attach(page, page.version))
 
     def receive(self, *frames: str) -> None:
         """Let the page deal with these and with all that waits; raises what user code raised."""
@@ -77,10 +79,22 @@ class Driver:
         if self._end is not None:
             raise self._end
 
+    def disconnect(self) -> None:
+        """Lose the connection to the page."""
+        self._version = self.page.version
+        self._look(self._lose())
+
+    def reconnect(self) -> None:
+        """Join the page again."""
+        self._look(self._attach(self.page, self._version))
+
     def leave(self) -> None:
         """The page is of no use any more."""
-        page_loop.call(self._channel.lost)
-        self.page.end()
+        if any(has_hooks(type(node.view)) for node in self.page.nodes):
+            self._look(self._lose(ends=True))
+        else:
+            page_loop.call(self._channel.lost)
+            self.page.end()
 
     # What the channel needs
 
@@ -114,19 +128,27 @@ class Driver:
 
     # On the loop
 
-    async def _attach(self, page: Page) -> None:
+    async def _attach(self, page: Page, version: int) -> None:
         self._end = None
         self._channel = Channel(self, page.request)
-        self._channel.attach(page, Joining(self._channel, page.version))
+        self._channel.attach(page, Joining(self._channel, version, tab_id=page.tab_id))
         await self._through()
 
     async def _through(self, *frames: str) -> None:
         self.page.peer = self._channel
-        if inbox_of(self.page.view):
-            self.page.wake()
+        self.page.wake()
         for frame in frames:
             await self._channel.receive(frame)
         await self._channel.settled()
+
+    async def _lose(self, *, ends: bool = False) -> None:
+        self.page.peer = self._channel
+        self._channel.lost()
+        if ends:
+            self.page.end()
+        settled = asyncio.Event()
+        self.page.post(Settled(settled))
+        await settled.wait()
 
     async def _ended(self) -> None:
         await self._through()
@@ -139,7 +161,7 @@ class Driver:
                 await self._news.wait()
 
     def _is_active(self) -> bool:
-        return self.page.is_busy or bool(self.page.tasks.names)
+        return self.page.is_busy or bool(self.page.tasks.running)
 
     # In the thread of the test
 
@@ -172,7 +194,7 @@ class Driver:
         try:
             return done.result()
         except _LateError as error:
-            running = sorted(self.page.tasks.names) if hasattr(self, "page") else []
+            running = self.page.tasks.running if hasattr(self, "page") else []
             raise TimeoutError(
                 f"{self.title}: still running after {self._timeout:g} s: {', '.join(running) or 'one call'}."
             ) from error

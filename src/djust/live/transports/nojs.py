@@ -51,13 +51,13 @@ def answer_form(view: LiveView, request: HttpRequest, mount: Mount) -> HttpRespo
     status, notice = _outcome(json.loads(answer))
     # The browser gets it whole, and knows nothing of an event.
     page.version = page.last_ref = 0
-    page.display.begin_again()
+    page.nodes.begin_again()
     return send_page(page, mount, status=status, notice=notice)
 
 
 async def _handle(page: Page, event: Event) -> str:
     """The frame that answers. In this request's context it would need the thread that waits."""
-    return await asyncio.get_running_loop().create_task(page.handle(event), context=page.context.copy())
+    return await asyncio.get_running_loop().create_task(page.process(event), context=page.turns.context.copy())
 
 
 def _value(values: list[str]) -> str | list[str]:

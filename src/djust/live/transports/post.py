@@ -218,7 +218,7 @@ _connections: OrderedDict[str, Connection] = OrderedDict()
 async def _connect(request: HttpRequest) -> Connection:
     connection = Connection(request)
     _connections[connection.id] = connection
-    while len(_connections) > config().max_pages:
+    while len(_connections) > config.max_pages:
         # Whoever joins without end ends connections of the same page, and those go first.
         ended = (known.id for known in _connections.values() if known.code)
         _connections.pop(next(ended, None) or next(iter(_connections))).channel.close(GONE)
