@@ -1,16 +1,17 @@
-# One target per job. `make help` lists them. Everything Python lives in .venv; nothing is taken from the machine's
-# own Python packages.
+# One target per job. `make help` lists them. Everything Python lives in .venv, with the oldest Django that is supported,
+# and in .venv-newest; nothing is taken from the machine's own Python packages.
 
-PYTHON ?= python3
+PYTHON ?= $(shell scripts/find_python.sh oldest)
 BENCH ?= ../shared/bench
 VENV := .venv
+NEWEST := .venv-newest
 BIN := $(VENV)/bin
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev node-packages system-packages demo test check format client bench bench-templates bench-client bench-state bench-turns bench-parking isolation capacity publish soak clean
+.PHONY: help install install-dev node-packages system-packages demo test test-fast test-newest check format client bench bench-templates bench-client bench-state bench-turns bench-parking isolation capacity publish soak clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 24
@@ -26,8 +27,12 @@ $(VENV)/.demo: $(VENV)/.created pyproject.toml
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.created pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --editable '.[dev]' 'django~=5.2.0'
 	@touch $@ $(VENV)/.demo
+
+$(NEWEST)/.dev: scripts/newest_venv.sh pyproject.toml
+	@scripts/newest_venv.sh $(NEWEST)
+	@touch $@
 
 client/node_modules/.installed: client/package.json client/package-lock.json
 	@scripts/node_packages.sh $(VENV)
@@ -47,8 +52,14 @@ system-packages:
 demo: install ## serve the demo at http://127.0.0.1:8000/ (Ctrl-C ends it)
 	@exec $(BIN)/python -m examples.services $(ARGS)
 
-test: system-packages node-packages ## install what the tests need; run every gate and every test
-	@scripts/test.sh $(VENV)
+test: system-packages node-packages $(NEWEST)/.dev ## install what the tests need; run every gate and every test, on the oldest and on the newest Django
+	@scripts/test.sh $(VENV) $(NEWEST)
+
+test-fast: install-dev ## the tests that need no browser, no other server and little time (ARGS="-k upward")
+	@scripts/pytest.sh $(VENV) -m 'not (browser or services or slow)' --timeout 30 $(ARGS)
+
+test-newest: system-packages node-packages $(NEWEST)/.dev ## all but the browser tests on the newest Django (ARGS=options of pytest)
+	@scripts/pytest.sh $(NEWEST) -m 'not browser' $(ARGS)
 
 check: node-packages ## format, lint and types of Python and TypeScript
 	@scripts/check.sh $(VENV)
@@ -94,5 +105,5 @@ soak: install-dev ## ten minutes of visits: do memory and threads stay flat? (AR
 	@$(BIN)/python -m benchmarks.soak $(ARGS)
 
 clean: ## remove everything that was built or installed
-	rm -rf $(VENV) .bench build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov .coverage client/node_modules benchmarks/client/node_modules
+	rm -rf $(VENV) $(NEWEST) .bench build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov .coverage client/node_modules benchmarks/client/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

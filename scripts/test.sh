@@ -1,16 +1,22 @@
 #!/usr/bin/env bash
-# Every gate and every test; pytest comes last, so that its summary ends the output. Usage: test.sh VENV
+# Every gate and every test, on the oldest and on the newest Django. The first of the two comes last, so that its summary
+# ends the output. Usage: test.sh VENV NEWEST_VENV
 set -uo pipefail
-venv=$1
-status=0
+venv=$1 newest=$2
+failed=()
 
-scripts/check.sh "$venv" || status=1
+run() { # what it is, command
+    local name=$1
+    shift
+    "$@" || failed+=("$name")
+}
 
+client_tests() { (cd client && ../scripts/with_node.sh "../$venv" npm run --silent test); }
+
+run "the gates" scripts/check.sh "$venv"
 echo "== client: tests"
-(cd client && ../scripts/with_node.sh "../$venv" npm run --silent test) || status=1
-
-[ $status -eq 0 ] || echo "A gate or a client test failed (see above); the Python tests run all the same." >&2
-
-echo "== tests"
-scripts/with_node.sh "$venv" "$venv/bin/python" -m pytest --cov --cov-report=term:skip-covered || status=1
-exit $status
+run "the client's tests" client_tests
+run "the tests on the newest Django" scripts/pytest.sh "$newest" -m 'not browser'
+[ ${#failed[@]} -eq 0 ] || printf 'FAILED (see above): %s. The tests on the oldest Django run all the same.\n' "${failed[@]}" >&2
+run "the tests on the oldest Django" scripts/pytest.sh "$venv" --cov --cov-report=term:skip-covered
+exit $((${#failed[@]} > 0))

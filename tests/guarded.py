@@ -48,7 +48,7 @@ from django.views.decorators.vary import vary_on_cookie, vary_on_headers
 from django.views.generic import View
 
 from djust import LiveView, event_handler, state
-from djust.pubsub import Resubscribed
+from djust.pubsub import MessagesMissed
 
 PERMISSION = "auth.change_group"
 TOPIC = "news"
@@ -553,7 +553,7 @@ class Live(LiveView):
         return [around.get(), "unknown"]
 
     def handle_info(self, message: Any) -> Any:
-        if isinstance(message, Resubscribed):
+        if isinstance(message, MessagesMissed):
             # Of a page that was restored.
             return
         deeds.append("info")

@@ -28,7 +28,7 @@ if not settings.configured and "DJANGO_SETTINGS_MODULE" not in os.environ:
 
 from djust import LiveView, event_handler, publish, state
 from djust.asgi import get_asgi_application
-from djust.pubsub import Resubscribed
+from djust.pubsub import MessagesMissed
 
 
 class Room(LiveView):
@@ -41,7 +41,7 @@ class Room(LiveView):
         self.subscribe("room")
 
     def handle_info(self, message: Any) -> None:
-        if isinstance(message, Resubscribed):
+        if isinstance(message, MessagesMissed):
             self.disorder += f"{message.reason} "
             return
         if message != self.last + 1:

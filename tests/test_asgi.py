@@ -108,6 +108,7 @@ async def test_it_works_without_a_lifespan() -> None:
     await page.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["djust", "djust.decorators", "djust.routing", "djust.asgi", "djust.exceptions"])
 def test_importing_needs_no_settings(module: str) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}

@@ -31,7 +31,7 @@ from django.test.utils import _TestState, modify_settings
 from django.urls import path
 from django.views.debug import ExceptionReporter
 
-import djust.template.cache
+import djust.template.compiler
 from djust import LiveView
 from djust.template import compile_template
 from djust.template.backend import DjangoTemplates, Engine
@@ -89,13 +89,13 @@ def site(folder: Path) -> Iterator[Path]:
 def compiled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the templates that were compiled while a test ran."""
     names: list[str] = []
-    write = djust.template.cache.write_render
+    write = djust.template.compiler.write_render
 
     def noted(src: Any, items: Any, chain: Any, invalid: str) -> None:
         names.append(chain.templates[0].name)
         write(src, items, chain, invalid)
 
-    monkeypatch.setattr(djust.template.cache, "write_render", noted)
+    monkeypatch.setattr(djust.template.compiler, "write_render", noted)
     return names
 
 
@@ -118,6 +118,7 @@ def same_in_both(folder: Path, show: Any, **options: Any) -> Any:
 # What it is
 
 
+@pytest.mark.slow
 def test_importing_it_needs_neither_settings_nor_apps() -> None:
     subprocess.run(
         [sys.executable, "-W", "error", "-c", "import djust.template.backend"],
@@ -126,6 +127,7 @@ def test_importing_it_needs_neither_settings_nor_apps() -> None:
     )
 
 
+@pytest.mark.slow
 def test_test_helpers_of_django_are_not_imported_for_it(folder: Path) -> None:
     code = f"""
 import sys

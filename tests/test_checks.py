@@ -96,6 +96,7 @@ def test_nothing_is_found_in_django_s_own_generic_views() -> None:
     assert [finding for view in made for finding in check_view(view, owner)] == []
 
 
+@pytest.mark.slow
 def test_there_is_no_code_that_it_cannot_read() -> None:
     """Every class of some large packages, read as if it were a view."""
     packages = (
@@ -125,6 +126,7 @@ def class_nodes(sources: Iterable[Source]) -> Iterator[tuple[Source, ast.ClassDe
                 yield source, node
 
 
+@pytest.mark.slow
 def test_nothing_is_found_in_the_demo() -> None:
     command = [sys.executable, "-m", "django", "check", "--tag", "djust", "--fail-level", "WARNING"]
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "examples.services.settings"}
@@ -195,6 +197,7 @@ Ensure this type is JSON-serializable.
     assert value in told
 
 
+@pytest.mark.slow
 def test_templates_are_looked_into_only_when_they_are_asked_for(site: Callable[..., str]) -> None:
     view = "from djust import LiveView\nclass Page(LiveView):\n    template_name = 'page.html'\n"
     given: Any = {"urls": "path('', Page.as_view())", "templates": {"page.html": "\n<b dj-click='sav'>"}}
@@ -209,6 +212,7 @@ def test_settings_silence_findings(site: Callable[..., str]) -> None:
     assert "V008" in told
 
 
+@pytest.mark.slow
 def test_a_template_may_come_from_the_url_configuration(site: Callable[..., str]) -> None:
     view = "from djust import LiveView\nclass Routed(LiveView):\n    title = ''\n"
     given = "path('', Routed.as_view(template='{{ title }}', title='x'))"
@@ -216,6 +220,7 @@ def test_a_template_may_come_from_the_url_configuration(site: Callable[..., str]
     assert ".py:2: (djust.V001) Routed has no template." in site(view, urls="path('', Routed.as_view())")
 
 
+@pytest.mark.slow
 def test_the_request_does_not_come_under_a_name_of_the_url(site: Callable[..., str]) -> None:
     view = "from djust import LiveView\nclass Item(LiveView):\n    template = ''\n    def mount(self, pk): pass\n"
     assert site(view, urls="path('', Item.as_view())") == ""
@@ -223,6 +228,7 @@ def test_the_request_does_not_come_under_a_name_of_the_url(site: Callable[..., s
     assert '(djust.V003) Item.mount receives the request as "pk", which the URL gives as well.' in told
 
 
+@pytest.mark.slow
 def test_a_template_of_several_views_may_name_handlers_of_others_on_a_condition(site: Callable[..., str]) -> None:
     views = (
         "from djust import LiveView, event_handler\n"
@@ -262,6 +268,7 @@ GUARDED = "class Page(LiveView):\n    template = ''\n    requires_login = True\n
 UNGUARDED = "Page.requires_login is not an attribute that djust reads: the page is not guarded by it."
 
 
+@pytest.mark.slow
 def test_a_finding_says_what_has_no_effect_where_and_what_to_do(site: Callable[..., str]) -> None:
     views = (
         "from djust import LiveView\n"
@@ -325,6 +332,7 @@ def test_an_installed_class_overrides_what_the_project_says(modules: Callable[..
     assert modules(views=views + page, lib="class Public: pass\n") == [UNGUARDED.replace("Page", "Mixin")]
 
 
+@pytest.mark.slow
 def test_the_template_of_a_view_may_name_an_attribute(site: Callable[..., str]) -> None:
     view = "from djust import LiveView\nclass Page(LiveView):\n    template_name = 'p.html'\n    tick_interval = 5\n"
     given: Any = {"urls": "path('', Page.as_view())"}
@@ -332,6 +340,7 @@ def test_the_template_of_a_view_may_name_an_attribute(site: Callable[..., str]) 
     assert "V010" in site(view, templates={"p.html": "{{ tick_intervals }}"}, **given)
 
 
+@pytest.mark.slow
 def test_a_handler_without_decorator_that_a_template_names_is_told_as_one(site: Callable[..., str]) -> None:
     view = (
         "from djust import LiveView\nclass Page(LiveView):\n    template = '<p dj-poll=\"handle_tick\">'\n"
@@ -494,6 +503,7 @@ for work in (check, parse):
 """
 
 
+@pytest.mark.slow
 def test_two_hundred_modules_take_a_small_multiple_of_the_time_that_python_parses_them(tmp_path: Path) -> None:
     """Two seconds at most, or four times the parsing where a machine takes more than half a second for that."""
     for number in range(200):

@@ -11,6 +11,8 @@ ROOT = Path(__file__).parent.parent
 CLIENT = ROOT / "client"
 BUILT = ROOT / "src" / "djust" / "static" / "djust"
 
+pytestmark = pytest.mark.slow
+
 
 def builds() -> bool:
     return "build" in json.loads((CLIENT / "package.json").read_text()).get("scripts", {}) and BUILT.exists()

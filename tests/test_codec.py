@@ -27,10 +27,8 @@ from hypothesis import strategies as st
 
 from djust.exceptions import StateError
 from djust.state.codec import decode, decode_state, encode, encode_state
-from djust.state.reading import _READERS
-from djust.state.types import DEPTH
+from djust.state.types import MAX_DEPTH, READERS, TAG
 from djust.state.validation import check_state
-from djust.state.writing import TAG
 from tests.myapp.models import Customer, Express, Order, Parcel, Product, Sticker, Urgent
 
 
@@ -157,6 +155,7 @@ def shape(value: Any) -> Any:
     return kind, repr(value)
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.from_regex(r"[a-z_]{1,5}", fullmatch=True), VALUES, max_size=4))
 @settings(max_examples=600, deadline=None)
 def test_what_was_written_comes_back_equal_and_of_the_same_type(state: dict[str, Any]) -> None:
@@ -167,6 +166,7 @@ def test_what_was_written_comes_back_equal_and_of_the_same_type(state: dict[str,
     assert (shape(values), missing) == (shape(state), {})
 
 
+@pytest.mark.slow
 @given(VALUES, st.randoms())
 @settings(max_examples=600, deadline=None)
 def test_a_text_that_was_tampered_with_gives_a_value_or_an_error_of_ours(value: Any, chance: random.Random) -> None:
@@ -204,6 +204,7 @@ ODD = st.sampled_from(
 ) | st.builds(lambda: [RowList(), deque([1]), defaultdict(Zone), bytearray(b"x"), iter(())])
 
 
+@pytest.mark.slow
 @given(st.recursive(HASHABLE | ODD, containers, max_leaves=8))
 @settings(max_examples=400, deadline=None)
 def test_what_the_check_accepts_comes_back_and_what_it_refuses_does_not(value: Any) -> None:
@@ -242,6 +243,7 @@ SPARE: list[Any] = [
 SPARE += [10**30, "tests.test_codec:Row", "builtins:type", "this:x", "Europe/Berlin", ["a", "b"], {TAG: 1}, {TAG: []}]
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 def test_a_structure_that_was_tampered_with_gives_a_value_or_an_error_of_ours() -> None:
     product = Product.objects.create(name="a")
@@ -262,7 +264,7 @@ def test_a_structure_that_was_tampered_with_gives_a_value_or_an_error_of_ours() 
         for key in way:
             target = target[key]
         spare = json.loads(json.dumps(chance.choice(SPARE)))
-        target[last] = {TAG: [chance.choice(list(_READERS)), spare, target[last]]} if chance.random() < 0.3 else spare
+        target[last] = {TAG: [chance.choice(list(READERS)), spare, target[last]]} if chance.random() < 0.3 else spare
         try:
             decode_state(SomeView, json.dumps(written))
         except StateError:
@@ -333,7 +335,7 @@ def test_what_cannot_be_written_becomes_its_text() -> None:
 @pytest.mark.parametrize("around", [lambda v: [v], lambda v: {1: v}, lambda v: Row("x", v), lambda v: Product(name=v)])
 def test_a_hundred_levels_are_written_whatever_they_are(around: Callable[[Any], Any]) -> None:
     value: Any = 7
-    for _ in range(DEPTH):
+    for _ in range(MAX_DEPTH):
         value = around(value)
     check_state(SomeView, {"deep": value}, strict=True)
     text = encode_state(SomeView, {"deep": value})

@@ -13,6 +13,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PAGES = ["", "s3/", "files/", "catalog/", "dashboard/", "weather/", "leaderboard/"]
 
+pytestmark = pytest.mark.slow
+
 Demo = subprocess.Popen[str]
 
 

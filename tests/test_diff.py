@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from djust.exceptions import ProtocolError
+from djust.protocol.frames import answer, decode
 from djust.render.diff import attribute_text, longest_increasing, tag_attributes
+from djust.render.sent import SentFragments
 from djust.render.values import Fragment, Html, Part, Values, source
-from djust.render.wire import Outlet, answer, decode
 from tests.random_templates import Writer, changed, random_context
 from tests.test_template import engine, evaluated
 
@@ -86,6 +87,7 @@ class Browser:
         return [new[i] if i in new else moved[i] if i in moved else next(staying) for i in range(total)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", range(10))
 def test_a_patched_page_has_the_values_of_a_fresh_one(block: int) -> None:
     for seed in range(block * 30, block * 30 + 30):
@@ -94,14 +96,14 @@ def test_a_patched_page_has_the_values_of_a_fresh_one(block: int) -> None:
         template = engine(partials).from_string(text)
         context = random_context(rng)
         fragment, values = evaluated(template, context)
-        outlet, browser = Outlet(), Browser()
-        browser.values, fragments = (json.loads(json.dumps(x)) for x in outlet.all(fragment, values))
+        sent, browser = SentFragments(), Browser()
+        browser.values, fragments = (json.loads(json.dumps(x)) for x in sent.all(fragment, values))
         browser.learn(fragments)
         for _ in range(6):
             context = changed(rng, context)
             fresh_fragment, fresh = evaluated(template, context)
             assert fresh_fragment is fragment
-            diff, fragments = (json.loads(json.dumps(x)) for x in outlet.diff(fragment, values, fresh))
+            diff, fragments = (json.loads(json.dumps(x)) for x in sent.diff(fragment, values, fresh))
             browser.learn(fragments)
             if diff:
                 browser.apply(0, browser.values, diff)
@@ -111,8 +113,8 @@ def test_a_patched_page_has_the_values_of_a_fresh_one(block: int) -> None:
 
 
 def shown(fragment: Fragment, values: Values) -> Any:
-    outlet = Outlet()
-    all_values, fragments = outlet.all(fragment, values)
+    sent = SentFragments()
+    all_values, fragments = sent.all(fragment, values)
     browser = Browser()
     browser.learn(fragments)
     return numbers_removed(json.loads(json.dumps(all_values)), browser)
@@ -141,9 +143,9 @@ LIST = "<html><body><ul>{% for x in xs %}<li dj-key='{{ x.id }}'>{{ x.label }}</
 def frame(before: list[int], after: list[int]) -> str:
     template = engine().from_string(LIST)
     fragment, old = evaluated(template, rows_of(before))
-    outlet = Outlet()
-    outlet.all(fragment, old)
-    diff, fragments = outlet.diff(fragment, old, evaluated(template, rows_of(after))[1])
+    sent = SentFragments()
+    sent.all(fragment, old)
+    diff, fragments = sent.diff(fragment, old, evaluated(template, rows_of(after))[1])
     return answer(7, 3, diff, fragments, {})
 
 
@@ -174,7 +176,7 @@ def test_a_changed_number_beside_a_large_table_is_one_change() -> None:
     template = engine().from_string("<html><body><b>{{ n }}</b>" + LIST[12:])
     rows = rows_of(list(range(1000)))
     fragment, old = evaluated(template, {**rows, "n": 1})
-    diff, _ = Outlet().diff(fragment, old, evaluated(template, {**rows, "n": 2})[1])
+    diff, _ = SentFragments().diff(fragment, old, evaluated(template, {**rows, "n": 2})[1])
     assert diff == [0, 2]
 
 
@@ -184,7 +186,7 @@ def test_mutation_in_place_is_seen() -> None:
     fragment, old = evaluated(template, data)
     data["xs"].append({"id": 3, "label": "new"})
     data["xs"][0]["label"] = "changed"
-    diff, _ = Outlet().diff(fragment, old, evaluated(template, data)[1])
+    diff, _ = SentFragments().diff(fragment, old, evaluated(template, data)[1])
     assert diff == [0, [[0, [1, "changed"]], 0, 0, [2, [[3, "new"]]]]]
 
 
@@ -203,8 +205,8 @@ def test_a_safe_string_makes_a_text_part_a_region_and_back() -> None:
     assert fragment.html(old) == "<html><body><p dj>&lt;b&gt;</p></body></html>"
     template = engine().from_string("<html><body><p>{{ a|safe }}</p></body></html>")
     fragment, new = evaluated(template, {"a": "<b>x</b>"})
-    assert Outlet().diff(fragment, ("text",), new)[0] == [0, ["<b>x</b>"]]
-    assert Outlet().diff(fragment, new, ("text",))[0] == [0, "text"]
+    assert SentFragments().diff(fragment, ("text",), new)[0] == [0, ["<b>x</b>"]]
+    assert SentFragments().diff(fragment, new, ("text",))[0] == [0, "text"]
 
 
 @pytest.mark.parametrize(
@@ -245,8 +247,8 @@ def test_integers_that_a_browser_would_round_go_as_text() -> None:
     template = engine().from_string("<html><body><p>{{ n }}</p><b title='{{ n }}'>x</b></body></html>")
     fragment, before = evaluated(template, {"n": 1})
     for number in (2**53 - 1, 1 - 2**53):
-        assert Outlet().diff(fragment, before, evaluated(template, {"n": number})[1])[0][1] == number
+        assert SentFragments().diff(fragment, before, evaluated(template, {"n": number})[1])[0][1] == number
     for number in (2**53, -(2**53), 10**30):
         after = evaluated(template, {"n": number})[1]
-        assert Outlet().diff(fragment, before, after)[0] == [0, str(number), 1, str(number)]
-        assert Outlet().all(fragment, after)[0] == [str(number), str(number)]
+        assert SentFragments().diff(fragment, before, after)[0] == [0, str(number), 1, str(number)]
+        assert SentFragments().all(fragment, after)[0] == [str(number), str(number)]

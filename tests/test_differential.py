@@ -86,6 +86,7 @@ def place() -> Iterator[None]:
 ENGINES: list[dict[str, Any]] = [{}, {"autoescape": False}, {"string_if_invalid": "[%s?]"}, {"debug": True}]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", range(BLOCKS))
 def test_random_templates(block: int) -> None:
     refused = raised = 0

@@ -183,6 +183,7 @@ def test_services_that_fail(guide: Any, web: Web) -> None:
     assert ["may be old" in each.html for each in (page, other)] == [False, False]
 
 
+@pytest.mark.services
 def test_redis(guide: Any, settings: Any) -> None:
     with RedisServer() as server:
         settings.REDIS_URL = server.address
@@ -193,6 +194,7 @@ def test_redis(guide: Any, settings: Any) -> None:
         assert [each.state["scores"] for each in (page, other)] == [[("Ada", 6), ("Zoë", 5)]] * 2
 
 
+@pytest.mark.services
 def test_postgresql(guide: Any, settings: Any) -> None:
     with PostgresServer() as server:
         settings.WAREHOUSE_URL = server.address

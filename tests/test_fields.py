@@ -147,6 +147,7 @@ def test_names_of_liveview_itself_are_refused_as_fields(name: str) -> None:
         type("Clash", (LiveView,), {name: state(default=1)})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrong", [False, True])
 def test_type_checkers_see_the_types(wrong: bool, tmp_path: Path) -> None:
     sample = (ROOT / "tests/typed_fields.py").read_text()

@@ -21,6 +21,7 @@ def test_there_is_one_expected_source_for_each_template() -> None:
     assert {path.name for path in FOLDER.glob("*.py.txt")} == {expected(name).name for name in NAMES}
 
 
+@pytest.mark.slow
 def test_the_source_does_not_depend_on_the_process() -> None:
     """Another process has other addresses and another order of sets and hashes."""
     code = (

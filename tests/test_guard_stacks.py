@@ -26,14 +26,14 @@ from djust import apublish
 from djust.live.limits import joins
 from djust.live.page import Page
 from djust.live.registry import registry
-from djust.live.token import USER, JoinToken, binding, make_join_token
+from djust.live.token import USER, JoinToken, fingerprint, make_join_token
 from djust.live.transports.post import _connections
 from djust.protocol.messages import Settled
 from tests import guarded
 from tests.asgi_client import Browser, Closed, Response
 from tests.guarded import SECRET, TOPIC, Stack, deeds, tallies
 from tests.test_restoring import crash, written
-from tests.test_transports import PostWire, SocketWire
+from tests.transports import PostWire, SocketWire
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
 
@@ -162,7 +162,7 @@ async def expect_refused_from_the_start(case: Case) -> None:
     plain, live = await case.get(), await case.browser.get("/live/")
     # Of several layers that refuse, another one may be the first: attributes are asked for after mixins.
     assert (live.status in (302, 403, 404, 410), SECRET in live.text) == (plain.status != 200, False)
-    owner = "" if case.user is None else binding(f"{USER}{case.user.pk}")
+    owner = "" if case.user is None else fingerprint(f"{USER}{case.user.pk}")
     ticket = make_join_token(JoinToken("somebody", "/live/", owner))
     await expect_no_join(case, ticket)
     for body, headers in ((f'["join","{ticket}",0,"/live/","one"]\n[1,"add",{{}}]', {"x-djust": ""}), ("", {})):
@@ -255,7 +255,7 @@ async def lose_process(page: SocketWire | PostWire) -> None:
     if isinstance(page, SocketWire):
         await page.socket.close()
     else:
-        _connections[page.id].close(1012)
+        _connections[page.id].channel.close(1012)
     crash()
 
 
@@ -266,7 +266,7 @@ async def expect_restored(case: Case, count: Count, page: SocketWire | PostWire,
     frame = await page.join(page.response.ticket, version)
     assert (frame[0], frame[2][0]) == ("all", f"{SECRET}: {shown}"), frame
     await settled(live_page())
-    # As often as a join, and once for `Resubscribed`.
+    # As often as a join, and once for `MessagesMissed`.
     count.expect(*((2, 2) if isinstance(page, SocketWire) else (3, 3)))
 
 
@@ -350,6 +350,7 @@ async def check(seed: str) -> str:
     return "refused"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", range(PARTS))
 @override_settings(CACHES=CACHES, LIVEVIEW_CONFIG={"state_cache": "states", "events_per_second": 1e6})
 async def test_a_live_view_refuses_and_serves_as_a_plain_one_does(part: int) -> None:

@@ -1,5 +1,6 @@
 """GETs of live views: what the first HTML is, and who answers when it is not HTML."""
 
+import json
 import re
 import threading
 from functools import wraps
@@ -330,3 +331,25 @@ async def test_an_exit_in_mount_is_an_ordinary_error(url: str, caplog: pytest.Lo
     async with Browser() as browser:
         assert (await browser.get(url)).status == 500
     assert "RuntimeError: SystemExit was raised" in caplog.text
+
+
+class Logging:
+    """Middleware that writes the headers of each request as JSON."""
+
+    def __init__(self, get_response: Any) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: Any) -> Any:
+        json.dumps(dict(request.META))
+        return self.get_response(request)
+
+
+@both
+async def test_the_metadata_of_every_request_is_text(url: str, settings: Any) -> None:
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, f"{__name__}.Logging"]
+    async with Browser() as browser:
+        page = await browser.open(url)
+        assert (await page.event("add"))[:2] == [1, 1]
+        registry.clear()
+        _, frame = await browser.join(page.response.ticket)
+        assert frame[0] == "all"

@@ -14,7 +14,7 @@ from django.template.base import Node, NodeList, Parser, Template, Token, Variab
 from django.utils.safestring import SafeString
 
 from djust.template import compile_template
-from djust.template.scope import rendering
+from djust.template.context import rendering
 
 register = template.Library()
 

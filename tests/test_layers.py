@@ -11,21 +11,22 @@ ROOT = Path(__file__).parent.parent / "src" / "djust"
 # Layer -> folder -> modules. An entry names a module or a package; "*" stands for any module of the folder.
 # The first layer may be imported by everybody, the last one by nobody.
 LAYERS: list[dict[str, str]] = [
-    {"": "exceptions conf signals context loop"},
+    {"": "exceptions conf signals context process loop"},
     {
-        "render": "values wire diff",
-        "state": "fields types writing reading codec validation tracking snapshots circuit",
-        "threads": "pools pool crew watchdog care testmode",
+        "protocol": "frames",
+        "render": "values diff sent",
+        "state": "fields classes types validation codec tracking snapshots circuit",
+        "threads": "pools pool care watchdog testmode",
     },
     {
-        "template": "parts fragments scope expressions tags html markup lower skipping lookups relations source scopes"
-        " output codegen runtime debug report cache backend",
+        "template": "nodes inheritance start_tags tree steps fragments context tags html markup lower codegen optimize"
+        " runtime debug report includes compiler cache backend",
     },
     {"events": "handlers parameters", "pubsub": "*"},
     {"": "access views decorators services navigation js streams tasks presence uploads components forms"},
     {"protocol": "messages"},
     {
-        "live": "page turns snapshots calls tasks metering nodes failures registry visitor joining"
+        "live": "page turn snapshots tasks metering nodes failures registry visitor channel"
         " limits mount responder handler script guards middleware logout token transports",
     },
     {"": "routing asgi checks testing apps otel health", "templatetags": "*", "management": "*"},
@@ -35,13 +36,13 @@ MODULES = sorted(ROOT.rglob("*.py"))
 
 
 def dotted(path: Path) -> str:
-    """``src/djust/render/wire.py`` -> ``render.wire``; a package's ``__init__`` has the package's name."""
+    """``src/djust/render/sent.py`` -> ``render.sent``; a package's ``__init__`` has the package's name."""
     parts = path.relative_to(ROOT).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 def place(module: str) -> tuple[int, str] | None:
-    """Layer and folder of a module such as ``render.wire``, or None if the table does not know it."""
+    """Layer and folder of a module such as ``render.sent``, or None if the table does not know it."""
     first, _, rest = module.partition(".")
     for layer, folders in enumerate(LAYERS):
         if first in folders:

@@ -411,12 +411,12 @@ def test_a_page_survives_its_process() -> None:
 
 def test_a_loop_that_stands_still_is_told() -> None:
     before, loop = page_loop.loop, asyncio.new_event_loop()
-    page_loop.move(loop)
+    page_loop.set_loop(loop)
     try:
         with pytest.raises(TimeoutError, match="Forms: the event loop of the pages does not run"):
             LiveClient(Forms, timeout=-0.9)
     finally:
-        page_loop.move(before)
+        page_loop.set_loop(before)
         # What was sent to it is begun, and given up at once.
         loop.run_until_complete(asyncio.sleep(0))
         loop.run_until_complete(asyncio.gather(*asyncio.all_tasks(loop), return_exceptions=True))

@@ -152,6 +152,7 @@ def test_a_loop_with_one_name_twice() -> None:
 CONDITIONS = {"direct": "v{}", "operator": "x == {}", "filter": "v{}|default:0"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [*CONDITIONS, "mixed"])
 def test_many_conditions(kind: str) -> None:
     forms = [*CONDITIONS.values()] if kind == "mixed" else [CONDITIONS[kind]]

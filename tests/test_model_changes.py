@@ -17,7 +17,7 @@ from django.urls import path
 from djust import LiveView, event_handler, model_changes, publish, state
 from djust.pubsub import Changed
 from djust.pubsub.hub import hub
-from djust.pubsub.inbox import Inbox
+from djust.pubsub.subscriptions import Inbox
 from tests.asgi_client import Browser
 from tests.myapp.models import Express, Parcel, Urgent
 
@@ -103,7 +103,7 @@ def heard(topic: str) -> Iterator[Callable[[], list[Any]]]:
         while "end" not in found:
             assert called.wait(10)
             called.clear()
-            found += [letter.message for letter in inbox.take()]
+            found += [publication.message for publication in inbox.drain()]
         return found[:-1]
 
     yield messages

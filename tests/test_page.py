@@ -19,7 +19,7 @@ from django.utils import timezone, translation
 
 from djust import LiveView, computed, event_handler, state
 from djust.live.registry import registry
-from djust.render import wire
+from djust.protocol import frames as wire
 from tests.asgi_client import Browser
 
 pytestmark = pytest.mark.urls(__name__)

@@ -20,7 +20,7 @@ from django.test.utils import _TestState
 
 from djust.template import compile_template
 from djust.template.cache import CompiledTemplate
-from djust.template.scope import page_context, rendering
+from djust.template.context import page_context, rendering
 from tests.test_backend import setting
 from tests.test_template import engine, without_marks
 

@@ -19,6 +19,8 @@ from tests.engines import PostgresServer, RedisServer, Server, free_port, proces
 COUNT = 10_000
 SECONDS = 60
 
+pytestmark = [pytest.mark.slow, pytest.mark.services]
+
 
 @pytest.fixture(params=[RedisServer, PostgresServer])
 def engine(request: pytest.FixtureRequest) -> Iterator[Server]:

@@ -18,12 +18,12 @@ from django.urls import path
 
 from djust import LiveView, apublish, apush_event, event_handler, publish, push_event, state
 from djust.live.registry import registry
-from djust.pubsub import Resubscribed
+from djust.pubsub import MessagesMissed
 from djust.pubsub.backends.connection import ListeningBackend
 from djust.pubsub.backends.postgres import PostgresBackend
 from djust.pubsub.backends.redis import RedisBackend
-from djust.pubsub.hub import hub
-from djust.pubsub.inbox import Inbox, Letter
+from djust.pubsub.hub import Publication, hub
+from djust.pubsub.subscriptions import Inbox
 from tests.asgi_client import Browser, Socket
 from tests.engines import PostgresServer, RedisServer, Server
 
@@ -40,7 +40,7 @@ class Room(LiveView):
         self.subscribe(topic)
 
     def handle_info(self, message: Any) -> None:
-        if isinstance(message, Resubscribed):
+        if isinstance(message, MessagesMissed):
             message = f"missed:{','.join(message.topics)}:{message.reason}"
         if message == "broken":
             raise ValueError("a broken message")
@@ -90,14 +90,17 @@ def postgres_server() -> Iterator[PostgresServer]:
         yield server
 
 
-@pytest.fixture(params=["memory", "redis", "postgres"])
+SERVERS = [pytest.param(name, marks=pytest.mark.services) for name in ("redis", "postgres")]
+
+
+@pytest.fixture(params=["memory", *SERVERS])
 def engine(request: pytest.FixtureRequest) -> Iterator[Server | None]:
     server: Server | None = None if request.param == "memory" else request.getfixturevalue(f"{request.param}_server")
     with override_settings(LIVEVIEW_CONFIG={"pubsub": server.address if server else "memory"}):
         yield server
 
 
-@pytest.fixture(params=["redis", "postgres"])
+@pytest.fixture(params=SERVERS)
 def server(request: pytest.FixtureRequest) -> Server:
     found: Server = request.getfixturevalue(f"{request.param}_server")
     return found
@@ -260,22 +263,22 @@ def test_an_inbox_that_overflows_keeps_the_newest_of_each_topic_and_tells() -> N
         woken: list[int] = []
         inbox = Inbox(lambda: woken.append(1))
         for number in range(11):
-            inbox.put(Letter("a" if number % 2 else "b", number))
-        assert [letter.message for letter in inbox.take()] == [10, 9, Resubscribed(("a", "b"), "overflow")]
-        assert (len(woken), bool(inbox), inbox.take()) == (11, False, [])
+            inbox.put(Publication("a" if number % 2 else "b", number))
+        assert [publication.message for publication in inbox.drain()] == [10, 9, MessagesMissed(("a", "b"), "overflow")]
+        assert (len(woken), bool(inbox), inbox.drain()) == (11, False, [])
 
 
 def test_views_that_are_gone_are_forgotten() -> None:
     async def life() -> None:
         async with Browser() as browser:
             await browser.get("/room/gone/")
-            assert "gone" in hub._inboxes
+            assert "gone" in hub._subscribers
             gc.collect()
             registry.clear()
             gc.collect()
             await asyncio.sleep(0)
             async with asyncio.timeout(SECONDS):
-                while "gone" in hub._inboxes:  # noqa: ASYNC110 — nobody tells when garbage was collected
+                while "gone" in hub._subscribers:  # noqa: ASYNC110 — nobody tells when garbage was collected
                     await asyncio.sleep(0.01)
 
     asyncio.run(life())
@@ -318,6 +321,7 @@ def test_postgres_as_a_word_needs_it_as_the_default_database() -> None:
         publish("room", "hello")
 
 
+@pytest.mark.services
 async def test_bytes_that_are_no_text_do_not_end_listening(
     redis_server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -343,7 +347,7 @@ def test_a_subscription_without_a_back_end_leaves_nothing_behind() -> None:
     with override_settings(LIVEVIEW_CONFIG={"pubsub": "kafka://localhost"}):
         with pytest.raises(ImproperlyConfigured):
             hub.subscribe(inbox, "nowhere")
-        assert (inbox.topics, "nowhere" in hub._inboxes) == (set(), False)
+        assert (inbox.topics, "nowhere" in hub._subscribers) == (set(), False)
 
 
 def test_a_listener_that_fails_costs_the_others_nothing(caplog: pytest.LogCaptureFixture) -> None:
@@ -357,10 +361,11 @@ def test_a_listener_that_fails_costs_the_others_nothing(caplog: pytest.LogCaptur
     hub._lost(["room"])
     for inbox in inboxes:
         hub.unsubscribe(inbox, ["room"])
-        assert inbox.take() == [Letter("room", "whole"), Letter("", Resubscribed(("room",), "connection"))]
+        assert inbox.drain() == [Publication("room", "whole"), Publication("", MessagesMissed(("room",), "connection"))]
     assert caplog.text.count("RuntimeError: a broken listener") == 6
 
 
+@pytest.mark.services
 async def test_postgres_forgets_the_channels_that_nobody_listens_to(postgres_server: PostgresServer) -> None:
     backend = PostgresBackend(postgres_server.address, lambda *_: None, lambda _: None)
     await backend.subscribe("kept")
@@ -385,13 +390,13 @@ class Gated(ListeningBackend[str]):
         self.asked.set()
         await self.gate.wait()
 
-    async def ignore(self, connection: str, topic: str) -> None:
+    async def unlisten(self, connection: str, topic: str) -> None:
         self.ignored.put_nowait(topic)
 
     async def read(self, connection: str) -> None:
         await asyncio.Event().wait()
 
-    async def hang_up(self, connection: str) -> None: ...
+    async def disconnect(self, connection: str) -> None: ...
 
 
 async def test_a_topic_that_is_left_while_the_connection_is_made_is_not_listened_to() -> None:

@@ -14,7 +14,7 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.core.exceptions import SynchronousOnlyOperation
 from django.core.paginator import Paginator
-from django.db import connection
+from django.db import connection, models
 from django.db.models import Count, F, Prefetch, QuerySet
 from django.db.models.expressions import RawSQL
 from django.http import HttpRequest
@@ -27,10 +27,11 @@ from hypothesis import strategies as st
 from djust import LiveView
 from djust.live.page import Page
 from djust.template import compile_template
-from djust.template.lookups import lookups_of
-from djust.template.lower import Lowering, resolve_chain
-from djust.template.parts import For, all_items
-from djust.template.scope import page_context, rendering
+from djust.template.context import page_context, rendering
+from djust.template.inheritance import resolve_chain
+from djust.template.lower import Lowering
+from djust.template.nodes import For, all_nodes
+from djust.template.optimize.lookups import lookups_of
 from tests.myapp.models import City, Customer, Invoice, Line, Note, Order, Product, Tag
 from tests.test_template import engine, without_marks
 
@@ -441,6 +442,34 @@ def test_pages_do_as_their_view_says(view: type[LiveView], queries: int) -> None
     assert len(captured) == queries
 
 
+@pytest.mark.skipif(not hasattr(QuerySet, "fetch_mode"), reason="Django has fetch modes since version 6.1")
+def test_a_fetch_mode_that_the_author_has_chosen_is_kept() -> None:
+    source = "{% for o in orders %}{{ o.customer.name }},{% endfor %}"
+    modes: Any = vars(models)
+    peers = Order.objects.all().fetch_mode(modes["FETCH_PEERS"])  # type: ignore[attr-defined]
+    with CaptureQueriesContext(connection) as queries:
+        html = by_render(template_of(source), {"orders": peers})
+    assert (html, len(queries)) == (by_django(template_of(source), {"orders": Order.objects.all()}), 2)
+    raising = Order.objects.all().fetch_mode(modes["FETCH_RAISE"])  # type: ignore[attr-defined]
+    with pytest.raises(Exception, match=r"Fetching of Order.customer blocked") as error:
+        by_render(template_of(source), {"orders": raising})
+    assert type(error.value).__name__ == "FieldFetchBlocked"
+
+
+@pytest.mark.skipif(not hasattr(QuerySet, "fetch_mode"), reason="Django has fetch modes since version 6.1")
+def test_instances_have_djangos_fetch_mode_when_the_loop_is_over() -> None:
+    source = "{% for o in orders %}{{ o.customer.city.name }}{{ o.invoice.total }}{{ see }}{% endfor %}"
+    orders, seen = list(Order.objects.all()), []
+
+    def see() -> str:
+        seen.append([order.customer for order in orders[:2]])
+        return ""
+
+    by_render(template_of(source), {"orders": orders, "see": see})
+    found: Any = [*orders, *seen[0], *(order.customer for order in orders)]
+    assert {instance._state.fetch_mode for instance in found} == {vars(models)["FETCH_ONE"]}
+
+
 def test_nothing_is_fetched_on_the_event_loop() -> None:
     @async_to_sync
     async def on_loop(way: Callable[..., str]) -> None:
@@ -460,8 +489,8 @@ def test_thousands_of_items_are_prefetched_for_in_batches() -> None:
 
 
 def lookups(source: str) -> list[str]:
-    items = Lowering(resolve_chain(template_of(source), Context())).items()
-    loop = next(item for item in all_items(items) if isinstance(item, For))
+    nodes = Lowering(resolve_chain(template_of(source), Context())).template()
+    loop = next(node for node in all_nodes(nodes) if isinstance(node, For))
     return [f"{'.'.join(one.path)}{' all' * one.reads}{' certain' * one.certain}" for one in lookups_of(loop)]
 
 
@@ -522,6 +551,7 @@ SETS: list[Callable[[], Any]] = [
 ]
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.randoms(use_true_random=False))
 def test_random_loops_show_the_same_with_no_more_queries(rng: random.Random) -> None:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -19,7 +20,8 @@ from djust import LiveView, computed, event_handler, service, state
 from djust.exceptions import ServiceError
 from djust.live.registry import registry
 from djust.routing import live_session
-from djust.services import _process, close_process_services, override_service
+from djust.services import _process, close_process_services
+from djust.testing import override_service
 from djust.views import state_of
 from tests.asgi_client import Browser
 
@@ -249,6 +251,65 @@ async def test_a_function_that_turns_out_to_be_asynchronous_is_called_once(name:
         await pages[0].event("use_async", {"name": name})
         assert made.count(once) == 1
     assert closed.count(once) == 1
+
+
+class AsyncFactory:
+    async def __call__(self) -> AsyncApi:
+        return await get_async()
+
+
+def find_untold():  # type: ignore[no-untyped-def] # nothing says that it is awaited
+    return get_async()
+
+
+def find_untold_context():  # type: ignore[no-untyped-def] # as above
+    return opened_async()
+
+
+def make_client() -> AsyncApi:
+    return AsyncApi("async")
+
+
+@pytest.mark.parametrize(
+    ("factory", "is_async"),
+    [
+        (partial(get_async), False),
+        (partial(opened_async), False),
+        (AsyncFactory(), False),
+        (partial(AsyncFactory()), False),
+        (find_untold, True),
+        (find_untold_context, True),
+        (make_client, True),
+    ],
+)
+def test_a_factory_is_seen_or_declared_to_be_asynchronous(factory: Any, is_async: bool) -> None:
+    class Declared(LiveView):
+        api = service(factory, scope="page", is_async=is_async)
+
+    async def name() -> str:
+        api: Any = await Declared().api
+        return str(api.name)
+
+    assert "async" in asyncio.run(name())
+    with pytest.raises(ServiceError, match=r"Declared.api: factory .* makes an asynchronous service, which is awaited"):
+        assert Declared().api
+
+
+@pytest.mark.parametrize(
+    ("factory", "kind"), [(find_untold, "coroutine"), (find_untold_context, "_AsyncGeneratorContextManager")]
+)
+def test_a_factory_that_turns_out_to_be_asynchronous_has_to_be_declared(factory: Any, kind: str) -> None:
+    class Undeclared(LiveView):
+        api = service(factory)
+
+    text = (
+        f"Undeclared.api: factory {factory.__name__} returned {kind}, which has to be awaited. "
+        f"Declare service({factory.__name__}, is_async=True), and await it in async def methods."
+    )
+    for _ in range(2):
+        with pytest.raises(ServiceError) as caught:
+            assert Undeclared().api
+        assert str(caught.value) == text
 
 
 async def test_after_a_coroutine_a_service_of_the_call_is_closed_before_the_answer_and_not_on_the_loop() -> None:

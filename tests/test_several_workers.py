@@ -23,7 +23,7 @@ from tests.engines import SECONDS, RedisServer, free_port, process, until
 BACKENDS = "django.core.cache.backends."
 
 
-@pytest.fixture(params=["files", "redis"])
+@pytest.fixture(params=["files", pytest.param("redis", marks=pytest.mark.services)])
 def environment(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, str]]:
     deeds = {"LEDGERS_DEEDS": str(tmp_path / "deeds")}
     if request.param == "files":
@@ -117,6 +117,7 @@ class Visitor:
         until(look, "no snapshot was written")
 
 
+@pytest.mark.slow
 def test_a_page_goes_on_in_any_worker_whatever_happens_to_its_own(environment: dict[str, str]) -> None:
     port = free_port()
     with workers(port, environment):

@@ -119,6 +119,7 @@ def test_every_tag_within_everything(around: str) -> None:
         check(around.format(tag=f"{{% {tag} %}}"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", [*STRANGE, *USUAL])
 def test_every_tag_before_every_other(first: str) -> None:
     # The errors of `nothing` come when Django has rendered all that stands beside it.

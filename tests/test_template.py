@@ -18,7 +18,7 @@ from django.utils.safestring import mark_safe
 
 from djust.render.values import Fragment, Html, Values
 from djust.template import compile_template
-from djust.template.scope import page_context, rendering
+from djust.template.context import page_context, rendering
 from tests.random_templates import Writer, random_context
 
 BUILTINS = ["django.templatetags.i18n", "django.templatetags.static"]

@@ -11,7 +11,7 @@ from django.http import HttpRequest
 
 from djust.state.tracking import Tracker, digest
 from djust.template import compile_template
-from djust.template.scope import page_context, rendering
+from djust.template.context import page_context, rendering
 from tests.random_templates import Writer, changed, random_context, random_row
 from tests.test_diff import shown
 from tests.test_template import engine, evaluated

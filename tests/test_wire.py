@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PYTHON = ROOT / "src" / "djust" / "render" / "wire.py"
+PYTHON = ROOT / "src" / "djust" / "protocol" / "frames.py"
 TYPESCRIPT = ROOT / "client" / "src" / "core" / "protocol.ts"
 
 CONSTANT = re.compile(r'^export const ([A-Z][A-Z0-9_]*)(?:\s*:[^=]+)? = ("(?:[^"\\]|\\.)*"|-?[\d_]+)', re.MULTILINE)

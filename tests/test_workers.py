@@ -5,14 +5,14 @@ import threading
 from typing import Any
 
 import pytest
-from asgiref.sync import SyncToAsync, ThreadSensitiveContext, sync_to_async
+from asgiref.sync import sync_to_async
 from django.core.cache import caches
 from django.http import HttpRequest
 from django.urls import path
 from django.utils import translation
 
 from djust import LiveView, event_handler, state
-from djust.threads.pools import ThreadPool, TurnThread, tidy_connections
+from djust.threads.pools import SyncThread, ThreadPool, tidy_connections
 from tests.asgi_client import Browser
 
 
@@ -119,32 +119,29 @@ def test_a_loop_that_is_gone_is_no_reason_to_fail(workers: ThreadPool) -> None:
 
 
 async def test_the_calls_of_a_turn_share_a_thread_and_those_of_other_pages_do_not() -> None:
-    async def turn(thread: TurnThread, meeting: threading.Barrier) -> set[int]:
-        context = ThreadSensitiveContext()
-        SyncToAsync.context_to_thread_executor[context] = thread
-        SyncToAsync.thread_sensitive_context.set(context)
-        thread.begin()
+    async def turn(thread: SyncThread, meeting: threading.Barrier) -> set[int]:
+        thread.enter()
         await sync_to_async(meeting.wait)(5)
         idents = {await sync_to_async(threading.get_ident)() for _ in range(3)}
-        thread.end()
+        thread.leave()
         return idents
 
     meeting = threading.Barrier(2)
-    one, other = await asyncio.gather(*[asyncio.create_task(turn(TurnThread(), meeting)) for _ in range(2)])
+    one, other = await asyncio.gather(*[asyncio.create_task(turn(SyncThread(), meeting)) for _ in range(2)])
     assert len(one) == len(other) == 1
     assert one != other
 
 
 async def test_a_call_that_outlives_its_turn_still_works() -> None:
-    thread = TurnThread()
-    loop = asyncio.get_running_loop()
-    assert await loop.run_in_executor(thread, int) == 0
-    thread.begin()
-    assert await loop.run_in_executor(thread, int) == 0
-    thread.end()
-    assert await loop.run_in_executor(thread, int) == 0
+    thread = SyncThread()
+    thread.enter_without_turn()
+    assert await sync_to_async(int)() == 0
+    thread.enter()
+    assert await sync_to_async(int)() == 0
+    thread.leave()
+    assert await sync_to_async(int)() == 0
     with pytest.raises(ZeroDivisionError):
-        await loop.run_in_executor(thread, divmod, 1, 0)
+        await sync_to_async(divmod)(1, 0)
 
 
 @pytest.mark.django_db

@@ -9,7 +9,6 @@ It serves "http", "websocket" and "lifespan", and may as well stand inside the r
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 
 import django
@@ -18,18 +17,10 @@ from django.conf import settings
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.handlers.asgi import ASGIHandler
 
+from djust import process
 from djust.conf import config
 from djust.live.handler import Receive, RequestRunner, Scope, Send, path_below_prefix
-from djust.live.logout import watcher
-from djust.live.registry import registry
-from djust.live.snapshots import save_all
 from djust.live.transports.websocket import Sockets
-from djust.pubsub.hub import hub
-from djust.services import close_process_services
-from djust.threads.pools import stop_threads
-
-# How long the end of the server waits for a cache to take snapshots.
-_SAVE_SECONDS = 5.0
 
 __all__ = ["Application", "get_asgi_application"]
 
@@ -63,7 +54,7 @@ class Application:
             await self._lifespan(receive, send)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if path_below_prefix(scope) == config().socket_path:
+        if path_below_prefix(scope) == config.socket_path:
             await self._sockets(scope, receive, send)
         else:
             await receive()  # websocket.connect
@@ -71,16 +62,9 @@ class Application:
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
-        registry.keep_sweeping()
-        watcher.start()
+        process.start()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self._sockets.close()
-        registry.stop_sweeping()
-        watcher.stop()
-        await save_all(registry.pages(), _SAVE_SECONDS)
-        registry.clear()
-        await close_process_services()
-        await hub.close()
-        await asyncio.to_thread(stop_threads)
+        await process.stop()
         await send({"type": "lifespan.shutdown.complete"})

@@ -1,7 +1,7 @@
 """The event loop on which the pages of this process take their turns.
 
-Under ASGI it is the server's. Where none runs, as under WSGI, in a management command or in a task queue's worker, one
-is started in a thread of its own when it is first needed.
+Under ASGI it is the server's. Where none runs, as under WSGI, in a management command or in a task
+queue's worker, one is started in a thread of its own when it is first needed.
 
     page_loop.call(page.post, message)       from any thread
 """
@@ -9,10 +9,12 @@ is started in a thread of its own when it is first needed.
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 from collections.abc import Callable
 from typing import Any, ParamSpec
+
+from djust import process
+from djust.process import Phase
 
 P = ParamSpec("P")
 
@@ -21,13 +23,14 @@ class PageLoop:
     """Where the one loop is found."""
 
     def __init__(self) -> None:
-        self._reset()
+        self.reset()
 
-    def _reset(self) -> None:
+    def reset(self) -> None:
+        """There is no loop: the thread of one does not survive a fork."""
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def move(self, loop: asyncio.AbstractEventLoop) -> None:
+    def set_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         """From now on pages live on `loop`, the one of a server that has started."""
         self._loop = loop
 
@@ -40,11 +43,11 @@ class PageLoop:
                 loop = self._loop
                 if loop is None or loop.is_closed():
                     loop = self._loop = asyncio.new_event_loop()
-                    threading.Thread(target=_run, args=[loop], name="djust-home", daemon=True).start()
+                    threading.Thread(target=_run, args=[loop], name="djust-loop", daemon=True).start()
         return loop
 
     def call(self, function: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> None:
-        """Call `function` on the loop, soon, from any thread; nothing where the loop has just ended."""
+        """Call `function` on the loop, soon, from any thread; nothing if the loop has ended."""
         try:
             self.loop.call_soon_threadsafe(lambda: function(*args, **kwargs))
         except RuntimeError:
@@ -58,5 +61,4 @@ def _run(loop: asyncio.AbstractEventLoop) -> None:
 
 
 page_loop = PageLoop()
-# The thread of the loop does not survive a fork.
-os.register_at_fork(after_in_child=page_loop._reset)
+process.register(Phase.LOOP, start=lambda: page_loop.set_loop(asyncio.get_running_loop()), forget=page_loop.reset)

@@ -1,4 +1,5 @@
-"""Services: what views talk with, declared once, made when it is first needed, and never a part of their state.
+"""Services: what views talk with, declared once, made when it is first needed, and never a part of
+their state.
 
     def get_s3():
         return boto3.client("s3")
@@ -8,41 +9,43 @@
 
     self.s3.list_buckets()                          # in mount, handlers and tasks
 
-A service lives in a *scope*: the process, the page, or one call (a mount, a turn of the page, a task). At its end it is
-closed by `close()`, `aclose()`, or by leaving the context that it is. The values stand in the scopes and not on the
-view, so neither state nor templates nor snapshots can hold them.
+A service lives in a *scope*: the process, the page, or one call (a mount, a turn of the page, a
+task). At its end it is closed by `close()`, `aclose()`, or by leaving the context that it is. The
+values stand in the scopes and not on the view, so neither state nor templates nor snapshots can
+hold them.
 
-A factory that is `async def`, or that gives a coroutine or an asynchronous context manager, makes a service that is
-awaited: `client = await self.api`. It belongs to the event loop on which it was made.
+An asynchronous service is awaited, `client = await self.api`, and belongs to the event loop on
+which it was made. A factory that is `async def`, or an asynchronous context manager, makes such a
+service; so does one whose annotation says that it returns a coroutine or an asynchronous context
+manager. Where djust cannot see it, declare it: `api = service(get_api, is_async=True)`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import atexit
 import inspect
 import logging
-import os
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
 from contextvars import ContextVar
-from functools import wraps
-from typing import Any, Generic, Literal, ParamSpec, TypeVar, cast, overload
+from functools import cached_property, partial
+from typing import Any, Generic, Literal, TypeVar, get_origin, overload
 
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.http import Http404
 
+from djust import process
 from djust.context import all_contexts, context_of
 from djust.exceptions import ServiceError
 from djust.loop import page_loop
+from djust.process import Phase
 
 logger = logging.getLogger("djust")
 
 T = TypeVar("T")
-P = ParamSpec("P")
-R = TypeVar("R")
-Scopes = Literal["process", "page", "call"]
+F = TypeVar("F", bound=Callable[..., Any])
+Lifetime = Literal["process", "page", "call"]
 
 _CLOSE_SECONDS = 5.0
 # What a factory raises to answer the request; these are no failures of the service.
@@ -52,39 +55,145 @@ _ANSWERS = (Http404, PermissionDenied, SuspiciousOperation)
 class _Slot:
     """A service of one scope: made once, whoever asks at the same time."""
 
-    __slots__ = ("async_lock", "close", "is_async", "is_made", "lock", "maker", "spare", "value")
+    __slots__ = ("close", "factory", "is_made", "lock", "needs", "value")
 
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.async_lock: asyncio.Lock | None = None
-        # The task or thread that makes it.
-        self.maker: object = None
+    def __init__(self, factory: Callable[[], Any], lock: threading.Lock | asyncio.Lock) -> None:
+        self.factory = factory
+        self.lock: Any = lock
+        # The services that the factory has asked for, as long as it runs.
+        self.needs: set[_Slot] = set()
         self.is_made = False
-        # It is made and closed by coroutines.
-        self.is_async = False
-        # What the factory gave when this was found out, for the first who awaits it.
-        self.spare: list[Any] = []
         self.value: Any = None
-        self.close: Callable[[], Any] | None = None
+        self.close: Any = None
+
+    def make(self, title: str) -> Any:
+        """The service, made if it is not there; `title` is what errors call it."""
+        self._refuse_circle(title)
+        with self.lock:
+            if not self.is_made:
+                with self._making(title):
+                    self.open(self.factory(), title)
+        return self.value
+
+    async def make_async(self, title: str) -> Any:
+        """The same for an asynchronous service."""
+        if not self.is_made:
+            self._refuse_circle(title)
+            async with self.lock:
+                if not self.is_made:
+                    with self._making(title):
+                        await self._open_async(self.factory())
+        return self.value
+
+    def open(self, made: Any, title: str) -> None:
+        """Take what the factory returned; a context is entered."""
+        if inspect.iscoroutine(made) or _is_async_context(type(made)):
+            if inspect.iscoroutine(made):
+                made.close()
+            raise ServiceError(
+                f"{title}: factory {name_of(self.factory)} returned {type(made).__name__}, which has to be awaited. "
+                f"Declare service({name_of(self.factory)}, is_async=True), and await it in async def methods."
+            )
+        if _is_context(type(made)):
+            self._put(made.__enter__(), partial(made.__exit__, None, None, None))
+        else:
+            self._put(made, _closer(made))
+
+    async def _open_async(self, made: Any) -> None:
+        if inspect.iscoroutine(made):
+            made = await made
+        if _is_async_context(type(made)):
+            self._put(await made.__aenter__(), partial(made.__aexit__, None, None, None))
+        else:
+            self._put(made, _closer(made))
+
+    def _put(self, value: Any, close: Any) -> None:
+        self.value, self.close, self.is_made = value, close, True
+
+    @contextmanager
+    def _making(self, title: str) -> Iterator[None]:
+        token = _making.set(self)
+        try:
+            with failures_of(self.factory, title):
+                yield
+        finally:
+            _making.reset(token)
+            self.needs.clear()
+
+    def _refuse_circle(self, title: str) -> None:
+        """Raise if this service, to be made, needs the one for which it is asked for here."""
+        asking = _making.get()
+        if asking is None or asking.is_made:
+            return
+        with _needs_lock:
+            if self._does_need(asking):
+                raise ServiceError(
+                    f"{title}: factory {name_of(self.factory)} uses the service that it makes, itself or by way of "
+                    "another one. Let one of them do without the other."
+                )
+            asking.needs.add(self)
+
+    def _does_need(self, other: _Slot) -> bool:
+        return self is other or any(needed._does_need(other) for needed in self.needs)
+
+    def begin_closing(self) -> Awaitable[Any] | None:
+        """Close the service, which may block; what is left to be awaited."""
+        closing = None
+        with _failures_logged(self.value):
+            closing = self.close() if callable(self.close) else None
+        return closing if inspect.isawaitable(closing) else None
+
+    async def finish_closing(self, closing: Awaitable[Any]) -> None:
+        """Await what is left."""
+        with _failures_logged(self.value):
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await closing
 
 
-class _Scope:
-    """The services of the process, of a page or of a call, by their factories; asynchronous ones by their loop, too."""
+@contextmanager
+def _failures_logged(value: object) -> Iterator[None]:
+    try:
+        yield
+    except Exception:
+        logger.exception("A service could not be closed: %s", type(value).__name__)
+
+
+# What this chain of calls is making: the factory of one service may use another one.
+_making: ContextVar[_Slot | None] = ContextVar("djust_making", default=None)
+_needs_lock = threading.Lock()
+
+
+class Services:
+    """The services of a process, page or call, by factory; asynchronous ones also by loop."""
 
     def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """There is nothing, and nothing is closed: clients do not survive a fork."""
         self._lock = threading.Lock()
-        self._slots: dict[object, _Slot] = {}
+        self._slots: dict[tuple[object, asyncio.AbstractEventLoop | None], _Slot] = {}
 
-    def slot(self, key: object) -> _Slot:
+    def slot(self, factory: Callable[[], Any], loop: asyncio.AbstractEventLoop | None = None) -> _Slot:
+        """The place of a service, on a loop if it is asynchronous."""
         with self._lock:
-            if key not in self._slots:
-                # Under WSGI each asynchronous request has a loop of its own, and takes what was made on it along.
-                for old in [old for old in self._slots if isinstance(old, tuple) and old[1].is_closed()]:
+            slot = self._slots.get((factory, loop))
+            if slot is None:
+                # Under WSGI each asynchronous request has a loop of its own, and takes what was
+                # made on it along.
+                for old in [key for key in self._slots if key[1] is not None and key[1].is_closed()]:
                     del self._slots[old]
-                self._slots[key] = _Slot()
-            return self._slots[key]
+                slot = _Slot(factory, threading.Lock() if loop is None else asyncio.Lock())
+                self._slots[factory, loop] = slot
+            return slot
 
-    def take(self) -> list[_Slot]:
+    def add(self, slot: _Slot) -> _Slot:
+        """Have a service that nobody else asks for."""
+        with self._lock:
+            self._slots[slot, None] = slot
+        return slot
+
+    def drain(self) -> list[_Slot]:
         """Everything that was made, the newest first; the scope is empty again."""
         with self._lock:
             slots = [slot for slot in self._slots.values() if slot.is_made]
@@ -93,67 +202,52 @@ class _Scope:
 
     def close(self) -> None:
         """Close everything: what needs the event loop there, the rest here."""
-        for slot in self.take():
-            closing = _closed(slot)
-            if closing is not None:
-                page_loop.call(_finish, closing)
+        for slot in self.drain():
+            if (closing := slot.begin_closing()) is not None:
+                page_loop.call(_spawn, slot.finish_closing(closing))
 
     def stop(self) -> None:
         """Close everything, soon: the page of this scope is gone."""
-        page_loop.call(lambda: _finish(self.aclose()))
+        page_loop.call(lambda: _spawn(self.aclose()))
 
     async def aclose(self) -> None:
         """Close everything: what blocks in a thread."""
-        for slot in self.take():
-            closing = await asyncio.to_thread(_closed, slot)
-            if closing is not None:
-                await closing
+        for slot in self.drain():
+            if (closing := await asyncio.to_thread(slot.begin_closing)) is not None:
+                await slot.finish_closing(closing)
 
 
-def _closed(slot: _Slot) -> Awaitable[None] | None:
-    """Close one service; what is left to be awaited."""
-    try:
-        closing = slot.close() if slot.close is not None else None
-    except Exception:
-        logger.exception("A service could not be closed: %s", type(slot.value).__name__)
-        return None
-    return _awaited(closing, slot) if inspect.isawaitable(closing) else None
+def _spawn(work: Coroutine[Any, Any, None]) -> None:
+    _spawned.add(task := asyncio.ensure_future(work))
+    task.add_done_callback(_spawned.discard)
 
 
-async def _awaited(closing: Awaitable[Any], slot: _Slot) -> None:
-    try:
-        async with asyncio.timeout(_CLOSE_SECONDS):
-            await closing
-    except Exception:
-        logger.exception("A service could not be closed: %s", type(slot.value).__name__)
-
-
-def _finish(closing: Awaitable[None]) -> None:
-    _closing.add(task := asyncio.ensure_future(closing))
-    task.add_done_callback(_closing.discard)
-
-
-_closing: set[asyncio.Future[None]] = set()
-_process = _Scope()
-_call: ContextVar[list[_Scope] | None] = ContextVar("djust_services", default=None)
-_overrides: dict[Callable[[], Any], list[Any]] = {}
-# Clients do not survive a fork.
-os.register_at_fork(after_in_child=_process.__init__)  # type: ignore[misc] # it is made anew
+_spawned: set[asyncio.Future[None]] = set()
+_process = Services()
+_call: ContextVar[list[Services] | None] = ContextVar("djust_services", default=None)
+overrides: dict[Callable[[], Any], list[Any]] = {}
+"""Fakes by factory, the innermost last; see `djust.testing.override_service`."""
 
 
 class Service(Generic[T]):
     """What `service()` puts into the class."""
 
-    def __init__(self, factory: Callable[[], Any], scope: Scopes) -> None:
+    def __init__(self, factory: Callable[[], Any], scope: Lifetime, is_async: bool) -> None:
         self.factory = factory
         self.scope = scope
         self.name = ""
+        self._declared_async = is_async
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
     def __repr__(self) -> str:
         return f"<service {name_of(self.factory)}, scope {self.scope}>"
+
+    @cached_property
+    def is_async(self) -> bool:
+        """Whether the service is awaited. Asked at its first use, when annotations resolve."""
+        return self._declared_async or is_asynchronous(self.factory)
 
     @overload
     def __get__(self, instance: None, owner: type) -> Service[T]: ...
@@ -162,41 +256,13 @@ class Service(Generic[T]):
     def __get__(self, instance: object | None, owner: type | None = None) -> Any:
         if instance is None:
             return self
+        if self.factory in overrides:
+            return _fake_of(self.factory, self.is_async)
         title = f"{type(instance).__name__}.{self.name}"
-        if self.factory in _overrides:
-            fake = _overrides[self.factory][-1]
-            return _Ready(fake) if is_asynchronous(self.factory) else fake
         scope = self._scope_of(instance, title)
-        slot = scope.slot(self.factory)
-        if not slot.is_made and not slot.is_async:
-            if is_asynchronous(self.factory):
-                slot.is_async = True
-            else:
-                _make(slot, self.factory, title)
-        return self._pending(scope, title, slot.spare) if slot.is_async else slot.value
-
-    def __set__(self, instance: object, value: object) -> None:
-        raise AttributeError(
-            f"{type(instance).__name__}.{self.name} is a service and cannot be assigned. "
-            f"In tests use djust.testing.override_service({name_of(self.factory)}, …)."
-        )
-
-    def _scope_of(self, instance: object, title: str) -> _Scope:
-        if self.scope == "process":
-            return _process
-        if self.scope == "page":
-            return context_of(instance).part(_Scope)
-        scopes = _call.get()
-        if scopes is None:
-            raise ServiceError(
-                f'{title} is a service of scope "call", and no call is under way: it can be used while mount, a '
-                'handler or a task runs. Use scope="page" for a longer life.'
-            )
-        if not scopes:
-            scopes.append(_Scope())
-        return scopes[0]
-
-    def _pending(self, scope: _Scope, title: str, spare: list[Any]) -> _Pending[Any]:
+        if not self.is_async:
+            slot = scope.slot(self.factory)
+            return slot.value if slot.is_made else slot.make(title)
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
@@ -204,189 +270,109 @@ class Service(Generic[T]):
                 f"{title}: factory {name_of(self.factory)} makes an asynchronous service, which is awaited in async "
                 "def methods and cannot be used in others."
             ) from None
-        return _Pending(scope.slot((self.factory, loop)), self.factory, title, spare)
+        return _Pending(partial(scope.slot(self.factory, loop).make_async, title))
+
+    def __set__(self, instance: object, value: object) -> None:
+        raise AttributeError(
+            f"{type(instance).__name__}.{self.name} is a service and cannot be assigned. "
+            f"In tests use djust.testing.override_service({name_of(self.factory)}, …)."
+        )
+
+    def _scope_of(self, instance: object, title: str) -> Services:
+        if self.scope == "process":
+            return _process
+        if self.scope == "page":
+            return context_of(instance).part(Services)
+        scopes = _call.get()
+        if scopes is None:
+            raise ServiceError(
+                f'{title} is a service of scope "call", and no call is under way: it can be used while mount, a '
+                'handler or a task runs. Use scope="page" for a longer life.'
+            )
+        if not scopes:
+            scopes.append(Services())
+        return scopes[0]
+
+
+_Async = Callable[[], Coroutine[Any, Any, T]] | Callable[[], AbstractAsyncContextManager[T]]
 
 
 @overload
-def service(factory: Callable[[], Coroutine[Any, Any, T]], *, scope: Scopes = ...) -> Service[Awaitable[T]]: ...
+def service(factory: _Async[T], *, scope: Lifetime = ..., is_async: bool = ...) -> Service[Awaitable[T]]: ...
 @overload
-def service(factory: Callable[[], AbstractAsyncContextManager[T]], *, scope: Scopes = ...) -> Service[Awaitable[T]]: ...
+def service(factory: Callable[[], T], *, scope: Lifetime = ..., is_async: Literal[True]) -> Service[Awaitable[T]]: ...
 @overload
-def service(factory: Callable[[], AbstractContextManager[T]], *, scope: Scopes = ...) -> Service[T]: ...
+def service(factory: Callable[[], AbstractContextManager[T]], *, scope: Lifetime = ...) -> Service[T]: ...
 @overload
-def service(factory: Callable[[], T], *, scope: Scopes = ...) -> Service[T]: ...
-def service(factory: Callable[[], Any], *, scope: Scopes = "process") -> Any:
+def service(factory: Callable[[], T], *, scope: Lifetime = ...) -> Service[T]: ...
+def service(factory: Callable[[], Any], *, scope: Lifetime = "process", is_async: bool = False) -> Any:
     """Declare a service of a view: `factory()` makes it when it is first used.
 
-    `scope` says how long it lives, and for whom: "process" (all views that name this factory share one), "page" or
-    "call" (one mount, handler or task). At its end it is closed.
+    `scope` says how long it lives, and for whom: "process" (all views that name this factory share
+    one), "page" or "call" (one mount, handler or task). At its end it is closed. `is_async=True`
+    says that the service is awaited, where neither the factory nor its annotation says so.
     """
     if not callable(factory):
         raise TypeError(f"service() expects a factory, a callable without arguments; got {factory!r:.100}.")
     if scope not in ("process", "page", "call"):
         raise TypeError(f'service(scope=…) must be "process", "page" or "call"; got {scope!r}.')
-    return Service(factory, scope)
+    return Service(factory, scope, is_async)
 
 
-# Making
-
-
-def _make(slot: _Slot, factory: Callable[[], Any], title: str) -> None:
-    """Let the slot have its service, or a spare one of those that a coroutine has to make."""
-    me = _wait(slot, factory, title)
-    with slot.lock:
-        _waits.pop(me, None)
-        if slot.is_made or slot.is_async:
-            return
-        slot.maker = me
-        try:
-            made = called(factory, title)
-            if inspect.iscoroutine(made) or _is_async_context(made):
-                slot.spare.append(made)
-                slot.is_async = True
-            else:
-                with failures_of(factory, title):
-                    _put(slot, made)
-        finally:
-            slot.maker = None
-
-
-def _put(slot: _Slot, made: Any) -> None:
-    if _is_context(made):
-        slot.value = made.__enter__()
-        slot.close = lambda: made.__exit__(None, None, None)
-    else:
-        slot.value, slot.close = made, _closer(made)
-    slot.is_made = True
-
-
-async def _put_async(slot: _Slot, made: Any) -> None:
-    if inspect.iscoroutine(made):
-        made = await made
-    if _is_async_context(made):
-        slot.value = await made.__aenter__()
-        slot.close = lambda: made.__aexit__(None, None, None)
-    else:
-        slot.value, slot.close = made, _closer(made)
-    slot.is_async = slot.is_made = True
-
-
-# What a task or thread waits for; and a lock, so that of two that would wait for each other one sees it.
-_waits: dict[object, _Slot] = {}
-_waiting = threading.Lock()
-
-
-def _wait(slot: _Slot, factory: Callable[[], Any], title: str) -> object:
-    """Say that the one who calls, which is given, waits for a slot; refused if the maker of it waits for the caller."""
-    try:
-        me: object = asyncio.current_task() or threading.get_ident()
-    except RuntimeError:
-        me = threading.get_ident()
-    with _waiting:
-        following: _Slot | None = slot
-        while following is not None and following.maker is not None:
-            if following.maker == me:
-                raise ServiceError(
-                    f"{title}: factory {name_of(factory)} uses the service that it makes, itself or by way of another "
-                    "one. Let one of them do without the other."
-                )
-            following = _waits.get(following.maker)
-        _waits[me] = slot
-    return me
+# Asynchronous or not
 
 
 class _Pending(Generic[T]):
-    """An asynchronous service: `await` it."""
+    """An asynchronous service: `await` it. Nothing is made before."""
 
-    def __init__(self, slot: _Slot, factory: Callable[[], Any], title: str, spare: list[Any]) -> None:
-        self._slot = slot
-        self._factory = factory
-        self._title = title
-        self._spare = spare
+    def __init__(self, make: Callable[[], Coroutine[Any, Any, T]]) -> None:
+        self._make = make
 
     def __await__(self) -> Generator[Any, None, T]:
-        return self._made().__await__()
-
-    async def _made(self) -> T:
-        slot = self._slot
-        if not slot.is_made:
-            slot.async_lock = slot.async_lock or asyncio.Lock()
-            me = _wait(slot, self._factory, self._title)
-            try:
-                async with slot.async_lock:
-                    _waits.pop(me, None)
-                    if not slot.is_made:
-                        await self._make(me)
-            finally:
-                _waits.pop(me, None)
-        return cast("T", slot.value)
-
-    async def _make(self, me: object) -> None:
-        self._slot.maker = me
-        try:
-            with failures_of(self._factory, self._title):
-                try:
-                    made = self._spare.pop()
-                except IndexError:
-                    made = self._factory()
-                await _put_async(self._slot, made)
-        finally:
-            self._slot.maker = None
+        return self._make().__await__()
 
 
-class _Ready(Generic[T]):
-    """Something that is there already, for who awaits it."""
-
-    def __init__(self, value: T) -> None:
-        self._value = value
-
-    def __await__(self) -> Generator[Any, None, T]:
-        yield from ()
-        return self._value
-
-
-def is_asynchronous(factory: Callable[[], Any]) -> bool:
+def is_asynchronous(factory: Any) -> bool:
     """Whether one can see that what `factory` makes is awaited."""
+    while isinstance(factory, partial):
+        factory = factory.func
     if isinstance(factory, type):
-        return _is_async_context_class(factory)
-    return inspect.iscoroutinefunction(factory) or inspect.isasyncgenfunction(inspect.unwrap(factory))
+        return _is_async_context(factory)
+    if not inspect.isroutine(factory):
+        factory = type(factory).__call__
+    if inspect.iscoroutinefunction(factory) or inspect.isasyncgenfunction(inspect.unwrap(factory)):
+        return True
+    try:
+        returned = inspect.get_annotations(factory, eval_str=True).get("return")
+    except Exception:  # noqa: BLE001 — an annotation may be any expression, and name what only type checkers import
+        return False
+    kind = get_origin(returned) or returned
+    return isinstance(kind, type) and (
+        kind is Awaitable or issubclass(kind, Coroutine) or (kind is not Any and _is_async_context(kind))
+    )
 
 
 def is_pending(value: object) -> bool:
-    """Whether `value` is what a provider makes with a coroutine. Some clients can be awaited, and are not meant."""
-    return inspect.iscoroutine(value) or isinstance(value, _Ready)
+    """Whether a provider made `value` with a coroutine. Some clients are awaitable, too."""
+    return inspect.iscoroutine(value) or isinstance(value, _Pending)
 
 
-def _is_context(made: Any) -> bool:
-    return hasattr(type(made), "__enter__") and not hasattr(made, "close") and type(made).__module__ != "_thread"
+def _is_context(kind: type) -> bool:
+    return hasattr(kind, "__enter__") and not hasattr(kind, "close") and kind.__module__ != "_thread"
 
 
-def _is_async_context(made: Any) -> bool:
-    return _is_async_context_class(type(made))
-
-
-def _is_async_context_class(kind: type) -> bool:
+def _is_async_context(kind: type) -> bool:
     return hasattr(kind, "__aenter__") and not (hasattr(kind, "aclose") or hasattr(kind, "close"))
 
 
-def _closer(made: Any) -> Callable[[], Any] | None:
+def _closer(made: Any) -> Any:
     """How an object without a context is closed; `aclose` is what asynchronous clients have."""
-    for name in ("aclose", "close"):
-        closer = getattr(made, name, None)
-        if callable(closer):
-            return cast("Callable[[], Any]", closer)
-    return None
-
-
-def called(factory: Callable[[], Any], title: str) -> Any:
-    """What `factory()` gives; its failure names view, service and factory."""
-    with failures_of(factory, title):
-        return factory()
+    return getattr(made, "aclose", getattr(made, "close", None))
 
 
 @contextmanager
 def failures_of(factory: Callable[[], Any], title: str) -> Iterator[None]:
-    """What a factory raises becomes a `ServiceError` that says where."""
+    """What a factory raises becomes a `ServiceError` that names view, service and factory."""
     try:
         yield
     except (ServiceError, *_ANSWERS):
@@ -412,7 +398,7 @@ class call_scope:  # noqa: N801 — used as a word: `with call_scope():`
     __slots__ = ("_scopes", "_token")
 
     def __enter__(self) -> None:
-        self._scopes: list[_Scope] = []
+        self._scopes: list[Services] = []
         self._token = _call.set(self._scopes)
 
     def __exit__(self, *_: object) -> None:
@@ -429,8 +415,8 @@ class call_scope:  # noqa: N801 — used as a word: `with call_scope():`
             await scope.aclose()
 
 
-def _scopes_of_pages() -> list[_Scope]:
-    return [scope for context in all_contexts() if (scope := context.take_out(_Scope)) is not None]
+def _scopes_of_pages() -> list[Services]:
+    return [scope for context in all_contexts() if (scope := context.take_out(Services)) is not None]
 
 
 async def close_process_services() -> None:
@@ -444,86 +430,50 @@ async def close_process_services() -> None:
         logger.warning("Not all services were closed within %g seconds.", _CLOSE_SECONDS)
 
 
-@atexit.register
 def _close_at_exit() -> None:
     for scope in [_process, *_scopes_of_pages()]:
-        for slot in scope.take():
-            if not slot.is_async and not inspect.iscoroutinefunction(slot.close):
-                _closed(slot)
+        for slot in scope.drain():
+            # No loop runs any more.
+            if not isinstance(slot.lock, asyncio.Lock) and not inspect.iscoroutinefunction(slot.close):
+                slot.begin_closing()
 
 
-# Fakes
+process.register(Phase.SERVICES, stop=close_process_services, at_exit=_close_at_exit, forget=_process.reset)
 
 
-class override_service:  # noqa: N801 — used as a word: `with override_service(get_s3, fake):`
-    """While this is entered, or the function that it decorates runs, `fake` is what services and providers of
-    `factory` are. It is neither called nor closed.
-    """
+# What factories give
 
-    def __init__(self, factory: Callable[[], Any], fake: Any) -> None:
-        self._factory = factory
-        self._fake = fake
 
-    def __enter__(self) -> Any:
-        _overrides.setdefault(self._factory, []).append(self._fake)
-        return self._fake
+def _fake_of(factory: Callable[[], Any], is_async: bool) -> Any:
+    fake = overrides[factory][-1]
 
-    def __exit__(self, *_: object) -> None:
-        fakes = _overrides[self._factory]
-        fakes.pop()
-        if not fakes:
-            del _overrides[self._factory]
+    async def make() -> Any:
+        return fake
 
-    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
-        """Decorate a function or a coroutine function."""
-        if isinstance(function, type) or inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-            raise TypeError(
-                f"override_service decorates functions; {function!r} is a class or a generator function. Decorate each "
-                "test, or write `with override_service(…):` where it is set up."
-            )
-        if inspect.iscoroutinefunction(function):
-
-            async def asynchronous(*args: P.args, **kwargs: P.kwargs) -> Any:
-                with self:
-                    return await function(*args, **kwargs)
-
-            return cast("Callable[P, R]", wraps(function)(asynchronous))
-
-        @wraps(function)
-        def synchronous(*args: P.args, **kwargs: P.kwargs) -> R:
-            with self:
-                return function(*args, **kwargs)
-
-        return synchronous
+    return _Pending(make) if is_async else fake
 
 
 def provided_by(factory: Callable[[], Any], view: object, name: str) -> Any:
     """What a provider of `live_session` gives to `mount`: `is_pending` if it is asynchronous.
 
-    What a generator with `@contextmanager` opens is closed when the page is gone. Anything else is the provider's own,
-    which may well give the same to all pages.
+    What a generator with `@contextmanager` opens is closed when the page is gone. Anything else is
+    the provider's own, which may well give the same to all pages.
     """
-    if factory in _overrides:
-        fake = _overrides[factory][-1]
-        return _Ready(fake) if is_asynchronous(factory) else fake
+    if factory in overrides:
+        return _fake_of(factory, is_asynchronous(factory))
     title = f"{type(view).__name__}.{name}"
-    made = called(factory, title)
-    if inspect.isgeneratorfunction(inspect.unwrap(factory)) and _is_context(made):
-        slot = context_of(view).part(_Scope).slot(object())
-        with failures_of(factory, title):
-            _put(slot, made)
-        return slot.value
-    if inspect.isasyncgenfunction(inspect.unwrap(factory)):
-        return _opened(made, context_of(view).part(_Scope).slot(object()), factory, title)
-    return _awaited_by(made, factory, title) if inspect.iscoroutine(made) else made
-
-
-async def _opened(made: Any, slot: _Slot, factory: Callable[[], Any], title: str) -> Any:
+    function = inspect.unwrap(factory)
+    if inspect.isasyncgenfunction(function):
+        return context_of(view).part(Services).add(_Slot(factory, asyncio.Lock())).make_async(title)
     with failures_of(factory, title):
-        await _put_async(slot, made)
-    return slot.value
+        made = factory()
+        if inspect.isgeneratorfunction(function) and _is_context(type(made)):
+            slot = context_of(view).part(Services).add(_Slot(factory, threading.Lock()))
+            slot.open(made, title)
+            return slot.value
+    return _await_provider(made, factory, title) if inspect.iscoroutine(made) else made
 
 
-async def _awaited_by(made: Awaitable[Any], factory: Callable[[], Any], title: str) -> Any:
+async def _await_provider(made: Awaitable[Any], factory: Callable[[], Any], title: str) -> Any:
     with failures_of(factory, title):
         return await made

@@ -30,7 +30,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
-from djust.render.wire import answer
+from djust.protocol.frames import answer
 from tests.browser.test_patching import DIFFER, WATCH, Patched, Site, site  # noqa: F401
 from tests.random_templates import Writer, changed, random_context
 
@@ -188,7 +188,7 @@ class Prepared:
     def show(self, context: dict[str, Any]) -> None:
         patched = self.patched
         _, values = patched.fresh(context)
-        diff, fragments = patched.outlet.diff(patched.fragment, patched.values, values)
+        diff, fragments = patched.sent.diff(patched.fragment, patched.values, values)
         patched.values = values
         patched.version += bool(diff)
         self._add(answer(0, patched.version, diff, fragments, {}))
@@ -196,7 +196,7 @@ class Prepared:
     def show_all(self, context: dict[str, Any]) -> None:
         patched = self.patched
         _, patched.values = patched.fresh(context)
-        values, fragments = patched.outlet.all(patched.fragment, patched.values)
+        values, fragments = patched.sent.all(patched.fragment, patched.values)
         patched.version += 1
         self._add(json.dumps(["all", patched.version, values, fragments]))
 
@@ -312,7 +312,7 @@ def send(patched: Patched, frame: list[Any], extra: dict[str, Any]) -> None:
 
 
 def show_whole(patched: Patched, *, whole: bool = True) -> None:
-    values, fragments = patched.outlet.all(patched.fragment, patched.values)
+    values, fragments = patched.sent.all(patched.fragment, patched.values)
     patched.version += 1
     html = {"html": patched.fragment.html(patched.values)} if whole else {}
     send(patched, ["all", patched.version, values, fragments, 0], html)
@@ -322,7 +322,7 @@ def change(patched: Patched, context: dict[str, Any]) -> tuple[str, str]:
     """Shows a context, and answers as a server does until the client asks for nothing: what it has asked for, and the
     first difference."""
     _, values = patched.fresh(context)
-    diff, fragments = patched.outlet.diff(patched.fragment, patched.values, values)
+    diff, fragments = patched.sent.diff(patched.fragment, patched.values, values)
     patched.values = values
     patched.version += bool(diff)
     send(patched, [0, patched.version, diff or 0, fragments], {})

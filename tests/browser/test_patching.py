@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, Route, WebSocketRoute
 
+from djust.protocol.frames import answer
+from djust.render.sent import SentFragments
 from djust.render.values import Fragment, Values
-from djust.render.wire import Outlet, answer
 from tests.random_templates import Writer, changed, random_context
 from tests.test_template import engine, evaluated
 
@@ -117,7 +118,7 @@ class Patched:
     def __init__(self, site: Site, source: str, partials: dict[str, str], context: dict[str, Any]) -> None:
         self.site = site
         self.template = engine(partials).from_string(source)
-        self.outlet = Outlet()
+        self.sent = SentFragments()
         self.version = 0
         self.fragment, self.values = self.fresh(context)
         self.site.open(self.fragment.html(self.values))
@@ -128,7 +129,7 @@ class Patched:
     def show(self, context: dict[str, Any]) -> str:
         """Patch to `context`; returns the first difference from a fresh render, or ""."""
         _, values = self.fresh(context)
-        diff, fragments = self.outlet.diff(self.fragment, self.values, values)
+        diff, fragments = self.sent.diff(self.fragment, self.values, values)
         self.values = values
         self.version += bool(diff)
         alone = bool(diff) and self.version % 2 == 1  # a diff and nothing else takes a shorter way
@@ -141,7 +142,7 @@ class Patched:
     def show_all(self, context: dict[str, Any]) -> str:
         """Send all values of `context`, as after a lost page."""
         _, self.values = self.fresh(context)
-        values, fragments = self.outlet.all(self.fragment, self.values)
+        values, fragments = self.sent.all(self.fragment, self.values)
         self.version += 1
         extra = {"push": [["step", self.version]]}
         self.site.send(json.dumps(["all", self.version, values, fragments, 0, extra]))

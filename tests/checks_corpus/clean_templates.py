@@ -70,6 +70,7 @@ class Names(LiveView):
     {% now "Y" as year %}{{ year }}  {# fine #}
     {% block content %}{{ block.super }}{% endblock %}  {# fine #}
     {% cycle "a" "b" as odd %}{{ odd }}  {# fine #}
+    {% firstof nickname "none" %}{{ nickname }}  {# fine #}
     {{ total_price }}{{ by_setattr }}{{ later }}{{ soon }}  {# fine #}
     {{ "literal" }}{{ 1 }}{{ None }}{{ True }}  {# fine #}
     {% regroup items by name as groups %}{% for group in groups %}{{ group.grouper }}{% endfor %}  {# fine #}

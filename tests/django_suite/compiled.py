@@ -27,7 +27,7 @@ from django.test.runner import DiscoverRunner
 from django.utils.safestring import SafeString
 
 from djust.template import compile_template, lower
-from djust.template.parts import Inclusion, Item, Opaque, Static, bodies
+from djust.template.nodes import Inclusion, Node, Static
 
 CONTRIB = "django.contrib."  # its tags are not among Django's built-in ones
 
@@ -45,7 +45,7 @@ def render_compiled() -> None:
         django.test.utils.template_rendered.send(sender=self, template=self, context=context)
         return render(self, context)
 
-    def counted(self: lower.Lowering) -> list[Item]:
+    def counted(self: lower.Lowering) -> list[Node]:
         found = lowered(self)
         count(found)
         return found
@@ -54,37 +54,34 @@ def render_compiled() -> None:
     if partial := getattr(django.template.base, "PartialTemplate", None):
         partial._render = render
     django.test.utils.instrumented_test_render = instrumented  # type: ignore[assignment]
-    lowered = lower.Lowering.items
-    lower.Lowering.items = counted  # type: ignore[method-assign]
+    lowered = lower.Lowering.template
+    lower.Lowering.template = counted  # type: ignore[method-assign]
 
 
-def count(found: Iterable[Item]) -> None:
-    for item in own_items(found):
-        if isinstance(item, Static):
+def count(found: Iterable[Node]) -> None:
+    for node in own_nodes(found):
+        if isinstance(node, Static):
             continue
-        kind = "opaque" if isinstance(item, Opaque) else "native"
-        name = author_of(item)
+        kind = "native" if node.is_native else "opaque"
+        name = author_of(node)
         own = name.startswith("django.") and not name.startswith(CONTRIB)
         items[kind]["django" if own else "other"] += 1
         if kind == "opaque":
             opaque[name] += 1
 
 
-def own_items(found: Iterable[Item]) -> Iterator[Item]:
-    """As `all_items`, without those of included templates: each of these is lowered, and counted, for itself."""
-    for item in found:
-        yield item
-        if not isinstance(item, Inclusion):
-            for body in bodies(item):
-                yield from own_items(body)
+def own_nodes(found: Iterable[Node]) -> Iterator[Node]:
+    """As `all_nodes`, without those of included templates: each of these is lowered, and counted, for itself."""
+    for node in found:
+        yield node
+        if not isinstance(node, Inclusion):
+            for body in node.bodies:
+                yield from own_nodes(body)
 
 
-def author_of(item: Item) -> str:
+def author_of(node: Node) -> str:
     """The function of a `simple_tag` and its like, the class of any other node, with their modules."""
-    node = getattr(item, "node", None)
-    if node is None:
-        return "django.template"  # an item made of Django's own tags has the parts of its node instead
-    author = getattr(node, "func", type(node))
+    author = getattr(node.tag, "func", type(node.tag))
     return f"{author.__module__}.{author.__qualname__}"
 
 

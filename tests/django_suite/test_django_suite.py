@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from typing import Any
 import pytest
 
 from tests.django_suite.package import VERSION, NoPackageError, source_package, unpack
+
+pytestmark = pytest.mark.slow
 
 PROGRAM = Path(__file__).parent / "compiled.py"
 SOURCE = Path(__file__).parents[2] / "src"
@@ -75,14 +78,13 @@ def halves(tests: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.timeout(3 * SECONDS)
 def test_no_test_of_django_fails_because_of_us(
-    tests: Path, halves: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
+    tests: Path, halves: list[dict[str, Any]], record_property: Callable[[str, object], None]
 ) -> None:
     ran, skipped = (sum(half[key] for half in halves) for key in ("ran", "skipped"))
     failed: dict[str, str] = {label: text for half in halves for label, text in half["failed"].items()}
     plain = run(tests, tests / "plain.json", sorted(failed), "--plain")["failed"] if failed else {}
-    with capsys.disabled():
-        print(f"\n  Django {VERSION}: {ran} tests, {skipped} skipped, {len(failed)} failed", end="")
-        print(f", {len(plain)} of them also without us" if failed else "")
+    also = f", {len(plain)} of them also without us" if failed else ""
+    record_property("table", f"Django {VERSION}: {ran} tests, {skipped} skipped, {len(failed)} failed{also}")
     ours = {label: text for label, text in failed.items() if label not in plain and label not in EXCEPTIONS}
     assert not ours, "\n".join(f"{label} passes without us.\n{text}" for label, text in ours.items())
     assert ran >= FEWEST
@@ -90,11 +92,12 @@ def test_no_test_of_django_fails_because_of_us(
     assert set(EXCEPTIONS) <= set(failed), "these pass; they are no exceptions any more"
 
 
-def test_all_of_djangos_own_tags_are_compiled(halves: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_of_djangos_own_tags_are_compiled(
+    halves: list[dict[str, Any]], record_property: Callable[[str, object], None]
+) -> None:
     counts = {kind: sum((Counter(half["items"][kind]) for half in halves), Counter()) for kind in ("native", "opaque")}
-    with capsys.disabled():
-        for origin, title in (("django", "Django's own tags"), ("other", "other tags")):
-            print(f"\n  {title:18}{counts['native'][origin]:7} native {counts['opaque'][origin]:5} opaque", end="")
-        print()
+    for origin, title in (("django", "Django's own tags"), ("other", "other tags")):
+        row = f"  {title:18}{counts['native'][origin]:7} native {counts['opaque'][origin]:5} opaque"
+        record_property("table", row)
     assert counts["opaque"]["django"] == 0, [half["opaque"] for half in halves]
     assert counts["native"]["django"] > 10_000

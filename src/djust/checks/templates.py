@@ -1,7 +1,8 @@
-"""Checks of what the templates of views ask for (V005, V009, S001; V001 and V004 where a template tells).
+"""Checks of what templates of views ask for: V005, V009, S001; some of V001 and V004.
 
-A compiled template is a list of items (`template/parts.py`). One walk over it collects the static markup, in which
-handlers are named, and every name that is read, with the place and with what is around it.
+A compiled template is a list of nodes that carry their facts (`template/nodes.py`). One walk over
+it collects the static markup, in which handlers are named, and every name that is read, with what
+is around it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import inspect
 import re
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,6 @@ from django.core.checks import Warning as Finding
 from django.core.exceptions import ImproperlyConfigured
 from django.template import Template, TemplateDoesNotExist, TemplateSyntaxError, VariableDoesNotExist, defaultfilters
 from django.template.base import FilterExpression, Variable
-from django.template.defaulttags import AutoEscapeControlNode
 from django.views.generic import View
 
 from djust.checks.flow import ViewScan
@@ -28,32 +28,14 @@ from djust.checks.sources import Function, Project, Source, Text, own_nodes, sho
 from djust.checks.values import is_sent
 from djust.checks.views import has_own_template, undeclared, undeclared_finding
 from djust.events.handlers import handler_functions
+from djust.render.values import BRANCH
 from djust.state.fields import computed_names, declared_names
 from djust.template import compile_template
-from djust.template.debug import Place
-from djust.template.lower import expressions_of
-from djust.template.parts import (
-    ALL_NAMES,
-    Call,
-    Capture,
-    For,
-    If,
-    IfChanged,
-    Inclusion,
-    Item,
-    Opaque,
-    Sentence,
-    Setting,
-    SimpleTag,
-    Static,
-    Url,
-    With,
-    bodies,
-)
-from djust.template.parts import Text as TextItem
+from djust.template.nodes import ALL_NAMES, Node
 from djust.views import LiveView, is_own_name
 
-# Characters of a private plane: for output that is not known, and around what is shown on a condition.
+# Characters of a private plane: for output that is not known, and around what is shown on a
+# condition.
 _UNKNOWN, _IF, _END = "\ue000", "\ue001", "\ue002"
 _no_markup = re.compile(r"<!--.*?-->|<(script|style|textarea|title|template)\b.*?</\1\s*>", re.DOTALL | re.IGNORECASE)
 _tag = re.compile(r"""<[a-zA-Z](?:[^<>"']|"[^"]*"|'[^']*')*>""")
@@ -78,10 +60,24 @@ _ALWAYS_THERE = frozenset({"True", "False", "None", "block", "forloop", "csrf_to
 
 @dataclass(frozen=True)
 class _Around:
-    """Where an item stands: `names` bound around it, each with the name of the page's data it comes from."""
+    """Where a node stands: `names` bound around it → the name of the page's data they come from."""
 
     names: Mapping[str, str | None] = field(default_factory=dict)
     escapes: bool = True
+
+    def inside(self, node: Node) -> _Around:
+        bound = {name: self.root(expression) for name, expression in node.binds.items() if expression is not None}
+        escapes = self.escapes if node.escapes is None else node.escapes
+        return _Around({**self.names, **bound}, escapes)
+
+    def root(self, expression: FilterExpression) -> str | None:
+        """The name of the page's data that the value of `expression` comes from, unchanged."""
+        variable = expression.var
+        if not expression.is_var or not isinstance(variable, Variable) or not variable.lookups:
+            return None
+        if any(function not in _LENIENT | _RAW for function, _ in expression.filters):
+            return None
+        return self.names.get(variable.lookups[0], variable.lookups[0])
 
 
 @dataclass(frozen=True)
@@ -91,54 +87,56 @@ class _Read:
     name: str
     root: str | None
     expression: FilterExpression
-    item: Item
+    node: Node
     escapes: bool
 
 
 class _Reading:
-    """What one template consists of, for checks. `bound` are all names it sets, None if that cannot be known."""
+    """What a template consists of. `bound`: all names it sets, None if that cannot be known."""
 
-    def __init__(self, items: Iterable[Item]) -> None:
+    def __init__(self, nodes: Iterable[Node]) -> None:
         self.html: list[str] = []
         self.reads: list[_Read] = []
         self.bound: set[str] | None = {"forloop", "block"}
-        self._items(items, _Around())
+        self._nodes(nodes, _Around())
 
-    def _items(self, items: Iterable[Item], around: _Around) -> None:
-        for item in items:
-            self._item(item, around)
+    def _nodes(self, nodes: Iterable[Node], around: _Around) -> None:
+        for node in nodes:
+            if node.is_static:
+                self.html.append(node.text)
+            else:
+                self._node(node, around)
 
-    def _item(self, item: Item, around: _Around) -> None:
-        if isinstance(item, Static):
-            self.html.append(item.text)
-            return
-        for expression in expressions_of(item):
-            self._expression(expression, item, around)
-        self._bind(_sets(item))
-        inner = _inside(item, around)
-        mark = isinstance(item, If | IfChanged)
+    def _node(self, node: Node, around: _Around) -> None:
+        for expression in (*node.expressions, *node.inner):
+            self._expression(expression, node, around)
+        self._bind(node)
+        mark = _is_condition(node)
         self.html.append(_UNKNOWN)
-        for body in bodies(item):
+        for body in node.bodies:
             self.html.append(_IF if mark else "")
-            self._items(body, inner)
+            self._nodes(body, around.inside(node))
             self.html.append(_END if mark else "")
         self.html.append(_UNKNOWN)
 
-    def _bind(self, names: frozenset[str]) -> None:
-        if names is ALL_NAMES:
+    def _bind(self, node: Node) -> None:
+        # What shows a template of its own sets names for that one; our own tags set none.
+        is_ours = getattr(getattr(node.tag, "func", None), "__module__", "").startswith("djust.")
+        if node.sets is ALL_NAMES and not is_ours and node.part != BRANCH:
             self.bound = None
         elif self.bound is not None:
-            self.bound |= names
+            # A tag such as `firstof` may name what is missing.
+            used = node.needs if node.delegated else node.sets
+            self.bound.update(node.binds, () if used is ALL_NAMES else used)
 
-    def _expression(self, expression: FilterExpression, item: Item, around: _Around) -> None:
+    def _expression(self, expression: FilterExpression, node: Node, around: _Around) -> None:
         variable = expression.var
         if expression.is_var and isinstance(variable, Variable) and variable.lookups:
             name = variable.lookups[0]
-            root = around.names.get(name, name)
-            self.reads.append(_Read(name, root, expression, item, around.escapes))
+            self.reads.append(_Read(name, around.names.get(name, name), expression, node, around.escapes))
 
     def handlers(self) -> Iterator[tuple[str, str, bool]]:
-        """The handlers that the markup names: the directive, the name, and whether it is shown on a condition."""
+        """The handlers that the markup names: directive, name, and whether on a condition."""
         html = _no_markup.sub(lambda match: "".join(c for c in match[0] if c in (_IF, _END)), "".join(self.html))
         for tag in _tag.finditer(html):
             for match in _attribute.finditer(tag[0], 1):
@@ -150,43 +148,9 @@ class _Reading:
                     yield match[1], called[1], before.count(_IF) > before.count(_END)
 
 
-def _sets(item: Item) -> frozenset[str]:
-    """The names that an item itself may set."""
-    match item:
-        case For():
-            return frozenset(item.names)
-        case With() | Inclusion():
-            return frozenset(item.bindings)
-        case SimpleTag() if item.node.func.__module__.startswith("djust."):
-            return frozenset()
-        case SimpleTag() | Call() | Sentence() | Opaque():
-            return item.needs
-        case Capture():
-            return item.own
-        case Url():
-            return frozenset({name} if (name := getattr(getattr(item.line, "node", None), "asvar", None)) else ())
-    return frozenset()
-
-
-def _inside(item: Item, around: _Around) -> _Around:
-    match item:
-        case For():
-            return replace(around, names={**around.names, **dict.fromkeys(item.names, _root(item.sequence, around))})
-        case With() | Inclusion():
-            given = {name: _root(value, around) for name, value in item.bindings.items()}
-            return replace(around, names={**around.names, **given})
-        case Setting(node=AutoEscapeControlNode() as node):
-            return replace(around, escapes=bool(node.setting))
-    return around
-
-
-def _root(expression: FilterExpression, around: _Around) -> str | None:
-    variable = expression.var
-    if not expression.is_var or not isinstance(variable, Variable) or not variable.lookups:
-        return None
-    if any(function not in _LENIENT | _RAW for function, _ in expression.filters):
-        return None
-    return around.names.get(variable.lookups[0], variable.lookups[0])
+def _is_condition(node: Node) -> bool:
+    """Whether `node` shows what is inside it on a condition."""
+    return node.may_skip and not node.each
 
 
 # The checks
@@ -215,7 +179,7 @@ class _View:
             yield from self._unusable(error)
             return
         try:
-            reading = _Reading(compile_template(self.template).items)
+            reading = _Reading(compile_template(self.template).nodes)
         except TemplateDoesNotExist as error:
             yield from self._unusable(error)
             return
@@ -289,11 +253,9 @@ class _View:
         return Text(str(getattr(template.origin, "template_name", None) or name), template.source)
 
     def _place(self, read: _Read) -> tuple[Text, int]:
-        place: Any = getattr(read.item, "line", "")
-        origin = place.node.origin if isinstance(place, Place) else None
         for template in compile_template(self.template).templates:
-            if template.origin == origin:
-                return self._text(template), int(place.rpartition(":")[2])
+            if template.origin == read.node.tag.origin:
+                return self._text(template), int(read.node.location.rpartition(":")[2])
         return self._text(self.template), 1
 
     # S001
@@ -301,7 +263,7 @@ class _View:
     def _raw(self, reading: _Reading) -> Iterator[Finding]:
         sent = {name for name, values in self.scan.attributes.items() if is_sent(values)}
         for read in reading.reads:
-            if isinstance(read.item, TextItem) and read.root in sent and _is_raw(read):
+            if read.node.shows_value and read.root in sent and _is_raw(read):
                 text, line = self._place(read)
                 yield from text.finding(
                     "S001",
@@ -320,10 +282,9 @@ class _View:
             return
         known |= reading.bound
         # What is asked for in a condition, or has a default, may be missing.
-        optional = {read.name for read in reading.reads if isinstance(read.item, If) or _has_default(read)}
+        optional = {read.name for read in reading.reads if _is_condition(read.node) or _has_default(read)}
         for read in reading.reads:
-            origin = getattr(getattr(read.item, "line", None), "node", None)
-            is_own = getattr(origin, "origin", None) == self.template.origin
+            is_own = read.node.tag.origin == self.template.origin
             if is_own and read.name == read.root and read.name not in known | optional:
                 known.add(read.name)
                 text, line = self._place(read)
@@ -364,7 +325,7 @@ class _View:
 
 
 def _is_silent(owner: type) -> bool:
-    """Whether a class that is not the project's puts no names into the context but those that are known."""
+    """Whether a class of others puts no names into the context but those that are known."""
     return owner in (View, object) or owner.__module__.startswith(("djust.", "django.contrib.auth.mixins"))
 
 
@@ -389,7 +350,7 @@ def _processor_names(processor: Callable[..., Any]) -> set[str] | None:
 
 
 def _given_names(function: ast.AST) -> set[str] | None:
-    """All texts and keywords of a function that gives a dictionary, or None if it takes keys from somewhere else."""
+    """All texts and keywords of a function that gives a dictionary; None if they are not all."""
     if not isinstance(function, Function):
         return None
     nodes = [*own_nodes(function)]
@@ -418,7 +379,7 @@ def _given_names(function: ast.AST) -> set[str] | None:
 
 
 def _is_plain(node: ast.expr | None, variables: set[str]) -> bool:
-    """Whether the keys of a dictionary are written here, or are those that the view gives anyhow."""
+    """Whether a dictionary's keys are written here, or are those that the view gives anyhow."""
     match node:
         case ast.Name(id=name):
             return name in variables

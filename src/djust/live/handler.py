@@ -99,7 +99,7 @@ class RequestRunner:
             assert response is not None, "either a request or the answer to a bad one"
             await self._asynchronous.send_response(response, send)
             return
-        request.META[MOUNT] = mount = mount_of(request)
+        vars(request)[MOUNT] = mount = mount_of(request)
         answer = await self._answer(scope, request, mount, receive)
         if answer is None:
             return
@@ -131,7 +131,7 @@ class RequestRunner:
     async def mount(self, scope: Scope, mount: Mount) -> HttpResponseBase:
         """Make a GET for a channel; if it mounts a LiveView, `mount.page` is its page."""
         request = SocketRequest(scope, BytesIO())
-        request.META[MOUNT] = mount
+        vars(request)[MOUNT] = mount
         if self.serves(scope):
             try:
                 return await request_pool.run_for(_caller(scope), self._job(request, scope))

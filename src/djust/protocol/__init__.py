@@ -1,1 +1,1 @@
-"""The names of the wire, and the messages of a page's mailbox."""
+"""What server and browser say to each other: names of frames, and messages of a page's mailbox."""

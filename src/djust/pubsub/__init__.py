@@ -1,4 +1,4 @@
-"""Publish and subscribe: pages hear from other pages, tasks, commands and databases.
+"""Pub/sub: pages get messages from other pages, tasks, commands and databases.
 
     class Orders(LiveView):
         def mount(self, request):
@@ -8,13 +8,22 @@
 
     publish("orders", {"id": 7})                    # from any thread, and with Redis or PostgreSQL any process
 
-`hub` keeps who listens to what in this process. A back end carries texts between processes: `memory`, `redis` and
-`postgres`, chosen by `LIVEVIEW_CONFIG["pubsub"]`. What was subscribed to is received once per process and handed to the
-`inbox` of every view that listens.
+`hub` keeps who in this process has subscribed to what. A back end carries texts between processes:
+`memory`, `redis` or `postgres`, chosen by `LIVEVIEW_CONFIG["pubsub"]`. Each process receives a
+message once and puts it into the inbox of every view that has subscribed (`subscriptions`).
 """
 
 from djust.pubsub.changes import Changed, model_changes
 from djust.pubsub.hub import apublish, apush_event, publish, push_event
-from djust.pubsub.inbox import Resubscribed
+from djust.pubsub.subscriptions import MessagesMissed, Resubscribed
 
-__all__ = ["Changed", "Resubscribed", "apublish", "apush_event", "model_changes", "publish", "push_event"]
+__all__ = [
+    "Changed",
+    "MessagesMissed",
+    "Resubscribed",
+    "apublish",
+    "apush_event",
+    "model_changes",
+    "publish",
+    "push_event",
+]

@@ -1,6 +1,8 @@
-"""How a message becomes text: as the state of a view does, so that it arrives equal and of the same type.
+"""How a message becomes text: as the state of a view does, so that it arrives equal and of the same
+type.
 
-Rows of models are refused: each process would have to fetch them, on the loop that everybody shares.
+Rows of models are refused: each process would have to fetch them, on the loop that everybody
+shares.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ import json
 from typing import Any
 
 from djust.state.codec import decode, encode
+from djust.state.types import RowRefused
 from djust.state.validation import check_state
 
 
@@ -19,9 +22,12 @@ class Message:
 def encode_message(topic: str, message: Any) -> str:
     """A message for `handle_info`."""
     check_state(Message, {"message": message}, strict=True)
-    text = encode(message)
-    if '"model",' in text or '"row",' in text or '"queryset",' in text:
-        refuse_models(topic, json.loads(text))
+    try:
+        text = encode(message, allow_rows=False)
+    except RowRefused as error:
+        raise TypeError(
+            f'publish("{topic}"): the message {error}. Publish their keys; whoever is interested fetches them.'
+        ) from None
     return f'["",{text}]'
 
 
@@ -40,19 +46,3 @@ def decode_message(text: str) -> tuple[str, Any]:
     """The name of an event and its payload, or "" and a message."""
     event, message = json.loads(text)
     return (event, message) if event else ("", decode(json.dumps(message)))
-
-
-def refuse_models(topic: str, written: Any) -> None:
-    """Raise for a row or a QuerySet inside."""
-    if isinstance(written, list):
-        for member in written:
-            refuse_models(topic, member)
-    elif isinstance(written, dict):
-        match written.get("$"):
-            case ["model" | "row" | "queryset", label, *_]:
-                raise TypeError(
-                    f'publish("{topic}"): the message holds rows of {label}. Publish their keys; whoever is interested '
-                    "fetches them."
-                )
-        for member in written.values():
-            refuse_models(topic, member)

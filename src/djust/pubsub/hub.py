@@ -1,36 +1,38 @@
-"""Who in this process listens to which topic, and the one back end that carries messages between processes.
+"""Who in this process has subscribed to which topic, and the one back end that carries messages
+between processes.
 
     publish("orders", {"id": 7})
-      └─ back end ─▶ every process that listens ─▶ hub ─▶ inbox of every view that listens ─▶ handle_info
+      └─ back end ─▶ every process with subscribers ─▶ hub ─▶ the inbox of every view that has subscribed ─▶ handle_info
 
-A message is encoded as the state of a view is, so it arrives equal and of the same type; every view of a process gets
-the same object and must not change it.
+A message is encoded as the state of a view is, so it arrives equal and of the same type; every view
+of a process gets the same object and must not change it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
 from django.core.signals import setting_changed
 from django.db import connections
 from django.utils.module_loading import import_string
 
+from djust import process
 from djust.conf import SETTING, config
 from djust.loop import page_loop
+from djust.process import Phase
 from djust.pubsub.backend import Backend
 from djust.pubsub.codec import decode_message, encode_event, encode_message
-from djust.pubsub.inbox import Letter
 
 logger = logging.getLogger("djust")
 
-# How long `subscribe` waits for the service, so that nothing that is loaded afterwards can miss a message.
+# How long `subscribe` waits for the service, so that nothing that is loaded afterwards can miss a
+# message.
 SUBSCRIBE_SECONDS = 1.0
 _BACKENDS = {
     "memory": "djust.pubsub.backends.memory.MemoryBackend",
@@ -39,15 +41,23 @@ _BACKENDS = {
 }
 
 
-class Listening(Protocol):
+class Publication(NamedTuple):
+    """What was published: a message for `handle_info`, or with `event` an event for the browser."""
+
+    topic: str
+    message: Any
+    event: str = ""
+
+
+class Subscriber(Protocol):
     """What may subscribe: the inbox of a view, as a rule."""
 
     topics: set[str]
 
-    def put(self, letter: Letter) -> None:
+    def put(self, publication: Publication) -> None:
         """A message came. On the loop."""
 
-    def miss(self, topics: Iterable[str], reason: str) -> None:
+    def mark_gap(self, topics: Iterable[str], reason: str) -> None:
         """Messages may have been missed. On the loop."""
 
 
@@ -58,82 +68,77 @@ class Hub:
         self._reset()
 
     def _reset(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._backend: Backend | None = None
-        self._inboxes: dict[str, set[Listening]] = {}
+        self._subscribers: dict[str, set[Subscriber]] = {}
         # By topic: done when the service has confirmed.
         self._subscribed: dict[str, Future[None]] = {}
 
-    # Listening
+    # Subscribing
 
-    def subscribe(self, inbox: Listening, topic: str) -> Future[None]:
-        """Let `inbox` have the messages of `topic`; done when those published from now on will arrive."""
+    def subscribe(self, subscriber: Subscriber, topic: str) -> Future[None]:
+        """Let `subscriber` have the messages of `topic`; done when later ones will arrive."""
         _checked(topic)
         with self._lock:
-            backend = self._its_backend()
-            inbox.topics.add(topic)
-            self._inboxes.setdefault(topic, set()).add(inbox)
+            backend = self.backend()
+            subscriber.topics.add(topic)
+            self._subscribers.setdefault(topic, set()).add(subscriber)
             subscribed = self._subscribed.get(topic)
             if subscribed is None:
                 coroutine = backend.subscribe(topic)
                 subscribed = self._subscribed[topic] = asyncio.run_coroutine_threadsafe(coroutine, page_loop.loop)
             return subscribed
 
-    def unsubscribe(self, inbox: Listening, topics: Iterable[str]) -> None:
-        """Let `inbox` have no more messages of `topics`."""
+    def unsubscribe(self, subscriber: Subscriber, topics: Iterable[str]) -> None:
+        """Let `subscriber` have no more messages of `topics`."""
         with self._lock:
             for topic in topics:
-                inbox.topics.discard(topic)
-                listening = self._inboxes.get(topic)
-                if listening is not None:
-                    listening.discard(inbox)
-                    self._end_if_nobody_listens(topic)
-
-    def _end_if_nobody_listens(self, topic: str) -> None:
-        if not self._inboxes[topic]:
-            del self._inboxes[topic]
-            self._subscribed.pop(topic).cancel()
-            asyncio.run_coroutine_threadsafe(self._its_backend().unsubscribe(topic), page_loop.loop)
+                subscriber.topics.discard(topic)
+                subscribers = self._subscribers.get(topic)
+                if subscribers is None:
+                    continue
+                subscribers.discard(subscriber)
+                if not subscribers:
+                    del self._subscribers[topic]
+                    self._subscribed.pop(topic).cancel()
+                    asyncio.run_coroutine_threadsafe(self.backend().unsubscribe(topic), page_loop.loop)
 
     def _deliver(self, topic: str, text: str) -> None:
-        listening = self._listening(topic)
-        if not listening:
+        subscribers = self._subscribers_of(topic)
+        if not subscribers:
             return
         try:
             event, message = decode_message(text)
         except Exception:
-            logger.exception('A message of the topic "%s" cannot be read; it is left out.', topic)
+            logger.exception('A message of the topic "%s" cannot be read; it is ignored.', topic)
             return
-        letter = Letter(topic, message, event)
-        _tell(listening, lambda inbox: inbox.put(letter))
+        publication = Publication(topic, message, event)
+        _for_each(subscribers, lambda subscriber: subscriber.put(publication))
 
-    def _listening(self, topic: str) -> list[Listening]:
+    def _subscribers_of(self, topic: str) -> list[Subscriber]:
         with self._lock:
-            return list(self._inboxes.get(topic, ()))
+            return list(self._subscribers.get(topic, ()))
 
     def _lost(self, topics: Iterable[str]) -> None:
-        listening = {inbox for topic in topics for inbox in self._listening(topic)}
-        _tell(listening, lambda inbox: inbox.miss(topics, "connection"))
+        subscribers = {subscriber for topic in topics for subscriber in self._subscribers_of(topic)}
+        _for_each(subscribers, lambda subscriber: subscriber.mark_gap(topics, "connection"))
 
     # Sending
 
     def backend(self) -> Backend:
         """The back end that the settings name."""
         with self._lock:
-            return self._its_backend()
-
-    def _its_backend(self) -> Backend:
-        if self._backend is None:
-            kind, address = _kind_and_address(config().pubsub)
-            try:
-                backend: Callable[..., Backend] = import_string(_BACKENDS[kind])
-            except ImportError as error:
-                raise ImproperlyConfigured(
-                    f'{SETTING}["pubsub"] is "{kind}", and its client library is missing ({error}). '
-                    f"Install it: pip install 'djust[{kind}]'"
-                ) from error
-            self._backend = backend(address, self._deliver, self._lost)
-        return self._backend
+            if self._backend is None:
+                kind, address = _kind_and_address(config.pubsub)
+                try:
+                    backend: Callable[..., Backend] = import_string(_BACKENDS[kind])
+                except ImportError as error:
+                    raise ImproperlyConfigured(
+                        f'{SETTING}["pubsub"] is "{kind}", and its client library is missing ({error}). '
+                        f"Install it: pip install 'djust[{kind}]'"
+                    ) from error
+                self._backend = backend(address, self._deliver, self._lost)
+            return self._backend
 
     async def close(self) -> None:
         """End the connection to the service; the next subscription or message makes a new one."""
@@ -145,24 +150,24 @@ class Hub:
 
     def _reset_connection(self) -> None:
         self._backend = None
-        self._inboxes.clear()
+        self._subscribers.clear()
         for subscribed in self._subscribed.values():
             # It may wait for a service that is away.
             subscribed.cancel()
         self._subscribed.clear()
 
 
-def _tell(listening: Iterable[Listening], tell: Callable[[Listening], None]) -> None:
-    for inbox in listening:
+def _for_each(subscribers: Iterable[Subscriber], call: Callable[[Subscriber], None]) -> None:
+    for subscriber in subscribers:
         try:
-            tell(inbox)
+            call(subscriber)
         except Exception:
-            logger.exception("A listener could not be told of a message; the others are.")
+            logger.exception("A subscriber has failed to accept a message; the others get it.")
 
 
 hub = Hub()
 # Connections do not survive a fork.
-os.register_at_fork(after_in_child=hub._reset)
+process.register(Phase.PUBSUB, stop=hub.close, forget=hub._reset)
 
 
 def _kind_and_address(setting: str) -> tuple[str, str]:
@@ -198,7 +203,8 @@ def _close_when_settings_change(*, setting: str, **_: object) -> None:
         hub._reset_connection()
         closing = asyncio.run_coroutine_threadsafe(backend.close(), page_loop.loop)
         if asyncio._get_running_loop() is not page_loop.loop:
-            # A test goes on when the connection is closed, unless the loop that closes it is its own.
+            # A test goes on when the connection is closed, unless the loop that closes it is its
+            # own.
             closing.result(5)
 
 
@@ -209,10 +215,12 @@ setting_changed.connect(_close_when_settings_change)
 
 
 def publish(topic: str, message: Any) -> None:
-    """Send `message` to the `handle_info` of every view, in every process, that has subscribed to `topic`.
+    """Send `message` to the `handle_info` of every view, in every process, that has subscribed to
+    `topic`.
 
-    `message` is anything that state may hold, models excepted: send their keys. Returns when the service has it and
-    raises what its client raises when it cannot be reached; nobody waits for the pages. In coroutines use `apublish`.
+    `message` is anything that state may hold, models excepted: send their keys. Returns when the
+    service has it and raises what its client raises when it cannot be reached; nobody waits for the
+    pages. In coroutines use `apublish`.
     """
     _refuse_loop("publish")
     hub.backend().publish(topic, encode_message(_checked(topic), message))
@@ -220,18 +228,18 @@ def publish(topic: str, message: Any) -> None:
 
 async def apublish(topic: str, message: Any) -> None:
     """As `publish`, for coroutines."""
-    await _send_on_home(topic, encode_message(_checked(topic), message))
+    await _send_on_loop(topic, encode_message(_checked(topic), message))
 
 
 def push_event(topic: str, name: str, payload: Any = None) -> None:
-    """Send an event to the browsers of all pages that have subscribed to `topic`, as `LiveView.push_event` to one."""
+    """Send an event to the browsers of all pages that have subscribed to `topic`."""
     _refuse_loop("push_event")
     hub.backend().publish(topic, encode_event(_checked(topic), name, payload))
 
 
 async def apush_event(topic: str, name: str, payload: Any = None) -> None:
     """As `push_event`, for coroutines."""
-    await _send_on_home(topic, encode_event(_checked(topic), name, payload))
+    await _send_on_loop(topic, encode_event(_checked(topic), name, payload))
 
 
 def _checked(topic: object) -> str:
@@ -240,7 +248,7 @@ def _checked(topic: object) -> str:
     try:
         topic.encode()
     except UnicodeEncodeError:
-        # Browsers can send half of a character, and no service takes it.
+        # Browsers can send a lone surrogate, and no service takes it.
         raise TypeError(f"A topic is a text that can be encoded as UTF-8; got {topic!r:.100}.") from None
     return topic
 
@@ -253,7 +261,7 @@ def _refuse_loop(name: str) -> None:
         )
 
 
-async def _send_on_home(topic: str, text: str) -> None:
+async def _send_on_loop(topic: str, text: str) -> None:
     backend = hub.backend()
     if asyncio.get_running_loop() is page_loop.loop:
         await backend.apublish(topic, text)

@@ -3,17 +3,23 @@
     encode_state(view_class, {"n": 1, "seen": {2}})  ->  '{"n":1,"seen":{"$":["set",[2]]}}'
     decode_state(view_class, text)                   ->  Decoded({"n": 1, "seen": {2}}, missing={})
 
-What comes back is equal and of the same type. Saved models are written by reference and fetched again, with one query
-per model and database; models that are not in the database by the values of their fields; QuerySets by the keys of
-their rows, in order. A row that is gone is reported by the attribute that held it.
+What comes back is equal and of the same type. Saved models are written by reference and fetched
+again, with one query per model and database. Models that are not in the database are written by the
+values of their fields, QuerySets by the keys of their rows, in order. A row that is gone is
+reported by the attribute that held it.
 
-Three things come back different: a lazy text as the text it was when it was written; a lazy object such as
-`request.user` as what it stands for; what `values()` and `values_list()` of a QuerySet give as a list. What a QuerySet
-holds comes back in its order, without rows that are gone, and what is derived from it asks the database again. What
-cannot be written (see `validation`) becomes its `str()`.
+Three things come back different:
 
-A text that was tampered with raises `StateError`: classes are looked up among those that are imported and must be what
-the tag says, nothing is imported, nothing called that state could not hold.
+* a lazy text as the text that it was when it was written;
+* a lazy object, such as `request.user`, as what it stands for;
+* what `values()` and `values_list()` of a QuerySet give, as a list.
+
+A QuerySet comes back with its rows in order, without those that are gone; what is derived from it
+asks the database again. What cannot be written (see `validation`) becomes its `str()`.
+
+A text that was tampered with raises `StateError`. Classes are looked up among those that are
+imported and must be what the tag says. Nothing is imported, and nothing is called that state could
+not hold.
 """
 
 from __future__ import annotations
@@ -22,46 +28,50 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from django.core.exceptions import ValidationError
+from django.db import DataError, connections
+from django.db.models import Model
+
 from djust.exceptions import StateError
-from djust.state.reading import Reader, references_of
-from djust.state.types import JSON_TYPES
-from djust.state.validation import survey
-from djust.state.writing import TAG, Writer
+from djust.state.classes import model_of
+from djust.state.types import TAG, Decoder, Encoder, RowGone, Source, key_of, source_of
+from djust.state.validation import scan
 
 # Longer texts are not read.
 MAX_LENGTH = 64 * 1024 * 1024
 
-_JSON_CONTAINERS = frozenset({list, dict})
 # What JSON holds without a tag.
-_JSON_TYPES = JSON_TYPES | {dict, list}
+_JSON_TYPES = frozenset({type(None), bool, int, float, str, dict, list})
 _encoder = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 
 
 class Decoded(NamedTuple):
-    """What a text has said. `missing` names the attributes whose rows are gone, and why."""
+    """The state that a text holds. `missing` names the attributes whose rows are gone, and why."""
 
     values: dict[str, Any]
     missing: dict[str, StateError]
 
 
 def encode_state(view_class: type, state: Mapping[str, Any]) -> str:
-    """The state of a view as text. Runs queries for QuerySets that were not evaluated; raises `StateError` only where
-    the state is too large to be written.
+    """The state of a view as text. Runs queries for QuerySets that were not evaluated; raises
+    `StateError` only where the state is too large to be written.
     """
-    seen = survey(state.values(), every_key=True)
-    # A key that is no text is among the types, and one that JSON would take for a text among the keys.
-    if seen is not None and seen.types <= _JSON_TYPES and all(type(key) is str for key in seen.keys):
+    found = scan(state.values(), every_key=True)
+    # A key that is no text is among the types, and one that JSON would take for a text among the
+    # keys.
+    if found is not None and found.types <= _JSON_TYPES and all(type(key) is str for key in found.keys):
         try:
             text = _encoder.encode(state)
         except ValueError:
             # Not a number, or infinite, or an integer of thousands of digits.
             pass
         else:
-            # An escaped character may be half of one, which the slow way tells from a whole one.
+            # An escaped character may be a lone surrogate, which only the encoder tells from half
+            # of a pair.
             if f'"{TAG}":' not in text and "\\ud" not in text:
                 return text
-    writer = Writer()
-    return _encoder.encode({name: writer.attribute(value) for name, value in state.items()})
+    encoder = Encoder()
+    return _encoder.encode({name: encoder.write(value) for name, value in state.items()})
 
 
 def decode_state(view_class: type, text: str) -> Decoded:
@@ -71,28 +81,28 @@ def decode_state(view_class: type, text: str) -> Decoded:
         raise StateError(f"{view_class.__name__}: expected the state of a view; got {text[:40]!r}.")
     if f'"{TAG}":' not in text:
         return Decoded(written, {})
-    reader = Reader(references_of(written))
+    decoder = _decoder_for(written)
     values: dict[str, Any] = {}
     missing: dict[str, StateError] = {}
     for name, value in written.items():
         try:
-            values[name] = reader.attribute(value)
-        except LookupError as error:
+            values[name] = decoder.decode(value)
+        except RowGone as error:
             missing[name] = StateError(f"{view_class.__name__}.{name}: {error.args[0]}")
     return Decoded(values, missing)
 
 
-def encode(value: Any) -> str:
-    """One value as text."""
-    return _encoder.encode(Writer().attribute(value))
+def encode(value: Any, *, allow_rows: bool = True) -> str:
+    """One value as text. Without `allow_rows`, models and QuerySets raise `RowRefused`."""
+    return _encoder.encode(Encoder(allow_rows=allow_rows).write(value))
 
 
 def decode(text: str) -> Any:
     """The value that `encode` has written."""
     written = _loads(text)
     try:
-        return Reader(references_of(written)).attribute(written)
-    except LookupError as error:
+        return _decoder_for(written).decode(written)
+    except RowGone as error:
         raise StateError(str(error.args[0])) from error
 
 
@@ -103,3 +113,39 @@ def _loads(text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise StateError(f"Expected the state of a view; got {text[:40]!r} ({error}).") from error
+
+
+def _decoder_for(written: Any) -> Decoder:
+    """A decoder with all rows that what was written refers to, fetched before anything is built."""
+    return Decoder({source: _fetch(source, keys) for source, keys in _keys_in(written).items()})
+
+
+def _keys_in(written: Any) -> dict[Source, list[Any]]:
+    """The keys of all rows that are referred to; a key is read without rows."""
+    found: dict[Source, list[Any]] = {}
+    waiting = [written]
+    without_rows = Decoder({})
+    while waiting:
+        value = waiting.pop()
+        if type(value) is list:
+            waiting += value
+        elif type(value) is dict:
+            match value.get(TAG):
+                case ["model", str(label), str() | None as database, key]:
+                    found.setdefault(source_of(label, database), []).append(without_rows.decode(key))
+                case ["queryset", str(label), str() | None as database, list(keys), *_]:
+                    found.setdefault(source_of(label, database), []).extend(without_rows.decode(keys))
+                case _:
+                    waiting += value.values()
+    return found
+
+
+def _fetch(source: Source, keys: list[Any]) -> dict[Any, Model]:
+    label, database = source
+    model = model_of(label)
+    if database not in connections:
+        raise StateError(f"The state holds a row of the database {database!r:.80}, which is not configured.")
+    try:
+        return model._base_manager.using(database).in_bulk({key_of(model, key) for key in keys})
+    except (ValueError, TypeError, OverflowError, ValidationError, DataError) as error:
+        raise StateError(f"The state holds keys of {label} that it cannot have ({error}).") from error

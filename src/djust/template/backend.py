@@ -1,14 +1,16 @@
 """A template back end for `TEMPLATES` that renders Django's templates by compiled code.
 
-    TEMPLATES = [{"BACKEND": "djust.template.backend.DjangoTemplates", "APP_DIRS": True, "OPTIONS": {…}}]
+    TEMPLATES = [{"BACKEND": "djust.template.backend.DjangoTemplates", "APP_DIRS": True}]
 
-It takes the options of Django's own back end, whose classes do all the work but the rendering. Loaders create Django's
-`Template`; when the engine hands one out, it is given the class below, which renders by `compile_template`.
+It takes the options of Django's own back end, whose classes do all the work but the rendering.
+Loaders create Django's `Template`; when the engine hands one out, it is given the class below,
+which renders by `compile_template`.
 
-`FORM_RENDERER = "djust.template.backend.FormRenderer"` renders forms and widgets so where that setting is not
-"django.forms.renderers.TemplatesSetting", which takes the back ends of `TEMPLATES`.
+`FORM_RENDERER = "djust.template.backend.FormRenderer"` renders forms and widgets so where that
+setting is not "django.forms.renderers.TemplatesSetting", which takes the back ends of `TEMPLATES`.
 
-Django names a back end after its module: code that asks for `engines["django"]` wants `"NAME": "django"` in the entry.
+Django names a back end after its module: code that asks for `engines["django"]` wants `"NAME":
+"django"` in the entry.
 """
 
 from __future__ import annotations
@@ -31,17 +33,17 @@ from djust.template.cache import CompiledTemplate, compile_template
 
 
 class Template(django.template.base.Template):
-    """A template that renders by its compiled form, whoever calls it: a view, an include, an inclusion tag.
+    """A template that renders by its compiled form, whoever calls it.
 
-    If it is `unproved`, Django's nodes render it the first time. Most templates made from strings are used once, and
-    compiling costs as much as five to twenty renderings.
+    If it is `uncompiled`, Django's nodes render it the first time. Most templates made from strings
+    are used once, and compiling costs as much as five to twenty renderings.
     """
 
-    unproved = False
+    uncompiled = False
 
     def render(self, context: Context) -> SafeString:
         first = context.template is None
-        if self.unproved or (first and type(context) is not Context):
+        if self.uncompiled or (first and type(context) is not Context):
             return super().render(context)
         if first:  # as `Context.bind_template`, which a form would call for each of its widgets
             context.template, context.template_name = self, self.name
@@ -57,12 +59,13 @@ class Template(django.template.base.Template):
                 context.template = None
 
     def _render(self, context: Context) -> SafeString:
-        if self.unproved:
-            self.unproved = False
+        if self.uncompiled:
+            self.uncompiled = False
             html: SafeString = super()._render(context)  # type: ignore[misc] # the stubs lack it
             return html
         if BLOCK_CONTEXT_KEY in context.render_context:
-            # A template of another engine extends this one, and Django's nodes are under way with its blocks.
+            # A template of another engine extends this one, and Django's nodes are under way with
+            # its blocks.
             return self.nodelist.render(context)
         return _html(self, context)
 
@@ -75,7 +78,7 @@ def _html(template: Any, context: Context) -> SafeString:
     instrumentation = None if _Base._render.__module__ == "django.template.base" else _instrumentation()
     if instrumentation is None:
         return compiled.render(context)
-    return compiled.render_observed(context, partial(_announce, instrumentation, context))
+    return compiled.render_instrumented(context, partial(_announce, instrumentation, context))
 
 
 _Base: Any = django.template.base.Template
@@ -90,7 +93,7 @@ class Engine(django.template.engine.Engine):
 
     def from_string(self, template_code: str) -> Template:
         template = Template(template_code, engine=self)
-        template.unproved = True
+        template.uncompiled = True
         return template
 
     def find_template(self, name: str, dirs: Any = None, skip: list[Origin] | None = None) -> tuple[Any, Origin]:
@@ -111,7 +114,7 @@ class DjangoTemplates(django.template.backends.django.DjangoTemplates):
 
 
 class FormRenderer(django.forms.renderers.DjangoTemplates):
-    """Django's form renderer with compiled templates: `FORM_RENDERER = "djust.template.backend.FormRenderer"`."""
+    """Django's form renderer with compiled templates, for the setting FORM_RENDERER."""
 
     backend = DjangoTemplates
 
@@ -119,7 +122,8 @@ class FormRenderer(django.forms.renderers.DjangoTemplates):
 def _adopted(template: Any) -> Any:
     """`template`, which renders by its compiled form from now on.
 
-    It stays the same object, because loaders cache it. What is not exactly Django's own kind of template is left alone.
+    It stays the same object, because loaders cache it. What is not exactly Django's own kind of
+    template is left alone.
     """
     if type(template) is django.template.base.Template:
         template.__class__ = Template
@@ -131,7 +135,7 @@ def _adopted(template: Any) -> Any:
 
 
 def _instrumentation() -> ModuleType | None:
-    """The module `django.test.utils` while it has replaced `Template._render` to announce what is rendered.
+    """`django.test.utils` while it has replaced `Template._render` to announce what is rendered.
 
     It is large and of no use outside of tests and debug toolbars, so it is not imported for this.
     """

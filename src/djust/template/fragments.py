@@ -1,16 +1,17 @@
 """Trees of markup → fragments with numbered parts, and the steps that fill them.
 
-Example: the tree of `<b class="{{ a }}">{{ b }}</b>` becomes the fragment with chunks `('<b dj class="', 0, '">', 1,
-'</b>')`, anchors `((0, 1),)`, and two leaf steps.
+    <b class="{{ a }}">{{ b }}</b>   ->   chunks   ('<b dj class="', 0, '">', 1, '</b>')
+                                          anchors  ((0, 1),), and two leaf steps
 
-`page_program` makes the program of a whole template, `program` of one arm or loop body.
+`page_program` makes the program of a whole template, `included_program` of one that is included at
+run time.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
 
 from djust.render.diff import FOREIGN_NAMES, attribute_text
 from djust.render.values import (
@@ -28,41 +29,16 @@ from djust.render.values import (
     Part,
 )
 from djust.template.html import DOCUMENT, RAW_TEXT, spaces
-from djust.template.markup import Tree
-from djust.template.parts import (
-    Blocks,
-    BranchStep,
-    Call,
-    Content,
-    DynamicInclude,
-    EffectStep,
-    Element,
-    For,
-    If,
-    InclusionTag,
-    Item,
-    LeafStep,
-    LoopStep,
-    Program,
-    Scoped,
-    ScopeStep,
-    Sentence,
-    SimpleTag,
-    Static,
-    StaticUrl,
-    Step,
-    Text,
-    Url,
-    bodies,
-    is_silent,
-)
+from djust.template.nodes import Node, Static
+from djust.template.start_tags import Attribute, StartTag, attribute_names, has_nodes, merged, text_of
+from djust.template.steps import BranchStep, EffectStep, LeafStep, LoopStep, Program, ScopeStep, Step
+from djust.template.tree import Blocks, Content, Element, Scoped, Tree, has_output, is_dynamic
 
-# Text around variables that may be sent again with them; one part instead of several, and no comments.
+# Text around variables that may be sent again with them; one part instead of several, and no
+# comments.
 SHORT_TEXT = 80
 KEY_ATTRIBUTES = ("dj-key", "data-key", "key", "id")
 
-_FIRST_PLACEHOLDER = 0xF0000  # a private plane: one character stands for one item of a tag
-_unit = re.compile(r"""([^\s"'>/=][^\s>/=]*)(?:(\s*=\s*)("[^"]*"|'[^']*'|[^\s"'>]+))?""")
 _mark = re.compile(rf"(?<!\S){MARK.strip()}(?=[\s=/>])", re.IGNORECASE)
 _white = re.compile(r"[ \t\n\r\f]*\Z")
 
@@ -71,31 +47,30 @@ def page_program(tree: Tree, where: str) -> Program:
     """The program of a template's root fragment."""
     if tree.balanced and not _is_broken_document(tree.children):
         return _Builder(where, 0).build(tree.children)
-    # The whole document is one region.
-    fragment = Fragment((Part(TEXT, line=where),), (0,), whole=True, where=where)
-    return Program(fragment, [LeafStep(0, TEXT, tree.children, checked=False)])
+    return _one_region(tree, where)
 
 
 def included_program(tree: Tree, where: str) -> Program:
     """The program of a template that another one includes under a name known only at run time."""
-    if tree.balanced:
-        return program(tree.children, where, 0)
+    return _program(tree.children, where, 0) if tree.balanced else _one_region(tree, where)
+
+
+def _one_region(tree: Tree, where: str) -> Program:
     fragment = Fragment((Part(TEXT, line=where),), (0,), whole=True, where=where)
     return Program(fragment, [LeafStep(0, TEXT, tree.children, checked=False)])
 
 
-def program(children: list[Content], where: str, namespace: int, *, row: bool = False) -> Program:
+def _program(children: list[Content], where: str, namespace: int, *, row: bool = False) -> Program:
     """The program of an arm of a branch, of an included template, or of a loop's body."""
     return _Builder(where, namespace).build(children, inner=True, row=row)
 
 
 def _is_broken_document(children: Sequence[Content]) -> bool:
-    """Whether something in or beside `<html>` may make more of the document than the content of its elements."""
+    """Whether something in or beside `<html>` may change more than the content of elements."""
     documents = [child for child in children if isinstance(child, Element) and child.name in DOCUMENT]
     if not documents:
         return False
-    beside = any(not isinstance(child, Static | Element) and not is_silent(child) for child in children)
-    return beside or any(document.broken and document.name == "html" for document in documents)
+    return any(map(is_dynamic, children)) or any(document.broken and document.name == "html" for document in documents)
 
 
 class _Builder:
@@ -112,7 +87,8 @@ class _Builder:
 
     def build(self, children: list[Content], *, inner: bool = False, row: bool = False) -> Program:
         shape = _row_shape(children) if row else None
-        # A row needs marks around a block: the row marks of an inner loop would be taken for the outer one's.
+        # A row needs marks around a block: the row marks of an inner loop would be taken for the
+        # outer one's.
         whole = inner and shape is None and ((_is_sole(children) and not row) or _is_text_run(children))
         if whole:
             self._sole(children, self.namespace)
@@ -142,14 +118,10 @@ class _Builder:
                 case Scoped():
                     with self._scoped(content):
                         self._contents(content.children, namespace, rooted=rooted)
-                case _ if is_silent(content):
-                    self._effect(content)
+                case Node(has_output=False):
+                    self.steps.append(EffectStep(content))
                 case _:
                     self._anchored(content, namespace)
-
-    def _effect(self, content: Content) -> None:
-        assert not isinstance(content, Element | Blocks | Scoped), "only items are silent"
-        self.steps.append(EffectStep(content))
 
     def _anchored(self, content: Content, namespace: int) -> None:
         """A content part between two comments."""
@@ -161,52 +133,54 @@ class _Builder:
         """One part that is all there is in an element or fragment."""
         if _is_text_run(contents):
             return self._leaf(Part(TEXT, line=self.where), contents)
-        content = next(child for child in contents if not is_silent(child))
-        for silent in contents[: contents.index(content)]:
-            self._effect(silent)
-        if isinstance(content, Scoped):
-            with self._scoped(content):
-                return self._sole(content.children, namespace)
-        return self._part_of(content, namespace)
+        for content in contents:
+            if isinstance(content, Node) and not content.has_output:
+                self.steps.append(EffectStep(content))
+            elif isinstance(content, Scoped):
+                with self._scoped(content):
+                    return self._sole(content.children, namespace)
+            else:
+                return self._part_of(content, namespace)
+        raise ValueError(f"{contents!r} has no output.")
 
     def _part_of(self, content: Content, namespace: int) -> int:
         match content:
-            case Blocks(item=If() as item):
-                arms = [program(body, item.line, namespace) for body in content.bodies]
-                return self._step(Part(BRANCH, line=item.line), lambda index: BranchStep(index, item, arms))
-            case Blocks(item=For() as item):
-                return self._loop(item, content.bodies, namespace)
-            case DynamicInclude() | InclusionTag():
-                return self._step(Part(BRANCH, line=content.line), lambda index: BranchStep(index, content, []))
+            case Blocks(node=node) if node.part == LOOP:
+                return self._loop(node, content.bodies, namespace)
+            case Blocks(node=node):
+                arms = [_program(body, node.location, namespace) for body in content.bodies]
+                return self._step(Part(BRANCH, line=node.location), lambda index: BranchStep(index, node, arms))
+            case Node(makes_blocks=False) if content.part == BRANCH:
+                return self._step(Part(BRANCH, line=content.location), lambda index: BranchStep(index, content, []))
             case _:
-                return self._leaf(Part(TEXT, line=getattr(content, "line", self.where)), [content])
+                where = content.location if isinstance(content, Node) and content.location else self.where
+                return self._leaf(Part(TEXT, line=where), [content])
 
-    def _loop(self, item: For, bodies: list[list[Content]], namespace: int) -> int:
-        if item.empty is None:
-            return self._rows(item, bodies[0], namespace)
-        full = _Builder(item.line, namespace)
-        full._rows(item, bodies[0], namespace)
-        fragment = Fragment(tuple(full.parts), (0,), whole=True, namespace=namespace, where=item.line)
-        arms = [Program(fragment, full.steps), program(bodies[1], item.line, namespace)]
-        return self._step(Part(BRANCH, line=item.line), lambda index: BranchStep(index, item, arms))
+    def _loop(self, node: Node, bodies: list[list[Content]], namespace: int) -> int:
+        if len(bodies) == 1:
+            return self._rows(node, bodies[0], namespace)
+        full = _Builder(node.location, namespace)
+        full._rows(node, bodies[0], namespace)
+        fragment = Fragment(tuple(full.parts), (0,), whole=True, namespace=namespace, where=node.location)
+        arms = [Program(fragment, full.steps), _program(bodies[1], node.location, namespace)]
+        return self._step(Part(BRANCH, line=node.location), lambda index: BranchStep(index, node, arms))
 
-    def _rows(self, item: For, body: list[Content], namespace: int) -> int:
-        row = program(body, item.line, namespace, row=True)
+    def _rows(self, node: Node, body: list[Content], namespace: int) -> int:
+        row = _program(body, node.location, namespace, row=True)
         key = _key_part(row.fragment)
-        part = Part(LOOP, body=row.fragment, line=item.line)
-        return self._step(part, lambda index: LoopStep(index, item, row, key))
+        part = Part(LOOP, body=row.fragment, line=node.location)
+        return self._step(part, lambda index: LoopStep(index, node, row, key))
 
     # Elements
 
     def _element(self, element: Element, namespace: int, rooted: bool) -> None:
         own, inside = spaces(element.name, namespace)
-        head, attributes = _start_tag(element, own)
         content = _content_kind(element, own)
-        # An attribute of the author's that looks like a mark is one.
-        marked = any(isinstance(a, str) and _mark.search(a) for a in attributes)
-        anchored = marked or rooted or content != "" or any(not isinstance(a, str) for a in attributes)
-        self._static(head if marked or not anchored else head + MARK)
-        anchor = self._attributes(attributes)
+        stretch = _dynamic_stretch(element.start)
+        marked = _has_mark(element.start, stretch)
+        anchored = marked or rooted or content != "" or element.start.is_dynamic
+        self._static(element.start.head if marked or not anchored else element.start.head + MARK)
+        anchor = self._attributes(element.start, stretch, FOREIGN_NAMES if own else {})
         slot = len(self.anchors)
         if anchored:
             self.anchors.append(())
@@ -222,21 +196,30 @@ class _Builder:
             self.anchors[slot] = tuple(anchor)
         self._static(element.end)
 
-    def _attributes(self, attributes: Sequence[str | _Attribute | _Tag]) -> list[int]:
+    def _attributes(self, tag: StartTag, stretch: range, foreign: Mapping[str, str]) -> list[int]:
+        if not tag.is_dynamic:
+            self._static(text_of(tag.pieces)[len(tag.head) :])
+            return []
         anchor = []
-        for attribute in attributes:
-            if isinstance(attribute, str):
-                self._static(attribute)
-            elif isinstance(attribute, _Attribute):
-                self.chunks.append(f"{attribute.source}{attribute.equals}{attribute.quote}")
-                anchor.append(self._leaf(Part(ATTRIBUTE, attribute.name, line=self.where), attribute.pieces))
-                self.chunks.append(attribute.quote)
-            else:
-                part = Part(
-                    TAG, attribute.space, None, attribute.taken, attribute.fallback, attribute.others, self.where
-                )
-                anchor.append(self._leaf(part, attribute.pieces))
+        for at, attribute in enumerate(tag.attributes):
+            if at not in stretch:
+                self._static(attribute.before)
+                if has_nodes(attribute.value):
+                    anchor.append(self._attribute(attribute, foreign))
+                else:
+                    self._static(text_of(attribute.pieces))
+            elif at == stretch.start:
+                self._static(attribute.before)
+                anchor.append(self._leaf(*_tag_part(tag, stretch, foreign, self.where)))
+        self._static(">" if _takes_rest(tag, stretch) else tag.end)
         return anchor
+
+    def _attribute(self, attribute: Attribute, foreign: Mapping[str, str]) -> int:
+        part = Part(ATTRIBUTE, foreign.get(attribute.key, attribute.key), line=self.where)
+        self.chunks.append(f"{text_of(attribute.name)}{attribute.equals}{attribute.quote}")
+        index = self._leaf(part, attribute.value)
+        self.chunks.append(attribute.quote)
+        return index
 
     # Parts and steps
 
@@ -255,22 +238,13 @@ class _Builder:
             self.chunks.append(text)
             self.skeleton.append(text)
 
-    def _scoped(self, content: Scoped) -> _ScopedSteps:
-        return _ScopedSteps(self, content)
-
-
-class _ScopedSteps:
-    """While it is entered, the builder's steps go into a scope."""
-
-    def __init__(self, builder: _Builder, content: Scoped) -> None:
-        self.builder, self.content = builder, content
-
-    def __enter__(self) -> None:
-        self.outer, self.builder.steps = self.builder.steps, []
-
-    def __exit__(self, *exc: object) -> None:
-        self.outer.append(ScopeStep(self.content.item, self.builder.steps))
-        self.builder.steps = self.outer
+    @contextmanager
+    def _scoped(self, content: Scoped) -> Iterator[None]:
+        """While it is entered, the steps go into a scope."""
+        outer, self.steps = self.steps, []
+        yield
+        outer.append(ScopeStep(content.node, self.steps))
+        self.steps = outer
 
 
 def _joined(chunks: list[str | int]) -> tuple[str | int, ...]:
@@ -307,7 +281,7 @@ def _flat(children: Sequence[Content]) -> Iterator[Content]:
     for child in children:
         if isinstance(child, Scoped):
             yield from _flat(child.children)
-        elif not is_silent(child):
+        elif has_output(child):
             yield child
 
 
@@ -320,7 +294,7 @@ def _length(texts: Sequence[Content]) -> int:
 
 
 def _content_kind(element: Element, space: int) -> str:
-    """RAW, TEXT (one leaf of all children), "sole" (the only child is a part), or "" (ordinary content)."""
+    """RAW, TEXT (one leaf of all children), "sole" (the only child is a part), or ""."""
     if not any(_is_dynamic(child) for child in element.children):
         return ""
     if element.name in RAW_TEXT and not space:
@@ -334,7 +308,7 @@ def _is_dynamic(content: Content) -> bool:
     if isinstance(content, Static):
         return False
     if isinstance(content, Element):
-        return any(not isinstance(piece, Static) for piece in content.start) or any(map(_is_dynamic, content.children))
+        return content.start.is_dynamic or any(map(_is_dynamic, content.children))
     return True
 
 
@@ -347,20 +321,20 @@ def _moves_rows(element: Element) -> bool:
 
 
 def _drops_line(element: Element) -> bool:
-    """Whether a parser may drop a line break at the start of what is dynamic, as it does after `<pre>`."""
+    """Whether a parser may drop a line break at the start of a part, as after `<pre>`."""
     if element.name not in ("pre", "listing") or _is_text_run(element.children):
         return False
-    return isinstance(next(_flat(element.children), None), Item | Blocks) and not isinstance(
+    return isinstance(next(_flat(element.children), None), Node | Blocks) and not isinstance(
         element.children[0], Static
     )
 
 
 def _is_sole(children: Sequence[Content]) -> bool:
     """Whether one content part is all there is."""
-    loud = [child for child in children if not is_silent(child)]
-    if len(loud) != 1 or not children or children[-1] is not loud[0]:
+    shown = list(filter(has_output, children))
+    if len(shown) != 1 or children[-1] is not shown[0]:
         return False
-    only = loud[0]
+    only = shown[0]
     if isinstance(only, Scoped):
         return _is_sole(only.children) or _is_text_run(only.children)
     return not isinstance(only, Static | Element)
@@ -378,9 +352,9 @@ def _is_text(content: Content) -> bool:
     match content:
         case Static():
             return "<" not in content.text
-        case Text() | Url() | StaticUrl() | SimpleTag() | Sentence() | Call(inline=True):
-            return not is_silent(content)
-        case Blocks(item=If()):
+        case Node():
+            return content.is_inline
+        case Blocks(node=Node(is_choice=True)):
             return all(_is_text(inner) for body in content.bodies for inner in body)
     return False
 
@@ -388,125 +362,73 @@ def _is_text(content: Content) -> bool:
 # Start tags
 
 
-@dataclass(slots=True, eq=False)
-class _Attribute:
-    """An attribute whose quoted value is dynamic. `source`: its name as the template writes it."""
-
-    name: str
-    source: str
-    equals: str
-    quote: str
-    pieces: list[Item]
+def _has_mark(tag: StartTag, stretch: range) -> bool:
+    """Whether a static attribute of the author's looks like a mark: then it is one."""
+    if not tag.is_dynamic:
+        return _mark.search(text_of(tag.pieces)) is not None
+    static = [a for at, a in enumerate(tag.attributes) if at not in stretch and not has_nodes(a.value)]
+    return any(attribute.key == MARK.strip() for attribute in static)
 
 
-@dataclass(slots=True, eq=False)
-class _Tag:
-    """A stretch of a start tag that is dynamic outside attribute values. `space`: not empty in SVG and MathML."""
+def _dynamic_stretch(tag: StartTag) -> range:
+    """The attributes that become one part of kind TAG; none in most tags.
 
-    space: str
-    pieces: list[Item]
-    taken: frozenset[str]
-    fallback: tuple[tuple[str, str], ...]
-    others: tuple[str, ...]
-
-
-def _start_tag(element: Element, space: int) -> tuple[str, list[str | _Attribute | _Tag]]:
-    """`("<name", rest)` of a start tag, the rest as static text and dynamic attributes."""
-    items: list[Item] = []
-    text = ""
-    for piece in element.start:
-        if isinstance(piece, Static):
-            text += piece.text
-        else:
-            text += chr(_FIRST_PLACEHOLDER + len(items))
-            items.append(piece)
-    head = text[: len(element.name) + 1]
-    if not items:
-        return head, [text[len(head) :]]
-    return head, _split_tag(text[len(head) :], items, FOREIGN_NAMES if space else {})
-
-
-def _split_tag(text: str, items: list[Item], foreign: Mapping[str, str]) -> list[str | _Attribute | _Tag]:
-    units = list(_unit.finditer(text))
-    names = [u.group(1).lower() for u in units]
-    loose = [u for at, u in enumerate(units) if _is_loose(u, len(items)) or names[at] in names[:at]]
-    start, end = (loose[0].start(), loose[-1].end()) if loose else (len(text), len(text))
-    if any(_is_unquoted(u, len(items)) for u in loose):
-        end = text.rindex(">")  # an empty value takes what follows for its value
-    written = {u.group(1).lower() for u in _unit.finditer(_written(_pieces(text[start:end], items)))}
-    for unit, name in zip(units, names, strict=True):
-        # The first of equal names counts: what the stretch may set as well belongs to it.
-        unknown = any("\0" in other for other in written) and name not in KEY_ATTRIBUTES[:2]
-        if unit.start() >= end and (unknown or name in written) and _has_items(unit.group(3) or "", len(items)):
-            end = unit.end()
-    parts: list[str | _Attribute | _Tag] = []
-    position = 0
-    for unit in units:
-        if unit.start() >= start and unit.end() <= end:
-            if unit.start() == start:
-                parts += (text[position:start], _tag(text, units, start, end, items, foreign))
-                position = end
-        elif _has_items(unit.group(3) or "", len(items)):
-            value = unit.group(3)
-            parts += (
-                text[position : unit.start()],
-                _Attribute(
-                    foreign.get(unit.group(1).lower(), unit.group(1).lower()),
-                    unit.group(1),
-                    unit.group(2),
-                    value[0],
-                    _pieces(value[1:-1], items),
-                ),
-            )
-            position = unit.end()
-    parts.append(text[position:])
-    return parts
+    Those with a dynamic name, with a dynamic value that is not quoted, or with the name of an
+    earlier one; what stands between these; and what these may set as well, because the first of
+    equal names counts.
+    """
+    attributes = tag.attributes
+    names = [attribute.key for attribute in attributes]
+    inside = [
+        at
+        for at, attribute in enumerate(attributes)
+        if has_nodes(attribute.name) or _is_unquoted(attribute) or names[at] in names[:at]
+    ]
+    if not inside:
+        return range(0)
+    start, end = inside[0], inside[-1] + 1
+    if any(map(_is_unquoted, attributes)):
+        return range(start, len(attributes))  # an empty value takes what follows for its value
+    pieces = [piece for attribute in attributes[start:end] for piece in (Static(" "), *attribute.pieces)]
+    written = attribute_names(_written(pieces))
+    unknown = any("\0" in name for name in written)
+    for at in range(end, len(attributes)):
+        is_set = names[at] in written or (unknown and names[at] not in KEY_ATTRIBUTES[:2])
+        if is_set and has_nodes(attributes[at].value):
+            end = at + 1
+    return range(start, end)
 
 
-def _is_loose(unit: re.Match[str], count: int) -> bool:
-    """Whether a name is dynamic, or a value without quotes."""
-    return _has_items(unit.group(1), count) or _is_unquoted(unit, count)
+def _is_unquoted(attribute: Attribute) -> bool:
+    return not attribute.quote and has_nodes(attribute.value)
 
 
-def _is_unquoted(unit: re.Match[str], count: int) -> bool:
-    value = unit.group(3) or ""
-    return value[:1] not in ("'", '"') and _has_items(value, count)
+def _takes_rest(tag: StartTag, stretch: range) -> bool:
+    """Whether the stretch reaches to the end of the tag."""
+    return any(_is_unquoted(tag.attributes[at]) for at in stretch)
 
 
-def _written(items: Iterable[Item]) -> str:
-    """What `items` write, with a NUL for everything that is dynamic."""
+def _written(nodes: Iterable[Node]) -> str:
+    """What `nodes` write, with a NUL for everything that is dynamic."""
     return "".join(
-        item.text if isinstance(item, Static) else " ".join(map(_written, bodies(item))) or "\0" for item in items
+        node.text if isinstance(node, Static) else " ".join(map(_written, node.bodies)) or "\0" for node in nodes
     )
 
 
-def _tag(
-    text: str, units: list[re.Match[str]], start: int, end: int, items: list[Item], foreign: Mapping[str, str]
-) -> _Tag:
-    before = frozenset(u.group(1).lower() for u in units if u.end() <= start)
-    after = {
-        u.group(1).lower(): attribute_text((u.group(3) or "").strip("\"'"))
-        for u in reversed(units)
-        if u.start() >= end and not _has_items(u.group(3) or "", len(items))
-    }
-    names = [u.group(1).lower() for u in units if u.end() <= start or u.start() >= end]
-    others = tuple(dict.fromkeys(foreign.get(name, name) for name in names))
-    return _Tag("svg" if foreign else "", _pieces(text[start:end], items), before, tuple(after.items()), others)
-
-
-def _has_items(text: str, count: int) -> bool:
-    return any(_FIRST_PLACEHOLDER <= ord(char) < _FIRST_PLACEHOLDER + count for char in text)
-
-
-def _pieces(text: str, items: list[Item]) -> list[Item]:
-    """`text` with the items that its placeholders stand for."""
-    pieces: list[Item] = []
-    for char in text:
-        index = ord(char) - _FIRST_PLACEHOLDER
-        if 0 <= index < len(items):
-            pieces.append(items[index])
-        elif pieces and isinstance(pieces[-1], Static):
-            pieces[-1].text += char
-        else:
-            pieces.append(Static(char))
-    return pieces
+def _tag_part(tag: StartTag, stretch: range, foreign: Mapping[str, str], where: str) -> tuple[Part, list[Node]]:
+    """The part of a stretch, and what it shows."""
+    before, after = tag.attributes[: stretch.start], tag.attributes[stretch.stop :]
+    inside = [piece for at in stretch for piece in (Static(tag.attributes[at].before), *tag.attributes[at].pieces)]
+    rest = tag.end[:-1] if _takes_rest(tag, stretch) else ""
+    fallback = {a.key: attribute_text(text_of(a.value)) for a in reversed(after) if not has_nodes(a.value)}
+    names = [attribute.key for attribute in (*before, *after)]
+    part = Part(
+        TAG,
+        "svg" if foreign else "",
+        None,
+        frozenset(attribute.key for attribute in before),
+        tuple(fallback.items()),
+        tuple(dict.fromkeys(foreign.get(name, name) for name in names)),
+        where,
+    )
+    return part, merged([*inside[1:], Static(rest)])

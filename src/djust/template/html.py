@@ -1,4 +1,4 @@
-"""What a browser's parser does with elements of HTML: which end others, which must stand where, which have no content.
+"""What a browser's parser does with elements: which end others, and which may stand where.
 
 `markup` asks; the source is the section "Tree construction" of the HTML standard.
 """
@@ -29,10 +29,12 @@ CELLS = _words("td th caption")
 SECTIONS = _words("thead tbody tfoot")
 TABLE_PARTS = SECTIONS | _words("table tr colgroup")
 RUBY = _words("ruby rb rt rtc rp")
-# What a parser looks for an open element in ends at these; formatting that is not closed is opened again up to these.
+# What a parser looks for an open element in ends at these; formatting that is not closed is opened
+# again up to these.
 MARKERS = CELLS | _words("applet marquee object template")
 SCOPE = MARKERS | _words("table")
-# A start tag of this name closes open elements of the names in the first set that stand inside those in the second.
+# A start tag of this name closes open elements of the names in the first set that stand inside
+# those in the second.
 Closing = tuple[frozenset[str], frozenset[str]]
 P: Closing = (_words("p"), SCOPE | {"button"})
 BLOCKS_AROUND = SCOPE | BLOCK_LEVEL - _words("address div p dialog")

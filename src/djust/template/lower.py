@@ -1,8 +1,10 @@
-"""Django's nodes → items. One short function per built-in tag; what has none becomes a `Call` or `Opaque`.
+"""Django's nodes (*tags*) → ours, with their facts. One short function per tag.
 
-Inheritance is resolved here: the items of a template that extends others are those of the root parent, every block
-replaced by the node that overrides it, and `{{ block.super }}` by the items of the node it overrides. Partials and
-includes of literal names are inlined.
+A tag that has none becomes a `Call`, if it is one of Django's, or `Opaque`.
+
+Inheritance is resolved here: a template that extends others has the nodes of the root parent, every
+block replaced by the tag that overrides it, and `{{ block.super }}` by the nodes of the block it
+overrides. Partials and includes of literal names are inlined.
 """
 
 from __future__ import annotations
@@ -11,132 +13,51 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, cast
 
 import django
-from django.template import Context, TemplateDoesNotExist, TemplateSyntaxError, defaulttags
-from django.template.base import FilterExpression, Node, NodeList, Origin, Template, TextNode, Variable, VariableNode
-from django.template.defaulttags import (
-    AutoEscapeControlNode,
-    CommentNode,
-    FilterNode,
-    ForNode,
-    IfChangedNode,
-    IfNode,
-    LoadNode,
-    SpacelessNode,
-    TemplateTagNode,
-    URLNode,
-    VerbatimNode,
-    WithNode,
-)
+from django.template import TemplateDoesNotExist, TemplateSyntaxError, defaulttags
+from django.template.base import FilterExpression, NodeList, Origin, TextNode, Variable, VariableNode
+from django.template.base import Node as DjangoNode
 from django.template.library import InclusionNode, SimpleBlockNode, SimpleNode
-from django.template.loader_tags import BlockNode, ExtendsNode, IncludeNode, construct_relative_path
+from django.template.loader_tags import BlockNode, IncludeNode, construct_relative_path
 from django.templatetags.cache import CacheNode
-from django.templatetags.i18n import BlockTranslateNode, LanguageNode
+from django.templatetags.i18n import BlockTranslateNode, LanguageNode, TranslateNode
 from django.templatetags.l10n import LocalizeNode
 from django.templatetags.static import StaticNode
 from django.templatetags.tz import LocalTimeNode, TimezoneNode
+from django.utils.safestring import SafeString
 
-from djust.template.debug import Place
-from djust.template.expressions import changed_by, is_native, leaves, reads
-from djust.template.parts import (
-    ALL_NAMES,
-    NO_NAMES,
-    RENDER_STATE,
-    Block,
-    Call,
-    Capture,
-    Chain,
-    DynamicInclude,
-    For,
-    If,
-    IfChanged,
-    Inclusion,
-    InclusionTag,
-    Item,
-    Opaque,
-    Partial,
-    Sentence,
-    Setting,
-    SimpleTag,
-    Static,
-    StaticUrl,
-    Text,
-    Url,
-    With,
-    all_items,
-)
-from djust.template.tags import call_of, names_of, sentence_expressions, sentence_of, tag_needs
+from djust.template import nodes
+from djust.template.codegen.expressions import is_native, leaves
+from djust.template.debug import Location
+from djust.template.inheritance import Chain, binding_context, is_static_chain, resolve_chain
+from djust.template.nodes import ALL_NAMES, NO_NAMES, RENDER_STATE, Node, Static, all_nodes, names_read
+from djust.template.tags import delegate, names_of
 
-# CPython refuses code with more than 20 nested loops and `with` blocks, and with more than 100 levels of indentation;
-# what is nested deeper is left to Django.
+# CPython refuses code with more than 20 nested loops and `with` blocks, and with more than 100
+# levels of indentation; what is nested deeper is left to Django.
 MAX_BLOCKS = 15
 MAX_DEPTH = 40
 
 # How many nested blocks of Python a tag may become.
-_BLOCKS: dict[type[Node], int] = {
-    AutoEscapeControlNode: 0,
+_BLOCKS: dict[type[DjangoNode], int] = {
+    defaulttags.AutoEscapeControlNode: 0,
     BlockNode: 1,
-    ForNode: 1,
-    IfChangedNode: 1,
-    IfNode: 0,
+    defaulttags.ForNode: 1,
+    defaulttags.IfChangedNode: 1,
+    defaulttags.IfNode: 0,
     IncludeNode: 1,
     LanguageNode: 1,
     LocalTimeNode: 0,
     LocalizeNode: 0,
     TimezoneNode: 1,
-    WithNode: 0,
+    defaulttags.WithNode: 0,
 }
 
 
-def resolve_chain(template: Template, context: Context) -> Chain:
-    """`template` and its parents, found as Django finds them; raises what Django raises."""
-    templates, extends = [template], []
-    while (node := extends_node(templates[-1])) is not None:
-        extends.append(node)
-        templates.append(node.get_parent(context))
-    queues: dict[str, list[BlockNode]] = {}
-    if extends:
-        for node in extends:
-            _add_blocks(queues, node.blocks)
-        root = templates[-1]
-        _add_blocks(queues, {n.name: n for n in root.nodelist.get_nodes_by_type(BlockNode) if isinstance(n, BlockNode)})
-    return Chain(templates, extends, queues)
-
-
-def _add_blocks(queues: dict[str, list[BlockNode]], blocks: dict[str, BlockNode]) -> None:
-    for name, node in blocks.items():
-        queues.setdefault(name, []).append(node)
-
-
-def extends_node(template: Template) -> ExtendsNode | None:
-    """The `{% extends %}` of a template, which is its first node apart from text."""
-    first = next((node for node in template.nodelist if not isinstance(node, TextNode)), None)
-    return first if isinstance(first, ExtendsNode) else None
-
-
-def is_static_chain(template: Template) -> bool:
-    """Whether the parents of `template` are named by literals, all the way up."""
-    context = binding_context(template)
-    current = template
-    while (node := extends_node(current)) is not None:
-        parent = cast(FilterExpression, node.parent_name)
-        if parent.is_var or parent.filters:
-            return False
-        current = node.get_parent(context)
-    return True
-
-
-def binding_context(template: Template) -> Context:
-    """An empty context in which templates can be looked up."""
-    context = Context()
-    context.template = template
-    return context
-
-
 class Lowering:
-    """Lowers one template; `active` are the origins of the templates being lowered around it, to notice recursion.
+    """Lowers one template; `active`: the origins of those being lowered around it.
 
-    Unless it `inlines`, every include is left to run time; unless it inlines `supers`, Django renders what they show.
-    `partials` are the partials we are in.
+    Unless it `inlines`, every include is left to run time; unless `inline_super`, Django renders
+    `{{ block.super }}`. `partials` are the partials we are in.
     """
 
     def __init__(
@@ -146,162 +67,151 @@ class Lowering:
         partials: tuple[Any, ...] = (),
         *,
         inlines: bool = True,
-        supers: bool = True,
+        inline_super: bool = True,
     ) -> None:
         self.chain = chain
-        self.inlines, self.supers = inlines, supers
+        self.inlines, self.inline_super = inlines, inline_super
         self.partials = (*partials, *chain.templates)
         self.active = (*active, *(template.origin for template in chain.templates))
         self.blocks: list[tuple[str, int]] = []  # the blocks we are in: name, position in its queue
         self.depth = 0
         self.nested_blocks = 0
 
-    def items(self) -> list[Item]:
-        # What stands before `{% extends %}` is shown, too; Django's parser allows nothing but text there.
+    def template(self) -> list[Node]:
+        """The nodes of the whole template."""
+        # What stands before `{% extends %}` is shown, too; Django's parser allows nothing but text
+        # there.
         *children, root = self.chain.templates
-        leading = [node for template in children for node in template.nodelist if isinstance(node, TextNode)]
+        leading = [tag for template in children for tag in template.nodelist if isinstance(tag, TextNode)]
         return self.nodes([*leading, *root.nodelist], -len(leading))
 
-    def nodes(self, nodes: Sequence[Node], first: int = 0) -> list[Item]:
-        items: list[Item] = []
-        for index, node in enumerate(nodes, first):
-            for item in self._node(node):
-                if isinstance(item, Opaque) and item.node is node:
-                    item.index = index
-                if isinstance(item, Static) and items and isinstance(items[-1], Static):
-                    items[-1] = Static(items[-1].text + item.text)
+    def nodes(self, tags: Sequence[DjangoNode], first: int = 0) -> list[Node]:
+        found: list[Node] = []
+        for index, tag in enumerate(tags, first):
+            for node in self._tag(tag):
+                if isinstance(node, nodes.Opaque) and node.tag is tag:
+                    node.index = index
+                if isinstance(node, Static) and found and isinstance(found[-1], Static):
+                    found[-1] = Static(found[-1].text + node.text)
                 else:
-                    items.append(item)
-        return items
+                    found.append(node)
+        return found
 
-    def shadowed(self, names: Iterable[str], nodes: Sequence[Node]) -> list[Item]:
-        """The items of `nodes`, in which `names` are bound; perhaps `block`, which is then not Django's."""
+    def shadowed(self, names: Iterable[str], tags: Sequence[DjangoNode]) -> list[Node]:
+        """The nodes of `tags`, in which `names` are bound; a `block` is then not Django's."""
         if "block" not in names:
-            return self.nodes(nodes)
+            return self.nodes(tags)
         self.blocks.append(("", 0))
-        items = self.nodes(nodes)
+        found = self.nodes(tags)
         self.blocks.pop()
-        return items
+        return found
 
-    def _node(self, node: Node) -> Iterable[Item]:
-        lower = LOWERINGS.get(type(node))
+    def _tag(self, tag: DjangoNode) -> Iterable[Node]:
+        lower = LOWERINGS.get(type(tag))
         if lower is None:
-            return [_call(node)]
-        return self._nested(node, lower) if type(node) in _BLOCKS else lower(self, node)
+            return [delegate(tag) or nodes.Opaque(tag)]
+        return self._nested(tag, lower) if type(tag) in _BLOCKS else lower(self, tag)
 
-    def _nested(self, node: Node, lower: Callable[[Lowering, Any], Iterator[Item]]) -> Iterator[Item]:
-        blocks = _BLOCKS[type(node)]
+    def _nested(self, tag: DjangoNode, lower: Lower) -> Iterator[Node]:
+        blocks = _BLOCKS[type(tag)]
         if self.depth == MAX_DEPTH or self.nested_blocks + blocks > MAX_BLOCKS:
-            yield Opaque(node, Place.of(node))
+            yield nodes.Opaque(tag)
             return
         self.depth += 1
         self.nested_blocks += blocks
-        yield from lower(self, node)
+        yield from lower(self, tag)
         self.depth -= 1
         self.nested_blocks -= blocks
 
-    def _text(self, node: TextNode) -> Iterator[Item]:
-        if node.s:
-            yield Static(node.s)
-
-    def _variable(self, node: VariableNode) -> Iterator[Item]:
-        expression = node.filter_expression
+    def variable(self, tag: VariableNode) -> Iterator[Node]:
+        expression = tag.filter_expression
         if self._is_super(expression):
-            yield from self._super()
+            name, position = self.blocks[-1]
+            if position + 1 < len(self.chain.queues[name]):
+                block = self._block_at(name, position + 1)
+                block.is_super = True
+                yield block
         elif is_native(expression):
-            yield Text(expression, Place.of(node))
+            yield nodes.Interpolation(tag, expressions=[expression])
         else:
-            yield Opaque(node, Place.of(node))
+            yield nodes.Opaque(tag)
 
     def _is_super(self, expression: FilterExpression) -> bool:
         var = expression.var
-        if not (self.supers and self.blocks and self.chain.extends and isinstance(var, Variable)):
+        if not (self.inline_super and self.blocks and self.chain.extends and isinstance(var, Variable)):
             return False
         return var.lookups == ("block", "super") and not expression.filters and self.blocks[-1][0] != ""
 
-    def _super(self) -> Iterator[Item]:
-        name, position = self.blocks[-1]
-        queue = self.chain.queues[name]
-        if position + 1 < len(queue):
-            block = self._block_at(name, position + 1)
-            block.is_super = True
-            yield block
-
-    def _block(self, node: BlockNode) -> Iterator[Item]:
-        name = node.name
+    def block(self, tag: BlockNode) -> Iterator[Node]:
+        name = tag.name
         if not self.chain.extends:
-            yield self._block_of(node, ("", 0))
+            yield self._block_of(tag, ("", 0))
         elif any(active == name for active, _ in self.blocks):
-            yield Opaque(node, Place.of(node))  # a block inside itself: Django's block context decides
+            yield nodes.Opaque(tag)  # a block inside itself: Django's block context decides
         elif name in self.chain.queues:
             yield self._block_at(name, 0)
         else:  # in a tag that hides its content from Django's search for blocks: nothing overrides it
-            yield self._block_of(node, ("", 0))
+            yield self._block_of(tag, ("", 0))
 
-    def _block_at(self, name: str, position: int) -> Block:
+    def _block_at(self, name: str, position: int) -> Node:
         return self._block_of(self.chain.queues[name][position], (name, position))
 
-    def _block_of(self, node: BlockNode, place: tuple[str, int]) -> Block:
-        self.blocks.append(place)
-        body = self.nodes(node.nodelist)
-        if any(_mentions_block(item) for item in all_items(body)):
-            body = self.shadowed({"block"}, node.nodelist)
+    def _block_of(self, tag: BlockNode, active: tuple[str, int]) -> Node:
+        self.blocks.append(active)
+        body = self.nodes(tag.nodelist)
+        if any(node.needs is not ALL_NAMES and "block" in node.needs for node in all_nodes(body)):
+            body = self.shadowed({"block"}, tag.nodelist)  # a tag reads or sets that name
         self.blocks.pop()
-        block = Block(node, body, Place.of(node))
-        if "block" in names_read(block.body):
-            block.needs = ALL_NAMES  # `block.super` in an expression is rendered by Django's own nodes
-        return block
+        return nodes.Block(tag, body)
 
-    def _include(self, node: IncludeNode) -> Iterator[Item]:
-        line = Place.of(node)
-        chain = self._included(node)
-        if chain is None:
-            yield DynamicInclude(node, line)
-            return
-        yield _isolated(Inclusion(chain, node.extra_context, node.isolated_context, self._inner(chain), line))
+    def include(self, tag: IncludeNode) -> Iterator[Node]:
+        chain = self._included(tag)
+        # An include reads all names, but sets them in its own layer.
+        yield (
+            nodes.DynamicInclude(tag, sets=NO_NAMES)
+            if chain is None
+            else _own_state(nodes.Inclusion(tag, chain, self._inlined(chain)))
+        )
 
-    def _inner(self, chain: Chain) -> list[Item]:
-        """The items of a template that is inlined here."""
-        inner = Lowering(chain, self.active, self.partials, supers=self.supers)
+    def _inlined(self, chain: Chain) -> list[Node]:
+        """The nodes of a template that is inlined here."""
+        inner = Lowering(chain, self.active, self.partials, inline_super=self.inline_super)
         inner.depth, inner.nested_blocks = self.depth, self.nested_blocks
-        return inner.items()
+        return inner.template()
 
-    def _partial(self, node: Any) -> Iterator[Item]:
-        line = Place.of(node)
+    def partial(self, tag: Any) -> Iterator[Node]:
+        node: Node
         try:
-            partial = node.partial_mapping[node.partial_name]
+            partial = tag.partial_mapping[tag.partial_name]
         except KeyError:
-            yield Call(node, line, NO_NAMES)  # it raises an error
+            yield nodes.Call(tag)  # it raises an error
             return
         vars(partial).setdefault("engine", self.chain.templates[0].engine)
-        item: Item
         if not self.inlines or partial in self.partials:
-            item = DynamicInclude(node, line)
+            node = nodes.DynamicInclude(tag, sets=ALL_NAMES)
         else:
-            item = _isolated(Partial(partial, self._inner(Chain([partial], [], {})), line))
-        for inner in all_items([item]):
-            place = None if isinstance(inner, Static) else inner.line
-            if isinstance(place, Place) and place.partial is None:
-                place.partial = line
-        yield item
+            node = _own_state(nodes.Partial(tag, partial, self._inlined(Chain([partial], [], {}))))
+        here = Location.of(tag)
+        for inner in all_nodes([node]):
+            if isinstance(inner.location, Location) and inner.location.partial is None:
+                inner.location.partial = here
+        yield node
 
-    def _partial_definition(self, node: Any) -> Iterator[Item]:
-        if node.inline:
-            yield from self.nodes(node.nodelist)
+    def partial_definition(self, tag: Any) -> Iterator[Node]:
+        if tag.inline:
+            yield from self.nodes(tag.nodelist)
 
-    def _included(self, node: IncludeNode) -> Chain | None:
+    def _included(self, tag: IncludeNode) -> Chain | None:
         """The chain of a literal include that can be inlined, else None."""
-        expression = node.template
+        expression = tag.template
         if not self.inlines or not is_native(expression) or expression.is_var or expression.filters:
             return None
         name = expression.var
-        if not isinstance(name, str):
-            return None
-        if not all(is_native(value) for value in node.extra_context.values()):
+        if not isinstance(name, str) or not all(map(is_native, tag.extra_context.values())):
             return None
         engine = self.chain.templates[0].engine
         try:
-            path = construct_relative_path(cast(str, node.origin.template_name), name)
+            path = construct_relative_path(cast(str, tag.origin.template_name), name)
             template = engine.select_template([path])
             if not is_static_chain(template):
                 return None
@@ -311,209 +221,213 @@ class Lowering:
         return None if any(t.origin in self.active for t in chain.templates) else chain
 
 
-def _isolated(item: Inclusion | Partial) -> Inclusion | Partial:
-    """`item`, in a render state of its own if something in it may ask for `block.super`, which is not known there."""
-    if "block" in names_read(item.body):
-        item.needs = item.needs | {RENDER_STATE}
-    return item
+Lower = Callable[[Lowering, Any], Iterator[Node]]
 
 
-def _mentions_block(item: Item) -> bool:
-    """Whether `item` is a tag that reads or sets the name `block`."""
-    needs = getattr(item, "needs", NO_NAMES)
-    return needs is not ALL_NAMES and "block" in needs
+def _own_state(node: nodes.Inclusion | nodes.Partial) -> Node:
+    """`node`, in a render state of its own if something in it may ask for `block.super`."""
+    if "block" in names_read(node.bodies[0]):
+        node.needs = node.needs | {RENDER_STATE}
+    return node
 
 
 # One function per tag
 
 
-def _if(lowering: Lowering, node: IfNode) -> Iterator[Item]:
-    conditions = [condition for condition, _ in node.conditions_nodelists if condition is not None]
-    if all(is_native(leaf) for condition in conditions for leaf in leaves(condition)):
-        arms = [(condition, lowering.nodes(nodelist)) for condition, nodelist in node.conditions_nodelists]
-        yield If(arms, Place.of(node))
-    else:
-        yield Opaque(node, Place.of(node))
+def _text(lowering: Lowering, tag: TextNode) -> Iterator[Node]:
+    if tag.s:
+        yield Static(tag.s)
 
 
-def _for(lowering: Lowering, node: ForNode) -> Iterator[Item]:
-    sequence = cast(FilterExpression, node.sequence)
-    if not is_native(sequence):
-        yield Opaque(node, Place.of(node))
+def _if(lowering: Lowering, tag: defaulttags.IfNode) -> Iterator[Node]:
+    conditions = [condition for condition, _ in tag.conditions_nodelists if condition is not None]
+    expressions = [leaf for condition in conditions for leaf in leaves(condition)]
+    if not all(map(is_native, expressions)):
+        yield nodes.Opaque(tag)
         return
-    body = lowering.shadowed(node.loopvars, cast(NodeList, node.nodelist_loop))
-    empty = lowering.nodes(cast(NodeList, node.nodelist_empty)) if node.nodelist_empty else None
-    item = For(list(node.loopvars), sequence, node.is_reversed, body, empty, Place.of(node))
-    compares = any(isinstance(inner, IfChanged) for inner in all_items(body))  # it keeps its state in `forloop`
-    item.counts = compares or "forloop" in item.needs or "forloop" in names_read(body)
-    yield item
+    node = nodes.If(tag, expressions=expressions, bodies=[lowering.nodes(tags) for _, tags in tag.conditions_nodelists])
+    node.is_exhaustive = len(conditions) < len(node.bodies)
+    yield node
 
 
-def _with(lowering: Lowering, node: WithNode) -> Iterator[Item]:
-    if all(is_native(value) for value in node.extra_context.values()):
-        yield With(dict(node.extra_context), lowering.shadowed(node.extra_context, node.nodelist), Place.of(node))
+def _for(lowering: Lowering, tag: defaulttags.ForNode) -> Iterator[Node]:
+    sequence = cast(FilterExpression, tag.sequence)
+    if not is_native(sequence):
+        yield nodes.Opaque(tag)
+        return
+    bodies = [lowering.shadowed(tag.loopvars, cast(NodeList, tag.nodelist_loop))]
+    if tag.nodelist_empty:
+        bodies.append(lowering.nodes(cast(NodeList, tag.nodelist_empty)))
+    binds = {"forloop": None, **dict.fromkeys(tag.loopvars, sequence)}
+    node = nodes.For(tag, expressions=[sequence], bodies=bodies, binds=binds)
+    node.counts = "forloop" in node.needs or "forloop" in names_read(bodies[0])
+    yield node
+
+
+def _with(lowering: Lowering, tag: defaulttags.WithNode) -> Iterator[Node]:
+    given = tag.extra_context
+    if all(map(is_native, given.values())):
+        body = lowering.shadowed(given, tag.nodelist)
+        yield nodes.With(tag, expressions=[*given.values()], bodies=[body], binds=given)
     else:
-        yield Opaque(node, Place.of(node))
+        yield nodes.Opaque(tag)
 
 
-def _url(lowering: Lowering, node: URLNode) -> Iterator[Item]:
-    line = Place.of(node)
-    expressions = [node.view_name, *node.args, *node.kwargs.values()]
-    if node.asvar or not all(map(is_native, expressions)):
-        yield _call(node)
+def _url(lowering: Lowering, tag: defaulttags.URLNode) -> Iterator[Node]:
+    expressions = [tag.view_name, *tag.args, *tag.kwargs.values()]
+    if tag.asvar or not all(map(is_native, expressions)):
+        yield delegate(tag) or nodes.Opaque(tag)
     else:
-        yield Url(node.view_name, list(node.args), dict(node.kwargs), line)
+        yield nodes.Url(tag, expressions=expressions)
 
 
-def _static(lowering: Lowering, node: StaticNode) -> Iterator[Item]:
-    if node.varname is not None or not is_native(node.path):
-        yield _call(node)
+def _static(lowering: Lowering, tag: StaticNode) -> Iterator[Node]:
+    if tag.varname is not None or not is_native(tag.path):
+        yield delegate(tag) or nodes.Opaque(tag)
     else:
-        yield StaticUrl(node, node.path, Place.of(node))
+        yield nodes.StaticUrl(tag, expressions=[tag.path])
 
 
-def _sentence(lowering: Lowering, node: BlockTranslateNode) -> Iterator[Item]:
-    yield sentence_of(node, Place.of(node)) or _call(node)
+def _translate(lowering: Lowering, tag: TranslateNode) -> Iterator[Node]:
+    expression = tag.filter_expression
+    literal = expression.var.literal if type(expression.var) is Variable and not expression.filters else None
+    if tag.noop or tag.message_context or tag.asvar is not None or not isinstance(literal, SafeString):
+        yield delegate(tag) or nodes.Opaque(tag)
+    else:  # Percent signs are doubled, as in the catalogs that makemessages writes.
+        yield nodes.Translation(tag, literal.replace("%", "%%"))
 
 
-def _call(node: Node) -> Call | Opaque:
-    return call_of(node, Place.of(node)) or Opaque(node, Place.of(node))
+def _block_translate(lowering: Lowering, tag: Any) -> Iterator[Node]:
+    expressions = (tag.message_context, *tag.extra_context.values(), tag.counter)
+    if not all(is_native(expression) for expression in expressions if expression is not None):
+        yield delegate(tag) or nodes.Opaque(tag)
+        return
+    singular, names = tag.render_token_list(tag.singular)
+    plural = None
+    if tag.plural and tag.countervar and tag.counter:
+        plural, others = tag.render_token_list(tag.plural)
+        names = [*names, *others]
+    yield nodes.BlockTranslate(tag, singular, plural, tuple(dict.fromkeys(names)))
 
 
-def _setting(lowering: Lowering, node: Any) -> Iterator[Item]:
-    expression = getattr(node, "language", None) or getattr(node, "tz", None)
+def _context_flag(lowering: Lowering, tag: Any) -> Iterator[Node]:
+    expression = getattr(tag, "language", None) or getattr(tag, "tz", None)
     if expression is not None and not is_native(expression):
-        yield Opaque(node, Place.of(node))
+        yield nodes.Opaque(tag)
+        return
+    node = nodes.ContextFlag(tag, [] if expression is None else [expression], lowering.nodes(tag.nodelist))
+    match tag:
+        case defaulttags.AutoEscapeControlNode():
+            node.flag, node.value, node.escapes, node.is_steady = "autoescape", tag.setting, bool(tag.setting), True
+        case LocalizeNode():
+            node.flag, node.value, node.is_steady = "use_l10n", tag.use_l10n, True
+        case LocalTimeNode():
+            node.flag, node.value = "use_tz", tag.use_tz
+    yield node
+
+
+def _filter(lowering: Lowering, tag: defaulttags.FilterNode) -> Iterator[Node]:
+    if is_native(tag.filter_expr):
+        yield nodes.RenderedBlock(tag, expressions=[tag.filter_expr], bodies=[lowering.nodes(tag.nodelist)])
     else:
-        yield Setting(node, lowering.nodes(node.nodelist), Place.of(node))
+        yield nodes.Opaque(tag)
 
 
-def _filter(lowering: Lowering, node: FilterNode) -> Iterator[Item]:
-    if is_native(node.filter_expr):
-        yield Capture(node, lowering.nodes(node.nodelist), Place.of(node))
+def _spaceless(lowering: Lowering, tag: defaulttags.SpacelessNode) -> Iterator[Node]:
+    yield nodes.RenderedBlock(tag, bodies=[lowering.nodes(tag.nodelist)])
+
+
+def _cache(lowering: Lowering, tag: CacheNode) -> Iterator[Node]:
+    needs = names_of([tag.expire_time_var, tag.cache_name, *tag.vary_on])
+    node = nodes.RenderedBlock(tag, bodies=[lowering.nodes(tag.nodelist)], needs=needs)
+    node.may_skip = True
+    yield node
+
+
+def _if_changed(lowering: Lowering, tag: Any) -> Iterator[Node]:
+    compared = list(tag._varlist)  # none if it compares its output
+    if not all(map(is_native, compared)):
+        yield nodes.Opaque(tag)
+        return
+    bodies = [lowering.nodes(tag.nodelist_true), lowering.nodes(tag.nodelist_false or ())]
+    node = nodes.IfChanged(tag, expressions=compared, bodies=bodies, needs=frozenset({RENDER_STATE}))
+    node.variables = ["forloop"]  # where it keeps its state
+    yield node
+
+
+def _simple_tag(lowering: Lowering, tag: SimpleNode) -> Iterator[Node]:
+    yield _function_tag(nodes.SimpleTag, tag, [])
+
+
+def _simple_block(lowering: Lowering, tag: SimpleBlockNode) -> Iterator[Node]:
+    yield _function_tag(nodes.RenderedBlock, tag, [lowering.nodes(tag.nodelist)])
+
+
+def _function_tag(kind: type[Node], tag: Any, bodies: list[list[Node]]) -> Node:
+    """What a function of anybody renders; generated code gives it its arguments."""
+    arguments = [*tag.args, *tag.kwargs.values()]
+    if not all(map(is_native, arguments)):
+        return nodes.Opaque(tag, has_output=tag.target_var is None)
+    needs = _context_needs(tag)
+    return kind(tag, expressions=arguments, bodies=bodies, needs=needs, sets=needs, target=tag.target_var)
+
+
+def _inclusion_tag(lowering: Lowering, tag: InclusionNode) -> Iterator[Node]:
+    arguments = [*tag.args, *tag.kwargs.values()]
+    if all(map(is_native, arguments)):
+        needs = _context_needs(tag)
+        yield nodes.InclusionTag(tag, expressions=arguments, needs=needs | {"csrf_token"}, sets=needs)
     else:
-        yield Opaque(node, Place.of(node))
+        yield nodes.Opaque(tag)
 
 
-def _spaceless(lowering: Lowering, node: SpacelessNode) -> Iterator[Item]:
-    yield Capture(node, lowering.nodes(node.nodelist), Place.of(node))
+def _context_needs(tag: Any) -> frozenset[str]:
+    takes_context = tag.takes_context and tag.func is not getattr(defaulttags, "querystring", None)
+    return ALL_NAMES if takes_context else NO_NAMES
 
 
-def _cache(lowering: Lowering, node: CacheNode) -> Iterator[Item]:
-    own = names_of([node.expire_time_var, node.cache_name, *node.vary_on])
-    yield Capture(node, lowering.nodes(node.nodelist), Place.of(node), own)
+def _template_tag(lowering: Lowering, tag: defaulttags.TemplateTagNode) -> Iterator[Node]:
+    yield Static(tag.mapping.get(tag.tagtype, ""))
 
 
-def _if_changed(lowering: Lowering, node: IfChangedNode) -> Iterator[Item]:
-    if all(map(is_native, changed_by(node))):
-        body, empty = lowering.nodes(node.nodelist_true), lowering.nodes(node.nodelist_false or ())
-        yield IfChanged(node, body, empty, Place.of(node))
-    else:
-        yield Opaque(node, Place.of(node))
+def _verbatim(lowering: Lowering, tag: defaulttags.VerbatimNode) -> Iterator[Node]:
+    yield Static(tag.content)
 
 
-def _simple_tag(lowering: Lowering, node: SimpleNode) -> Iterator[Item]:
-    if all(map(is_native, [*node.args, *node.kwargs.values()])):
-        target = frozenset([node.target_var] if node.target_var is not None else ())
-        yield SimpleTag(node, Place.of(node), bool(target), tag_needs(node) | target)
-    else:
-        yield Opaque(node, Place.of(node), node.target_var is not None)
-
-
-def _simple_block(lowering: Lowering, node: SimpleBlockNode) -> Iterator[Item]:
-    if all(map(is_native, [*node.args, *node.kwargs.values()])):
-        target = frozenset([node.target_var] if node.target_var is not None else ())
-        yield Capture(node, lowering.nodes(node.nodelist), Place.of(node), tag_needs(node) | target, bool(target))
-    else:
-        yield Opaque(node, Place.of(node), node.target_var is not None)
-
-
-def _inclusion_tag(lowering: Lowering, node: InclusionNode) -> Iterator[Item]:
-    if all(map(is_native, [*node.args, *node.kwargs.values()])):
-        yield InclusionTag(node, Place.of(node), tag_needs(node) | {"csrf_token"})
-    else:
-        yield Opaque(node, Place.of(node))
-
-
-def _template_tag(lowering: Lowering, node: TemplateTagNode) -> Iterator[Item]:
-    yield Static(node.mapping.get(node.tagtype, ""))
-
-
-def _verbatim(lowering: Lowering, node: VerbatimNode) -> Iterator[Item]:
-    yield Static(node.content)
-
-
-def _nothing(lowering: Lowering, node: Node) -> Iterator[Item]:
+def _nothing(lowering: Lowering, tag: DjangoNode) -> Iterator[Node]:
     yield from ()
 
 
-LOWERINGS: dict[type[Node], Callable[[Lowering, Any], Iterator[Item]]] = {
-    TextNode: Lowering._text,
-    VariableNode: Lowering._variable,
-    AutoEscapeControlNode: _setting,
-    BlockNode: Lowering._block,
-    BlockTranslateNode: _sentence,
+LOWERINGS: dict[type[DjangoNode], Lower] = {
+    TextNode: _text,
+    VariableNode: Lowering.variable,
+    defaulttags.AutoEscapeControlNode: _context_flag,
+    BlockNode: Lowering.block,
+    BlockTranslateNode: _block_translate,
     CacheNode: _cache,
-    CommentNode: _nothing,
-    FilterNode: _filter,
-    ForNode: _for,
-    IfChangedNode: _if_changed,
-    IfNode: _if,
-    IncludeNode: Lowering._include,
+    defaulttags.CommentNode: _nothing,
+    defaulttags.FilterNode: _filter,
+    defaulttags.ForNode: _for,
+    defaulttags.IfChangedNode: _if_changed,
+    defaulttags.IfNode: _if,
+    IncludeNode: Lowering.include,
     InclusionNode: _inclusion_tag,
-    LanguageNode: _setting,
-    LoadNode: _nothing,
-    LocalTimeNode: _setting,
-    LocalizeNode: _setting,
+    LanguageNode: _context_flag,
+    defaulttags.LoadNode: _nothing,
+    LocalTimeNode: _context_flag,
+    LocalizeNode: _context_flag,
     SimpleBlockNode: _simple_block,
     SimpleNode: _simple_tag,
-    SpacelessNode: _spaceless,
+    defaulttags.SpacelessNode: _spaceless,
     StaticNode: _static,
-    TemplateTagNode: _template_tag,
-    TimezoneNode: _setting,
-    URLNode: _url,
-    VerbatimNode: _verbatim,
-    WithNode: _with,
+    defaulttags.TemplateTagNode: _template_tag,
+    TimezoneNode: _context_flag,
+    TranslateNode: _translate,
+    defaulttags.URLNode: _url,
+    defaulttags.VerbatimNode: _verbatim,
+    defaulttags.WithNode: _with,
 }
 if django.VERSION >= (6, 0):
-    LOWERINGS[defaulttags.PartialNode] = Lowering._partial
-    LOWERINGS[defaulttags.PartialDefNode] = Lowering._partial_definition
+    LOWERINGS[defaulttags.PartialNode] = Lowering.partial
+    LOWERINGS[defaulttags.PartialDefNode] = Lowering.partial_definition
     _BLOCKS[defaulttags.PartialNode] = 1
-
-
-def names_read(items: Sequence[Item]) -> set[str]:
-    """First names of all variables that `items` read by themselves, those bound inside included."""
-    found = [*all_items(items)]
-    names = {name for item in found for expression in expressions_of(item) for name in reads(expression)}
-    return names.union(*(item.variables for item in found if isinstance(item, Sentence)))
-
-
-def expressions_of(item: Item) -> list[FilterExpression]:
-    """The expressions of `item` itself."""
-    match item:
-        case Text():
-            return [item.expression]
-        case Url():
-            return [item.view_name, *item.args, *item.kwargs.values()]
-        case StaticUrl():
-            return [item.path]
-        case If():
-            return [leaf for condition, _ in item.arms if condition is not None for leaf in leaves(condition)]
-        case For():
-            return [item.sequence]
-        case With() | Inclusion():
-            return list(item.bindings.values())
-        case SimpleTag() | InclusionTag():
-            return [*item.node.args, *item.node.kwargs.values()]
-        case Sentence():
-            return sentence_expressions(item.node)
-        case Setting():
-            found = getattr(item.node, "language", None) or getattr(item.node, "tz", None)
-            return [] if found is None else [found]
-        case Capture(node=FilterNode()):
-            return [item.node.filter_expr]
-        case Capture(node=SimpleNode()):
-            return [*item.node.args, *item.node.kwargs.values()]
-        case IfChanged():
-            return changed_by(item.node)
-    return []

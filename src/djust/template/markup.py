@@ -1,16 +1,16 @@
-"""Finds the elements around dynamic items: a small HTML parser that runs at compile time over a template's items.
+"""Finds the elements around dynamic nodes: a small HTML parser that runs at compile time.
 
-It knows just enough of HTML to say where an item stands (content, attribute value, inside a tag, raw text) and whether
-the markup in a block is balanced. What it finds is a tree of `Element`, `Blocks`, `Scoped` and items. Where a block is
-not balanced, or the markup is such that a browser would rearrange it, the enclosing element is marked `broken`: its
-content becomes one region. The stage after this one, `fragments`, makes fragments and steps of the tree.
+It knows just enough of HTML to say where a node stands (content, attribute value, inside a tag, raw
+text) and whether the markup in a block is balanced. What it finds is a tree of `Element`, `Blocks`,
+`Scoped` and nodes. Where a block is not balanced, or the markup is such that a browser would
+rearrange it, the enclosing element is marked `broken`: its content becomes one region. The stage
+after this one, `fragments`, makes fragments and steps of the tree.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
 from types import MappingProxyType
@@ -33,92 +33,55 @@ from djust.template.html import (
     VOID,
     spaces,
 )
-from djust.template.lower import names_read
-from djust.template.parts import (
-    UNKNOWN,
-    Block,
-    Blocks,
-    Call,
-    Content,
-    Element,
-    For,
-    If,
-    IfChanged,
-    Inclusion,
-    Item,
-    Partial,
-    Scope,
-    Scoped,
-    Sentence,
-    Setting,
-    SimpleTag,
-    Static,
-    StaticUrl,
-    Text,
-    Url,
-    With,
-    bodies,
-    is_silent,
-)
+from djust.template.nodes import Node, Static
+from djust.template.start_tags import StartTag, start_tag
+from djust.template.tree import Blocks, Content, Element, Scoped, Tree, is_dynamic
 
 MARKS = {mark: mark.replace("<!--", "<!-- ") for mark in (OPEN, CLOSE, ROW)}
 
 # Which arm to take: of a block, and of the blocks in it.
 PATHS = tuple(product((0, 1, -1), (0, 1, -1)))
 
-_tag_end = re.compile("[\"'>]")
 _name = re.compile(r"[a-zA-Z][^\s/>]*")
 _tags = re.compile(r"<(/?)([a-zA-Z][^\s/>]*)")
 # Inside a comment inside a script, a script may stand.
 _script_inside = re.compile(r"<!--(?:(?!-->).)*<script[\s/>](?:(?!-->).)*\Z", re.IGNORECASE | re.DOTALL)
 
 
-@dataclass(slots=True)
-class Tree:
-    """`balanced`: every element that is opened is closed, in order, and nothing reaches outside.
-
-    `closes`: which of the elements around it, counted from the outermost, it closes or changes; as `<p>` does with an
-    open `<p>`. The content of the element around such a one has to be one region.
-    """
-
-    children: list[Content]
-    balanced: bool
-    closes: frozenset[int] = frozenset()
-
-
 def parse(
-    items: Sequence[Item], outer: tuple[str, ...] = (), loose: Mapping[Item, frozenset[int]] = MappingProxyType({})
+    nodes: Sequence[Node], outer: tuple[str, ...] = (), unbalanced: Mapping[Node, frozenset[int]] = MappingProxyType({})
 ) -> Tree:
-    """The tree of `items`, which stand inside open elements named `outer`.
+    """The tree of `nodes`, which stand inside open elements named `outer`.
 
-    `loose` are items whose output was found not to be balanced: they break the element around them, and those around
-    the elements that the output closes.
+    `unbalanced` are nodes whose output was found not to be balanced, with the ancestors that it
+    closes: they break the element around them, and those around the elements that the output
+    closes.
     """
-    return _Parser(outer, loose).run(items)
+    return _Parser(outer, unbalanced).run(nodes)
 
 
 class UnbalancedError(Exception):
-    """The output of `item` opens or closes elements that it does not close or open."""
+    """The output of `node` opens or closes elements that it does not close or open."""
 
-    def __init__(self, item: Item, closes: frozenset[int]) -> None:
-        super().__init__(item)
-        self.item = item
-        self.closes = closes
+    def __init__(self, node: Node, closed_ancestors: frozenset[int]) -> None:
+        super().__init__(node)
+        self.node = node
+        self.closed_ancestors = closed_ancestors
 
 
 @lru_cache(maxsize=256)
-def reach(html: str, inside: tuple[str, ...]) -> frozenset[int] | None:
-    """None if HTML found at run time leaves the elements around it as they are, else `Tree.closes`."""
+def ancestors_closed_by(html: str, inside: tuple[str, ...]) -> frozenset[int] | None:
+    """`Tree.closed_ancestors` of HTML found at run time; None if it leaves all as they are."""
     parser = _Parser(inside or ("",), {})
     tree = parser.run([Static(html)])
     if tree.balanced and not any(mark in html for mark in MARKS):
         return None
     parser.settle(0)
-    return parser.closes
+    return parser.closed_ancestors
 
 
 class _Open:
-    """The open elements: a stack of those opened here, the `names` of all, and the namespaces `inside` them."""
+    """The open elements: a stack of those opened here, `names` of all, namespaces `inside`."""
 
     def __init__(self, outer: tuple[str, ...]) -> None:
         self.base = len(outer)
@@ -126,9 +89,9 @@ class _Open:
         self.inside = [0]  # the namespace of the content of each, after that of the document
         for name in outer:
             self.inside.append(spaces(name, self.inside[-1])[1])
-        self.root = Element("", [], [])
+        self.root = Element(StartTag())
         self.stack = [self.root]
-        self.closes: frozenset[int] = frozenset()
+        self.closed_ancestors: frozenset[int] = frozenset()
 
     def _foreign_root(self) -> int:
         return max(at for at, space in enumerate(self.inside) if not space)
@@ -139,13 +102,13 @@ class _Open:
         return next(found, len(self.names))
 
     def _break(self, at: int) -> None:
-        """Element `at` of the open ones is closed or changed: the content of the one around it has to be one region."""
+        """Open element `at` is closed or changed: the content of the one around is one region."""
         while 0 < at <= len(self.names) and self.names[at - 1] in RUBY:
             at -= 1  # a browser that parses the content of ruby alone does not know that it is ruby
         for element in self.stack[max(at - self.base, 0) :]:
             element.broken = True
         if at < self.base:
-            self.closes |= {at}
+            self.closed_ancestors |= {at}
 
     def _cut(self, depth: int) -> None:
         """Close the elements from `depth` of the stack on."""
@@ -170,7 +133,7 @@ class _Open:
                     )
 
     def _close_implied(self, closes: frozenset[str], stops: frozenset[str]) -> None:
-        """Close the open elements that a start tag ends; what has an end tag of its own is closed in disorder."""
+        """Close the elements that a start tag ends; break those that need an end tag."""
         lowest = -1
         for at in range(len(self.names) - 1, -1, -1):
             if self.names[at] in closes:
@@ -197,27 +160,27 @@ class _Open:
 class _Parser(_Open):
     """The state is: the open elements, and the tag, comment or raw text we are in the middle of."""
 
-    def __init__(self, outer: tuple[str, ...], loose: Mapping[Item, frozenset[int]]) -> None:
+    def __init__(self, outer: tuple[str, ...], unbalanced: Mapping[Node, frozenset[int]]) -> None:
         super().__init__(outer)
-        self.loose = loose
-        self.tag: list[Item] | None = None
-        self.quote = ""
+        self.unbalanced = unbalanced
+        self.tag: StartTag | None = None
         self.comment = ""  # what ends it
-        # Whether elements of a head, and whether content of a body was found at the level of the document.
+        # Whether elements of a head, and whether content of a body was found at the level of the
+        # document.
         self.headed, self.begun = False, bool(outer)
 
-    def run(self, items: Sequence[Item]) -> Tree:
-        for item in items:
-            if isinstance(item, Static):
-                self._feed(item.text)
+    def run(self, nodes: Sequence[Node]) -> Tree:
+        for node in nodes:
+            if isinstance(node, Static):
+                self._feed(node.text)
             else:
-                self._dynamic(item)
+                self._dynamic(node)
         if self.tag is not None or self.comment:
             self.root.broken = True
-            self._append(*(self.tag or ()))
+            self._append(*(self.tag.pieces if self.tag is not None else ()))
         unclosed = any(self.base or element.name not in OPTIONAL_END for element in self.stack[1:])
         self._cut(1)
-        return Tree(self.root.children, not (self.root.broken or unclosed), self.closes)
+        return Tree(self.root.children, not (self.root.broken or unclosed), self.closed_ancestors)
 
     # Static text
 
@@ -225,7 +188,8 @@ class _Parser(_Open):
         position = 0
         while position < len(text):
             if self.tag is not None:
-                position = self._in_tag(text, position)
+                position = self.tag.feed(text, position)
+                self._end_start_tag()
             elif self.comment:
                 position = self._in_comment(text, position)
             elif self._is_raw():
@@ -241,9 +205,10 @@ class _Parser(_Open):
             return end
         if text.startswith("<!--", start):
             return self._open_comment(text, start)
-        if match := _name.match(text, start + 1):
-            self.tag = [Static(text[start : match.end()])]
-            return match.end()
+        if found := start_tag(text, start):
+            self.tag, end = found
+            self._end_start_tag()
+            return end
         if text.startswith("</", start):
             return self._in_end_tag(text, start)
         if text.startswith(("<!", "<?"), start):
@@ -296,41 +261,14 @@ class _Parser(_Open):
             self._append(Static(text[position : close.start()]))
         return self._in_end_tag(text, close.start())
 
-    def _in_tag(self, text: str, position: int) -> int:
-        assert self.tag is not None
-        if self.quote:
-            end = text.find(self.quote, position)
-            if end == -1:
-                self.tag.append(Static(text[position:]))
-                return len(text)
-            self.tag.append(Static(text[position : end + 1]))
-            self.quote = ""
-            return end + 1
-        match = _tag_end.search(text, position)
-        end = match.end() if match else len(text)
-        self.tag.append(Static(text[position:end]))
-        if match is None:
-            return end
-        if match.group() == ">":
-            self._start_tag(text[: end - 1].endswith("/"))
-        elif self._before_value():
-            self.quote = match.group()
-        return end
-
-    def _before_value(self) -> bool:
-        """Whether the quote that was read last begins a value."""
-        before = ""
-        for piece in self.tag or ():
-            before = before + piece.text if isinstance(piece, Static) else "x"
-        return before[:-1].rstrip().endswith("=")
-
     # Tags
 
-    def _start_tag(self, self_closing: bool) -> None:
-        pieces, self.tag = self.tag or [], None
-        first = pieces[0]
-        assert isinstance(first, Static)
-        name = first.text[1:].lower()
+    def _end_start_tag(self) -> None:
+        """Open the element whose start tag is read, if it is."""
+        tag = self.tag
+        if tag is None or not tag.end:
+            return
+        self.tag, name = None, tag.name
         if self.inside[-1]:
             self._check_foreign(name)
         elif "template" not in self.names:
@@ -340,9 +278,9 @@ class _Parser(_Open):
                 self._close_implied(*closing)
             self._check_place(name)
         own, inside = spaces(name, self.inside[-1])
-        element = Element(name, _merged(pieces), [])
+        element = Element(tag)
         self._append(element)
-        if not (self_closing if own else name in VOID):
+        if not (tag.is_self_closing if own else name in VOID):
             self.stack.append(element)
             self.names.append(name)
             self.inside.append(inside)
@@ -364,13 +302,14 @@ class _Parser(_Open):
             elif parent not in parents:
                 self._break(self._last("table"))
         elif parent in CONTENT and name not in CONTENT[parent]:
-            # Content that leaves a table or a head stands beside it; that of `select` is dropped by some browsers.
+            # Content that leaves a table or a head stands beside it; that of `select` is dropped by
+            # some browsers.
             self._break(self._last("select") + 1 if parent[0] in "so" else self._last("head", "table"))
 
     def _check_document(self, name: str, parent: str) -> None:
         if name in HEAD_CONTENT:
             self.headed = True
-            disorder = not self.begun and any(_is_loud(child) for child in self.stack[-1].children)
+            disorder = not self.begun and any(is_dynamic(child) for child in self.stack[-1].children)
         elif name in DOCUMENT:
             late = self.begun or (name != "body" and self.headed)
             disorder = late or name == "frameset" or parent not in ("", "html") or self.base > 0
@@ -405,10 +344,9 @@ class _Parser(_Open):
             self._break(self._foreign_root() if self.inside[-1] else len(self.names))
             self._append(Static(text))  # of an element that was opened in a block, or of none
             return
-        loose = (
-            len(element.children) == 1 and element.children[0] in self.loose
-        )  # nothing beside it closes what it opens
-        if loose or max(sums) > 0 or any(other.name not in OPTIONAL_END for other in self.stack[depth + 1 :]):
+        # Nothing beside such an only child closes what it opens.
+        opens = len(element.children) == 1 and element.children[0] in self.unbalanced
+        if opens or max(sums) > 0 or any(other.name not in OPTIONAL_END for other in self.stack[depth + 1 :]):
             self._break(self.base + depth - 1)
         element.end = text
         self._cut(depth)
@@ -416,64 +354,64 @@ class _Parser(_Open):
     def _is_raw(self) -> bool:
         return self.stack[-1].name in RAW_TEXT and not self.inside[-2]
 
-    # Dynamic items
+    # Dynamic nodes
 
-    def _dynamic(self, item: Item) -> None:
+    def _dynamic(self, node: Node) -> None:
         top = self.stack[-1]
         if self.tag is not None:
-            if not _keeps_tag(item, self.quote):
+            if not _keeps_tag(node, self.tag.quote):
                 self._break(0)
-            self.tag.append(item)
+            self.tag.add(node)
         elif self.comment:
             top.broken = True
-            self._append(item)
+            self._append(node)
         elif self._is_raw():
-            if f"</{top.name}" in _all_text(item).lower():
+            if f"</{top.name}" in _all_text(node).lower():
                 self._break(0)
-            self._append(item)
+            self._append(node)
         else:
-            self._content(item)
+            self._content(node)
 
-    def _content(self, item: Item) -> None:
-        if isinstance(item, Scope) and not item.needs and not _binds(item):
-            # Nothing is bound: the scope leaves no trace, and its markup need not be balanced.
-            for inner in item.body:
+    def _content(self, node: Node) -> None:
+        if node.is_scope and not (node.needs or node.leaves_trace):
+            # Nothing is bound, so that its markup need not be balanced.
+            for inner in node.bodies[0]:
                 if isinstance(inner, Static):
                     self._feed(inner.text)
                 else:
                     self._dynamic(inner)
             return
         names = tuple(self.names)
-        if not is_silent(item):
-            self._check_dynamic(item, names[-1] if names else "")
-        if isinstance(item, UNKNOWN):
-            item.inside = names
-        if item in self.loose:
-            self._break(min(self.loose[item], default=len(names)))
-        match item:
-            case If() | For():
-                self._block(item, names)
-            case With() | Inclusion() | Block() | Setting():
-                self._scope(item, names)
-            case _:
-                self._append(item)
+        if node.has_output:
+            self._check_dynamic(node, names[-1] if names else "")
+        if node.is_uncertain:
+            node.ancestors = names
+        if node in self.unbalanced:
+            self._break(min(self.unbalanced[node], default=len(names)))
+        if node.makes_blocks or node.is_scope:
+            self._bodies(node, names)
+        else:
+            self._append(node)
 
-    def _check_dynamic(self, item: Item, parent: str) -> None:
+    def _check_dynamic(self, node: Node, parent: str) -> None:
         if parent == "html" or (not parent and self.headed and not self.begun):
             self._break(0)
         elif parent in TABLE_PARTS:
-            if isinstance(item, Text | Url | StaticUrl | SimpleTag | Sentence | Call):
+            if node.is_text:
                 self._break(self._last("table"))
-            elif not isinstance(item, If | For | Scope) or any(map(_is_wrapped, self.stack[-1].children)):
+            elif not (node.makes_blocks or node.is_scope) or any(map(_is_wrapped, self.stack[-1].children)):
                 self._break(len(self.names))  # perhaps the rows of a section
 
-    def _block(self, item: If | For, names: tuple[str, ...]) -> None:
-        trees = [parse(body, names or ("",), self.loose) for body in bodies(item)]
+    def _bodies(self, node: Node, names: tuple[str, ...]) -> None:
+        trees = [parse(body, names or ("",), self.unbalanced) for body in node.bodies]
         self._check_begin(trees)
-        if all(tree.balanced for tree in trees):
-            self._append(Blocks(item, [tree.children for tree in trees]))
+        if not all(tree.balanced for tree in trees):
+            self._break(min((at for tree in trees for at in tree.closed_ancestors), default=len(self.names)))
+            self._append(node)
+        elif node.is_scope:
+            self._append(Scoped(node, trees[0].children))
         else:
-            self._unbalanced(item, trees)
+            self._append(Blocks(node, [tree.children for tree in trees]))
 
     def _check_begin(self, trees: Sequence[Tree]) -> None:
         """A block before the body begins must not reach into the head."""
@@ -482,22 +420,6 @@ class _Parser(_Open):
             if any(isinstance(child, Element) and child.name in HEAD_CONTENT for child in inner):
                 self._break(0)
 
-    def _unbalanced(self, item: Item, trees: Sequence[Tree]) -> None:
-        self._break(min((at for tree in trees for at in tree.closes), default=len(self.names)))
-        self._append(item)
-
-    def _scope(self, item: Scope, names: tuple[str, ...]) -> None:
-        tree = parse(item.body, names or ("",), self.loose)
-        self._check_begin([tree])
-        if tree.balanced:
-            self._append(Scoped(item, tree.children))
-        else:
-            self._unbalanced(item, [tree])
-
-
-def _is_loud(content: Content) -> bool:
-    return not isinstance(content, Static | Element) and not is_silent(content)
-
 
 def _is_wrapped(content: Content) -> bool:
     """Whether a parser puts an element around this child of a part of a table."""
@@ -505,7 +427,7 @@ def _is_wrapped(content: Content) -> bool:
 
 
 def _balance(contents: Sequence[Content], path: tuple[int, int]) -> dict[str, tuple[int, int]]:
-    """By name: the lowest and the last difference of the numbers of start and end tags, read from the start."""
+    """By name: the lowest and the last difference of the numbers of start and end tags."""
     found: dict[str, tuple[int, int]] = {}
     for text in _flow(contents, path):
         for end, tag in _tags.findall(text):
@@ -527,59 +449,31 @@ def _flow(contents: Sequence[Content], path: tuple[int, int]) -> Iterator[str]:
                 yield f"<{content.name}>"
                 yield from _flow(content.children, path)
                 yield content.end
-            case If():
-                arms = bodies(content)
-                if content.arms[-1][0] is not None:
-                    arms.append([])
+            case Node(is_choice=True):
+                arms = [*content.bodies] if content.is_exhaustive else [*content.bodies, []]
                 if path[0] < len(arms):
                     yield from _flow(arms[path[0]], path[::-1])
-            case For() | IfChanged() | With() | Inclusion() | Block() | Setting():
-                yield from _flow(bodies(content)[0], path)
+            case Node(bodies=[body, *_], is_string=False):
+                yield from _flow(body, path)
 
 
-def _binds(item: Scope) -> bool:
-    if isinstance(item, Block):
-        return "block" in names_read(item.body)
-    if isinstance(item, Setting | Partial):
-        return isinstance(item, Setting)
-    return bool(item.bindings) or (isinstance(item, Inclusion) and item.isolated)
+def _all_text(node: Node) -> str:
+    if isinstance(node, Static):
+        return node.text
+    return " ".join(_all_text(inner) for body in node.bodies for inner in body)
 
 
-def _merged(pieces: Sequence[Item]) -> list[Item]:
-    merged: list[Item] = []
-    for piece in pieces:
-        if isinstance(piece, Static) and merged and isinstance(merged[-1], Static):
-            merged[-1] = Static(merged[-1].text + piece.text)
-        else:
-            merged.append(piece)
-    return merged
-
-
-def _all_text(item: Item) -> str:
-    if isinstance(item, Static):
-        return item.text
-    return " ".join(_all_text(inner) for body in bodies(item) for inner in body)
-
-
-def _keeps_tag(item: Item, quote: str) -> bool:
-    """Whether a tag goes on after `item` as it was before: the same quote open, or none."""
-    for body in bodies(item):
-        inside = quote
+def _keeps_tag(node: Node, quote: str) -> bool:
+    """Whether a tag goes on after `node` as it was before: the same quote open, or none."""
+    for body in node.bodies:
+        tag = StartTag()
         for inner in body:
             if not isinstance(inner, Static):
-                if not _keeps_tag(inner, inside):
+                if not _keeps_tag(inner, quote or tag.quote):
                     return False
-                continue
-            for char in inner.text:
-                if quote:
-                    if char == quote:
-                        return False
-                elif inside:
-                    inside = "" if char == inside else inside
-                elif char in "\"'":
-                    inside = char
-                elif char in "<>":
-                    return False
-        if inside != quote:
+                tag.add(inner)
+            elif quote in inner.text if quote else tag.feed(inner.text, 0) < len(inner.text) or tag.end:
+                return False
+        if tag.quote:
             return False
     return True

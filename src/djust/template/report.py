@@ -1,10 +1,11 @@
-"""What a template consists of, counted: which of it is compiled, and which is left to Django's nodes.
+"""What a template consists of: what is compiled, and what is left to Django's nodes.
 
-    report_of(items, program)
+    report_of(nodes, program)
     ->  Report(parts={"text": 3, "loop": 1}, native={"for": 1, "variable": 3},
                opaque=(OpaqueNode("chart", "a.html:7"),))
 
-Inlined templates and parents are counted with the template. `manage.py djust_source NAME --report` prints a report.
+Inlined templates and parents are counted with the template. `manage.py djust_source NAME --report`
+prints a report.
 """
 
 from __future__ import annotations
@@ -16,27 +17,16 @@ from dataclasses import dataclass
 from django.template.base import Token, TokenType
 
 from djust.render.values import ATTRIBUTE, BRANCH, LOOP, RAW, TAG
-from djust.template.debug import Place
-from djust.template.output import is_text
-from djust.template.parts import (
-    BranchStep,
-    Item,
-    LeafStep,
-    LoopStep,
-    Opaque,
-    Program,
-    ScopeStep,
-    Static,
-    Step,
-    all_items,
-)
+from djust.template.debug import Location
+from djust.template.nodes import Node, all_nodes
+from djust.template.steps import BranchStep, LeafStep, LoopStep, Program, ScopeStep, Step
 
 _KINDS = {ATTRIBUTE: "attribute", TAG: "tag", RAW: "raw", BRANCH: "branch", LOOP: "loop"}
 
 
 @dataclass(frozen=True, slots=True)
 class OpaqueNode:
-    """A node that renders itself, with all that is inside it: the name of its tag, and where it stands ("a.html:3")."""
+    """A node that renders itself and all inside it: its tag's name and place ("a.html:3")."""
 
     tag: str
     place: str
@@ -44,7 +34,7 @@ class OpaqueNode:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """`parts`: kind → number. `native`: name of a compiled tag, or "variable" → number. `opaque`: in their order."""
+    """`parts`: kind → number. `native`: name of a compiled tag → number. `opaque`: in order."""
 
     parts: Mapping[str, int]
     native: Mapping[str, int]
@@ -57,18 +47,17 @@ class Report:
         return "\n".join(lines)
 
 
-def report_of(items: Iterable[Item], program: Program) -> Report:
-    """The report of a template with these `items`, which `program` evaluates."""
+def report_of(nodes: Iterable[Node], program: Program) -> Report:
+    """The report of a template with these `nodes`, which `program` evaluates."""
     native: Counter[str] = Counter()
     opaque: list[OpaqueNode] = []
-    for item in all_items(items):
-        match item:
-            case Static():
-                continue
-            case Opaque():
-                opaque.append(OpaqueNode(_tag(item.line), str(item.line)))
-            case _:
-                native[_tag(item.line)] += 1
+    for node in all_nodes(nodes):
+        if node.is_static:
+            continue
+        if node.is_native:
+            native[_tag(node.location)] += 1
+        else:
+            opaque.append(OpaqueNode(_tag(node.location), str(node.location)))
     return Report(_sorted(Counter(_kinds(program.steps))), _sorted(native), tuple(opaque))
 
 
@@ -77,7 +66,8 @@ def _kinds(steps: Iterable[Step]) -> Iterator[str]:
     for step in steps:
         match step:
             case LeafStep():
-                yield _KINDS.get(step.kind) or ("text" if all(map(is_text, step.pieces)) else "region")
+                is_text = all(isinstance(piece, Node) and piece.is_inline for piece in step.pieces)
+                yield _KINDS.get(step.kind) or ("text" if is_text else "region")
             case BranchStep():
                 yield _KINDS[BRANCH]
                 for arm in step.arms:
@@ -89,11 +79,13 @@ def _kinds(steps: Iterable[Step]) -> Iterator[str]:
                 yield from _kinds(step.steps)
 
 
-def _tag(place: str) -> str:
-    """The name of the tag at `place`."""
-    token: Token | None = vars(place.node).get("token") if isinstance(place, Place) else None
+def _tag(location: str) -> str:
+    """The name of the tag at `location`."""
+    if not isinstance(location, Location):
+        return "?"
+    token: Token | None = vars(location.tag).get("token")
     if token is None:
-        return type(place.node).__name__ if isinstance(place, Place) else "?"
+        return type(location.tag).__name__
     return "variable" if token.token_type == TokenType.VAR else token.contents.split(maxsplit=1)[0]
 
 

@@ -1,7 +1,9 @@
 """What generated functions call: the less common half of variable lookup, text, loops and scopes.
 
-Each function follows the behaviour of Django's documented template language ("Variables", "Custom template filters")
-step by step, because its results must be Django's to the byte.
+Generated code may use every name of this module as if it stood here.
+
+Each function follows the behaviour of Django's documented template language ("Variables", "Custom
+template filters") step by step, because its results must be Django's to the byte.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ from django.conf import settings
 from django.core.cache import InvalidCacheBackendError, caches
 from django.core.cache.utils import make_template_fragment_key
 from django.db.models import Model
-from django.template import Context, Node, TemplateSyntaxError
+from django.template import Context, TemplateSyntaxError
+from django.template.base import Node as DjangoNode
 from django.template.base import Template, VariableDoesNotExist
 from django.template.context import BaseContext, ContextDict
 from django.template.loader_tags import BLOCK_CONTEXT_KEY, BlockContext, BlockNode
@@ -40,9 +43,10 @@ from django.utils.safestring import SafeData, SafeString, mark_safe
 from django.utils.translation import trans_real
 
 from djust.render.values import Html, escaped, source, special
-from djust.template.markup import UnbalancedError, reach
-from djust.template.parts import Capture, Chain, IfChanged, Opaque, Sentence, SimpleTag, Text
-from djust.template.scope import rendering, stored_by
+from djust.template.context import rendering, stored_by
+from djust.template.inheritance import Chain
+from djust.template.markup import UnbalancedError, ancestors_closed_by
+from djust.template.nodes import Node
 
 logger = logging.getLogger("djust.template")
 # Where Django says that a lookup failed; projects listen there for names that are missing.
@@ -50,33 +54,19 @@ _lookup_logger = logging.getLogger("django.template")
 _LOOKUP_FAILED = "Exception while resolving variable '%s' in template '%s'."
 
 # Types whose instances cannot be called: the test for these is cheaper than `callable`.
-PLAIN = frozenset(
-    {
-        str,
-        int,
-        float,
-        bool,
-        type(None),
-        dict,
-        list,
-        tuple,
-        set,
-        frozenset,
-        bytes,
-        SafeString,
-        decimal.Decimal,
-        dt.date,
-        dt.datetime,
-        dt.time,
-        dt.timedelta,
-        uuid.UUID,
-    }
+PLAIN = (
+    frozenset({str, int, float, bool, type(None), bytes, SafeString, decimal.Decimal, uuid.UUID})
+    | {dict, list, tuple, set, frozenset}
+    | {dt.date, dt.datetime, dt.time, dt.timedelta}
 )
-# Instead of what is shown for a name that does not exist: to tell it from all values, to raise the error.
+# Instead of what is shown for a name that does not exist: to tell it from all values, to raise the
+# error.
 MISSING, REQUIRED = object(), object()
 _NO_TEXT = ""
 EMPTY: tuple[Any, ...] = ()
-# Where Django's settings keep what they were asked for, and empty it when it changes: to look there is 5 times faster.
+NOTHING: frozenset[str] = frozenset()
+# Where Django's settings keep what they were asked for, and empty it when it changes: to look there
+# is 5 times faster.
 _known_settings = vars(settings)
 _NO_TYPES: frozenset[type] = frozenset()
 _STRINGS: frozenset[type] = frozenset({str})
@@ -87,7 +77,7 @@ _STRINGS_AND_NUMBERS: frozenset[type] = frozenset({str, int})
 
 
 def step(current: Any, bit: str) -> Any:
-    """One further lookup: dictionary, attribute, list index. A plain dictionary was found to lack `bit`."""
+    """One further lookup: dictionary, attribute, index. A plain dictionary lacks `bit`."""
     subscriptable = type(current) is not dict and hasattr(type(current), "__getitem__")
     if subscriptable:
         try:
@@ -127,7 +117,7 @@ def called(context: Context, value: Any) -> Any:
 
 
 def looked_up(context: Context, bits: tuple[str, ...], missing: object = "", silenced: str = "") -> Any:
-    """A variable, or `missing` if it does not exist, or `silenced` if a silent exception was raised on the way."""
+    """A variable; `missing` if there is none; `silenced` if a silent exception was raised."""
     first = bits[0]
     try:
         for layer in reversed(context.dicts):
@@ -157,7 +147,7 @@ def followed(context: Context, value: Any, bits: tuple[str, ...], missing: objec
 
 
 def _shown_instead(context: Context, error: Exception, missing: object, silenced: str) -> object:
-    """What a variable shows whose lookup raised `error`; any other error is raised again. Logged as Django does."""
+    """What a variable shows whose lookup raised `error`, logged as Django does; or raises it."""
     if _lookup_logger.isEnabledFor(logging.DEBUG):
         frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
         scopes = [frame.f_locals for frame in frames if frame.f_code.co_filename == __file__]
@@ -249,15 +239,17 @@ def static_url(context: Context, node: StaticNode, path: Any) -> str:
     return source(str(conditional_escape(found)) if context.autoescape else found)
 
 
-# What catalogs are asked for: the text of `{% translate "…" %}`, or context and format of `{% blocktranslate %}`.
+# What catalogs are asked for: the text of `{% translate "…" %}`, or context and format of `{%
+# blocktranslate %}`.
 Message = str | tuple[str, str]
 
 
 def translations() -> Callable[[Message], str]:
     """The function that translates during one rendering.
 
-    Where Django keeps the active language is a context variable. As long as the current context is equal to what it
-    was, so is the language; that is found out 20 times faster than Django says which one it is.
+    Where Django keeps the active language is a context variable. As long as the current context is
+    equal to what it was, so is the language; that is found out 20 times faster than Django says
+    which one it is.
     """
     context, texts = None, dict[Message, str]()
 
@@ -326,12 +318,12 @@ def untranslated(context: Context, node: BlockTranslateNode, names: dict[str, An
         return str(node.render(context, nested=True))
 
 
-def balanced(value: str, item: Text | SimpleTag | Sentence | Capture | IfChanged | Opaque) -> str:
-    """`value`, the output of `item`; raises UnbalancedError if it opens or closes elements around it."""
+def balanced(value: str, node: Node) -> str:
+    """`value`, the output of `node`; UnbalancedError if it opens or closes elements around."""
     if type(value) is Html and "<" in value:
-        closes = reach(str.__str__(value), item.inside)
-        if closes is not None:
-            raise UnbalancedError(item, closes)
+        closed = ancestors_closed_by(str.__str__(value), node.ancestors)
+        if closed is not None:
+            raise UnbalancedError(node, closed)
     return value
 
 
@@ -339,7 +331,7 @@ def balanced(value: str, item: Text | SimpleTag | Sentence | Capture | IfChanged
 
 
 def sequence(value: Any) -> Sequence[Any]:
-    """What `{% for %}` iterates over; `EMPTY` if that is nothing: what has no items may not be iterable at all."""
+    """What `{% for %}` iterates over; `EMPTY` for what has no items, iterable or not."""
     if value is None:
         return EMPTY
     items = value if hasattr(value, "__len__") else list(value)
@@ -401,6 +393,11 @@ def model_keys(items: Sequence[Any], rows: list[Any]) -> list[Any] | None:
 
 
 # Blocks that are taken as strings
+
+
+def spaceless(content: str) -> str:
+    """The output of `{% spaceless %}`."""
+    return strip_spaces_between_tags(content.strip())
 
 
 def tag_output(context: Context, output: Any) -> str:
@@ -467,7 +464,7 @@ def _fragment_cache(context: Context, node: CacheNode) -> Any:
 
 
 class inclusion(rendering):  # noqa: N801 - used as a function
-    """Around an included template in which something needs the context that it gives, Django's own."""
+    """Around an included template in which something needs Django's own context."""
 
     __slots__ = ("_chain", "_context", "_isolated", "_values")
 
@@ -492,7 +489,7 @@ class inclusion(rendering):  # noqa: N801 - used as a function
 
 
 def override_blocks(context: Context, chain: Chain) -> None:
-    """Tell Django's block context which nodes override which, for opaque nodes that use `block.super`."""
+    """Tell Django's block context which nodes override which, for the sake of opaque nodes."""
     if chain.extends:
         blocks = BlockContext()
         for nodes in chain.queues.values():
@@ -522,62 +519,12 @@ def block(context: Context, node: BlockNode) -> Iterator[ContextDict]:
                 blocks.push(node.name, top)
 
 
-def rendered(context: Context, node: Node, index: int = 0) -> str:
-    """The output of an opaque node, which must be a string in Django, too, whose error tells its `index`."""
+def rendered(context: Context, node: DjangoNode, index: int = 0) -> str:
+    """The output of an opaque node, which must be a string; Django's error tells its `index`."""
     output: Any = node.render_annotated(context)
     return output if isinstance(output, str) else _NO_TEXT.join([*[_NO_TEXT] * index, output])
 
 
 # The type stubs of Django lack this function.
 template_localtime = timezone.template_localtime  # type: ignore[attr-defined]
-
-NAMES: dict[str, Any] = {
-    function.__name__: function
-    for function in (
-        looked_up,
-        followed,
-        kept_safe,
-        text_types,
-        as_text,
-        as_html,
-        url,
-        static_url,
-        translations,
-        singular,
-        plural,
-        number,
-        stored,
-        untranslated,
-        balanced,
-        sequence,
-        backwards,
-        unpack,
-        counted,
-        parent_loop,
-        keyed,
-        model_keys,
-        tag_output,
-        changed_frame,
-        cache_entry,
-        strip_spaces_between_tags,
-        inclusion,
-        rendering,
-        override_blocks,
-        block,
-        rendered,
-        escaped,
-        source,
-        template_localtime,
-    )
-} | {
-    "EMPTY": EMPTY,
-    "PLAIN": PLAIN,
-    "MISSING": MISSING,
-    "REQUIRED": REQUIRED,
-    "NOTHING": frozenset(),
-    "override_language": translation.override,
-    "override_timezone": timezone.override,
-    "Html": Html,
-    "SafeString": SafeString,
-    "VariableDoesNotExist": VariableDoesNotExist,
-}
+override_language, override_timezone = translation.override, timezone.override

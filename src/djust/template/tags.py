@@ -1,30 +1,28 @@
-"""Django's own tags that a node of Django's renders: which names of the context each of them reads and sets.
+"""Tags that Django's own nodes render: which names of the context each reads and sets.
 
-    call_of(node)  ->  Call(node, needs={"count", "total"})     for {% widthratio count total 100 as total %}
+    delegate(tag)  ->  a Call that needs {"a", "b"}   for {% widthratio a 5 100 as b %}
 
-Knowing the names, everything around such a tag stays compiled; only these names are put on the context.
+Knowing the names, everything around such a tag stays compiled; only these names are put on the
+context.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from django.template import defaulttags
-from django.template.base import FilterExpression, Node, TokenType, Variable
-from django.template.library import InclusionNode, SimpleNode
+from django.template.base import FilterExpression, TokenType
+from django.template.base import Node as DjangoNode
 from django.templatetags import i18n, static, tz
-from django.utils.safestring import SafeString
 
-from djust.template.expressions import is_native, reads
-from djust.template.parts import ALL_NAMES, NO_NAMES, RENDER_STATE, Call, Sentence
-
-# What a tag reads, the name it sets, and whether its output may stand in a line of text.
-Use = tuple[frozenset[str], str | None, bool]
+from djust.template.codegen.expressions import is_native
+from djust.template.nodes import ALL_NAMES, NO_NAMES, RENDER_STATE, Call, reads
 
 
 def names_of(expressions: Iterable[Any]) -> frozenset[str]:
-    """The names that `expressions` read; all names if one of them is not Django's own kind of expression."""
+    """The names that `expressions` read; all names if one is not of Django's own kind."""
     names = NO_NAMES
     for expression in expressions:
         if isinstance(expression, FilterExpression):
@@ -32,148 +30,85 @@ def names_of(expressions: Iterable[Any]) -> frozenset[str]:
     return names
 
 
-def call_of(node: Node, line: str) -> Call | None:
-    """The call of one of Django's own tags, or None for any other node."""
-    use = USES.get(type(node))
-    if use is None:
-        return None
-    needs, target, inline = use(node)
-    return Call(node, line, needs | ({target} if target else NO_NAMES), _is_silent(node, target), inline)
+@dataclass(frozen=True, slots=True)
+class _Use:
+    """The attributes of a tag with its expressions, and the one with the name that it sets.
+
+    `needs`: other names that it uses. The rest is as in `Node`.
+    """
+
+    expressions: str = ""
+    target: str = ""
+    needs: frozenset[str] = NO_NAMES
+    is_inline: bool = True
+    is_steady: bool = False
+    certain: int | None = None
+
+    def of(self, tag: Any) -> list[FilterExpression]:
+        found: list[Any] = []
+        for name in self.expressions.split():
+            value = getattr(tag, name)
+            found += value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value]
+        return [expression for expression in found if isinstance(expression, FilterExpression)]
 
 
-def _is_silent(node: Any, target: str | None) -> bool:
-    if isinstance(node, defaulttags.CycleNode):
-        return bool(node.silent)
-    return target is not None or isinstance(node, defaulttags.ResetCycleNode)
-
-
-def _now(node: Any) -> Use:
-    return NO_NAMES, node.asvar, True
-
-
-def _lorem(node: Any) -> Use:
-    return names_of([node.count]), None, False
-
-
-def _everything(node: Any) -> Use:
-    return ALL_NAMES, None, False
-
-
-def _width_ratio(node: Any) -> Use:
-    return names_of([node.val_expr, node.max_expr, node.max_width]), node.asvar, True
-
-
-def _first_of(node: Any) -> Use:
-    return names_of(node.vars), node.asvar, True
-
-
-def _cycle(node: Any) -> Use:
-    return names_of(node.cyclevars) | {RENDER_STATE}, node.variable_name, True
-
-
-def _reset_cycle(node: Any) -> Use:
-    return frozenset({RENDER_STATE}), None, True
-
-
-def _regroup(node: Any) -> Use:
-    return names_of([node.target, node.expression]), node.var_name, False
-
-
-def _url(node: Any) -> Use:
-    return names_of([node.view_name, *node.args, *node.kwargs.values()]), node.asvar, True
-
-
-def _translate(node: Any) -> Use:
-    return names_of([node.filter_expression, node.message_context]), node.asvar, True
-
-
-def message_of(item: object) -> str | None:
-    """What `{% translate "…" %}` asks the catalog for, if it is a literal that is shown as it comes."""
-    node = item.node if isinstance(item, Call) else None
-    if not isinstance(node, i18n.TranslateNode) or node.noop or node.message_context or node.asvar is not None:
-        return None
-    expression = node.filter_expression
-    literal = expression.var.literal if type(expression.var) is Variable and not expression.filters else None
-    # Percent signs are doubled, as in the catalogs that makemessages writes.
-    return literal.replace("%", "%%") if isinstance(literal, SafeString) else None
-
-
-def _block_translate(node: Any) -> Use:
-    expressions = [*node.extra_context.values(), node.counter, node.message_context]
-    tokens = [*node.singular, *(node.plural or ())]
-    read = frozenset(token.contents for token in tokens if token.token_type == TokenType.VAR)
-    bound = frozenset([*node.extra_context, node.countervar or ""])
-    return names_of(expressions) | read | bound, node.asvar, True
-
-
-def sentence_of(node: Any, line: str) -> Sentence | None:
-    """The sentence of `{% blocktranslate %}`, or None if we cannot write one of its expressions."""
-    if not all(map(is_native, sentence_expressions(node))):
-        return None
-    singular, names = node.render_token_list(node.singular)
-    plural = None
-    if node.plural and node.countervar and node.counter:
-        plural, others = node.render_token_list(node.plural)
-        names = [*names, *others]
-    target = frozenset([node.asvar] if node.asvar else ())
-    return Sentence(node, line, singular, plural, tuple(dict.fromkeys(names)), target, bool(target))
-
-
-def sentence_expressions(node: Any) -> list[FilterExpression]:
-    """The expressions in `{% blocktranslate %}`; that of its counter sees what its bindings bind."""
-    return [e for e in (node.message_context, *node.extra_context.values(), node.counter) if e is not None]
-
-
-def _variable(node: Any) -> Use:
-    return NO_NAMES, node.variable, True
-
-
-def _language_info(node: Any) -> Use:
-    return names_of([node.lang_code]), node.variable, True
-
-
-def _language_info_list(node: Any) -> Use:
-    return names_of([node.languages]), node.variable, True
-
-
-def _static(node: Any) -> Use:
-    return names_of([node.path]), node.varname, True
-
-
-def _prefix(node: Any) -> Use:
-    return NO_NAMES, node.varname, True
-
-
-def _csrf(node: Any) -> Use:
-    return frozenset({"csrf_token"}), None, False
-
-
-USES: dict[type[Node], Callable[[Any], Use]] = {
-    defaulttags.NowNode: _now,
-    defaulttags.LoremNode: _lorem,
-    defaulttags.DebugNode: _everything,
-    defaulttags.WidthRatioNode: _width_ratio,
-    defaulttags.FirstOfNode: _first_of,
-    defaulttags.CycleNode: _cycle,
-    defaulttags.ResetCycleNode: _reset_cycle,
-    defaulttags.RegroupNode: _regroup,
-    defaulttags.URLNode: _url,
-    defaulttags.CsrfTokenNode: _csrf,
-    i18n.TranslateNode: _translate,
-    i18n.BlockTranslateNode: _block_translate,
-    i18n.GetAvailableLanguagesNode: _variable,
-    i18n.GetCurrentLanguageNode: _variable,
-    i18n.GetCurrentLanguageBidiNode: _variable,
-    i18n.GetLanguageInfoNode: _language_info,
-    i18n.GetLanguageInfoListNode: _language_info_list,
-    tz.GetCurrentTimezoneNode: _variable,
-    static.StaticNode: _static,
-    static.PrefixNode: _prefix,
+_USES: dict[type[DjangoNode], _Use] = {
+    defaulttags.NowNode: _Use(target="asvar"),
+    defaulttags.LoremNode: _Use("count", is_inline=False),
+    defaulttags.DebugNode: _Use(needs=ALL_NAMES, is_inline=False),
+    defaulttags.WidthRatioNode: _Use("val_expr max_expr max_width", "asvar", is_steady=True),
+    # Of some tags, the values only tell which expression comes next.
+    defaulttags.FirstOfNode: _Use("vars", "asvar", is_steady=True, certain=0),
+    defaulttags.CycleNode: _Use("cyclevars", "variable_name", frozenset({RENDER_STATE}), certain=0),
+    defaulttags.ResetCycleNode: _Use(needs=frozenset({RENDER_STATE})),
+    defaulttags.RegroupNode: _Use("target", "var_name", is_inline=False),
+    defaulttags.URLNode: _Use("view_name args kwargs", "asvar"),
+    defaulttags.CsrfTokenNode: _Use(needs=frozenset({"csrf_token"}), is_inline=False),
+    i18n.TranslateNode: _Use("filter_expression message_context", "asvar", is_steady=True),
+    i18n.BlockTranslateNode: _Use("extra_context counter message_context", "asvar"),
+    i18n.GetAvailableLanguagesNode: _Use(target="variable"),
+    i18n.GetCurrentLanguageNode: _Use(target="variable"),
+    i18n.GetCurrentLanguageBidiNode: _Use(target="variable"),
+    i18n.GetLanguageInfoNode: _Use("lang_code", "variable"),
+    i18n.GetLanguageInfoListNode: _Use("languages", "variable"),
+    tz.GetCurrentTimezoneNode: _Use(target="variable"),
+    static.StaticNode: _Use("path", "varname"),
+    static.PrefixNode: _Use(target="varname"),
 }
 
 
-def tag_needs(node: SimpleNode | InclusionNode) -> frozenset[str]:
-    """What a `simple_tag` or `inclusion_tag` needs besides its arguments, which generated code gives it."""
-    if node.takes_context and node.func is not getattr(defaulttags, "querystring", None):
-        return ALL_NAMES
+def delegate(tag: DjangoNode) -> Call | None:
+    """The call of one of Django's own tags, or None for any other node."""
+    use = _USES.get(type(tag))
+    if use is None:
+        return None
+    expressions = use.of(tag)
+    target = frozenset(filter(None, [getattr(tag, use.target, None)] if use.target else ()))
+    needs = names_of(expressions) | use.needs | _names_used(tag) | target
+    sets = ALL_NAMES if needs is ALL_NAMES else target
+    call = Call(tag, needs=needs, sets=sets, has_output=_has_output(tag, target))
+    call.delegated, call.certain = expressions, use.certain
+    call.is_inline = use.is_inline and call.has_output
+    call.is_steady = use.is_steady and call.has_output and needs is not ALL_NAMES
+    if isinstance(tag, defaulttags.RegroupNode):
+        target_, by = tag.target, tag.expression
+        call.delegated, call.inner, call.binds = [target_], [by], {tag.var_name: target_}
+        call.reads_all = call.each = True
+    return call
+
+
+def _has_output(tag: Any, target: frozenset[str]) -> bool:
+    if isinstance(tag, defaulttags.CycleNode):
+        return not tag.silent
+    return not (target or isinstance(tag, defaulttags.ResetCycleNode))
+
+
+def _names_used(tag: Any) -> frozenset[str]:
+    """The names that a tag uses besides those in its expressions."""
+    if isinstance(tag, defaulttags.RegroupNode):
+        return names_of([tag.expression])
+    if isinstance(tag, i18n.BlockTranslateNode):
+        tokens = [*tag.singular, *(tag.plural or ())]
+        read = {token.contents for token in tokens if token.token_type == TokenType.VAR}
+        return frozenset({*read, *tag.extra_context, tag.countervar or ""})
     return NO_NAMES

@@ -5,7 +5,7 @@ from djust.testing import LiveClient, override_service
 
 from __future__ import annotations
 
-from djust.services import override_service
 from djust.testing.client import LiveClient
+from djust.testing.overrides import override_service
 
 __all__ = ["LiveClient", "override_service"]

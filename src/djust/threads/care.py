@@ -1,6 +1,7 @@
-"""What a thread of a pool keeps from one job to the next: its cache clients and database connections.
+"""What a thread of a pool keeps between jobs: its cache clients and database connections.
 
-A thread of a WSGI server keeps them in the same way, and they get the care that Django gives them around a request.
+A thread of a WSGI server keeps them in the same way, and they get the care that Django gives them
+around a request.
 """
 
 from __future__ import annotations
@@ -19,31 +20,29 @@ logger = logging.getLogger("djust")
 def job_context() -> contextvars.Context:
     """The context that each job of this thread gets a copy of.
 
-    So no job sees what an earlier one has activated, such as a language. Django keeps its cache clients in the context
-    as well; they are made here, or each job would open a connection.
+    So no job sees what an earlier one has activated, such as a language. Django keeps its cache
+    clients in the context as well; they are made here, or each job would open a connection.
     """
     for alias in settings.CACHES:
         # Code that uses a cache that cannot be made gets the error.
-        with suppress(Exception):
+        with suppress(BaseException):
             caches[alias]
     return contextvars.copy_context()
 
 
 def tidy_connections() -> bool:
-    """What Django does with a thread's database connections before and after each request; whether there are any."""
-    known = connections.all(initialized_only=True)
-    for connection in known:
-        connection.queries_log.clear()
-        connection.close_if_unusable_or_obsolete()
-    return bool(known)
+    """Do what Django does with a thread's connections around a request; whether there are any.
 
-
-def tidy() -> bool:
-    """As `tidy_connections`; a connection that cannot be tidied is dropped, and the thread gets a new one."""
+    Where that fails the connections are dropped, and the thread gets new ones.
+    """
+    # A back end may raise whatever it likes, and the thread has to go on.
     try:
-        return tidy_connections()
+        known = connections.all(initialized_only=True)
+        for connection in known:
+            connection.queries_log.clear()
+            connection.close_if_unusable_or_obsolete()
+        return bool(known)
     except BaseException:
-        # A back end may raise whatever it likes, and the thread has to go on.
         with suppress(BaseException):
             logger.exception("The database connections of a thread cannot be tidied, and are dropped")
     with suppress(BaseException):

@@ -1,12 +1,8 @@
-"""A page in a test: everything that it would do in threads of pools happens in the thread of the test.
+"""A page in a test: what it would do in threads of pools happens in the thread of the test.
 
-A test holds a transaction that other threads do not see, and wants to say when slow work happens. So the context of
-all turns of its page (`page.context`) holds a `Rehearsal`, and whoever is about to leave the thread or the turn asks
-for it:
-
-    workers     a job that a pool would run
-    tasks       slow work that is about to begin
-    calls       what user code has raised
+A test holds a transaction that other threads do not see, and decides when background tasks run. So
+the context of all turns of its page (`page.turns.context`) holds a `TestMode`, and whoever is about to
+leave the thread or the turn asks for it.
 """
 
 from __future__ import annotations
@@ -15,29 +11,30 @@ from collections.abc import Callable
 from contextvars import Context, ContextVar
 from typing import Protocol
 
-Job = Callable[[], None]
+# What a job returns is of no interest.
+Job = Callable[[], object]
 
 
-class Rehearsal(Protocol):
+class TestMode(Protocol):
     """What a test does instead."""
 
-    def take(self, job: Job) -> None:
-        """Run `job`, soon, in the thread of the test. Called in any thread."""
+    def run_inline(self, job: Job) -> None:
+        """Run the job of a pool, soon, in the thread of the test. Called in any thread."""
 
-    def hold(self, begin: Job) -> None:
-        """Call `begin`, on the event loop, when the test lets slow work begin."""
+    def defer(self, begin: Job) -> None:
+        """Call `begin`, on the event loop, when the test lets background tasks begin."""
 
     def raised(self, error: Exception) -> None:
         """User code has raised this, or the event was refused."""
 
 
-testmode: ContextVar[Rehearsal | None] = ContextVar("djust_rehearsal", default=None)
+testmode: ContextVar[TestMode | None] = ContextVar("djust_testmode", default=None)
 
 # What every turn begins with: no turn sees what an earlier one, or the connection, has activated.
 FRESH = Context()
 
 
 def report(error: Exception) -> None:
-    """Tell the test, if this is one."""
+    """Report an error of user code to the test, if this is one."""
     if (test := testmode.get()) is not None:
         test.raised(error)

@@ -1,19 +1,20 @@
-"""The watchdog: one thread that looks for jobs which hang, in all pools of the process.
+"""The watchdog: one thread that looks for jobs that hang, in all pools of the process.
 
-It looks a few times within `hang_seconds` while jobs run, and sleeps while none does: a thread that begins a job finds
-`sleeps` set, and wakes it.
+It looks a few times within `hang_seconds` while jobs run, and sleeps while none does: a thread that
+begins a job finds `sleeps` set, and wakes it.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from typing import Protocol
 from weakref import WeakSet
 
+from djust import process
 from djust.conf import config
+from djust.process import Phase
 
 logger = logging.getLogger("djust")
 
@@ -25,12 +26,12 @@ _LOOKS = 10
 class Watched(Protocol):
     """A pool, as far as this module knows it."""
 
-    def examine(self, now: float) -> bool:
+    def examine(self) -> bool:
         """Look for what hangs; whether there is anything to look at."""
 
 
 class Watchdog:
-    """The thread, and the pools that it looks at."""
+    """The thread, and the pools that it looks at for as long as somebody else holds them."""
 
     def __init__(self) -> None:
         self._pools: WeakSet[Watched] = WeakSet()
@@ -44,7 +45,7 @@ class Watchdog:
         self.sleeps = True
 
     def watch(self, pool: Watched) -> None:
-        """Look at this pool from now on, for as long as there is somebody else who holds it."""
+        """Look at this pool from now on."""
         with self._lock:
             self._pools.add(pool)
 
@@ -54,7 +55,7 @@ class Watchdog:
             self.sleeps = False
             self._waking.set()
             if self._thread is None:
-                thread = threading.Thread(target=self._watch, name="djust-watchdog", daemon=True)
+                thread = threading.Thread(target=self._run, name="djust-watchdog", daemon=True)
                 try:
                     thread.start()
                 except (RuntimeError, MemoryError):
@@ -63,35 +64,25 @@ class Watchdog:
                     return
                 self._thread = thread
 
-    def _watch(self) -> None:
+    def _run(self) -> None:
         while True:
             self._waking.wait()
             self._waking.clear()
             # Before looking: a job that begins meanwhile wakes us once more.
             self.sleeps = True
-            if self._look():
-                self.sleeps = False
-                self._waking.set()
-            time.sleep(_pause())
-
-    def _look(self) -> bool:
-        is_busy = False
-        with self._lock:
-            pools = [*self._pools]
-        for pool in pools:
-            try:
-                is_busy |= pool.examine(time.monotonic())
-            except Exception:
-                logger.exception("The watchdog has failed")
-        return is_busy
-
-
-def _pause() -> float:
-    try:
-        return min(max(config().hang_seconds / _LOOKS, _SHORTEST_PAUSE), _LONGEST_PAUSE)
-    except Exception:  # noqa: BLE001 — wrong settings are an error of the code that reads them next
-        return _LONGEST_PAUSE
+            with self._lock:
+                pools = [*self._pools]
+            pause = _LONGEST_PAUSE
+            for pool in pools:
+                try:
+                    if pool.examine():
+                        self.sleeps = False
+                        self._waking.set()
+                    pause = min(max(config.hang_seconds / _LOOKS, _SHORTEST_PAUSE), _LONGEST_PAUSE)
+                except Exception:
+                    logger.exception("The watchdog has failed")
+            time.sleep(pause)
 
 
 watchdog = Watchdog()
-os.register_at_fork(after_in_child=watchdog.reset)
+process.register(Phase.THREADS, forget=watchdog.reset)

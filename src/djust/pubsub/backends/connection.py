@@ -1,6 +1,6 @@
 """The connection of a back end: kept alive, and made again when it was lost.
 
-    connected ── lost ──▶ waiting ──▶ connected, subscribed to all topics again ──▶ the listeners are told
+    connected ── lost ──▶ waiting ──▶ connected, subscribed to all topics again ──▶ subscribers receive MessagesMissed
                   back-off: 0.05 s, doubled up to 5 s, with jitter
 
 A subclass says how to connect, how to listen to a topic and what a connection brings.
@@ -39,7 +39,7 @@ class ListeningBackend(ABC, Generic[C]):
 
     def __init__(self, address: str, deliver: Deliver, lost: Lost) -> None:
         self._address = address
-        self._deliver = deliver
+        self.deliver = deliver
         self._lost = lost
         self._topics: set[str] = set()
         self._task: asyncio.Task[None] | None = None
@@ -57,7 +57,7 @@ class ListeningBackend(ABC, Generic[C]):
         """Listen to `topics`; returns when the service has confirmed. `read` runs meanwhile."""
 
     @abstractmethod
-    async def ignore(self, connection: C, topic: str) -> None:
+    async def unlisten(self, connection: C, topic: str) -> None:
         """Listen to `topic` no more."""
 
     @abstractmethod
@@ -65,12 +65,8 @@ class ListeningBackend(ABC, Generic[C]):
         """Call `deliver` for what comes, until the connection is lost: raises one of `failures`."""
 
     @abstractmethod
-    async def hang_up(self, connection: C) -> None:
+    async def disconnect(self, connection: C) -> None:
         """Close the connection, which may be broken."""
-
-    def deliver(self, topic: str, text: str) -> None:
-        """Hand over what has come."""
-        self._deliver(topic, text)
 
     async def subscribe(self, topic: str) -> None:
         """Listen to `topic`; while the service is away, as soon as it is back."""
@@ -90,7 +86,7 @@ class ListeningBackend(ABC, Generic[C]):
         self._topics.discard(topic)
         if self._connected is not None:
             try:
-                await self.ignore(self._connected, topic)
+                await self.unlisten(self._connected, topic)
             except self.failures:
                 pass
 
@@ -129,9 +125,11 @@ class ListeningBackend(ABC, Generic[C]):
                     text = "Publish/subscribe: the connection to %s is lost (%s); trying again."
                     logger.warning(text, self._address_shown, str(error) or type(error).__name__)
             except Exception:
-                # Such as something that no client library should raise: listening goes on, and nobody misses anything.
+                # Such as something that no client library should raise: listening goes on, and
+                # nobody misses anything.
                 logger.exception("Publish/subscribe: reading from %s has failed; trying again.", self._address_shown)
-            # A connection that stood for a while is tried again at once, one that was never made is waited for longer.
+            # A connection that stood for a while is tried again at once, one that was never made is
+            # waited for longer.
             wait = FIRST_WAIT if self._connected is not None else min(wait * 2, LONGEST_WAIT)
             self._connected = None
             was_lost = True
@@ -150,9 +148,9 @@ class ListeningBackend(ABC, Generic[C]):
             for topic in topics:
                 if topic not in self._topics:
                     # Nobody wants it any more since this connection was begun.
-                    await self.ignore(connection, topic)
+                    await self.unlisten(connection, topic)
             if was_lost:
-                logger.warning("Publish/subscribe: %s is there again.", self._address_shown)
+                logger.warning("Publish/subscribe: %s is connected again.", self._address_shown)
                 self._lost(topics)
             await self._reading
         finally:
@@ -163,7 +161,7 @@ class ListeningBackend(ABC, Generic[C]):
     async def _part(self, connection: C) -> None:
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                await self.hang_up(connection)
+                await self.disconnect(connection)
         except Exception:  # noqa: BLE001, S110 — it is broken, which is why it is closed
             pass
 

@@ -2,8 +2,8 @@
 
     LIVEVIEW_CONFIG = {"pubsub": "redis://localhost:6379/0"}
 
-A topic is the channel `djust:<topic>`. Redis keeps nothing: who is not connected when a message is published does not
-get it, and is told so by `Resubscribed`.
+A topic is the channel `djust:<topic>`. Redis keeps nothing: who is not connected when a message is
+published does not get it; its views receive `MessagesMissed`.
 """
 
 from __future__ import annotations
@@ -39,11 +39,12 @@ class RedisBackend(ListeningBackend[PubSub]):
             "socket_connect_timeout": CONNECT_SECONDS,
             "socket_keepalive": True,
             "decode_responses": True,
-            # Whoever shares the server may send anything; what is no text must not end the listening.
+            # Whoever shares the server may send anything; what is no text must not end the
+            # listening.
             "encoding_errors": "replace",
         }
-        # Without retries of their own: a message whose sending failed may have arrived, and a listener that connects
-        # again in silence has missed messages.
+        # Without retries of their own: a message whose sending failed may have arrived, and a
+        # listener that connects again in silence has missed messages.
         self._sender = redis.Redis.from_url(address, **options, retry=SyncRetry(NoBackoff(), 0))
         self._async_sender = redis.asyncio.Redis.from_url(address, **options, retry=Retry(NoBackoff(), 0))
         self._listener = redis.asyncio.Redis.from_url(
@@ -72,7 +73,7 @@ class RedisBackend(ListeningBackend[PubSub]):
             future = self._confirmations[channel] = asyncio.get_running_loop().create_future()
         return future
 
-    async def ignore(self, connection: PubSub, topic: str) -> None:
+    async def unlisten(self, connection: PubSub, topic: str) -> None:
         """Unsubscribe from the channel."""
         await connection.unsubscribe(PREFIX + topic)
 
@@ -90,7 +91,7 @@ class RedisBackend(ListeningBackend[PubSub]):
                 if future is not None and not future.done():
                     future.set_result(None)
 
-    async def hang_up(self, connection: PubSub) -> None:
+    async def disconnect(self, connection: PubSub) -> None:
         """Close the connection."""
         self._confirmations.clear()
         await connection.aclose()  # type: ignore[no-untyped-call] # as above

@@ -1,10 +1,11 @@
-"""Names: where a template's names stand while code is generated, and the context they are read from at run time.
+"""Names: where they stand while code is generated, and the context of a rendering.
 
-`Names` is the compile-time view: which names are Python locals (bound by pure `for`, `with` and `include`), and which
-Python variable holds Django's context for all others.
+`Names` is the compile-time view: which names are Python locals (bound by pure `for`, `with` and
+`include`), and which Python variable holds Django's context for all others.
 
-`page_context` is the run-time view of a live page: Django's `RequestContext` with the view's data on top. Context
-processors run only when a template asks for a name that the data lacks; most events never ask.
+`page_context` is the run-time view of a live page: Django's `RequestContext` with the view's data
+on top. Context processors run only when a template asks for a name that the data lacks; most events
+never ask.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from django.template.context import BaseContext, RenderContext
 
 @dataclass(slots=True, frozen=True)
 class Names:
-    """`local`: template name → Python expression. `context`: the Python variable of Django's context.
+    """`local`: name → Python expression. `context`: the Python variable of Django's context.
 
     `repeated`: the code runs once per round of a loop, so that speed counts for more than length.
     """
@@ -45,11 +46,18 @@ class Names:
 _CONTEXTS = frozenset({Context, RequestContext})
 
 
-class _Layer(dict[str, Any]):
-    """A dictionary of a context whose content is made when a name is asked for that upper layers lack."""
+class _Processors(dict[str, Any]):
+    """What context processors say about a request, asked when upper layers lack a name."""
+
+    def __init__(self, template: Template, request: HttpRequest) -> None:
+        super().__init__()
+        self._pending: tuple[Template, HttpRequest] | None = (template, request)
 
     def _fill(self) -> None:
-        raise NotImplementedError
+        if self._pending is not None:
+            (template, request), self._pending = self._pending, None
+            for processor in template.engine.template_context_processors:
+                self.update(processor(request))
 
     def __contains__(self, name: object) -> bool:
         self._fill()
@@ -66,20 +74,6 @@ class _Layer(dict[str, Any]):
     def keys(self) -> Any:
         self._fill()
         return dict.keys(self)
-
-
-class _Processors(_Layer):
-    """What the engine's context processors say about a request."""
-
-    def __init__(self, template: Template, request: HttpRequest) -> None:
-        super().__init__()
-        self._pending: tuple[Template, HttpRequest] | None = (template, request)
-
-    def _fill(self) -> None:
-        if self._pending is not None:
-            (template, request), self._pending = self._pending, None
-            for processor in template.engine.template_context_processors:
-                self.update(processor(request))
 
 
 class _Lazy(dict[str, Any]):
@@ -115,9 +109,9 @@ def page_context(
 ) -> RequestContext:
     """The context of one rendering of a live page.
 
-    From below: context processors, `fixed` (names whose value holds for the life of the page, such as the CSRF token),
-    `lazy` (names with a function that gives their value), `data`. `auto_related`: loops fetch relations early
-    (`template/relations.py`).
+    From below: context processors, `fixed` (names whose value holds for the life of the page, such
+    as the CSRF token), `lazy` (names with a function that gives their value), `data`.
+    `auto_related`: loops fetch relations early (`template/optimize/prefetch.py`).
     """
     context = RequestContext(request)
     context.dicts[1:] = [_Processors(template, request)]
@@ -155,7 +149,7 @@ class rendering:  # noqa: N801 - used as a function
 
 
 def isolated_context(context: Context, data: Any) -> Context:
-    """`context.new(data)`: a context with the same properties and only these names; faster for Django's own."""
+    """`context.new(data)`, which has the same properties and only these names; faster."""
     if type(context) not in _CONTEXTS or isinstance(data, BaseContext):
         return context.new(data)
     inner, state = object.__new__(type(context)), object.__new__(RenderContext)
@@ -175,10 +169,10 @@ def stored_by(context: Context) -> list[tuple[Any, str]]:
 
 
 class Checkpoint:
-    """What a context held before a rendering, so that one that was broken off leaves nothing to the next attempt.
+    """What a context held before a rendering, so that one that fails leaves nothing behind.
 
-    Tags set names on the innermost layer, keep state in the innermost layer of `render_context`, change settings, and
-    store fragments in caches.
+    Tags set names on the innermost layer, keep state in the innermost layer of `render_context`,
+    change settings, and store fragments in caches.
     """
 
     def __init__(self, context: Context) -> None:

@@ -2,15 +2,16 @@
 
     {{ user.name|upper }}   has the value   K0(looked_up(context, ('user', 'name')))
 
-Each is one Python expression, which stands where its value is used, so that it is evaluated once and in Django's order.
-Few long lines are compiled several times faster than many short ones.
+Each is one Python expression, which stands where its value is used, so that it is evaluated once
+and in Django's order. Few long lines are compiled several times faster than many short ones.
 
-In loops a dictionary is asked without a call. There, with `i1` a local of the generated function, `{{ row.name }}` is
+In loops a dictionary is asked without a call. There, with `i1` a local of the generated function,
+`{{ row.name }}` is
 
-    escaped(t) if type(i1) is dict and type(t := i1.get('name')) in plain else as_html(context, plain, followed(…))
+    escaped(t) if type(i1) is dict and type(t := i1.get('name')) in plain else as_html(…)
 
-The name `t` holds a value within such an expression, `v` that of a filter's input, `w` what the first of many filters
-gave; nothing is kept in them.
+The name `t` holds a value within such an expression, `v` that of a filter's input, `w` what the
+first of many filters gave; nothing is kept in them.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from django.template.defaulttags import TemplateLiteral
 from django.template.smartif import TokenBase
 from django.utils.safestring import mark_safe
 
-from djust.template.scope import Names
-from djust.template.source import Source
+from djust.template.codegen.source import PythonSource
+from djust.template.context import Names
 
 # What a loop's `forloop` always has.
 _COUNTERS = frozenset({"counter", "counter0", "revcounter", "revcounter0", "first", "last"})
@@ -32,7 +33,7 @@ _CALLS = 20
 
 
 def is_native(expression: FilterExpression) -> bool:
-    """Whether we can write `expression` as Python: nothing in it is a subclass of Django's own classes."""
+    """Whether we can write `expression` as Python: all of it is of Django's own classes."""
     if type(expression) is not FilterExpression:
         return False
     if expression.is_var and not _native_variable(expression.var):
@@ -42,14 +43,6 @@ def is_native(expression: FilterExpression) -> bool:
 
 def _native_variable(variable: Any) -> bool:
     return type(variable) is Variable and not variable.translate
-
-
-def reads(expression: FilterExpression) -> set[str]:
-    """The first names of the variables in `expression`."""
-    variables = [arg for _, args in expression.filters for lookup, arg in args if lookup]
-    if expression.is_var:
-        variables.append(expression.var)
-    return {v.lookups[0] for v in variables if isinstance(v, Variable) and v.lookups}
 
 
 def leaves(condition: Any) -> list[FilterExpression]:
@@ -67,15 +60,10 @@ def is_direct(condition: Any) -> bool:
     return isinstance(condition, TemplateLiteral) and not leaves(condition)[0].filters
 
 
-def changed_by(node: Any) -> list[FilterExpression]:
-    """The expressions that `{% ifchanged %}` compares; none if it compares its output."""
-    return list(node._varlist)
+class ExpressionWriter:
+    """Writes expressions, conditions into `src`. `invalid`: the engine's `string_if_invalid`."""
 
-
-class Expressions:
-    """Writes expressions; conditions need statements, too, in `src`. `invalid` is the engine's `string_if_invalid`."""
-
-    def __init__(self, src: Source, invalid: str) -> None:
+    def __init__(self, src: PythonSource, invalid: str) -> None:
         self.src = src
         self.invalid = invalid
 
@@ -95,17 +83,17 @@ class Expressions:
             code = self._variable(names, variable, missing)
         return self._filters(names, expression, code) if expression.filters else code
 
-    def text(self, names: Names, expression: FilterExpression, plain: str, other: str) -> str:
-        """The Python expression of what `{{ expression }}` shows.
+    def shown(self, names: Names, expression: FilterExpression) -> tuple[str, str, str]:
+        """What `{{ expression }}` shows: a condition, the value if it holds, and otherwise.
 
-        `plain` is what becomes of a value that is text already, `other` of any value; `{}` stands for it in both.
+        The condition says that the value is text already; it is empty where that is not worth
+        asking.
         """
         is_lookup = expression.is_var and expression.var.lookups and not expression.filters
         guard = self._guard(names, expression.var, "plain") if is_lookup else None
         if guard is None:
-            return other.format(self.value(names, expression))
-        found = self._lookup(names, expression.var, repr(self._missing(expression.var)))
-        return f"{plain.format(guard[1])} if {guard[0]} else {other.format(found)}"
+            return "", "", self.value(names, expression)
+        return *guard, self._lookup(names, expression.var, repr(self._missing(expression.var)))
 
     def _missing(self, variable: Variable) -> str:
         return self.invalid % variable if "%s" in self.invalid else self.invalid
@@ -127,7 +115,7 @@ class Expressions:
         return f"followed({names.context}, {local}, {bits[1:]!r}{instead})"
 
     def _guard(self, names: Names, variable: Variable, types: str) -> tuple[str, str] | None:
-        """A condition which says that dictionaries lead to `variable` and its type is in `types`; its value then.
+        """A condition that dictionaries lead to `variable`, with a type in `types`; its value then.
 
         Only in loops, where speed counts for more than length.
         """
@@ -189,8 +177,8 @@ class Expressions:
     def _operator(self, names: Names, condition: Any, result: str) -> str:
         """Write an operator. Those of Django's `if` never raise: what cannot be compared is false.
 
-        So is what cannot be evaluated in the operators inside; they need no `try` of their own where it makes no
-        difference which of them was false.
+        So is what cannot be evaluated in the operators inside; they need no `try` of their own
+        where it makes no difference which of them was false.
         """
         src, operator = self.src, condition.id
         second = condition.second
@@ -238,7 +226,7 @@ def _counter(names: Names, variable: Variable) -> str | None:
 
 
 def _is_simple(condition: Any, outer: str, *, is_first: bool) -> bool:
-    """Whether an operand of `outer` needs no `try`: if it raises, `outer` is false as if the operand were."""
+    """Whether an operand needs no `try`: if it raises, `outer` is false as if it were false."""
     if isinstance(condition, TemplateLiteral):
         return True
     if outer != "and" and not (outer == "or" and not is_first):

@@ -1,6 +1,6 @@
 """Python source while it is being written: lines, indentation, names of constants and temporaries.
 
-src = Source(); src.line("def f(x):")
+src = PythonSource(); src.line("def f(x):")
 with src.indented(): src.line(f"return x + {src.constant(3)}")
 src.function("f", "<template a.html>")(1)  ->  4
 """
@@ -8,27 +8,28 @@ src.function("f", "<template a.html>")(1)  ->  4
 from __future__ import annotations
 
 import linecache
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from weakref import finalize
 
 _LITERALS = (str, int, bool, type(None))
-# Of other numbers, Python makes one object where a template has several, and `{% if a is b %}` tells them apart.
+# Of other numbers, Python makes one object where a template has several, and `{% if a is b %}`
+# tells them apart.
 _SMALL = range(-5, 257)
 
 
-class Source:
+class PythonSource:
     """Lines of one generated module and the constants it refers to."""
 
-    def __init__(self, names: dict[str, Any]) -> None:
+    def __init__(self, names: Mapping[str, Any]) -> None:
         self.lines: list[str] = []
-        self.places: list[str] = []
-        self.place = ""  # in the template, for the lines that are written now
+        self.locations: list[str] = []
+        self.location = ""  # in the template, for the lines that are written now
         self.names = dict(names)
         self._indent = ""
         self._starts: list[int] = []  # the first lines of the blocks we are in
         self._list = ""
-        self._entries: list[tuple[str, str]] = []  # what is to be appended to that list, and its place; comments
+        self._entries: list[tuple[str, str]] = []  # what is to be appended to that list, and its location; comments
         self._tentative: list[tuple[int, int]] = []  # lines, and from where on they matter
         self._count = 0
         self._constants: dict[int, str] = {}
@@ -37,54 +38,56 @@ class Source:
         if self._entries:
             self._extend()
         self.lines.append(self._indent + text)
-        self.places.append(self.place)
+        self.locations.append(self.location)
 
     def tentative(self, text: str) -> None:
-        """A line that is needed only if something uses its result: `drop_unused` takes it away if not."""
+        """A line that `drop_unused` takes away if nothing uses its result."""
         loops = (start for start in self._starts if self.lines[start - 1].lstrip().startswith("for "))
         self.line(text)
         written = len(self.lines) - 1
         self._tentative.append((written, next(loops, written)))
 
     def drop_unused(self, name: str) -> None:
-        """Take away the tentative lines after which, and around which in a loop, no line uses `name`."""
+        """Take away tentative lines after which (and around which, in a loop) none uses `name`."""
         tentative = {line for line, _ in self._tentative}
         used = [at for at, line in enumerate(self.lines) if at not in tentative and name in line]
         for line, start in reversed(self._tentative):
             if not used or used[-1] < start:
-                del self.lines[line], self.places[line]
+                del self.lines[line], self.locations[line]
 
-    def comment(self, place: str) -> None:
-        """Say which place in the template the next lines belong to."""
-        if place != self.place:
+    def comment(self, location: str) -> None:
+        """Say to which location in the template the next lines belong."""
+        if location != self.location:
             if self._entries:
-                self._entries.append((f"# {place}", place))
+                self._entries.append((f"# {location}", location))
             else:
-                self.line(f"# {place}")
-        self.place = place
+                self.line(f"# {location}")
+        self.location = location
 
     def append(self, target: str, code: str) -> None:
-        """Append the value of `code` to the list `target`, in one statement with what stands before and after it."""
+        """Append the value of `code` to the list `target`, in one statement with its neighbours."""
         if target != self._list and self._entries:
             self._extend()
         self._list = target
-        self._entries.append((code, self.place))
+        self._entries.append((code, self.location))
 
     def _extend(self) -> None:
-        """Write the statement of `append`: a line for each value, so that errors lead to their places."""
+        """Write the statement of `append`, a line per value, so that errors have a location."""
         entries, self._entries = self._entries, []
         notes = [entries.pop()] if entries[-1][0].startswith("# ") else []
         if len(entries) == 1:
             written = [(f"{self._list}.append({entries[0][0]})", entries[0][1])]
         else:
-            values = [(f"    {code}" if code.startswith("# ") else f"    {code},", place) for code, place in entries]
+            values = [
+                (f"    {code}" if code.startswith("# ") else f"    {code},", location) for code, location in entries
+            ]
             written = [(f"{self._list} += (", entries[0][1]), *values, (")", entries[-1][1])]
-        for text, place in [*written, *notes]:
+        for text, location in [*written, *notes]:
             self.lines.append(self._indent + text)
-            self.places.append(place)
+            self.locations.append(location)
 
-    def indented(self) -> Source:
-        """A context manager: what is written while it is entered is indented; it is at least `pass`."""
+    def indented(self) -> PythonSource:
+        """While it is entered, what is written is indented; it is at least `pass`."""
         return self
 
     def __enter__(self) -> None:
@@ -119,7 +122,7 @@ class Source:
         return "\n".join(self.lines) + "\n"  # the last one is a `return`, so that nothing is pending
 
     def function(self, name: str, filename: str) -> Callable[..., Any]:
-        """Compile the source and return its function `name`; tracebacks and debuggers see the source."""
+        """Compile the source; returns its function `name`. Tracebacks see the source."""
         text = self.text
         linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
         namespace = dict(self.names)

@@ -1,8 +1,6 @@
-"""Steps → Python.
+"""Steps → Python: the two functions of a template.
 
-Two functions can be made of a template:
-
-    evaluate(context, old, same) -> values   the values of the parts of its root fragment, for live pages
+    evaluate(context, old, same) -> values   of the parts of its root fragment, for live pages
     render(context) -> SafeString            its HTML without marks, for any page
 
 The template `<p>Hello {{ user }}</p>` gives
@@ -17,78 +15,61 @@ The template `<p>Hello {{ user }}</p>` gives
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from djust.render.values import ATTRIBUTE, RAW, TEXT
-from djust.template.expressions import Expressions
-from djust.template.output import Output, is_text
-from djust.template.parts import (
-    UNKNOWN,
-    BranchStep,
-    Chain,
-    Content,
-    DynamicInclude,
-    EffectStep,
-    For,
-    If,
-    InclusionTag,
-    Item,
-    LeafStep,
-    LoopStep,
-    Program,
-    ScopeStep,
-    Sentence,
-    Static,
-    Step,
-    all_items,
-    needs_of,
-)
-from djust.template.scope import Names
-from djust.template.scopes import Scopes
-from djust.template.skipping import parts_of, skippable
-from djust.template.source import Source
-from djust.template.tags import message_of
+from djust.template.codegen.expressions import ExpressionWriter
+from djust.template.codegen.scopes import ScopeWriter
+from djust.template.codegen.source import PythonSource
+from djust.template.codegen.strings import StringWriter
+from djust.template.context import Names
+from djust.template.inheritance import Chain
+from djust.template.nodes import DynamicInclude, For, If, InclusionTag, Node, Static, all_nodes, needs_of
+from djust.template.optimize.skipping import skippable
+from djust.template.steps import BranchStep, EffectStep, LeafStep, LoopStep, Program, ScopeStep, Step, parts_of
 
 _SPECIAL = frozenset("&<>\"'")
 
 
-def write_evaluate(src: Source, program: Program, chain: Chain, invalid: str, items: Sequence[Item]) -> frozenset[str]:
+def write_evaluate(
+    src: PythonSource, program: Program, nodes: Sequence[Node], chain: Chain, invalid: str
+) -> frozenset[str]:
     """Write `evaluate(context)`; returns the names that let steps be skipped."""
-    generator = _Generator(src, invalid)
+    generator = _StepWriter(src, invalid)
     src.line("def evaluate(context, old=None, same=NOTHING):")
     with src.indented():
-        generator.prologue(chain, items)
+        generator.prologue(chain, nodes)
         unchanging = skippable(program.steps)
         src.line(f"return {generator.page_values(program, unchanging)}")
     src.drop_unused("plain")
     return frozenset().union(*unchanging.values())
 
 
-def write_render(src: Source, items: Sequence[Item], chain: Chain, invalid: str) -> None:
+def write_render(src: PythonSource, nodes: Sequence[Node], chain: Chain, invalid: str) -> None:
     """Write `render(context)`."""
-    generator = _Generator(src, invalid)
+    generator = _StepWriter(src, invalid)
     src.line("def render(context):")
     with src.indented():
-        generator.prologue(chain, items)
+        generator.prologue(chain, nodes)
         src.line("out = []")
-        generator.output.write(Names(), items, "out")
+        generator.strings.write(Names(), nodes, "out")
         src.line("return SafeString(''.join(out))")
     src.drop_unused("plain")
 
 
-class _Generator:
+class _StepWriter:
     """Writes steps. `Names` say where names stand at the place that is being written."""
 
-    def __init__(self, src: Source, invalid: str) -> None:
+    def __init__(self, src: PythonSource, invalid: str) -> None:
         self.src = src
-        self.scopes = Scopes(src, Expressions(src, invalid))
-        self.output = Output(src, self.scopes)
+        self.scopes = ScopeWriter(src, ExpressionWriter(src, invalid))
+        self.strings = StringWriter(src, self.scopes)
 
-    def prologue(self, chain: Chain, items: Sequence[Item]) -> None:
+    def prologue(self, chain: Chain, nodes: Sequence[Node]) -> None:
         self.src.tentative("plain = text_types(context)")
-        if any(isinstance(item, Sentence) or message_of(item) is not None for item in all_items(items)):
+        if any(node.translates for node in all_nodes(nodes)):
             self.src.line("translated = translations()")
-        if "block" in needs_of(items) and chain.extends:
+        if "block" in needs_of(nodes) and chain.extends:
             self.src.line(f"override_blocks(context, {self.src.constant(chain)})")
 
     def values(self, names: Names, program: Program) -> str:
@@ -99,7 +80,7 @@ class _Generator:
         return f"({', '.join(values)}{',' if values else ''})"
 
     def page_values(self, program: Program, unchanging: Mapping[int, frozenset[str]]) -> str:
-        """As `values`, with the values of the last rendering in `old` for steps whose names are in `same`.
+        """As `values`, with those of `old`, the last rendering, for steps with names in `same`.
 
         `unchanging` are the steps for which that may be.
         """
@@ -138,28 +119,30 @@ class _Generator:
                 case LoopStep():
                     results[step.index] = self._loop(names, step)
                 case ScopeStep():
-                    with self.scopes.scope(names, step.item) as inner:
+                    with self.scopes.scope(names, step.node) as inner:
                         self._steps(inner, step.steps, results)
                 case EffectStep():
-                    self.output.write(names, [step.item], "")
+                    self.strings.write(names, [step.node], "")
 
     def _leaf(self, names: Names, step: LeafStep) -> str:
         """Write the value of a leaf; returns its name."""
         pieces, is_value = step.pieces, step.kind in (TEXT, ATTRIBUTE, RAW)
-        checked = step.checked and step.kind == TEXT and len(pieces) == 1 and isinstance(pieces[0], UNKNOWN)
-        if is_value and all(is_text(piece) for piece in pieces):
-            if len(pieces) == 1 and not isinstance(pieces[0], Static):
-                return self.scopes.assign(self.output.text(names, pieces[0], checked=checked))
-            return self._joined(names, pieces)
+        inline = [piece for piece in pieces if isinstance(piece, Node) and piece.is_inline]
+        only = pieces[0] if len(pieces) == 1 and isinstance(pieces[0], Node) else None
+        checked = only is not None and only.is_uncertain and step.checked and step.kind == TEXT
+        if is_value and len(inline) == len(pieces):
+            if only is not None and not isinstance(only, Static):
+                return self.scopes.assign(self.strings.value(names, only, checked=checked))
+            return self._joined(names, inline)
         out = self.src.temporary("o")
         self.src.line(f"{out} = []")
-        self.output.write(names, pieces, out)
+        self.strings.write(names, pieces, out)
         result = f"source(''.join({out}))" if is_value else f"''.join({out})"
-        return self.scopes.assign(f"balanced({result}, {self.src.constant(pieces[0])})" if checked else result)
+        return self.scopes.assign(f"balanced({result}, {self.src.constant(only)})" if checked else result)
 
-    def _joined(self, names: Names, pieces: Sequence[Content]) -> str:
+    def _joined(self, names: Names, pieces: Sequence[Node]) -> str:
         """Text with variables in it: plain where all of it is, HTML source otherwise."""
-        dynamic = [None if isinstance(p, Static) else self.scopes.assign(self.output.text(names, p)) for p in pieces]
+        dynamic = [None if isinstance(p, Static) else self.scopes.assign(self.strings.value(names, p)) for p in pieces]
         statics = [p.text if isinstance(p, Static) else "" for p in pieces]
         plain = "".join(_literal(s) if d is None else f"{{{d}}}" for s, d in zip(statics, dynamic, strict=True))
         html = "".join(_literal(s) if d is None else f"{{escaped({d})}}" for s, d in zip(statics, dynamic, strict=True))
@@ -173,29 +156,33 @@ class _Generator:
 
     def _branch(self, names: Names, step: BranchStep) -> str:
         result = self.src.temporary("v")
-        match step.item:
-            case If() as item:
-                self.src.line(f"{result} = None")
-                self.scopes.choose(names, item, lambda arm: self._arm(names, step.arms[arm], result))
-            case For() as item:
-                loop = step.arms[0].steps[0]
-                assert isinstance(loop, LoopStep)
-                sequence = self.scopes.sequence(names, item)
-                self.src.line(f"if {sequence} is not EMPTY:")
-                with self.src.indented():
-                    rows = self._loop(names, loop, sequence)
-                    self.src.line(f"{result} = ({self.src.constant(step.arms[0].fragment)}, ({rows},))")
-                self.src.line("else:")
-                with self.src.indented(), self.scopes.empty(names, item) as inner:
-                    self._arm(inner, step.arms[1], result)
-            case DynamicInclude() as item:
-                code = f"include({self.output.included(names, item)})"
-                self.src.line(f"{result} = {self.output.settled(names, item, code)}")
-            case InclusionTag() as item:
-                data = self.output.called(names, item)
-                code = f"include_tag({names.context}, {self.src.constant(item.node)}, {data})"
-                self.src.line(f"{result} = {self.output.settled(names, item, code)}")
+        BRANCHES[type(step.node)](self, names, step, result)
         return result
+
+    def _if(self, names: Names, step: BranchStep, result: str) -> None:
+        self.src.line(f"{result} = None")
+        self.scopes.write_if(names, step.node, lambda arm: self._arm(names, step.arms[arm], result))
+
+    def _loop_or_empty(self, names: Names, step: BranchStep, result: str) -> None:
+        node, loop = step.node, step.arms[0].steps[0]
+        assert isinstance(loop, LoopStep)
+        sequence = self.scopes.sequence(names, node)
+        self.src.line(f"if {sequence} is not EMPTY:")
+        with self.src.indented():
+            rows = self._loop(names, loop, sequence)
+            self.src.line(f"{result} = ({self.src.constant(step.arms[0].fragment)}, ({rows},))")
+        self.src.line("else:")
+        with self.src.indented(), self.scopes.empty(names, node) as inner:
+            self._arm(inner, step.arms[1], result)
+
+    def _dynamic_include(self, names: Names, step: BranchStep, result: str) -> None:
+        code = f"include({self.strings.included(names, step.node)})"
+        self.src.line(f"{result} = {self.strings.settled(names, step.node, code)}")
+
+    def _inclusion_tag(self, names: Names, step: BranchStep, result: str) -> None:
+        data = self.strings.called(names, step.node)
+        code = f"include_tag({names.context}, {self.src.constant(step.node.tag)}, {data})"
+        self.src.line(f"{result} = {self.strings.settled(names, step.node, code)}")
 
     def _arm(self, names: Names, program: Program, result: str) -> None:
         values = self.values(names, program)
@@ -203,7 +190,7 @@ class _Generator:
 
     def _loop(self, names: Names, step: LoopStep, sequence: str = "") -> str:
         rows, keys, result = (self.src.temporary(hint) for hint in ("rows", "keys", "v"))
-        sequence = sequence or self.scopes.sequence(names, step.item)
+        sequence = sequence or self.scopes.sequence(names, step.node)
         self.src.line(f"{rows} = []")
         if step.key is not None:
             self.src.line(f"{keys} = []")
@@ -216,10 +203,19 @@ class _Generator:
             if step.key is not None:
                 self.src.line(f"{keys}.append({values[step.key]})")
 
-        self.scopes.rounds(names, step.item, sequence, row)
-        found = f"keyed({keys}, {step.item.line!r})" if step.key is not None else f"model_keys({sequence}, {rows})"
+        self.scopes.write_loop(names, step.node, sequence, row)
+        found = f"keyed({keys}, {step.node.location!r})" if step.key is not None else f"model_keys({sequence}, {rows})"
         self.src.line(f"{result} = ({found}, {rows})")
         return result
+
+
+# Who writes a part that shows fragments.
+BRANCHES: dict[type[Node], Callable[[_StepWriter, Names, BranchStep, str], None]] = {
+    DynamicInclude: _StepWriter._dynamic_include,
+    For: _StepWriter._loop_or_empty,
+    If: _StepWriter._if,
+    InclusionTag: _StepWriter._inclusion_tag,
+}
 
 
 def _literal(text: str) -> str:

@@ -2,25 +2,28 @@
 
     {% for order in orders %}{{ order.customer.name }}: {{ order.lines.all|length }}{% endfor %}
 
-When `orders` is a queryset that nothing has evaluated yet, and its author has left it as it is, the customers come with
-the orders (`select_related`). Whatever else holds model instances - a queryset that `{% if orders %}` or a view has
-evaluated, a slice, a page of a paginator, a list - stays what it is: there, the first order that is asked for its
-customer fetches those of all others, too, and so it is with lines everywhere (`prefetch_related`). That makes one query
-for each relation, where Django makes one for each order and relation. So no matter where a queryset is evaluated first,
+When `orders` is a queryset that nothing has evaluated yet, and its author has left it as it is, the
+customers come with the orders (`select_related`). Whatever else holds model instances - a queryset
+that `{% if orders %}` or a view has evaluated, a slice, a page of a paginator, a list - stays what
+it is: there, the first order that is asked for its customer fetches those of all others, too, and
+so it is with lines everywhere (`prefetch_related`). That makes one query for each relation, where
+Django makes one for each order and relation. So no matter where a queryset is evaluated first,
 nothing is fetched before a loop asks for it, and a loop that is not reached costs nothing.
 
-Nothing else may be different from Django. An item keeps what was fetched early in `_Single` and `_Many`, dictionaries
-of Django's own kind that give it out when it is asked for, an object of its own to each item; when the loop ends, what
-nobody asked for is forgotten, and so are prefetched lists, because Django would ask the database again. So no later
-rendering shows what was fetched for an earlier one. What only some items may be asked for, the first one gets from
-Django, and the second one for all. A template never makes more queries than in Django, unless a method that it calls
-filters a list which the template itself reads here and there.
+Nothing else may be different from Django. An item keeps what was fetched early in `_Single` and
+`_Many`, dictionaries of Django's own kind that give it out when it is asked for, an object of its
+own to each item; when the loop ends, what nobody asked for is forgotten, and so are prefetched
+lists, because Django would ask the database again. So no later rendering shows what was fetched for
+an earlier one. What only some items may be asked for, the first one gets from Django, and the
+second one for all. A template never makes more queries than in Django, unless a method that it
+calls filters a list which the template itself reads here and there.
 
-Left alone are raw querysets, querysets and managers with methods of their own that decide what is found, generic
-foreign keys, foreign keys that were deferred or have no constraint, descriptors that are not Django's own, items that
-are not saved, and projects with database routers. Nothing is joined to querysets that are sliced, combined, `values()`,
-locked, deferred, or fetch relations already, nor where another table could be noticed: DISTINCT, GROUP BY, raw SQL.
-`auto_related = False` on a live view, or on any context, switches all of it off.
+Left alone are raw querysets, querysets and managers with methods of their own that decide what is
+found, generic foreign keys, foreign keys that were deferred or have no constraint, descriptors that
+are not Django's own, items that are not saved, and projects with database routers. Nothing is
+joined to querysets that are sliced, combined, `values()`, locked, deferred, or fetch relations
+already, nor where another table could be noticed: DISTINCT, GROUP BY, raw SQL. `auto_related =
+False` on a live view, or on any context, switches all of it off.
 """
 
 from __future__ import annotations
@@ -28,22 +31,30 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from django.core.paginator import Page
-from django.db import router
+from django.db import models, router
 from django.db.models import ForeignKey, Manager, Model, Prefetch, QuerySet, prefetch_related_objects
 from django.db.models.expressions import RawSQL
 from django.db.models.fields import related_descriptors as descriptors
 from django.db.models.query import ModelIterable
+from django.db.models.query_utils import DeferredAttribute
 from django.db.models.sql import Query
 from django.db.models.sql.where import ExtraWhere
 from django.template import Context
 
-from djust.template.lookups import EACH, Lookup
+from djust.template.optimize.lookups import EACH, Lookup
 from djust.template.runtime import EMPTY, PLAIN, backwards, sequence
+
+# Since version 6.1, Django asks the fetch mode of an instance for a relation that was not fetched.
+# Its own FETCH_PEERS fetches for all, but lets them share objects, and keeps what nobody has asked
+# for; loops have a mode of their own.
+FETCH_ONE: Any = getattr(models, "FETCH_ONE", None)
+_FetchMode: Any = type(models.FETCH_PEERS).__base__ if hasattr(models, "FETCH_PEERS") else object
 
 # Databases join some sixty tables at most.
 _MOST_JOINS = 20
@@ -58,8 +69,8 @@ _QUERYSET_METHODS = ("_chain", "_clone", "_fetch_all", "__iter__", "__len__", "_
 _MANAGER_METHODS = ("get_queryset", "all")
 
 
-def related(context: Context, value: Any, loop: Related, *, reverse: bool = False) -> Sequence[Any] | Rows:
-    """What `{% for %}` iterates over, given `value`; relations that the loop reads are fetched early."""
+def related(context: Context, value: Any, loop: Related, *, reverse: bool = False) -> Sequence[Any] | LoopItems:
+    """What `{% for %}` iterates over, given `value`; relations are fetched early."""
     found: Any = value if isinstance(value, QuerySet) else sequence(value)  # whose length would be a query
     if found is EMPTY or (type(found) is list and type(found[0]) in PLAIN):
         return backwards(found) if reverse else found
@@ -72,8 +83,8 @@ def related(context: Context, value: Any, loop: Related, *, reverse: bool = Fals
     return rows
 
 
-def _rows(found: Any, loop: Related) -> Rows | None:
-    """The items of `found`, if they are instances of a model that has relations which the loop reads."""
+def _rows(found: Any, loop: Related) -> LoopItems | None:
+    """The items of `found`, if they are instances with relations that the loop reads."""
     joined: list[_ToOne] = []
     if isinstance(found, QuerySet):
         if not _is_usual_queryset(found) or not (plan := loop.plan(found.model)):
@@ -85,17 +96,18 @@ def _rows(found: Any, loop: Related) -> Rows | None:
     first = next(iter(found), None)
     if not isinstance(first, Model) or not (plan := loop.plan(type(first))):
         return None
-    rows = Rows(found)
+    rows = LoopItems(found)
     rows.hold([item for item in found if type(item) is type(first) and _is_free(item, first)], plan, joined)
     return rows
 
 
 def _is_free(item: Model, first: Model) -> bool:
-    """Whether `item` is a row of the same database as `first`, and not yet held by a loop around."""
+    """Whether `item` is of the same database as `first`, and not held by a loop around."""
     state = item._state
     parents: list[Any] = [link for link in item._meta.parents.values() if link]
     return (
-        type(state.fields_cache) is not _Single
+        _early(item) is None
+        and _is_usual_mode(getattr(state, "fetch_mode", FETCH_ONE))
         and state.db == first._state.db
         and not (state.adding or item.pk is None)
         and not any(link.is_cached(item) for link in parents)  # Django takes relations from there
@@ -107,7 +119,7 @@ def _is_free(item: Model, first: Model) -> bool:
 
 @dataclass(slots=True)
 class _Plan:
-    """What to fetch with instances of a model: single objects by join, lists by a query of their own."""
+    """What to fetch with instances of a model: single objects by join, lists by queries."""
 
     singles: list[_ToOne] = field(default_factory=list)
     lists: list[_ToMany] = field(default_factory=list)
@@ -123,9 +135,10 @@ class _Plan:
 
 @dataclass(slots=True)
 class _ToOne:
-    """A foreign key, or a one-to-one relation from either side, whose objects know where they come from by `back`.
+    """A foreign key, or a one-to-one relation, whose objects know their origin by `back`.
 
-    `path`: its name in queries. `attname`: the instance's column, if it has one. `certain`: each instance is asked.
+    `path`: its name in queries. `attname`: the instance's column, if it has one. `certain`: each
+    instance is asked.
     """
 
     name: str
@@ -143,7 +156,7 @@ class _ToOne:
 
 @dataclass(slots=True)
 class _ToMany:
-    """The other side of a foreign key, or a many-to-many relation. `certain`: each instance's list is read."""
+    """The other side of a foreign key, or a many-to-many relation; `certain` as above."""
 
     name: str
     cache_name: str
@@ -207,7 +220,7 @@ def _to_one(name: str, relation: Any, inner: list[Lookup], origin: Any) -> _ToOn
 
 
 def _is_usual(key: Any) -> bool:
-    """Whether the database makes sure that what a foreign key names exists, and no model inherits through it."""
+    """Whether what a foreign key names certainly exists, and no model inherits through it."""
     return isinstance(key, ForeignKey) and vars(key)["db_constraint"] and not key.remote_field.parent_link
 
 
@@ -249,7 +262,7 @@ def _is_usual_queryset(value: QuerySet[Any]) -> bool:
 
 
 def _is_plain(value: QuerySet[Any]) -> bool:
-    """Whether `value` gives whole model instances, and its author did not choose how relations are fetched."""
+    """Whether it gives whole instances, and its author chose nothing about relations."""
     query: Any = value.query
     return (
         value._iterable_class is ModelIterable
@@ -259,12 +272,13 @@ def _is_plain(value: QuerySet[Any]) -> bool:
         and query.select_related is False
         and not (query.is_sliced or query.combinator or query.select_for_update or query.is_empty())
         and query.deferred_loading == (frozenset(), True)
+        and _is_usual_mode(getattr(value, "_fetch_mode", FETCH_ONE))
         and not router.routers
     )
 
 
 def _may_join(query: Any) -> bool:
-    """Whether further tables cannot be noticed: no column is named without its table, or compared with all others."""
+    """Whether further tables cannot be noticed: each column is named with its table."""
     if query.distinct or query.group_by is not None or query.extra or query.extra_tables or query.extra_order_by:
         return False
     ordering = [order for order in query.order_by if not isinstance(order, str)]
@@ -283,7 +297,7 @@ def _join(value: QuerySet[Any], plan: _Plan) -> list[_ToOne]:
     known = {key.name for key in vars(value)["_known_related_objects"]}
     joined = [single for single in plan.singles if single.name not in known] if _may_join(value.query) else []
     if joined:
-        clone = value._chain()  # type: ignore[attr-defined]
+        clone = value._chain() if FETCH_ONE is None else value.fetch_mode(FETCH_ONE)  # type: ignore[attr-defined]
         clone.query.add_select_related(_Plan(joined).joins()[:_MOST_JOINS])
         clone._fetch_all()
         value._result_cache = clone._result_cache
@@ -293,8 +307,8 @@ def _join(value: QuerySet[Any], plan: _Plan) -> list[_ToOne]:
 # Items and what is fetched for them
 
 
-class Rows:
-    """The items of a loop. When the loop has gone through them, they are as Django would have left them."""
+class LoopItems:
+    """The items of a loop. When it is over, they are as Django would have left them."""
 
     def __init__(self, items: Sequence[Any]) -> None:
         self.items = items
@@ -311,7 +325,8 @@ class Rows:
 
     def hold(self, instances: Iterable[Any], plan: _Plan, joined: Sequence[_ToOne] = ()) -> None:
         """Let `instances` ask for what is in `plan`; what `joined` names has come with them."""
-        # A list may name an instance twice, and instances of the same row of the database share their lists.
+        # A list may name an instance twice, and instances of the same row of the database share
+        # their lists.
         different = list({id(instance): instance for instance in instances}.values()) if plan else []
         for start in range(0, len(different), _BATCH):
             batch = _Batch(self, different[start : start + _BATCH], plan)
@@ -322,7 +337,9 @@ class Rows:
     def _release(self) -> None:
         held, self._held = self._held, []
         for instance in held:
-            if type(instance._state.fields_cache) is _Single:
+            if FETCH_ONE is not None and _early(instance) is not None:
+                instance._state.fetch_mode = FETCH_ONE
+            elif type(instance._state.fields_cache) is _Single:
                 instance._state.fields_cache = dict(instance._state.fields_cache)
             if type(lists := vars(instance).get(_LISTS)) is _Many:
                 vars(instance)[_LISTS] = {name: value for name, value in lists.items() if name not in lists.given}
@@ -331,17 +348,21 @@ class Rows:
 
 
 class _Single(dict[str, Any]):
-    """The cache of an instance's foreign keys. `waiting`: what was fetched early and not asked for."""
+    """The cache of an instance's foreign keys.
+
+    `waiting`: what was fetched early and not asked for, with the value of the key that it was
+    fetched by.
+    """
 
     def __init__(self, instance: Model, batch: _Batch) -> None:
         super().__init__(instance._state.fields_cache)
         self.instance, self.batch = instance, batch
-        self.waiting: dict[str, Any] = {}
+        self.waiting: dict[str, tuple[Any, Any]] = {}
 
     def __missing__(self, name: str) -> Any:
         if name not in self.waiting:
             self.batch.fetch_single(name, self.instance)
-        self[name] = value = self.waiting.pop(name)
+        value = self[name] = self.waiting.pop(name)[1]
         return value
 
     def __contains__(self, name: object) -> bool:
@@ -355,8 +376,67 @@ class _Single(dict[str, Any]):
         return dict, (dict(self),)
 
 
+class _Early(_FetchMode):  # type: ignore[misc] # its base depends on the version of Django
+    """The fetch mode of an instance in a loop; for older versions of Django, see `_Single`."""
+
+    track_peers = False
+
+    def __init__(self, instance: Model, batch: _Batch) -> None:
+        self.instance, self.batch = instance, batch
+        self.waiting: dict[str, tuple[Any, Any]] = {}
+
+    def fetch(self, fetcher: Any, instance: Model) -> None:
+        """Fetch what `fetcher` is for. Django copies modes: `instance` may not be ours."""
+        relation = fetcher.related if hasattr(fetcher, "related") else fetcher.field
+        if instance is self.instance and not isinstance(fetcher, DeferredAttribute):
+            name = relation.cache_name
+            if name not in self.waiting:
+                self.batch.fetch_single(name, instance)
+            key, value = self.waiting.pop(name, (self, None))
+            if key is not self and key == vars(instance).get(getattr(relation, "attname", "")):  # nobody has changed it
+                relation.set_cached_value(instance, value)
+                return
+        with _usual_mode(instance):
+            FETCH_ONE.fetch(fetcher, instance)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _fetch_one, ()
+
+
+def _fetch_one() -> Any:
+    return FETCH_ONE
+
+
+@contextmanager
+def _usual_mode(instance: Model) -> Iterator[None]:
+    """What is fetched for `instance` gets Django's usual mode."""
+    state: Any = instance._state
+    if FETCH_ONE is None:
+        yield
+        return
+    mode, state.fetch_mode = state.fetch_mode, FETCH_ONE
+    try:
+        yield
+    finally:
+        state.fetch_mode = mode
+
+
+def _is_usual_mode(mode: Any) -> bool:
+    """Whether the author of a queryset has left it to Django how its instances fetch relations."""
+    return mode is FETCH_ONE or type(mode) is _Early
+
+
+def _early(instance: Model) -> _Single | _Early | None:
+    """Where an instance in a loop keeps what was fetched early and not asked for."""
+    state: Any = instance._state
+    if FETCH_ONE is None:
+        return state.fields_cache if type(state.fields_cache) is _Single else None
+    mode = state.fetch_mode
+    return mode if type(mode) is _Early and mode.instance is instance else None
+
+
 class _Many(dict[str, Any]):
-    """The cache of an instance's prefetched lists, which asks its `batch` for those it lacks. `given`: what it got."""
+    """The cache of an instance's lists, which asks `batch` for others; it was `given` these."""
 
     def __init__(self, instance: Model, batch: _Batch) -> None:
         super().__init__(vars(instance).get(_LISTS, ()))
@@ -377,18 +457,21 @@ class _Many(dict[str, Any]):
 class _Batch:
     """Instances whose relations are fetched together.
 
-    Where it is not certain that each instance is asked for a relation, the first one gets it from Django: often it
-    remains the only one, such as the open entry of a list.
+    Where it is not certain that each instance is asked for a relation, the first one gets it from
+    Django: often it remains the only one, such as the open entry of a list.
     """
 
-    def __init__(self, rows: Rows, instances: list[Any], plan: _Plan) -> None:
+    def __init__(self, rows: LoopItems, instances: list[Any], plan: _Plan) -> None:
         self.instances = instances
         self._rows = rows
         self._singles = {single.cache_name: single for single in plan.singles}
         self._lists = {many.cache_name: many for many in plan.lists}
         self._first: dict[str, Model] = {}
         for instance in instances:
-            instance._state.fields_cache = _Single(instance, self)
+            if FETCH_ONE is None:
+                instance._state.fields_cache = _Single(instance, self)
+            else:
+                instance._state.fetch_mode = _Early(instance, self)
             vars(instance)[_LISTS] = _Many(instance, self)
 
     def _is_due(self, relation: _ToOne | _ToMany, asking: Model) -> bool:
@@ -400,8 +483,9 @@ class _Batch:
         if single is None or not single.may_ask(asking) or not self._is_due(single, asking):
             return
         del self._singles[name]
-        without = [one for one in self.instances if single.may_ask(one) and name not in one._state.fields_cache]
-        prefetch_related_objects(without, single.name)
+        without = [one for one in self.instances if single.may_ask(one) and not _has(one, name)]
+        with _usual_mode(without[0]):
+            prefetch_related_objects(without, single.name)
         self._rows.hold(self.put_aside(single, without), single.plan)
 
     def fetch_list(self, name: str, asking: Model) -> None:
@@ -433,8 +517,15 @@ class _Batch:
                 found[id(value)] = value
                 if single.back:
                     single.back.set_cached_value(value, instance)
-            cache.waiting[single.cache_name] = value
+            early = _early(instance)
+            assert early is not None, "only instances in a loop wait"
+            early.waiting[single.cache_name] = vars(instance).get(single.attname), value
         return list(found.values())
+
+
+def _has(instance: Model, name: str) -> bool:
+    early = _early(instance)
+    return name in instance._state.fields_cache or (early is not None and name in early.waiting)
 
 
 def _copy(instance: Model) -> Model:

@@ -1,0 +1,112 @@
+"""The names of all frames, and their encoding: JSON arrays in text frames.
+
+    answer(1, 1, [0, "title"], [], {})  ->  '[1,1,[0,"title"]]'
+    decode('[1,"add",{"by":2}]')        ->  [1, "add", {"by": 2}]
+
+`docs/protocol.md` is the reference. `client/src/core/protocol.ts` holds the same names; a test
+compares the two.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from typing import Any, Final
+
+from djust.exceptions import ProtocolError
+
+logger = logging.getLogger("djust")
+
+# Frames
+JOIN: Final = "join"
+JOINED: Final = "joined"
+ALL: Final = "all"
+RESYNC: Final = "resync"
+ERROR: Final = "error"
+GO: Final = "go"
+PING: Final = "ping"
+PONG: Final = "pong"
+
+# Members of an answer's `extra`
+EXTRA_PUSH: Final = "push"
+EXTRA_ERROR: Final = "error"
+EXTRA_DETAIL: Final = "detail"
+EXTRA_TICKET: Final = "ticket"
+EXTRA_REPLY: Final = "reply"
+EXTRA_HTML: Final = "html"
+
+# Close codes
+CLOSE_TOO_BIG: Final = 1009
+CLOSE_BAD_FRAME: Final = 4400
+CLOSE_SESSION: Final = 4401
+CLOSE_REFUSED: Final = 4403
+CLOSE_NOT_JOINED: Final = 4408
+CLOSE_TOO_MANY: Final = 4429
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+
+
+def encode(frame: list[Any]) -> str:
+    """`frame` as compact JSON; empty members at its end are left out."""
+    while len(frame) > 2 and not frame[-1]:
+        frame.pop()
+    text = _encode(frame)
+    return text if text.isascii() else _without_lone_surrogates(text)
+
+
+def _without_lone_surrogates(text: str) -> str:
+    """`text` as UTF-8 can hold it. A lone surrogate in a view's state must not
+    cost the page its socket.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        if not _reported:
+            _reported.append(True)
+            logger.error("A page shows what is not Unicode text: %s. Replacement characters are sent.", error)  # noqa: TRY400
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+_reported: list[bool] = []
+
+
+def answer(ref: int, version: int, diff: list[Any], fragments: list[Any], extra: dict[str, Any]) -> str:
+    """The frame that answers event `ref`, or a push if `ref` is 0."""
+    return encode([ref, version, diff or 0, fragments or 0, extra])
+
+
+def decode(text: str) -> list[Any]:
+    """The frame in `text`; raises `ProtocolError` for anything but a non-empty JSON array."""
+    try:
+        frame = _decoder.decode(text)
+    except (ValueError, RecursionError) as error:
+        raise ProtocolError(f"Malformed frame: expected a JSON array, got {text[:40]!r} ({error}).") from error
+    if type(frame) is not list or not frame:
+        raise ProtocolError(f"Malformed frame: expected a non-empty JSON array, got {text[:40]!r}.")
+    if "\\u" in text:
+        _refuse_lone_surrogates(frame)
+    return frame
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"{text[:40]} is too large")
+    return value
+
+
+_decoder = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
+
+
+def _refuse_lone_surrogates(frame: list[Any]) -> None:
+    """A lone surrogate can be neither stored nor sent on, so no handler receives one."""
+    try:
+        _encode(frame).encode()
+    except ValueError as error:
+        raise ProtocolError(f"Malformed frame: not Unicode text ({error}).") from error

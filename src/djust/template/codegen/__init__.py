@@ -1,0 +1,1 @@
+"""Steps and nodes → Python: one module per kind of code that is written."""
