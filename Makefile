@@ -56,7 +56,7 @@ test: system-packages node-packages $(NEWEST)/.dev ## install what the tests nee
 	@scripts/test.sh $(VENV) $(NEWEST)
 
 test-fast: install-dev ## the tests that need no browser, no other server and little time (ARGS="-k upward")
-	@scripts/pytest.sh $(VENV) -m 'not (browser or services or slow)' --timeout 20 $(ARGS)
+	@scripts/pytest.sh $(VENV) -m 'not (browser or services or slow)' --timeout 30 $(ARGS)
 
 test-newest: system-packages node-packages $(NEWEST)/.dev ## all but the browser tests on the newest Django (ARGS=options of pytest)
 	@scripts/pytest.sh $(NEWEST) -m 'not browser' $(ARGS)

@@ -69,7 +69,7 @@ from djust.live.mount import Mount, Purpose  # noqa: E402
 from djust.live.registry import registry  # noqa: E402
 from djust.state.codec import encode_state  # noqa: E402
 from djust.state.fields import fields_version  # noqa: E402
-from djust.state.snapshots import Snapshot, keep, kept  # noqa: E402
+from djust.state.snapshots import Snapshot, load, save  # noqa: E402
 from djust.views import state_of  # noqa: E402
 
 HEAD = "<!DOCTYPE html><html><head><title>state</title></head><body>"
@@ -173,13 +173,13 @@ async def measure(name: str) -> dict[str, float]:
     await runner.answer(scope_of(name), stay, ignore)
     (page,) = registry.pages()
     text = encode_state(view_class, state_of(page.view))
-    snapshot = Snapshot(fields_version(view_class), page.binding, 0, 0, "", text)
+    snapshot = Snapshot(fields_version(view_class), page.fingerprint, 0, 0, "", text)
 
     async def write() -> None:
-        keep(page.id, snapshot, name)
+        save(page.id, snapshot, name)
 
     async def restore() -> None:
-        found = await asyncio.to_thread(kept, page.id)
+        found = await asyncio.to_thread(load, page.id)
         mount = Mount(Purpose.RESTORE, snapshot=found)
         await runner.mount(scope_of(name), mount)
         if found is None or mount.page is None or mount.snapshot is None or mount.restore_failed:

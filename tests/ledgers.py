@@ -29,7 +29,7 @@ if not settings.configured and "DJANGO_SETTINGS_MODULE" not in os.environ:
 from djust import LiveView, event_handler, state
 from djust.asgi import get_asgi_application
 from djust.live.token import load_join_token
-from djust.state.snapshots import kept
+from djust.state.snapshots import load
 
 Answer = Callable[[HttpRequest], HttpResponseBase]
 
@@ -59,7 +59,7 @@ class Ledger(LiveView):
 
 def last_kept(request: HttpRequest) -> HttpResponse:
     """The last event in the snapshot of a ticket's page."""
-    snapshot = kept(load_join_token(request.GET["ticket"], 60).page_id)
+    snapshot = load(load_join_token(request.GET["ticket"], 60).page_id)
     return HttpResponseNotFound() if snapshot is None else HttpResponse(str(snapshot.last_ref))
 
 

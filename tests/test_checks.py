@@ -96,6 +96,7 @@ def test_nothing_is_found_in_django_s_own_generic_views() -> None:
     assert [finding for view in made for finding in check_view(view, owner)] == []
 
 
+@pytest.mark.slow
 def test_there_is_no_code_that_it_cannot_read() -> None:
     """Every class of some large packages, read as if it were a view."""
     packages = (
@@ -211,6 +212,7 @@ def test_settings_silence_findings(site: Callable[..., str]) -> None:
     assert "V008" in told
 
 
+@pytest.mark.slow
 def test_a_template_may_come_from_the_url_configuration(site: Callable[..., str]) -> None:
     view = "from djust import LiveView\nclass Routed(LiveView):\n    title = ''\n"
     given = "path('', Routed.as_view(template='{{ title }}', title='x'))"
@@ -218,6 +220,7 @@ def test_a_template_may_come_from_the_url_configuration(site: Callable[..., str]
     assert ".py:2: (djust.V001) Routed has no template." in site(view, urls="path('', Routed.as_view())")
 
 
+@pytest.mark.slow
 def test_the_request_does_not_come_under_a_name_of_the_url(site: Callable[..., str]) -> None:
     view = "from djust import LiveView\nclass Item(LiveView):\n    template = ''\n    def mount(self, pk): pass\n"
     assert site(view, urls="path('', Item.as_view())") == ""
@@ -329,6 +332,7 @@ def test_an_installed_class_overrides_what_the_project_says(modules: Callable[..
     assert modules(views=views + page, lib="class Public: pass\n") == [UNGUARDED.replace("Page", "Mixin")]
 
 
+@pytest.mark.slow
 def test_the_template_of_a_view_may_name_an_attribute(site: Callable[..., str]) -> None:
     view = "from djust import LiveView\nclass Page(LiveView):\n    template_name = 'p.html'\n    tick_interval = 5\n"
     given: Any = {"urls": "path('', Page.as_view())"}

@@ -54,8 +54,7 @@ def test_a_view_has_one_record_for_all_that_the_framework_keeps() -> None:
     assert view.client is view.client
     assert context_of(view) is context
     assert context.outbox == [("saved", None)]
-    assert [len(times) for times in context.calls.values()] == [1]
-    assert len(context._parts) == 2
+    assert sorted(part.__name__ for part in context._parts) == ["Inbox", "Services", "_Calls"]
     assert vars(view) == {}
     context.stop()
 
@@ -78,7 +77,7 @@ def test_a_record_goes_with_its_view_and_its_parts_stop() -> None:
 
 def test_a_record_holds_neither_view_nor_page() -> None:
     view, page = Compared(), Page()
-    context_of(view).attach(page)
+    context_of(view).start(page)
     assert context_of(view).page is page
     known = ref(view)
     del page

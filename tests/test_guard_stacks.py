@@ -26,14 +26,14 @@ from djust import apublish
 from djust.live.limits import joins
 from djust.live.page import Page
 from djust.live.registry import registry
-from djust.live.token import USER, JoinToken, binding, make_join_token
+from djust.live.token import USER, JoinToken, fingerprint, make_join_token
 from djust.live.transports.post import _connections
 from djust.protocol.messages import Settled
 from tests import guarded
 from tests.asgi_client import Browser, Closed, Response
 from tests.guarded import SECRET, TOPIC, Stack, deeds, tallies
 from tests.test_restoring import crash, written
-from tests.test_transports import PostWire, SocketWire
+from tests.transports import PostWire, SocketWire
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
 
@@ -162,7 +162,7 @@ async def expect_refused_from_the_start(case: Case) -> None:
     plain, live = await case.get(), await case.browser.get("/live/")
     # Of several layers that refuse, another one may be the first: attributes are asked for after mixins.
     assert (live.status in (302, 403, 404, 410), SECRET in live.text) == (plain.status != 200, False)
-    owner = "" if case.user is None else binding(f"{USER}{case.user.pk}")
+    owner = "" if case.user is None else fingerprint(f"{USER}{case.user.pk}")
     ticket = make_join_token(JoinToken("somebody", "/live/", owner))
     await expect_no_join(case, ticket)
     for body, headers in ((f'["join","{ticket}",0,"/live/","one"]\n[1,"add",{{}}]', {"x-djust": ""}), ("", {})):
@@ -255,7 +255,7 @@ async def lose_process(page: SocketWire | PostWire) -> None:
     if isinstance(page, SocketWire):
         await page.socket.close()
     else:
-        _connections[page.id].close(1012)
+        _connections[page.id].channel.close(1012)
     crash()
 
 

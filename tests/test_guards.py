@@ -37,7 +37,7 @@ from djust.live.registry import registry
 from djust.testing import LiveClient
 from tests.asgi_client import Browser
 from tests.guarded import PERMISSION, copying
-from tests.test_transports import PostWire, SocketWire, Wire
+from tests.transports import PostWire, SocketWire, Wire
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
 
@@ -101,12 +101,6 @@ def _fresh() -> None:
     done.clear()
     for event in (begun, go_on, closed):
         event.clear()
-
-
-@pytest.fixture(params=[SocketWire, PostWire])
-def wire(request: pytest.FixtureRequest) -> type[Wire]:
-    kind: type[Wire] = request.param
-    return kind
 
 
 async def create_editor() -> User:

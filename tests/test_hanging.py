@@ -23,7 +23,7 @@ from djust.live.snapshots import backlog
 from djust.state import circuit
 from djust.threads.pools import all_pools, io_pool, request_pool, turn_pool
 from tests.asgi_client import Browser
-from tests.test_transports import PostWire
+from tests.transports import PostWire
 
 pytestmark = pytest.mark.urls(__name__)
 
@@ -464,7 +464,7 @@ async def test_a_snapshot_that_could_not_be_deleted_is_deleted_when_the_cache_is
 async def test_the_end_of_a_server_waits_for_a_hanging_cache_only_so_long(
     states: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("djust.asgi._SAVE_SECONDS", 0.3)
+    monkeypatch.setattr("djust.live.registry._SAVE_SECONDS", 0.3)
     monkeypatch.setattr("djust.threads.pool.STOP_SECONDS", 0.3)
     browser = Browser()
     await browser.__aenter__()

@@ -26,7 +26,7 @@ LAYERS: list[dict[str, str]] = [
     {"": "access views decorators services navigation js streams tasks presence uploads components forms"},
     {"protocol": "messages"},
     {
-        "live": "page turns snapshots calls tasks metering nodes failures registry visitor joining"
+        "live": "page turn snapshots tasks metering nodes failures registry visitor channel"
         " limits mount responder handler script guards middleware logout token transports",
     },
     {"": "routing asgi checks testing apps otel health", "templatetags": "*", "management": "*"},

@@ -186,6 +186,7 @@ JSON = st.recursive(
 SIMPLE = [int, float, bool, str, Decimal, UUID, date, datetime, time, Colour, Size, list[int], dict[str, float]]
 
 
+@pytest.mark.slow
 @given(annotation=st.sampled_from(SIMPLE), value=JSON)
 def test_whatever_is_sent_is_converted_or_refused_and_nothing_else(annotation: Any, value: Any) -> None:
     convert = converter(annotation)

@@ -24,7 +24,7 @@ from djust.exceptions import HandlerError
 from djust.live.registry import registry
 from djust.testing import LiveClient
 from tests.asgi_client import Browser, Closed
-from tests.test_transports import PostWire, SocketWire, StreamWire, Wire
+from tests.transports import PostWire, SocketWire, Wire
 
 pytestmark = pytest.mark.urls(__name__)
 
@@ -200,12 +200,6 @@ urlpatterns = [
     path("raising/", Raising.as_view()),
     path("async-raising/", AsyncRaising.as_view()),
 ]
-
-
-@pytest.fixture(params=[SocketWire, PostWire, StreamWire])
-def wire(request: pytest.FixtureRequest) -> type[Wire]:
-    kind: type[Wire] = request.param
-    return kind
 
 
 async def test_events_that_are_posted_to_another_page_pass_the_guards_of_their_own() -> None:

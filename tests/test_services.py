@@ -284,7 +284,7 @@ def make_client() -> AsyncApi:
 )
 def test_a_factory_is_seen_or_declared_to_be_asynchronous(factory: Any, is_async: bool) -> None:
     class Declared(LiveView):
-        api = service(factory, scope="page", is_async=is_async)
+        api = service(factory, is_async=is_async)
 
     async def name() -> str:
         api: Any = await Declared().api

@@ -26,9 +26,9 @@ from djust.live.page import Page
 from djust.live.registry import registry
 from djust.live.transports.post import _connections
 from djust.live.visitor import NOBODY, Visitor, _failing, take_over
-from djust.state.snapshots import kept
+from djust.state.snapshots import load
 from tests.asgi_client import Browser, Closed, Socket
-from tests.test_transports import PostWire, SocketWire, StreamWire, Wire
+from tests.transports import PostWire, SocketWire, StreamWire, Wire
 
 pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db(transaction=True)]
 
@@ -145,12 +145,6 @@ def _fresh(settings: Any, tmp_path: Any) -> Iterator[None]:
     _connections.clear()
 
 
-@pytest.fixture(params=[SocketWire, PostWire])
-def wire(request: pytest.FixtureRequest) -> type[Wire]:
-    kind: type[Wire] = request.param
-    return kind
-
-
 async def user_named(name: str) -> User:
     return await User.objects.acreate(username=name)
 
@@ -247,7 +241,7 @@ async def test_the_snapshot_outlives_the_session_and_the_process(wire: type[Wire
         await browser.log_in(ann)
         page = await written(wire, browser)
         (held,) = registry.pages()
-        await until(lambda: (found := kept(held.id)) is not None and found.last_ref == 1)
+        await until(lambda: (found := load(held.id)) is not None and found.last_ref == 1)
         caches["sessions"].clear()
         registry._attached.clear()  # as a crash does
         assert await rejoin(page) == LOST
@@ -513,7 +507,7 @@ async def test_the_snapshot_of_nobody_is_given_only_to_the_document_that_had_it(
     async with Browser() as browser:
         page = await written(wire, browser)
         (held,) = registry.pages()
-        await until(lambda: (found := kept(held.id)) is not None and found.last_ref == 1)
+        await until(lambda: (found := load(held.id)) is not None and found.last_ref == 1)
         registry._attached.clear()  # as a crash does
         assert (await another(page).join(page.response.ticket))[2] == [""]
         assert (await rejoin(page))[2] == ["typed"]
@@ -538,7 +532,7 @@ async def test_the_page_of_a_user_is_given_to_nobody_else(wire: type[Wire], stat
                 peer.close(1012)
             await until(lambda: not registry.attached_pages())
         if state == "snapshot":
-            await until(lambda: (found := kept(held.id)) is not None and found.last_ref == 1)
+            await until(lambda: (found := load(held.id)) is not None and found.last_ref == 1)
             registry._attached.clear()  # as a crash does
         thief = another(page, browser.another(), document="one")
         for login in (None, bob):
@@ -589,7 +583,7 @@ async def test_logging_out_ends_the_pages_of_this_browser_for_good_and_no_others
             assert [await ends_with(one) for one in (page, other)] == [4403, 4403]
         assert not {held.id for held in registry.pages()} & {*ids}
         assert len(registry.pages()) == 1
-        await until(lambda: [kept(page_id) for page_id in ids] == [None, None])
+        await until(lambda: [load(page_id) for page_id in ids] == [None, None])
         assert await reply(kept_page, "who") == "ann"
         await browser.log_in(ann)
         assert (await rejoin(page))[2] == [""]
@@ -604,7 +598,7 @@ async def test_who_logs_out_in_a_handler_sees_the_answer_and_loses_the_page() ->
         assert (await page.event("leave"))[:3] == [2, 2, [0, "left"]]
         assert await page.receive() == ["error", 0, "You have logged out."]
         assert await ends_with(page) == 4403
-        await until(lambda: kept(held.id) is None)
+        await until(lambda: load(held.id) is None)
         assert registry.pages() == []
 
 
@@ -662,7 +656,7 @@ async def test_what_somebody_else_has_put_on_a_request_stays() -> None:
 
 def page_of(visitor: Visitor) -> Page:
     page = Page(Draft(), RequestFactory().get("/"))
-    sessions.watch(page, visitor)
+    sessions.set_visitor(page, visitor)
     return page
 
 
@@ -692,7 +686,7 @@ def test_after_missed_messages_sessions_are_asked_for_within_five_seconds() -> N
     pages = [page_of(visitor) for visitor in [*visitors, *visitors, NOBODY]]
     for page in pages:
         registry.attach(page, Nowhere(), "one")
-    sessions.watcher.mark_gap([], "the connection was lost")
+    sessions.monitor.mark_gap([], "the connection was lost")
     due = [page.session_due - now for page in pages]
     assert due[:100] == due[100:200]
     assert due[200] == sessions.NEVER

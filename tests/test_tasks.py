@@ -294,7 +294,7 @@ async def visit() -> AsyncIterator[Browser]:
 async def settled(page: Page) -> None:
     """Wait until no task runs, and no message waits."""
     async with asyncio.timeout(10):
-        while page.tasks.names or page._task is not None:  # noqa: ASYNC110 — a page tells nobody that it is idle
+        while page.tasks.running or page._task is not None:  # noqa: ASYNC110 — a page tells nobody that it is idle
             await asyncio.sleep(0.001)
 
 
@@ -364,7 +364,7 @@ async def test_an_older_coroutine_is_cancelled() -> None:
         page = await open_dashboard(browser)
         await page.event("load_async", {"who": "older"})
         assert await gate.next() == "older"
-        older = next(task for task in asyncio.all_tasks() if "Tasks._await" in repr(task.get_coro()))
+        older = next(task for task in asyncio.all_tasks() if "Tasks._run" in repr(task.get_coro()))
         await page.event("load_async", {"who": "newer"})
         with pytest.raises(asyncio.CancelledError):
             await older
@@ -630,7 +630,7 @@ async def test_tasks_end_when_the_page_goes() -> None:
         page = await browser.open("/worker/")
         await page.event("export_async", {"year": "1"})
         assert await gate.next() == "async"
-        running = next(task for task in asyncio.all_tasks() if "Tasks._await" in repr(task.get_coro()))
+        running = next(task for task in asyncio.all_tasks() if "Tasks._run" in repr(task.get_coro()))
         await page.close()
         (waiting,) = registry._waiting.values()
         waiting.end = 0
@@ -653,9 +653,9 @@ async def test_tasks_never_keep_a_page_alive_and_end_with_it(rf: RequestFactory)
     page = Page(Unfinished(), rf.get("/"))
     page.prepare()
     page.view.start_async(page.view.forever)
-    page._taken_up()
+    page._start()
     await asyncio.sleep(0)
-    running = next(task for task in asyncio.all_tasks() if "Tasks._await" in repr(task.get_coro()))
+    running = next(task for task in asyncio.all_tasks() if "Tasks._run" in repr(task.get_coro()))
     await asyncio.sleep(0)
     gone = weakref.ref(page)
     del page
@@ -669,7 +669,7 @@ async def test_a_timer_that_a_cancelled_task_has_set_does_not_keep_its_view(rf: 
     page = Page(Unfinished(), rf.get("/"))
     page.prepare()
     page.view.start_async(page.view.sleep)
-    page._taken_up()
+    page._start()
     # The loop forgets cancelled timers at once when none comes before them.
     earlier = asyncio.get_running_loop().call_later(900, print)
     await asyncio.sleep(0.01)
@@ -688,10 +688,10 @@ async def test_a_page_that_was_never_opened_runs_nothing(rf: RequestFactory) -> 
     page.end()
     page.view.start_async(gate.pass_through, "never")
     page.prepare()
-    page._taken_up()
+    page._start()
     await asyncio.sleep(0)
     assert gate.came.empty()
-    assert page.tasks.names == frozenset()
+    assert page.tasks.names(page.view) == frozenset()
 
 
 async def test_a_task_that_outlives_its_page_is_told_so(rf: RequestFactory) -> None:
@@ -707,7 +707,7 @@ async def test_a_task_that_outlives_its_page_is_told_so(rf: RequestFactory) -> N
         gate.loop.call_soon_threadsafe(ended.set)
 
     view.start_async(work)
-    page._taken_up()
+    page._start()
     await gate.next()
     del page
     gc.collect()
@@ -750,7 +750,7 @@ def test_whatever_ends_first_the_newest_result_of_each_name_is_taken(calls: list
     async def run() -> None:
         page = Page(View(), RequestFactory().get("/"))
         page.prepare()
-        page._taken_up()
+        page._start()
         doors = [(threading.Event(), asyncio.Event()) for _ in calls]
 
         def wait(number: int) -> int:

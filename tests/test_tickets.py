@@ -7,7 +7,7 @@ from django.test import override_settings
 from djust.exceptions import TicketError
 from djust.live.token import (
     JoinToken,
-    binding,
+    fingerprint,
     is_of_session,
     is_of_user,
     load_join_token,
@@ -15,7 +15,7 @@ from djust.live.token import (
     same_visitor,
 )
 
-TICKET = JoinToken("page", "/shop/?page=2&q=ä", binding("user:7"))
+TICKET = JoinToken("page", "/shop/?page=2&q=ä", fingerprint("user:7"))
 
 
 def test_a_ticket_comes_back_as_it_was_made() -> None:
@@ -23,7 +23,7 @@ def test_a_ticket_comes_back_as_it_was_made() -> None:
 
 
 def test_a_ticket_tells_neither_session_nor_user() -> None:
-    text = make_join_token(JoinToken("page", "/", binding("session:the-session-key")))
+    text = make_join_token(JoinToken("page", "/", fingerprint("session:the-session-key")))
     content = str(signing.loads(text, salt="djust.ticket"))
     assert "the-session-key" not in content
 
@@ -42,14 +42,14 @@ def test_a_ticket_tells_neither_session_nor_user() -> None:
 )
 def test_a_forged_ticket_is_refused(change: object) -> None:
     assert callable(change)
-    with pytest.raises(TicketError, match="The ticket was not made by this site") as caught:
+    with pytest.raises(TicketError, match="The join token was not made by this site") as caught:
         load_join_token(change(make_join_token(TICKET)), 60)
     assert (caught.value.expired, caught.value.url) == (False, "")
 
 
 @pytest.mark.parametrize("thing", [None, 5, [], {}])
 def test_what_is_not_text_is_no_ticket(thing: object) -> None:
-    with pytest.raises(TicketError, match="Expected a ticket"):
+    with pytest.raises(TicketError, match="Expected a join token"):
         load_join_token(thing, 60)
 
 
@@ -60,22 +60,22 @@ def test_an_expired_ticket_still_says_where_it_led() -> None:
 
 
 def test_bindings_differ_by_identity_and_secret() -> None:
-    bindings = {binding("user:1"), binding("user:2"), binding("session:1"), binding("session:2")}
+    bindings = {fingerprint("user:1"), fingerprint("user:2"), fingerprint("session:1"), fingerprint("session:2")}
     with override_settings(SECRET_KEY="another"):
-        bindings.add(binding("user:1"))
+        bindings.add(fingerprint("user:1"))
     assert len(bindings) == 5
-    assert binding("") == ""
+    assert fingerprint("") == ""
 
 
 def test_a_binding_tells_whether_it_is_that_of_a_user() -> None:
-    bindings = [binding("user:1"), binding("session:1"), ""]
+    bindings = [fingerprint("user:1"), fingerprint("session:1"), ""]
     assert [(is_of_user(one), is_of_session(one)) for one in bindings] == [(True, False), (False, True), (False, False)]
 
 
 def test_bindings_are_compared_whole_and_under_all_keys() -> None:
-    old = binding("user:1")
+    old = fingerprint("user:1")
     with override_settings(SECRET_KEY="new", SECRET_KEY_FALLBACKS=["another", "only for tests"]):
-        new = binding("user:1")
+        new = fingerprint("user:1")
         assert old != new
         assert [same_visitor(one, "user:1") for one in (old, new, "")] == [True, True, False]
         assert [same_visitor(old, other) for other in ("user:11", "session:1", "")] == [False, False, False]

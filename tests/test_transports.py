@@ -5,23 +5,23 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from contextlib import suppress
 from typing import Any
 
 import pytest
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.core.exceptions import PermissionDenied
+from django.db import connection
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.test import Client, override_settings
 from django.urls import path
 
 from djust import LiveView, apublish, background, event_handler, state
-from djust.exceptions import HandlerError
 from djust.live.registry import registry
+from djust.live.token import JoinToken, make_join_token
 from djust.live.transports.post import _connections
-from djust.protocol.messages import Message, message_of
-from djust.testing import LiveClient
 from tests.asgi_client import Browser, Response
+from tests.transports import PostWire, SocketWire, StreamWire, Wire
 
 pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db(transaction=True)]
 
@@ -104,145 +104,6 @@ urlpatterns = [
     path("two/", TwoForms.as_view()),
     path("private/", login_required(Counter.as_view())),
 ]
-
-
-class Wire:
-    """One page over one transport: frames go in, the next frame comes out."""
-
-    # The id that the browser gives its document.
-    document = "one"
-
-    def __init__(self, browser: Browser, url: str) -> None:
-        self.browser, self.url, self.ref = browser, url, 0
-
-    async def event(self, name: str, params: dict[str, Any] | None = None) -> list[Any]:
-        self.ref += 1
-        await self.send([self.ref, name, params or {}, [], 1])
-        return await self.receive()
-
-    async def send(self, frame: list[Any]) -> None:
-        raise NotImplementedError
-
-    async def receive(self) -> list[Any]:
-        raise NotImplementedError
-
-    async def join(self, ticket: str, version: int = 0) -> list[Any]:
-        raise NotImplementedError
-
-    async def open(self) -> list[Any]:
-        self.response = await self.browser.get(self.url)
-        return await self.join(self.response.ticket)
-
-
-class SocketWire(Wire):
-    async def join(self, ticket: str, version: int = 0) -> list[Any]:
-        self.socket, frame = await self.browser.join(ticket, version, self.document)
-        return frame
-
-    async def send(self, frame: list[Any]) -> None:
-        await self.socket.send(frame)
-
-    async def receive(self) -> list[Any]:
-        frame: list[Any] = await self.socket.receive()
-        return frame
-
-    async def closing(self) -> int:
-        return await self.socket.closing()
-
-
-class PostWire(Wire):
-    streams = False
-
-    async def join(self, ticket: str, version: int = 0) -> list[Any]:
-        self.id, self.frames, self.code = "", [], 0
-        self.token = (await self.browser.get(self.url, **{"x-djust": ""})).text
-        await self.send(["join", ticket, version, "/", self.document])
-        return await self.receive()
-
-    async def send(self, *frames: list[Any]) -> None:
-        headers = {"x-djust": self.id, "x-csrftoken": self.token, "content-type": "text/plain"}
-        if self.streams:
-            headers["x-djust-stream"] = "1"
-        body = "\n".join(json.dumps(frame) for frame in frames)
-        response = await self.browser.get(self.url, "POST", body=body.encode(), **headers)
-        assert response.status == 200, response
-        self.id = self.id or response.headers["x-djust"]
-        self.code = int(response.headers.get("x-djust-close", 0))
-        self.more = "x-djust-more" in response.headers
-        self.frames += [json.loads(line) for line in response.text.splitlines()]
-
-    async def receive(self) -> list[Any]:
-        async with asyncio.timeout(10):
-            while not self.frames:
-                assert not self.code
-                await self.send()
-                await asyncio.sleep(0.01)
-        frame: list[Any] = self.frames.pop(0)
-        return frame
-
-    async def closing(self) -> int:
-        await self.send()
-        return self.code
-
-
-class StreamWire(PostWire):
-    """What the client does with an EventSource: the first event says that it works, two posts say so to the server."""
-
-    async def join(self, ticket: str, version: int = 0) -> list[Any]:
-        self.streams = False
-        frame = await super().join(ticket, version)
-        if self.code:
-            return frame
-        connection = _connections[self.id]
-        self.events = connection.stream()
-        assert (await anext(self.events)).endswith("data: \n\n")
-        self.streams = True
-        await self.send()
-        await self.send()
-        return frame
-
-    async def receive(self) -> list[Any]:
-        if self.frames:
-            return await super().receive()
-        async with asyncio.timeout(10):
-            text = await anext(self.events)
-        frame: list[Any] = json.loads(text.removeprefix("data: "))
-        return frame
-
-
-class ClientWire(Wire):
-    """The test client, in a thread without an event loop, as it wants to have."""
-
-    async def open(self) -> list[Any]:
-        self.client = await asyncio.to_thread(LiveClient, self.url)
-        self.driver = self.client._driver
-        return await self.receive()
-
-    async def send(self, frame: list[Any]) -> None:
-        await self._post(message_of(frame))
-
-    async def receive(self) -> list[Any]:
-        if not self.driver.frames:
-            await self._post()
-        return self.driver.frames.pop(0)
-
-    async def _post(self, *messages: Message) -> None:
-        # What a handler raises is in the frame as well.
-        with suppress(ValueError, HandlerError):
-            await asyncio.to_thread(self.driver.post, *messages)
-
-
-@pytest.fixture(params=[SocketWire, PostWire, StreamWire])
-def wire(request: pytest.FixtureRequest) -> type[Wire]:
-    kind: type[Wire] = request.param
-    return kind
-
-
-@pytest.fixture(params=[SocketWire, PostWire, StreamWire, ClientWire])
-def driver(request: pytest.FixtureRequest) -> type[Wire]:
-    """Connections, and the test client, which has none that could be lost."""
-    kind: type[Wire] = request.param
-    return kind
 
 
 @pytest.fixture(autouse=True)
@@ -348,7 +209,17 @@ async def test_frames_that_are_none_end_the_connection(wire: type[Wire], frame: 
         page = wire(browser, "/counter/5/")
         await page.open()
         await page.send(frame)
-        assert (page.code if isinstance(page, PostWire) and page.code else await page.closing()) == code  # type: ignore[attr-defined]
+        assert await page.closing() == code
+
+
+async def test_what_was_sent_before_a_frame_that_is_none_is_executed_and_nothing_behind_it(wire: type[Wire]) -> None:
+    async with Browser() as browser:
+        page = wire(browser, "/counter/5/")
+        await page.open()
+        await page.send([1, "add", {}], "nonsense", [2, "add", {}])
+        assert await page.closing() == 4400
+        frame = await page.join(page.response.ticket)
+        assert (frame[:2], frame[2][0], frame[4]) == (["all", 2], 6, 1)
 
 
 async def test_somebody_else_does_not_get_the_page(wire: type[Wire]) -> None:
@@ -360,7 +231,7 @@ async def test_somebody_else_does_not_get_the_page(wire: type[Wire]) -> None:
         thief = wire(browser.another(), "/counter/5/")
         refused = await thief.join(page.response.ticket)
         assert refused == ["error", 0, "This page was opened in another session or by another user."]
-        assert (thief.code if isinstance(thief, PostWire) else await thief.closing()) == 4403  # type: ignore[attr-defined]
+        assert await thief.closing() == 4403
 
 
 async def test_logging_out_ends_the_connection(wire: type[Wire]) -> None:
@@ -373,10 +244,157 @@ async def test_logging_out_ends_the_connection(wire: type[Wire]) -> None:
         for peer in registry.drop(held.visitor.session, HttpRequest()):
             peer.close_from_thread(4403, "You have logged out.")
         await asyncio.sleep(0)
-        assert (await page.closing()) == 4403  # type: ignore[attr-defined]
+        assert await page.closing() == 4403
+
+
+# Pages that are gone
+
+
+class Answering(Counter):
+    """Mounts a page, or answers with what a test wants."""
+
+    answer: Any = None
+
+    def mount(self, request: HttpRequest) -> Any:  # type: ignore[override]
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+urlpatterns += [path("answering/", Answering.as_view())]
+
+
+@pytest.mark.parametrize(
+    ("answer", "frame", "code"),
+    [
+        (HttpResponseRedirect("/elsewhere/"), ["go", "/elsewhere/"], 1000),
+        (HttpResponse("not live"), ["go", "/answering/"], 1000),
+        (PermissionDenied(), ["error", 0, "The page cannot be opened any more: Forbidden."], 4403),
+        (Http404(), ["error", 0, "The page cannot be opened any more: Not Found."], 4403),
+        (HttpResponse(status=410), ["error", 0, "The page cannot be opened any more: Gone."], 4403),
+        (ConnectionError("S3"), ["error", 0, "The page cannot be opened any more: Internal Server Error."], 1011),
+    ],
+    ids=lambda answer: getattr(answer, "reason_phrase", type(answer).__name__),
+)
+async def test_a_page_that_cannot_be_mounted_again_ends_the_connection_with_the_reason(
+    wire: type[Wire], monkeypatch: pytest.MonkeyPatch, answer: Any, frame: list[Any], code: int
+) -> None:
+    monkeypatch.setattr(Answering, "answer", answer)
+    async with Browser() as browser:
+        page = wire(browser, "/answering/")
+        assert await page.join(make_join_token(JoinToken("gone", "/answering/", ""))) == frame
+        assert await page.closing() == code
+        assert registry.pages() == []
+
+
+async def test_an_expired_join_token_leads_to_its_page(wire: type[Wire], settings: Any) -> None:
+    settings.LIVEVIEW_CONFIG = {"ticket_seconds": 0}
+    async with Browser() as browser:
+        page = wire(browser, "/counter/5/?q=1")
+        assert await page.open() == ["go", "/counter/5/?q=1"]
+        assert await page.closing() == 1000
+
+
+async def test_a_mount_that_breaks_anything_else_is_logged_and_tried_again(
+    wire: type[Wire], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("djust.live.channel.known_version", lambda *_: {}["defect"])
+    async with Browser() as browser:
+        page = wire(browser, "/counter/5/")
+        frame = await page.join(make_join_token(JoinToken("gone", "/counter/5/", "")))
+        assert frame == ["error", 0, "The page could not be opened. Something went wrong."]
+        assert await page.closing() == 1011
+    assert "A page could not be joined" in caplog.text
+
+
+# Ends
+
+
+async def test_a_server_that_ends_ends_all_connections(wire: type[Wire]) -> None:
+    async with Browser() as browser:
+        page = wire(browser, "/counter/5/")
+        await page.open()
+        browser.sockets.clear()
+        shutting = asyncio.create_task(browser.__aexit__(None, None, None))
+        await asyncio.wait([shutting])
+        assert await page.closing() == 1012
+        browser._lifespan = asyncio.create_task(asyncio.sleep(0))
+
+
+async def test_the_older_connection_of_a_document_ends_when_the_next_one_joins(wire: type[Wire]) -> None:
+    async with Browser() as browser:
+        page = wire(browser, "/counter/5/")
+        await page.open()
+        await page.event("add")
+        again = wire(browser, page.url)
+        assert await again.join(page.response.ticket, 1) == ["joined", 1, 1]
+        assert await page.closing() == 1000
+        again.ref = 1
+        assert (await again.event("add"))[:3] == [2, 2, [0, 7]]
+
+
+async def test_every_refusal_is_logged_once(wire: type[Wire], caplog: pytest.LogCaptureFixture) -> None:
+    title = "A socket" if wire is SocketWire else "A connection by POSTs"
+    with override_settings(LIVEVIEW_CONFIG={"events_per_second": 5, "max_frame": 1000}):
+        async with Browser() as browser:
+            forged = wire(browser, "/counter/5/")
+            await forged.join("forged")
+            await forged.closing()
+            for frames in (["x" * 1001], ["nonsense"], [["ping"]] * 20):
+                page = wire(browser, "/counter/5/")
+                await page.open()
+                await page.send(*frames)
+                await page.closing()
+    messages = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    unknown = "/djust/socket/" if wire is SocketWire else "/counter/5/"
+    assert [message.split(": ")[0] for message in messages] == [
+        f"{title} was closed with code 4403 at {unknown!r}",
+        f"{title} was closed with code 1009 at '/counter/5/'",
+        f"{title} was closed with code 4400 at '/counter/5/'",
+        f"{title} was closed with code 4429 at '/counter/5/'",
+    ]
 
 
 # What only posts have
+
+
+async def test_a_stream_of_an_asynchronous_view_finds_the_session_of_its_visitor() -> None:
+    user = await User.objects.acreate(username="u")
+    async with Browser() as browser:
+        await browser.log_in(user)
+        page = PostWire(browser, "/async/5/")
+        await page.open()
+        heard = await first_event(browser, f"/async/5/?djust-stream={page.id}")
+        assert heard.endswith(b"data: \n\n")
+
+
+async def first_event(browser: Browser, url: str) -> bytes:
+    """What a stream begins with; then the browser goes away."""
+    incoming: asyncio.Queue[Any] = asyncio.Queue()
+    outgoing: asyncio.Queue[Any] = asyncio.Queue()
+    await incoming.put({"type": "http.request", "body": b""})
+    scope = {"type": "http", "method": "GET", "scheme": "http", **browser._scope(url, {})}
+    streaming = asyncio.create_task(browser.application(scope, incoming.get, outgoing.put))
+    async with asyncio.timeout(10):
+        assert (await outgoing.get())["status"] == 200
+        body: bytes = (await outgoing.get())["body"]
+        await incoming.put({"type": "http.disconnect"})
+        await streaming
+    return body
+
+
+async def test_a_failed_mount_writes_nothing_where_requests_are_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
+    def mount(view: Answering, request: HttpRequest) -> None:
+        User.objects.create(username="half")
+        raise ConnectionError("S3")
+
+    monkeypatch.setattr(Answering, "mount", mount)
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+    browser = Client()
+    ticket = make_join_token(JoinToken("gone", "/answering/", ""))
+    browser.raise_request_exception = False
+    answer = await asyncio.to_thread(post, browser, "/answering/", ["join", ticket, 0, "/", "d"])
+    assert (answer.headers["x-djust-close"], await User.objects.acount()) == ("1011", 0)
 
 
 async def test_a_post_needs_the_token_of_djangos_csrf_check() -> None:
@@ -400,7 +418,7 @@ async def test_a_ticket_of_another_page_is_refused() -> None:
     async with Browser() as browser:
         page = PostWire(browser, "/counter/1/")
         other = await browser.get("/counter/2/")
-        assert await page.join(other.ticket) == ["error", 0, "The ticket belongs to another page."]
+        assert await page.join(other.ticket) == ["error", 0, "The join token belongs to another page."]
         assert page.code == 4403
 
 
@@ -555,4 +573,4 @@ async def test_refused_joins_do_not_take_away_the_connections_of_others() -> Non
                 refused = PostWire(other, "/moved/")
                 assert await refused.join(moved.ticket) == ["go", "/elsewhere/"]
             away.clear()
-            assert sum(known._close_reason is None for known in _connections.values()) == 1
+            assert sum(not known.code for known in _connections.values()) == 1

@@ -44,15 +44,16 @@ export class Hooks implements Module {
   }
 
   /** Calls what the changes call for. */
-  changed({ added, changed, touched }: Changes): void {
+  changed({ records, added }: Changes): void {
     for (const [element, { name }] of this.#mounted)
       if (!element.isConnected || element.getAttribute(ATTRIBUTE) !== name) this.#destroy(element);
     const updated = new Set<Element>();
-    for (const target of touched)
+    for (const { target } of records)
       for (let node: Node | null | undefined = target; node; node = node.parentNode)
         if (this.#mounted.has(node as Element)) updated.add(node as Element);
     for (const element of updated) this.#call(element, "updated");
-    for (const element of [...added(), ...changed]) this.#mount(element);
+    for (const element of added()) this.#mount(element);
+    for (const { type, target } of records) if (type === "attributes") this.#mount(target as Element);
   }
 
   /** The first connection is none that has come back. */

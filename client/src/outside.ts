@@ -35,9 +35,9 @@ export class OutsideEvents implements Module {
     document.addEventListener("click", (event) => this.#handleClick(event));
   }
 
-  changed({ added, changed }: Changes): void {
+  changed({ records, added }: Changes): void {
     for (const element of added()) this.#find(element);
-    for (const element of changed) this.#add(element);
+    for (const { type, target } of records) if (type === "attributes") this.#add(target as Element);
   }
 
   #find(root: Element): void {

@@ -54,7 +54,7 @@ class Application:
             await self._lifespan(receive, send)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if path_below_prefix(scope) == config().socket_path:
+        if path_below_prefix(scope) == config.socket_path:
             await self._sockets(scope, receive, send)
         else:
             await receive()  # websocket.connect

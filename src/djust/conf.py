@@ -2,14 +2,15 @@
 
     LIVEVIEW_CONFIG = {"strict_serialization": True, "threads": 64}
 
-`config()` gives them as an object with the defaults filled in. It is cheap enough to be asked at every event.
+`config.threads` is the value that holds now, or its default. It costs no call, so it may be asked for
+at every event.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import asdict, dataclass, fields
+from typing import Any, cast
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -25,20 +26,20 @@ class Config:
     strict_serialization: bool = False
     """Public state that cannot be serialized raises `TypeError` instead of a warning."""
     threads: int = 32
-    """So many `def` handlers run at the same time in one process, and as many mounts beside them."""
+    """How many `def` handlers run at the same time in one process, and as many mounts as well."""
     max_queue: int = 1_000
-    """So many GETs may wait for a thread in one process, as many short jobs of our own, and ten times as many events;
-    what comes beyond that is refused at once."""
+    """So many GETs may wait for a thread in one process, as many short jobs of our own, and ten
+    times as many events; what comes beyond that is refused at once."""
     hang_seconds: float = 5.0
-    """A `def` that has run for longer is reported in the log with its stack, and no longer keeps others from a thread;
-    a task after sixty times as long. With 0 nothing is watched."""
+    """A `def` that has run for longer is reported in the log with its stack, and no longer keeps
+    others from a thread; a task after sixty times as long. With 0 nothing is watched."""
     handler_timeout: float = 0.0
-    """Seconds after which an event is answered with an error, unless `@event_handler(timeout=…)` says another
-    number; 0 for none."""
+    """Seconds after which an event is answered with an error, unless `@event_handler(timeout=…)`
+    says another number; 0 for none."""
     skip_middleware: Sequence[str] = ()
-    """Middleware of MIDDLEWARE, by its dotted names, that turns of pages do not pass; GETs and POSTs do."""
+    """Middleware, by dotted name, that GETs and POSTs pass, but not the turns of pages."""
     tasks: int = 32
-    """So many slow `def` functions run at the same time in one process, and 32 times as many coroutines beside them."""
+    """How many `def` tasks run at the same time in one process, and 32 times as many coroutines."""
     tasks_per_page: int = 4
     """So many tasks of one page run at the same time; the others wait."""
     use_websocket: bool = True
@@ -53,7 +54,7 @@ class Config:
     events_per_second: float = 100.0
     """Events of one page over a longer time; a burst may hold twice as many."""
     state_cache: str = "default"
-    """The entry of CACHES that keeps snapshots of pages; with Redis, say, they outlive the process."""
+    """The entry of CACHES that keeps snapshots of pages; with Redis they outlive the process."""
     state_ttl: int = 3_600
     """Seconds for which a snapshot is kept."""
     state_max_bytes: int = 1_000_000
@@ -63,8 +64,8 @@ class Config:
     pages_per_session: int = 100
     """Pages without a browser that one process keeps of one visitor; the oldest go first."""
     pubsub: str = "memory"
-    """What carries messages between processes: "memory" (nothing does), "postgres", or the address of a service such as
-    "redis://localhost:6379/0" or "postgresql://user:password@host/name"."""
+    """What carries messages between processes: "memory" (nothing does), "postgres", or the address
+    of a service such as "redis://localhost:6379/0" or "postgresql://user:password@host/name"."""
     max_messages: int = 1_000
     """Published messages that wait for one page; beyond it the newest of each topic is kept."""
     park_seconds: float = 30.0
@@ -72,22 +73,25 @@ class Config:
     detach_seconds: float = 60.0
     """How long a page whose browser went away waits for it to come back."""
     session_check_seconds: float = 30.0
-    """How often the session store is asked whether the visitor of an open page is still who they were."""
+    """How often djust asks the session store whether a session still belongs to the same user."""
     join_seconds: float = 10.0
     """A socket that has not joined after this time is closed."""
     ticket_seconds: float = 86_400.0
     """How old the HTML may be that joins."""
 
 
-_config: Config | None = None
+class _Current:
+    """The settings that hold now: read when one is first asked for, and attributes from then on."""
+
+    def __getattr__(self, name: str) -> Any:
+        current = asdict(_read(getattr(settings, SETTING, {})))
+        if name not in current:
+            raise AttributeError(f'There is no setting {SETTING}["{name}"].')
+        vars(self).update(current)
+        return current[name]
 
 
-def config() -> Config:
-    """The settings that hold now."""
-    global _config
-    if _config is None:
-        _config = _read(getattr(settings, SETTING, {}))
-    return _config
+config = cast("Config", _Current())
 
 
 _ACCEPTED: dict[type, tuple[type, ...]] = {float: (int, float), tuple: (list, tuple)}
@@ -106,9 +110,8 @@ def _read(given: dict[str, Any]) -> Config:
 
 
 def _reset(*, setting: str, **_: object) -> None:
-    global _config
     if setting == SETTING:
-        _config = None
+        vars(config).clear()
 
 
 setting_changed.connect(_reset)

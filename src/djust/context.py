@@ -1,31 +1,32 @@
-"""What the framework keeps about a view: one record per view, so that nothing of it stands on the user's object.
+"""What the framework keeps about a view: one record each. Nothing of it stands on the view itself.
 
     context = context_of(view)      made when it is first asked for, freed with the view
-    context.attach(page)            live/page.py, when the page is made
+    context.start(page)             live/page.py, when the page is made
     context.outbox                  what push_event has left
-    context.part(Inbox)             one of a kind: its inbox, its services; made when it is first asked for
+    context.part(Inbox)             one of a kind: its inbox, its services; made on demand
     context.stop()                  the page is gone: every part stops
 
-A page holds its view, never the other way round. A record holds neither of them: a view that outlives its page, in a
-thread perhaps, finds none.
+A page holds its view, never the other way round. A record holds neither of them: a view that
+outlives its page, in a thread perhaps, finds none.
 """
 
 from __future__ import annotations
 
 from asyncio import Task as Awaiting
-from asyncio import TimerHandle
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Protocol, TypeVar, cast
 from weakref import ref
 
 
 @dataclass(slots=True, eq=False)
 class Task:
-    """One slow call. `merge` takes its result or exception into the view, in a turn of the page."""
+    """One slow call of a view.
 
+    `merge` takes its result or exception into the view, in a turn of the page.
+    """
+
+    context: LiveContext
     name: str
     title: str
     call: Callable[[], Any]
@@ -35,23 +36,22 @@ class Task:
     timeout: float | None = None
     # Nobody wants what comes out of it any more.
     dropped: bool = False
-    # A result was accepted; later ones are not.
-    settled: bool = False
-    clock: TimerHandle | None = None
     awaiting: Awaiting[None] | None = None
 
 
 class Runner(Protocol):
     """What runs the tasks of one page; every method may be called in any thread."""
 
-    @property
-    def names(self) -> frozenset[str]:
-        """The names of the tasks that have not ended."""
+    def names(self, view: object) -> frozenset[str]:
+        """The names of the tasks of the view that have not ended."""
 
     def start(self, task: Task) -> None:
-        """Run a task, as soon as a browser has the page; an older one of the same name is dropped."""
+        """Run a task, as soon as a browser has the page.
 
-    def cancel(self, name: str) -> None:
+        An older one of the same view and name is dropped.
+        """
+
+    def cancel(self, view: object, name: str) -> None:
         """Drop the task of this name."""
 
     def assign(self, view: object, values: Mapping[str, Any]) -> None:
@@ -66,7 +66,7 @@ class Host(Protocol):
 
     @property
     def tasks(self) -> Runner:
-        """The slow work of the page."""
+        """The background tasks of the page."""
 
     def wake(self) -> None:
         """Take a turn, because there are messages for the view. On the event loop."""
@@ -76,35 +76,45 @@ class Part(Protocol):
     """Something that a view has for the time of its page."""
 
     def stop(self) -> None:
-        """The page is gone, or the view. In any thread, and in the middle of anything, for garbage is collected so."""
+        """The page is gone, or the view.
+
+        In any thread, and in the middle of anything, for garbage is collected so.
+        """
 
 
 P = TypeVar("P", bound=Part)
 
 
+class _ViewRef(ref[Any]):
+    """A reference to a view that knows its identity when it is gone."""
+
+    __slots__ = ("view_id",)
+    view_id: int
+
+
 class LiveContext:
     """The record of one view."""
 
-    __slots__ = ("__weakref__", "_page", "_parts", "_view", "calls", "outbox")
+    __slots__ = ("__weakref__", "_page", "_parts", "_view", "node_id", "outbox")
 
     def __init__(self, view: object) -> None:
         # Held for its callback.
-        self._view = ref(view, partial(_free, id(view)))
+        self._view = _ViewRef(view, _free)
+        self._view.view_id = id(view)
         self._page: ref[Host] | None = None
+        self.node_id = ""
         self._parts: dict[type[Any], Part] = {}
         # Events for the browser, until the page sends them.
         self.outbox: list[tuple[str, Any]] = []
-        # For each limit of @rate_limit, when the handler was called.
-        self.calls: dict[object, deque[float]] = {}
 
     @property
     def page(self) -> Host | None:
         """The page of the view; None if it has none, or it is gone."""
         return None if self._page is None else self._page()
 
-    def attach(self, page: Host) -> None:
-        """The view has a page."""
-        self._page = ref(page)
+    def start(self, page: Host, node_id: str = "") -> None:
+        """The view has a page, in which this is its id."""
+        self._page, self.node_id = ref(page), node_id
 
     def wake(self) -> None:
         """Let the page take a turn, because there are messages for the view. On the event loop."""
@@ -112,7 +122,7 @@ class LiveContext:
             page.wake()
 
     def part(self, kind: type[P], make: Callable[[], P] | None = None) -> P:
-        """The part of this class, made by `make` or by calling the class when it is first asked for."""
+        """The part of this class; on demand, `make` or the class itself makes it."""
         found = self._parts.get(kind)
         if found is None:
             found = self._parts.setdefault(kind, (make or kind)())
@@ -127,7 +137,10 @@ class LiveContext:
         return cast("P | None", self._parts.pop(kind, None))
 
     def stop(self) -> None:
-        """The page is gone: stop every part. A view that is used nevertheless gets new ones, which end with it."""
+        """The page is gone: stop every part.
+
+        A view that is used nevertheless gets new ones, which end with it.
+        """
         while self._parts:
             self._parts.popitem()[1].stop()
 
@@ -148,5 +161,5 @@ def all_contexts() -> list[LiveContext]:
     return [*_contexts.copy().values()]
 
 
-def _free(view_id: int, _: object) -> None:
-    _contexts.pop(view_id).stop()
+def _free(view: Any) -> None:
+    _contexts.pop(view.view_id).stop()

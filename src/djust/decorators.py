@@ -21,7 +21,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def permission_required(*permissions: str) -> Callable[[F], F]:
-    """Let a handler be called only by users who have all these permissions. Stands below `@event_handler`."""
+    """Let a handler be called only by users who have all these permissions.
+
+    Stands below `@event_handler`.
+    """
     if not permissions or not all(isinstance(permission, str) for permission in permissions):
         raise TypeError(
             f"permission_required() expects names of permissions such as 'shop.change_order'; got {permissions!r}."
@@ -35,13 +38,24 @@ def permission_required(*permissions: str) -> Callable[[F], F]:
     return _checking(check)
 
 
+class _Calls(dict[object, "deque[float]"]):
+    """For each limit of a view, when the handler was called."""
+
+    def stop(self) -> None:
+        """The page is gone, and its limits go with it."""
+        self.clear()
+
+
 def rate_limit(times: int, *, seconds: float) -> Callable[[F], F]:
-    """Let a handler be called at most `times` within so many seconds on one page. Stands below `@event_handler`."""
+    """Let a handler be called at most `times` within so many seconds on one page.
+
+    Stands below `@event_handler`.
+    """
     if times < 1 or seconds <= 0:
         raise TypeError(f"rate_limit() expects positive numbers; got {times!r} and seconds={seconds!r}.")
 
     def check(view: Any, title: str) -> None:
-        calls = context_of(view).calls
+        calls = context_of(view).part(_Calls)
         recent = calls.get(check)
         if recent is None:
             recent = calls[check] = deque(maxlen=times)

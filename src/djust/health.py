@@ -2,8 +2,8 @@
 
     report()    {"healthy": True, "state_cache": "available", "pools": {"turn": {"threads": 3, "busy": 1, …}, …}}
 
-It takes some microseconds, waits for nothing and asks no service, so an `async def` view can answer with it even where
-every thread hangs.
+It takes some microseconds, waits for nothing and asks no service, so an `async def` view can answer
+with it even where every thread hangs.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Report(TypedDict):
     healthy: bool
     """No pool is exhausted: nothing has waited for a thread for longer than `hang_seconds`."""
     state_cache: str
-    """Either "available", or "failing" while the cache of snapshots is left alone; pages work without it."""
+    """"available", or "failing" while djust does not use the cache of snapshots; pages go on."""
     pools: dict[str, PoolReport]
 
 

@@ -1,7 +1,7 @@
 """The event loop on which the pages of this process take their turns.
 
-Under ASGI it is the server's. Where none runs, as under WSGI, in a management command or in a task queue's worker, one
-is started in a thread of its own when it is first needed.
+Under ASGI it is the server's. Where none runs, as under WSGI, in a management command or in a task
+queue's worker, one is started in a thread of its own when it is first needed.
 
     page_loop.call(page.post, message)       from any thread
 """
@@ -47,7 +47,7 @@ class PageLoop:
         return loop
 
     def call(self, function: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> None:
-        """Call `function` on the loop, soon, from any thread; nothing where the loop has just ended."""
+        """Call `function` on the loop, soon, from any thread; nothing if the loop has ended."""
         try:
             self.loop.call_soon_threadsafe(lambda: function(*args, **kwargs))
         except RuntimeError:

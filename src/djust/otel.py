@@ -1,11 +1,13 @@
-"""OpenTelemetry: a span and two measurements for each turn of a page. Needs the extra `djust[otel]`.
+"""OpenTelemetry: a span and two measurements for each turn of a page. Needs the extra
+`djust[otel]`.
 
     # in the ready() of an app
     from djust import otel
     otel.instrument()
 
-A span is named after view and handler. The histograms `djust.turn.duration` and `djust.turn.waiting` count seconds by
-view and handler; to wait means for earlier events of the page, and for a thread.
+A span is named after view and handler. The histograms `djust.turn.duration` and
+`djust.turn.waiting` count seconds by view and handler; to wait means for earlier events of the
+page, and for a thread.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ _UID = "djust.otel"
 
 
 def instrument(tracer_provider: TracerProvider | None = None, meter_provider: MeterProvider | None = None) -> None:
-    """Report every turn to these providers, or to the global ones; a second call replaces the first."""
+    """Report every turn to these providers, or the global ones; another call replaces the first."""
     tracer = get_tracer("djust", tracer_provider=tracer_provider)
     meter = get_meter("djust", meter_provider=meter_provider)
     duration = meter.create_histogram("djust.turn.duration", "s", "From the arrival of an event to its answer")

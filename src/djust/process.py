@@ -1,11 +1,13 @@
-"""What belongs to the whole process: it starts and stops with the server, and nothing of it survives a fork.
+"""What belongs to the whole process: it starts and stops with the server, and nothing of it
+survives a fork.
 
     process.register(Phase.PUBSUB, stop=hub.close, forget=hub.reset)      when hub.py is imported
     process.start()                                                       the loop of a server runs: idempotent
     await process.stop()                                                  the server ends
 
-A process ends phase by phase, in the order of `Phase`: what is in use ends before what it uses. It starts the other way
-round. Where no server tells of the end, as under WSGI or in a management command, `at_exit` takes the place of `stop`.
+A process ends phase by phase, in the order of `Phase`: what is in use ends before what it uses. It
+starts the other way round. Where no server tells of the end, as under WSGI or in a management
+command, `at_exit` takes the place of `stop`.
 """
 
 from __future__ import annotations
@@ -55,8 +57,9 @@ def register(
 ) -> None:
     """Something that the process has. Within a phase, what was registered last ends first.
 
-    `start` is called on the loop of the server and `stop` awaited there; `at_exit` is called in the thread that ends
-    the process, `forget` in the child of a fork, where no other thread is left and every lock may be held.
+    `start` is called on the loop of the server and `stop` awaited there; `at_exit` is called in the
+    thread that ends the process, `forget` in the child of a fork, where no other thread is left and
+    every lock may be held.
     """
     _parts.insert(0, _Part(phase, start, stop, at_exit, forget))
     _parts.sort(key=lambda part: part.phase)

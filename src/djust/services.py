@@ -1,4 +1,5 @@
-"""Services: what views talk with, declared once, made when it is first needed, and never a part of their state.
+"""Services: what views talk with, declared once, made when it is first needed, and never a part of
+their state.
 
     def get_s3():
         return boto3.client("s3")
@@ -8,14 +9,15 @@
 
     self.s3.list_buckets()                          # in mount, handlers and tasks
 
-A service lives in a *scope*: the process, the page, or one call (a mount, a turn of the page, a task). At its end it is
-closed by `close()`, `aclose()`, or by leaving the context that it is. The values stand in the scopes and not on the
-view, so neither state nor templates nor snapshots can hold them.
+A service lives in a *scope*: the process, the page, or one call (a mount, a turn of the page, a
+task). At its end it is closed by `close()`, `aclose()`, or by leaving the context that it is. The
+values stand in the scopes and not on the view, so neither state nor templates nor snapshots can
+hold them.
 
-An asynchronous service is awaited, `client = await self.api`, and belongs to the event loop on which it was made. A
-factory that is `async def`, or an asynchronous context manager, makes such a service; so does one whose annotation says
-that it returns a coroutine or an asynchronous context manager. Where djust cannot see it, declare it:
-`api = service(get_api, is_async=True)`.
+An asynchronous service is awaited, `client = await self.api`, and belongs to the event loop on
+which it was made. A factory that is `async def`, or an asynchronous context manager, makes such a
+service; so does one whose annotation says that it returns a coroutine or an asynchronous context
+manager. Where djust cannot see it, declare it: `api = service(get_api, is_async=True)`.
 """
 
 from __future__ import annotations
@@ -162,7 +164,7 @@ _needs_lock = threading.Lock()
 
 
 class Services:
-    """The services of the process, of a page or of a call, by their factories; asynchronous ones by their loop, too."""
+    """The services of a process, page or call, by factory; asynchronous ones also by loop."""
 
     def __init__(self) -> None:
         self.reset()
@@ -177,7 +179,8 @@ class Services:
         with self._lock:
             slot = self._slots.get((factory, loop))
             if slot is None:
-                # Under WSGI each asynchronous request has a loop of its own, and takes what was made on it along.
+                # Under WSGI each asynchronous request has a loop of its own, and takes what was
+                # made on it along.
                 for old in [key for key in self._slots if key[1] is not None and key[1].is_closed()]:
                     del self._slots[old]
                 slot = _Slot(factory, threading.Lock() if loop is None else asyncio.Lock())
@@ -243,7 +246,7 @@ class Service(Generic[T]):
 
     @cached_property
     def is_async(self) -> bool:
-        """Whether the service is awaited. Found out at its first use: annotations may name what is defined later."""
+        """Whether the service is awaited. Asked at its first use, when annotations resolve."""
         return self._declared_async or is_asynchronous(self.factory)
 
     @overload
@@ -305,9 +308,9 @@ def service(factory: Callable[[], T], *, scope: Lifetime = ...) -> Service[T]: .
 def service(factory: Callable[[], Any], *, scope: Lifetime = "process", is_async: bool = False) -> Any:
     """Declare a service of a view: `factory()` makes it when it is first used.
 
-    `scope` says how long it lives, and for whom: "process" (all views that name this factory share one), "page" or
-    "call" (one mount, handler or task). At its end it is closed. `is_async=True` says that the service is awaited,
-    where neither the factory nor its annotation says so.
+    `scope` says how long it lives, and for whom: "process" (all views that name this factory share
+    one), "page" or "call" (one mount, handler or task). At its end it is closed. `is_async=True`
+    says that the service is awaited, where neither the factory nor its annotation says so.
     """
     if not callable(factory):
         raise TypeError(f"service() expects a factory, a callable without arguments; got {factory!r:.100}.")
@@ -350,7 +353,7 @@ def is_asynchronous(factory: Any) -> bool:
 
 
 def is_pending(value: object) -> bool:
-    """Whether `value` is what a provider makes with a coroutine. Some clients can be awaited, and are not meant."""
+    """Whether a provider made `value` with a coroutine. Some clients are awaitable, too."""
     return inspect.iscoroutine(value) or isinstance(value, _Pending)
 
 
@@ -453,8 +456,8 @@ def _fake_of(factory: Callable[[], Any], is_async: bool) -> Any:
 def provided_by(factory: Callable[[], Any], view: object, name: str) -> Any:
     """What a provider of `live_session` gives to `mount`: `is_pending` if it is asynchronous.
 
-    What a generator with `@contextmanager` opens is closed when the page is gone. Anything else is the provider's own,
-    which may well give the same to all pages.
+    What a generator with `@contextmanager` opens is closed when the page is gone. Anything else is
+    the provider's own, which may well give the same to all pages.
     """
     if factory in overrides:
         return _fake_of(factory, is_asynchronous(factory))

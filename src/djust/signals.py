@@ -5,8 +5,8 @@
         if seconds["total"] > 1:
             logger.warning("%s.%s took %.1f s", sender.__name__, event, seconds["total"])
 
-Receivers run in a thread of their own, one signal after the other, and delay no page. Without a receiver of
-`event_finished` nothing is measured.
+Receivers run in a thread of their own, one signal after the other, and delay no page. Without a
+receiver of `event_finished` nothing is measured.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ event_finished = Signal()
 """A turn of a page is over. Sent with
 
     sender    the view's class
-    event     the name of the handler, of the task or of another turn that the server took by itself
+    event     the name of the handler, of the task or of another turn that the server took automatically
     pushed    whether it was the server that began it, and not an event of the browser
     seconds   a dict: "waiting" for earlier events of the page and for a thread, "handler", "render" (the state is
               checked, the template evaluated and compared), and "total"
@@ -32,7 +32,8 @@ event_finished = Signal()
 """
 
 pool_exhausted = Signal()
-"""A pool of threads has none free, and work has waited for one for longer than `hang_seconds`. Sent once, with
+"""A pool of threads has none free, and work has waited for one for longer than `hang_seconds`. Sent
+once, with
 
     sender    None
     pool      the name of the pool, as in `djust.health.report()`

@@ -1,23 +1,23 @@
-"""Slow work beside a page: it waits for a service while the page goes on answering.
+"""Background tasks: slow work waits for a service while the page goes on answering.
 
     class Dashboard(LiveView):
-        template = "{% if metrics.loading %}…{% endif %}{% if metrics.ok %}{{ metrics.result }}{% endif %}{{ percent }}"
+        template = "{% if metrics.ok %}{{ metrics.result }}{% else %}…{% endif %}{{ percent }}"
 
         def mount(self, request):
-            self.assign_async("metrics", fetch_metrics)         # self.metrics is an AsyncResult from here on
+            self.assign_async("metrics", fetch_metrics)     # self.metrics is an AsyncResult now
 
         @event_handler
         @background
-        def export(self, year: int):                            # answered at once, runs beside the page
+        def export(self, year: int):                        # answered at once; a task from here on
             for done in steps(year):
-                self.assign_later(percent=done)                 # shown at once
+                self.assign_later(percent=done)             # shown at once
             return "export.csv"
 
-        def handle_async(self, name, result):                   # a turn of the page, as a handler is
+        def handle_async(self, name, result):               # a turn of the page, as a handler is
             self.file = result
 
-A view's methods make a `Task`; the page's `Runner` (`context.py`, `live/tasks.py`) runs it and merges what comes out of
-it in a turn.
+A view's methods make a `Task`; the page's `Runner` (`context.py`, `live/tasks.py`) runs it and
+merges what comes out of it in a turn.
 """
 
 from __future__ import annotations
@@ -44,8 +44,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 class AsyncResult:
     """What `assign_async` puts into an attribute.
 
-    `loading` while a call runs; `ok` if the last one that ended has succeeded, `failed` if not, with its `error` as
-    text. `result` is that of the last success: it stays while a newer call runs, and when that fails.
+    `loading` while a call runs; `ok` if the last one that ended has succeeded, `failed` if not,
+    with its `error` as text. `result` is that of the last success: it stays while a newer call
+    runs, and when that fails.
     """
 
     loading: bool = False
@@ -59,24 +60,27 @@ running_task: ContextVar[Task | None] = ContextVar("djust_task", default=None)
 
 
 class SlowWork:
-    """The part of `LiveView` for slow work."""
+    """The part of `LiveView` for background tasks."""
 
     def start_async(self, function: Callable[..., Any], *args: Any, name: str = "", **kwargs: Any) -> None:
-        """Call `function` beside the page; what it returns goes to `handle_async(name, result)`.
+        """Call `function` in the background; what it returns goes to `handle_async(name, result)`.
 
-        A `def` runs in a thread, an `async def` on the event loop. An exception goes to `handle_error(name, error)`.
-        The name is the function's own if none is given; a newer call under the same name wins.
+        A `def` runs in a thread, an `async def` on the event loop. An exception goes to
+        `handle_error(name, error)`. The name is the function's own if none is given; a newer call
+        under the same name wins.
         """
         runner_of(self).start(task_of(self, name or _own_name(function), partial(function, *args, **kwargs)))
 
     def assign_async(self, name: str, loader: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
-        """Load the attribute `name` beside the page: an `AsyncResult` that is loading now, and `ok` or `failed` later.
+        """Load the attribute `name` in the background: an `AsyncResult` that is loading now, and
+        `ok` or `failed` later.
 
-        A newer call for the same attribute wins. An exception is logged, and is the result's `error`.
+        A newer call for the same attribute wins. An exception is logged, and is the result's
+        `error`.
         """
         merge, call = partial(_assign_result, self, name), partial(loader, *args, **kwargs)
         is_async = _is_async(loader)
-        task = Task(name, f"{type(self).__name__}.{name}", call, is_async, merge, is_async)
+        task = Task(context_of(self), name, f"{type(self).__name__}.{name}", call, is_async, merge, is_async)
         before = getattr(self, name, None)
         before = before if isinstance(before, AsyncResult) else AsyncResult()
         setattr(self, name, replace(before, loading=True, failed=False, error=""))
@@ -89,19 +93,20 @@ class SlowWork:
     def cancel_async(self, name: str) -> None:
         """Drop the task of this name, if there is one: its result is not wanted any more.
 
-        An `async def` is cancelled where it awaits. A `def` cannot be stopped; it ends at its next `assign_later`.
-        An attribute of `assign_async` is what it was before, and no longer loading.
+        An `async def` is cancelled where it awaits. A `def` cannot be stopped; it ends at its next
+        `assign_later`. An attribute of `assign_async` is what it was before, and no longer loading.
         """
-        runner_of(self).cancel(name)
+        runner_of(self).cancel(self, name)
         value = getattr(self, name, None)
         if isinstance(value, AsyncResult) and value.loading:
             setattr(self, name, replace(value, loading=False))
 
     def assign_later(self, **values: Any) -> None:
-        """Set attributes from inside a task, or from any thread: in a turn of the page, which shows them at once.
+        """Set attributes from inside a task, or from any thread: in a turn of the page, which shows
+        them at once.
 
-        Of values that come faster than the page can show them the newest is taken. In a task that was dropped this
-        raises `asyncio.CancelledError`, which ends it.
+        Of values that come faster than the page can show them the newest is taken. In a task that
+        was dropped this raises `asyncio.CancelledError`, which ends it.
         """
         page = page_now(self)
         if page is not None:
@@ -110,17 +115,18 @@ class SlowWork:
             set_all(self, values)
 
     def handle_async(self, name: str, result: Any) -> Any:
-        """Take the result of `start_async` or of a `@background` handler: `def` or `async def`, a turn of the page."""
+        """Take the result of `start_async` or of a `@background` handler: `def` or `async def`."""
 
     @property
     def running_tasks(self) -> frozenset[str]:
         """The names of the tasks that have not ended: `{% if "export" in view.running_tasks %}`."""
         page = context_of(self).page
-        return frozenset() if page is None else page.tasks.names
+        return frozenset() if page is None else page.tasks.names(self)
 
 
 def background(function: F) -> F:
-    """Let a handler run beside the page: its event is answered at once, and what it returns goes to `handle_async`.
+    """Let a handler run in the background: its event is answered at once, and what it returns goes
+    to `handle_async`.
 
     Stands above or below `@event_handler`. The handler shows its progress by `assign_later`.
     """
@@ -135,7 +141,8 @@ def task_of(view: SlowWork, name: str, call: partial[Any], timeout: float | None
     if type(view).handle_async is not SlowWork.handle_async:
         merges_on_loop = iscoroutinefunction(view.handle_async)
     title = f"{type(view).__name__}.{name}"
-    return Task(name, title, call, is_async, partial(_deliver, view, name), merges_on_loop, timeout)
+    merge = partial(_deliver, view, name)
+    return Task(context_of(view), name, title, call, is_async, merge, merges_on_loop, timeout)
 
 
 def page_now(view: object) -> Host | None:

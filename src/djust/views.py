@@ -155,6 +155,26 @@ class LiveView(SlowWork, View):
         """Have nothing more of `topics`, or of all if none is given."""
         subscriptions.unsubscribe(self, *topics)
 
+    def connected(self) -> Any:
+        """A browser has the page: `def` or `async def`, after `mount`, and after each reconnecting.
+
+        What it changes is shown. `authorize` is asked, as before every turn.
+        """
+
+    def disconnected(self) -> Any:
+        """The connection to the browser is lost; it may come back. What this changes is shown then.
+
+        Nobody is asked: it is called for visitors who may not use the page any more, too.
+        """
+
+    def unmount(self) -> Any:
+        """The page is gone: its visitor has left, has logged out, or the server ends.
+
+        The last call of a page whose HTML was sent; services are still there. Nobody is asked. A page that is
+        restored in another process is mounted there, whether or not it could be unmounted here: a process that
+        crashes calls nothing.
+        """
+
     def handle_info(self, message: Any) -> Any:
         """What was published to a topic of this view: `def` or `async def`. `MessagesMissed` asks to load again."""
 
@@ -248,6 +268,17 @@ _OWN_NAMES = frozenset(dir(LiveView)) | access.NAMES | {"request", "args", "kwar
 def is_own_name(name: str) -> bool:
     """Whether this is the name of something that Django or this class put into a view."""
     return name in _OWN_NAMES
+
+
+def overrides(view_class: type[Any], name: str) -> bool:
+    """Whether a view class has a method of its own in place of that of `LiveView`."""
+    return getattr(view_class, name) is not getattr(LiveView, name)
+
+
+@per_class
+def has_hooks(view_class: type[Any]) -> bool:
+    """Whether a view class wants to know what happens to its pages."""
+    return any(overrides(view_class, name) for name in ("connected", "disconnected", "unmount"))
 
 
 def state_of(view: LiveView) -> dict[str, Any]:

@@ -204,7 +204,6 @@ function bindingsOf(element: Element, attribute: string, event: KeyboardEvent): 
   const found: Binding[] = [];
   // Names, because a field called "attributes" hides the form's attributes.
   for (const name of element.getAttributeNames()) {
-    if (!name.startsWith(attribute)) continue;
     const [base, ...suffixes] = name.split(".");
     if (base === attribute && fits(event, suffixes))
       found.push({ element, attribute: name, source: `${element.getAttribute(name)}`, suffixes });

@@ -30,12 +30,9 @@ export interface Services {
 
 /** What one change of the server's did to the page, as the browser recorded it. */
 export interface Changes {
+  readonly records: readonly MutationRecord[];
   /** The elements that were added and are still there, without what is in them. */
   added(): Element[];
-  /** The elements of which an attribute was changed. */
-  readonly changed: Element[];
-  /** The nodes that were changed in any way. */
-  readonly touched: Node[];
 }
 
 export interface Module {
@@ -84,7 +81,7 @@ export class Modules {
     this.#load(urlOf(name, loading.attempt++)).then(
       (file) => this.#start(name, file.default),
       (error) => {
-        console.error(`djust: the module "${name}" cannot be loaded and will be tried again:`, error);
+        console.error(`djust: djust.${name}.js cannot be loaded yet:`, error);
         loading.retry = window.setTimeout(() => this.load(name), backoff(loading.attempt - 1));
       },
     );
@@ -110,11 +107,7 @@ export class Modules {
   changed(): void {
     if (!this.#started.size) return;
     const records = this.#records.splice(0);
-    const changes: Changes = {
-      added: () => addedElements(records),
-      changed: records.filter(({ type }) => type === "attributes").map(({ target }) => target as Element),
-      touched: records.map(({ target }) => target),
-    };
+    const changes: Changes = { records, added: () => addedElements(records) };
     for (const module of this.#inOrder()) module.changed?.(changes);
   }
 

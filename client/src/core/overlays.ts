@@ -91,10 +91,3 @@ export function withText(element: Element, text: string): Undo {
   if (nodes.length) element.replaceChildren(text);
   return () => element.replaceChildren(...nodes);
 }
-
-/** Several effects as one. */
-export const together =
-  (undos: Undo[]): Undo =>
-  () => {
-    for (const undo of undos.reverse()) undo();
-  };

@@ -6,15 +6,7 @@
  * ask for; all of that is one overlay.
  */
 import { report } from "./notices";
-import {
-  type Overlay,
-  type Overlays,
-  together,
-  type Undo,
-  withAttribute,
-  withClass,
-  withText,
-} from "./overlays";
+import { type Overlay, type Overlays, type Undo, withAttribute, withClass, withText } from "./overlays";
 import type { EventFrame, Json } from "./protocol";
 
 export interface Waiting {
@@ -129,5 +121,7 @@ function showWaiting(element: Element): Undo {
     if (text !== null) undos.push(withAttribute(holder, "disabled", ""));
     if (text) undos.push(withText(holder, text));
   }
-  return together(undos);
+  return () => {
+    for (const undo of undos.reverse()) undo();
+  };
 }

@@ -12,7 +12,7 @@ let hasSpans = false;
 
 /** Notes whether there is such a node in HTML of the page or of a frame. */
 export function noteSpans(html: string): void {
-  hasSpans ||= html.includes(`<!--${OPEN} ${NODE}=`);
+  hasSpans ||= html.includes(`${OPEN} ${NODE}`);
 }
 
 /** The id of the nearest node around `element`, or null if that is the page's root. */

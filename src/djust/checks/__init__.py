@@ -3,10 +3,11 @@
     myapp/views.py:15: (djust.V006) MyView.api_client looks like a service instance stored in state.
             HINT: Service instances are not JSON-serializable. Use a helper method instead.
 
-`views.py` reads the source of the project's views (`sources.py`), follows values through it (`flow.py`, `values.py`)
-and knows what cannot be state (`services.py`); `attributes.py` finds attributes that nothing reads (`mentions.py`);
-`templates.py` looks into compiled templates; settings are checked here.
-Each finding has a code, a place and a hint; `# noqa: V006` on the line and `SILENCED_SYSTEM_CHECKS` silence it.
+`views.py` reads the source of the project's views (`sources.py`), follows values through it
+(`flow.py`, `values.py`) and knows what cannot be state (`services.py`); `attributes.py` finds
+attributes that nothing reads (`mentions.py`); `templates.py` looks into compiled templates;
+settings are checked here. Each finding has a code, a place and a hint; `# noqa: V006` on the line
+and `SILENCED_SYSTEM_CHECKS` silence it.
 """
 
 from __future__ import annotations
@@ -55,7 +56,8 @@ def views(app_configs: Apps = None, **_: Any) -> list[Finding]:
 
 
 def templates(app_configs: Apps = None, **_: Any) -> list[Finding]:
-    """V005, V009, S001, and what templates tell about V001 and V004; under `--tag djust` and `--deploy` alone.
+    """V005, V009, S001, and what templates tell about V001 and V004; under `--tag djust` and
+    `--deploy` alone.
 
     Compiling all templates takes time, and every command of Django's runs the checks first.
     """
@@ -108,7 +110,7 @@ def _project_name() -> str:
 
 
 def _leads_to_ours(thing: Any, depth: int, seen: set[int]) -> bool:
-    """Whether `thing` is our application, or holds it: in attributes, as middleware does, in closures and routes."""
+    """Whether `thing` is our application or holds it: in attributes, closures or routes."""
     if isinstance(thing, Application):
         return True
     if depth == 0 or id(thing) in seen or isinstance(thing, str | bytes | int | float | type | None):

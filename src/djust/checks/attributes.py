@@ -1,11 +1,13 @@
-"""Checks of attributes that look as if djust read them: V010 for what has no effect, V011 for what guards nothing.
+"""Checks of attributes that look as if djust read them: V010 for what has no effect, V011 for what
+guards nothing.
 
     class Clock(LiveView):
         tick_interval = 1000            V010
         requires_login = True           V011: the name is login_required
 
-A name may have a reader that is not djust: a mixin, a middleware, the view itself. Where code of the project or one of
-the view's base classes reads it (`mentions.py`), or its template names it, nothing is reported.
+A name may have a reader that is not djust: a mixin, a middleware, the view itself. Where code of
+the project or one of the view's base classes reads it (`mentions.py`), or its template names it,
+nothing is reported.
 """
 
 from __future__ import annotations
@@ -41,43 +43,34 @@ IGNORED: Mapping[str, str] = {
 # Names that mean something only where another one is defined as well.
 _ONLY_WITH = {"form_valid": "form_class", "form_invalid": "form_class"}
 
-_LOGIN, _PERMISSION, _CHECK = "login_required", "permission_required", "check_permissions"
+# For each guard that djust reads: how to write it, and names that look like it.
+_GUARDS = {
+    "login_required": (
+        "Write login_required = True, or inherit Django's LoginRequiredMixin.",
+        """
+        login_require login_requires require_login requires_login required_login auth_required
+        require_auth requires_auth authentication_required require_authentication
+        requires_authentication
+        """,
+    ),
+    "permission_required": (
+        'Write permission_required = "app.codename", or inherit Django\'s PermissionRequiredMixin.',
+        """
+        permissions_required permission_require permission_requires require_permission
+        require_permissions requires_permission requires_permissions required_permission
+        required_permissions
+        """,
+    ),
+    "check_permissions": (
+        "Write def check_permissions(self, request), or inherit Django's UserPassesTestMixin.",
+        """
+        permission_classes check_permission has_permission has_permissions test_func staff_required
+        superuser_required group_required
+        """,
+    ),
+}
 # A name that looks like a guard → the name that djust reads.
-LOOK_LIKE_GUARDS: Mapping[str, str] = {
-    "login_require": _LOGIN,
-    "login_requires": _LOGIN,
-    "require_login": _LOGIN,
-    "requires_login": _LOGIN,
-    "required_login": _LOGIN,
-    "auth_required": _LOGIN,
-    "require_auth": _LOGIN,
-    "requires_auth": _LOGIN,
-    "authentication_required": _LOGIN,
-    "require_authentication": _LOGIN,
-    "requires_authentication": _LOGIN,
-    "permissions_required": _PERMISSION,
-    "permission_require": _PERMISSION,
-    "permission_requires": _PERMISSION,
-    "require_permission": _PERMISSION,
-    "require_permissions": _PERMISSION,
-    "requires_permission": _PERMISSION,
-    "requires_permissions": _PERMISSION,
-    "required_permission": _PERMISSION,
-    "required_permissions": _PERMISSION,
-    "permission_classes": _CHECK,
-    "check_permission": _CHECK,
-    "has_permission": _CHECK,
-    "has_permissions": _CHECK,
-    "test_func": _CHECK,
-    "staff_required": _CHECK,
-    "superuser_required": _CHECK,
-    "group_required": _CHECK,
-}
-_INSTEAD = {
-    _LOGIN: "Write login_required = True, or inherit Django's LoginRequiredMixin.",
-    _PERMISSION: 'Write permission_required = "app.codename", or inherit Django\'s PermissionRequiredMixin.',
-    _CHECK: "Write def check_permissions(self, request), or inherit Django's UserPassesTestMixin.",
-}
+LOOK_LIKE_GUARDS = {name: guard for guard, (_, names) in _GUARDS.items() for name in names.split()}
 # Users, roles and policies have methods of these names, too.
 _COMMON = frozenset({"check_permission", "has_permission", "has_permissions"})
 
@@ -110,7 +103,7 @@ def _not_a_guard(name: str, owner: type, source: Source, node: ast.stmt) -> list
     is_method = isinstance(node, Function)
     kind = "a method that djust calls" if is_method else "an attribute that djust reads"
     message = f"{owner.__name__}.{name} is not {kind}: the page is not guarded by it."
-    return source.finding("V011", node.lineno if is_method else node, message, _INSTEAD[LOOK_LIKE_GUARDS[name]])
+    return source.finding("V011", node.lineno if is_method else node, message, _GUARDS[LOOK_LIKE_GUARDS[name]][0])
 
 
 def _defined(view: type[LiveView], project: Project) -> Iterator[tuple[str, type, Source, ast.stmt]]:
@@ -131,7 +124,7 @@ def _is_declared(view: type[LiveView], owner: type, name: str) -> bool:
 
 
 def _is_on(view: type[LiveView], owner: type, name: str) -> bool:
-    """Whether `owner` says that the view is guarded: no class before it overrides that, and the value is not empty."""
+    """Whether `owner` guards the view: the value is not empty, and nothing overrides it."""
     value = vars(owner).get(name, ...)
     # Nothing else is asked whether it is true: that may run code of the project.
     is_empty = value is None or (isinstance(value, _PLAIN) and not value)
@@ -167,7 +160,7 @@ def _unread(view: type[LiveView], names: Collection[str], project: Project) -> f
 
 
 def _reads(mention: Mention, is_own: bool, source: Source, related: Collection[type]) -> bool:
-    """Whether this may read the attribute of a view whose classes are `related`; `is_own`: it is inside one of them."""
+    """Whether this may read the attribute of such a view; `is_own`: it is inside a class of it."""
     if mention.receiver is None or mention.receiver == SELF:
         return is_own or not mention.classes
     kind = source.names.get(mention.receiver)
@@ -182,7 +175,7 @@ def _named_by_template(view: type[LiveView], names: Collection[str]) -> frozense
 
 
 def _template_text(name: str) -> str:
-    """What the file of a template contains; it is not compiled, which takes time and may run code."""
+    """What the file of a template contains. Compiling it takes time and may run code."""
     for engine in engines.all():
         for loader in engine.engine.template_loaders if name and isinstance(engine, DjangoTemplates) else ():
             # A loader of another package may make templates of something else than text.

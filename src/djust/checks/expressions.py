@@ -1,7 +1,7 @@
 """Expressions of a view's methods: what their values may be, and what they assign.
 
-A name stands for a set of possible values (`values.py`). What a name of the module stands for is not guessed: it is
-imported, and the object is there. `flow.py` reads the statements around.
+A name stands for a set of possible values (`values.py`). What a name of the module stands for is
+not guessed: it is imported, and the object is there. `flow.py` reads the statements around.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _TEXT_METHODS = frozenset(_TEXT_NAMES.split())
 
 @dataclass(frozen=True)
 class Assigned:
-    """An attribute of a view, the values it may have after the method `where`, and the statement that gave them."""
+    """An attribute, its possible values after the method `where`, and what assigned them."""
 
     owner: str
     name: str
@@ -279,7 +279,7 @@ class Expressions:
                 self._note(f"self.{keyword.arg}", values, node)
 
     def _given_away(self, node: ast.Call, callee: Values, args: list[Values]) -> None:
-        """The view is an argument: `setattr` with a literal, a function of the project, or code that is not read."""
+        """The view is an argument of `setattr`, of the project's code, or of unread code."""
         for value in callee:
             function = value.value if isinstance(value, Known) else None
             if function is setattr and len(node.args) == 3 and isinstance(node.args[1], ast.Constant):
@@ -294,7 +294,7 @@ class Expressions:
         self.scan.closed = False
 
     def called(self, callee: Values, node: ast.Call, args: list[Values]) -> Values:
-        """What calling one of `callee` gives; `args` are the values of the arguments, those by name at the end."""
+        """What calling one of `callee` gives; in `args`, arguments by name come last."""
         count = next((i for i, arg in enumerate(node.args) if isinstance(arg, ast.Starred)), len(node.args))
         named = {key.arg: values for key, values in zip(node.keywords, args[len(node.args) :], strict=True) if key.arg}
         found: set[Value] = set()

@@ -3,10 +3,10 @@
     client = boto3.client("s3")        # client: {Made(Verdict("client", True))}
     self.tools = {"s3": client}        # tools: {Many({Made(…)})}
 
-Every method of the project's classes is run in the abstract, statement by statement: branches are followed side by side
-and joined, so that what is overwritten on every way is forgotten. A name stands for a set of possible values
-(`values.py`, `expressions.py`); the empty set is what nothing is known about. Functions of the project are followed
-where their annotations say nothing.
+Every method of the project's classes is run in the abstract, statement by statement: branches are
+followed side by side and joined, so that what is overwritten on every way is forgotten. A name
+stands for a set of possible values (`values.py`, `expressions.py`); the empty set is what nothing
+is known about. Functions of the project are followed where their annotations say nothing.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ _OF_CLASSES = ("__new__", "__init_subclass__", "__class_getitem__")
 class ViewScan:
     """What the code of one view class does to its instances.
 
-    `names` are all attributes that are assigned; they are all there are while `closed`: until the view is given to code
-    that is not read, or names are computed.
+    `names` are all attributes that are assigned; they are all there are while `closed`: until the
+    view is given to code that is not read, or names are computed.
     """
 
     def __init__(self, view: type[LiveView], project: Project) -> None:
@@ -118,7 +118,7 @@ class ViewScan:
     def result(
         self, function: Any, args: list[Values], named: Mapping[str, Values] | None = None, *, is_method: bool = False
     ) -> Values:
-        """What a function of the project gives. What a method assigns is found where the method itself is read."""
+        """What a function of the project gives; what a method assigns is found elsewhere."""
         found = self.project.function_node(function)
         if found is None or len(self.active) >= _DEPTH or function in self.active:
             return NOTHING
@@ -146,7 +146,7 @@ def _given_by(function: Any, returned: Values) -> Values:
 
 
 class Run(Expressions):
-    """One function that is read: `env` holds its names, and the attributes of the view as "self.name"."""
+    """One function that is read: `env` holds its names, and the attributes as "self.name"."""
 
     def __init__(self, scan: Scan, source: Source, hidden: frozenset[str], env: dict[str, Values], owner: str) -> None:
         super().__init__(scan, source, hidden, env)
@@ -156,7 +156,7 @@ class Run(Expressions):
         self.ends: list[dict[str, Values]] = []
 
     def parameters(self, node: Function, *, sent: bool = False) -> None:
-        """Bind the parameters to what their annotations say, or to what a browser sends. A default is nobody's wish."""
+        """Bind the parameters to what annotations say or a browser sends, never to defaults."""
         args = node.args
         for arg in (*args.posonlyargs, *args.args, *args.kwonlyargs):
             if arg.arg not in self.env:
@@ -249,7 +249,8 @@ class Run(Expressions):
                         self.assign(item.optional_vars, frozenset(filter(enters_itself, values)), node)
                 return self.block(node.body)
             case ast.Try() | ast.TryStar():
-                # What a handler finds is any state on the way: that before and that after are joined.
+                # What a handler finds is any state on the way: that before and that after are
+                # joined.
                 before = dict(self.env)
                 ended = self.block([*node.body, *node.orelse])
                 after = self.env
@@ -280,7 +281,7 @@ class Run(Expressions):
         return self._branches([(node.body, trusted[True]), (node.orelse, trusted[False])])
 
     def _branches(self, ways: list[tuple[list[ast.stmt], list[ast.expr]]]) -> bool:
-        """Read each of the bodies from here, some expressions trusted; whether none of them goes on."""
+        """Read each body from here, some expressions trusted; whether none of them goes on."""
         before, ends = self.env, []
         for body, trusted in ways:
             self.env = dict(before)

@@ -25,9 +25,9 @@ SELF = "self"
 class Mention:
     """One place that reads an attribute, or holds its name in a string.
 
-    `receiver` is the last name of the expression it is read from: `SELF` for the method's own object, "" for an
-    expression without a name, None for a string. `classes` are the qualified names of the classes around, `inside` the
-    members of classes whose definition this is a part of.
+    `receiver` is the last name of the expression it is read from: `SELF` for the method's own
+    object, "" for an expression without a name, None for a string. `classes` are the qualified
+    names of the classes around, `inside` the members of classes whose definition this is a part of.
     """
 
     name: str

@@ -4,7 +4,8 @@
     verdict(Path)           ->  Verdict("Path", is_service=False)
     verdict(Product)        ->  None       a model; also what nobody can be sure about
 
-Validation decides at run time by the table of `state.types`, so that a check says what would happen.
+Validation decides at run time by the table of `state.types`, so that a check says what would
+happen.
 """
 
 from __future__ import annotations
@@ -37,11 +38,13 @@ _NAMES = """
     telnetlib twilio typesense urllib3 valkey weaviate websocket websockets zmq
 """
 PACKAGES = frozenset(_NAMES.split())
-# What holds a connection can be closed; the other classes of these packages, such as addresses, are no services.
+# What holds a connection can be closed; the other classes of these packages, such as addresses, are
+# no services.
 _CLOSING = ("close", "aclose", "__enter__", "__aenter__")
 _METHODS = re.compile(r"from_|connect|create|open_|client$|resource$")
 
-# The types of what functions give, "*" after those of services → the names the functions are called by or defined with.
+# The types of what functions give, "*" after those of services → the names the functions are called
+# by or defined with.
 _GIVEN = {
     "client*": "boto3.client",
     "resource*": "boto3.resource",
@@ -87,10 +90,10 @@ class Verdict(NamedTuple):
 
 
 def verdict(kind: type, *, declared: bool = False) -> Verdict | None:
-    """What is wrong with an instance of `kind`, if it is certain. `declared`: it may be one of a subclass as well."""
+    """Why an instance of `kind` cannot be state; `declared`: it may be one of a subclass."""
     if _may_be_state(kind) or kind.__module__.partition(".")[0] in ("djust", "typing", "typing_extensions"):
         return None
-    if declared and (_is_open(kind) or any(map(_may_be_state, _subclasses(kind)))):
+    if declared and (_is_open(kind) or any(map(_may_be_state, subclasses_of(kind)))):
         return None
     is_service = looks_like_service(kind.__name__) or (
         in_service_package(kind.__module__) and any(hasattr(kind, name) for name in _CLOSING)
@@ -114,7 +117,7 @@ def made_by_name(name: str) -> Verdict | None:
 
 
 def is_alternative_constructor(kind: type, name: str) -> bool:
-    """Whether the class method `name` gives an instance of its service class, as `Redis.from_url` does."""
+    """Whether the class method `name` makes an instance, as `Redis.from_url` does."""
     return in_service_package(kind.__module__) and _METHODS.match(name) is not None
 
 
@@ -123,7 +126,7 @@ def in_service_package(module: str) -> bool:
 
 
 def looks_like_service(name: str) -> bool:
-    """Whether one of the words of a class's name says so: APIClient and S3Session do, Clientele and Rapid do not."""
+    """Whether a word of a class's name says so: APIClient and S3Session do, Clientele does not."""
     words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)
     return not WORDS.isdisjoint(word.lower() for word in words)
 
@@ -131,7 +134,8 @@ def looks_like_service(name: str) -> bool:
 def _may_be_state(kind: type) -> bool:
     if find_type(kind) is not None or is_typeddict(kind):
         return True
-    # Classes made in functions are not found again, and models may not be installed; that is not for a check to say.
+    # Classes made in functions are not found again, and models may not be installed; that is not
+    # for a check to say.
     return dataclasses.is_dataclass(kind) or issubclass(kind, _PERHAPS)
 
 
@@ -141,9 +145,10 @@ def _is_open(kind: type) -> bool:
     return is_protocol or inspect.isabstract(kind) or kind.__module__ in ("builtins", "collections.abc", "numbers")
 
 
-def _subclasses(kind: type) -> set[type]:
+def subclasses_of(kind: type) -> set[Any]:
+    """All classes that inherit from a class, at any depth."""
     direct: list[Any] = type.__subclasses__(kind)
-    return {*direct}.union(*map(_subclasses, direct))
+    return {*direct}.union(*map(subclasses_of, direct))
 
 
 def _gives_itself(kind: type) -> bool:

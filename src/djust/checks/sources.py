@@ -29,6 +29,7 @@ from django.core.checks import Warning as Finding
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from djust.checks.mentions import Mention, mentions_of
+from djust.checks.services import subclasses_of
 from djust.state.classes import class_name
 from djust.views import LiveView
 
@@ -42,7 +43,7 @@ _noqa = re.compile(r"#\s*noqa(?P<codes>\s*:\s*[\w.]+(?:[\s,]+[\w.]+)*)?", re.IGN
 
 
 class Text:
-    """A file, or a string in one: `shown` is how findings call it, `first` the line of the file it starts at."""
+    """A file, or a string in one: `shown` is its name in findings, `first` its first line there."""
 
     def __init__(self, shown: str, text: str, first: int = 1) -> None:
         self.shown, self.first = shown, first
@@ -59,7 +60,7 @@ class Text:
     def finding(
         self, code: str, where: ast.AST | int, message: str, hint: str, *, also: tuple[str, ...] = ()
     ) -> list[Finding]:
-        """One warning, unless `# noqa` silences it or one of `also`. `{place}` in `message` is file and line."""
+        """One warning, unless `# noqa` silences a code of it. `{place}` becomes file and line."""
         start = where if isinstance(where, int) else getattr(where, "lineno", 1)
         end = start if isinstance(where, int) else getattr(where, "end_lineno", None) or start
         if any(self._silences(line, {code, *also}) for line in range(start, end + 1)):
@@ -86,14 +87,14 @@ class Source(Text):
         self._bound: dict[Function, frozenset[str]] = {}
 
     def bound(self, function: Function) -> frozenset[str]:
-        """The names that are bound in a function or inside it; reading them never reads the module's."""
+        """The names that a function binds, or one inside it; there they never mean the module's."""
         if function not in self._bound:
             self._bound[function] = _bound_names(function)
         return self._bound[function]
 
     @cached_property
     def nodes(self) -> Mapping[str, list[tuple[ast.ClassDef | Function, frozenset[str]]]]:
-        """Qualified name → the definitions that have it, each with the names of the functions around it."""
+        """Qualified name → its definitions, each with the names of the functions around it."""
         found: defaultdict[str, list[tuple[ast.ClassDef | Function, frozenset[str]]]] = defaultdict(list)
         self._collect(self.tree, "", frozenset(), found)
         return found
@@ -161,7 +162,7 @@ def decorators(node: Function) -> frozenset[str]:
 
 
 def own_statements(node: ast.AST) -> Iterator[ast.stmt]:
-    """The statements of a class body, also those under `if`, `try` and their like, without those of definitions."""
+    """The statements of a class body, also under `if` and `try`, without those of definitions."""
     for child in chain.from_iterable(getattr(node, field, ()) for field in _BLOCKS):
         if isinstance(child, ast.stmt):
             yield child
@@ -178,7 +179,7 @@ def own_nodes(node: ast.AST) -> Iterator[ast.AST]:
 
 
 class Project:
-    """The views of one run. `owns` says which modules are the project's; by default, what is not installed."""
+    """The views of one run. `owns` says which modules are the project's."""
 
     def __init__(
         self, app_configs: Iterable[AppConfig] | None = None, owns: Callable[[str], bool] | None = None
@@ -190,7 +191,7 @@ class Project:
 
     @cached_property
     def routes(self) -> Mapping[type, list[tuple[Mapping[str, Any], frozenset[str]]]]:
-        """View class → for each route to it the arguments of `as_view`, and the names that the URL gives."""
+        """View class → for each route the arguments of `as_view` and the names in the URL."""
         found: defaultdict[type, list[tuple[Mapping[str, Any], frozenset[str]]]] = defaultdict(list)
         if getattr(settings, "ROOT_URLCONF", None):
             for pattern, names in _patterns(get_resolver().url_patterns, frozenset()):
@@ -201,9 +202,9 @@ class Project:
 
     @cached_property
     def views(self) -> list[type[LiveView]]:
-        """The project's views that are imported, by their names; reading the URLs imports those that are in use."""
+        """The project's imported views, by their names; reading the URLs imports those in use."""
         assert self.routes is not None
-        views = {view for view in _subclasses(LiveView) if self.owns(view)}
+        views = {view for view in subclasses_of(LiveView) if self.owns(view)}
         if self._apps is not None:
             views = {view for view in views if f"{view.__module__}.".startswith(self._apps)}
         return sorted(views, key=lambda view: (view.__module__, view.__qualname__))
@@ -214,7 +215,7 @@ class Project:
         return sorted(name for name in list(sys.modules) if self.owns_module(name))
 
     def owns(self, kind: type) -> bool:
-        """Whether the class is still what its module calls so, and the module is the project's own."""
+        """Whether the module is the project's own, and still has the class under its name."""
         is_there = "<locals>" in kind.__qualname__ or class_name(kind) is not None
         return is_there and self.owns_module(kind.__module__) and self.class_node(kind) is not None
 
@@ -247,18 +248,11 @@ class Project:
 
 
 def _is_own(name: str) -> bool:
-    """Whether an imported module is the project's own: not installed, and not a part of Python or of this package."""
+    """Whether an imported module is the project's: not installed, nor part of Python or djust."""
     path = getattr(sys.modules.get(name), "__file__", None)
     if not isinstance(path, str) or "site-packages" in path or "dist-packages" in path:
         return False
     return not any(Path(path).is_relative_to(folder) for folder in _INSTALLED)
-
-
-def _subclasses(kind: type) -> Iterator[type]:
-    direct: list[type] = kind.__subclasses__()
-    for subclass in direct:
-        yield subclass
-        yield from _subclasses(subclass)
 
 
 def _patterns(patterns: Iterable[Any], names: frozenset[str]) -> Iterator[tuple[URLPattern, frozenset[str]]]:
@@ -285,7 +279,7 @@ def _read(module_name: str) -> Source | None:
 
 
 def _contains(module_name: str, words: re.Pattern[bytes]) -> bool | None:
-    """Whether the file of an imported module contains one of `words`; None if it is not a file of Python's."""
+    """Whether a module's file contains one of `words`; None if it is not a Python file."""
     path = getattr(sys.modules.get(module_name), "__file__", None)
     if not isinstance(path, str) or not path.endswith(".py"):
         return None
@@ -296,7 +290,7 @@ def _contains(module_name: str, words: re.Pattern[bytes]) -> bool | None:
 
 
 def shown(path: str, module_name: str = "") -> str:
-    """How a file is called: from the current directory, or as much of its path as its module's name tells."""
+    """The name of a file: from the current directory, or as much of its path as its module has."""
     try:
         return Path(path).relative_to(Path.cwd()).as_posix()
     except ValueError:

@@ -33,7 +33,7 @@ class Known:
 
 @dataclass(frozen=True)
 class Instance:
-    """An instance of a class. `declared`: an annotation says so, and it may be one of a subclass."""
+    """An instance of a class. `declared`: by an annotation, so it may be one of a subclass."""
 
     kind: type
     declared: bool = False
@@ -41,7 +41,7 @@ class Instance:
 
 @dataclass(frozen=True)
 class Made:
-    """Something that cannot be state. A coroutine has the values that awaiting it gives in `result`."""
+    """Something that cannot be state. A coroutine has in `result` what awaiting it gives."""
 
     verdict: Verdict
     result: frozenset[Any] = frozenset()
@@ -49,7 +49,7 @@ class Made:
 
 @dataclass(frozen=True)
 class Many:
-    """A container of such values. In a `mixed` one nobody can tell which of its members they are."""
+    """A container of such values. If `mixed`, nobody can tell which of its members they are."""
 
     inside: frozenset[Any]
     mixed: bool = False

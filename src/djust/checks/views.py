@@ -111,8 +111,9 @@ def _owner(view: type, name: str, project: Project) -> tuple[Source, ast.ClassDe
 
 
 def undeclared(view: type[LiveView], project: Project) -> dict[str, tuple[Function, Source]]:
-    """The methods of a class that look like handlers: named like one, or with `**kwargs`; they change public state,
-    have no decorator and override nothing, and nothing in the module speaks of them.
+    """The methods of a class that look like handlers: named like one, or with `**kwargs`; they
+    change public state, have no decorator and override nothing, and nothing in the module speaks of
+    them.
     """
     found: dict[str, tuple[Function, Source]] = {}
     class_node = project.class_node(view)

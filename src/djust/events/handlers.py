@@ -4,10 +4,12 @@
         @event_handler
         def filter(self, value: str, limit: int | None = None): ...
 
-    handlers_of(Search)["filter"].bind(["x"], {"limit": "20"})  ->  ([], {"value": "x", "limit": 20})
+    handlers_of(Search)["filter"].bind(["x"], {"limit": "20"})
+    ->  ([], {"value": "x", "limit": 20})
 
-Only declared handlers can be called, and only declared parameters are passed. A value that does not fit its annotation
-refuses the event: the handler is not called, and the browser gets an error that names handler and parameter.
+Only declared handlers can be called, and only declared parameters are passed. A value that does not
+fit its annotation refuses the event: the handler is not called, and the browser gets an error that
+names handler and parameter.
 """
 
 from __future__ import annotations
@@ -46,10 +48,11 @@ def event_handler(function: F) -> F: ...
 @overload
 def event_handler(*, timeout: float | None = None) -> Callable[[F], F]: ...
 def event_handler(function: F | None = None, *, timeout: float | None = None) -> F | Callable[[F], F]:
-    """Let the browser call this method: `@event_handler` or `@event_handler()`, on `def` and `async def`.
+    """Let the browser call this method: `@event_handler` or `@event_handler()`, on `def` and `async
+    def`.
 
-    After `timeout` seconds the event is answered with an error. An `async def` is cancelled then; a `def` cannot be
-    stopped, and what it returns later is dropped.
+    After `timeout` seconds the event is answered with an error. An `async def` is cancelled then; a
+    `def` cannot be stopped, and what it returns later is dropped.
     """
     return partial(_mark, timeout=timeout) if function is None else _mark(function, timeout)
 
@@ -71,7 +74,10 @@ def _mark(function: F, timeout: float | None) -> F:
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One declared parameter. `convert` is None where everything is taken; `expected` is its annotation in words."""
+    """One declared parameter. `convert` is None where everything is taken.
+
+    `expected` is its annotation in words.
+    """
 
     name: str
     convert: Converter | None
@@ -83,7 +89,10 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """A method that the browser may call. `name` is what it is called, `title` includes the class."""
+    """A method that the browser may call.
+
+    `name` is what it is called, `title` includes the class.
+    """
 
     name: str
     title: str
@@ -97,7 +106,7 @@ class Handler:
     background: bool
 
     def bind(self, args: list[Any], params: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
-        """The arguments of the call: `args` fill parameters by position and win over `params`, which fill by name."""
+        """The arguments of the call: `args` by position win over `params` by name."""
         if len(args) > len(self.by_position) and self.more_args is None:
             raise ParameterError(
                 f"{self.title} takes at most {len(self.by_position)} arguments by position; {len(args)} came."
@@ -152,7 +161,10 @@ class Handler:
 
 @per_class
 def handlers_of(view_class: type[Any]) -> Mapping[str, Handler]:
-    """The handlers of a view class by name, inherited ones included; an override without decorator is not one."""
+    """The handlers of a view class by name, inherited ones included.
+
+    An override without decorator is not one.
+    """
     return {name: read_handler(view_class, name, function) for name, function in handler_functions(view_class).items()}
 
 
@@ -219,7 +231,10 @@ _MORE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 def _hints(function: Callable[..., Any], annotations: dict[str, Any]) -> dict[str, Any]:
-    """The annotations of parameters with names in text resolved; the return annotation may name what it likes."""
+    """The annotations of parameters with names in text resolved.
+
+    The return annotation may name what it likes.
+    """
     given = {name: hint for name, hint in annotations.items() if hint is not inspect.Parameter.empty}
     return get_type_hints(SimpleNamespace(__annotations__=given), inspect.unwrap(function).__globals__)
 

@@ -1,13 +1,15 @@
 """Parameters of handlers: what a browser sends becomes what an annotation asks for.
 
-Browsers send text (form fields, `data-*`) and JSON (literals in `dj-click="pick(3, true)"`), so both forms are taken:
+Browsers send text (form fields, `data-*`) and JSON (literals in `dj-click="pick(3, true)"`), so
+both forms are taken:
 
     converter(int)("12")              ->  12
-    converter(int | None)("")         ->  None         an empty field is nothing, unless text is allowed
-    converter(list[date])("2030-01-31") -> [date(2030, 1, 31)]   a list of one, as a form with one box ticked sends it
+    converter(int | None)("")         ->  None       an empty field, unless text is allowed
+    converter(list[int])("12")        ->  [12]       a form with one box ticked sends no list
     converter(int)("twelve")          raises Refused
 
-A converter is made once per parameter and class; `None` instead of one means that everything passes as it came.
+A converter is made once per parameter and class; `None` instead of one means that everything passes
+as it came.
 """
 
 from __future__ import annotations
@@ -241,7 +243,10 @@ def _enum(kind: type[Enum]) -> Converter:
 
 
 def _choice(choices: list[tuple[Any, Any]]) -> Converter:
-    """One of these; the text of a choice stands for it, but `true` is not 1, as it is for Python."""
+    """One of these.
+
+    The text of a choice stands for it, but `true` is not 1, as it is for Python.
+    """
     exact: dict[tuple[type, Any], Any] = {}
     for key, result in choices:
         exact.setdefault((type(key), key), result)

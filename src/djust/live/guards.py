@@ -23,7 +23,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from copy import copy
 from dataclasses import dataclass, field
 from functools import cache
@@ -138,8 +138,6 @@ class Passage:
     was_entered: bool = False
     result: Any = None
     error: BaseException | None = None
-    # Until when the body has to be called.
-    clock: asyncio.Timeout | None = None
 
     def authorize(self, view: LiveView) -> HttpResponseBase:
         """The answer of a view that was called: of another one, if a guard refuses with that."""
@@ -165,15 +163,30 @@ class Passage:
     def _begin(self, request: HttpRequest) -> Callable[[], Any]:
         if self.body is None or self.enters is None:
             raise RuntimeError("The turn was given up before its guards have answered.")
-        if self.clock is not None:
-            self.clock.reschedule(None)
         self.was_entered = True
         self.enters(self, request)
         return self.body
 
+    async def in_time(self, passing: Coroutine[Any, Any, HttpResponseBase], seconds: float | None) -> HttpResponseBase:
+        """The response to a passage that was entered in time. One that hangs is left to itself.
+
+        Cancelling it would stop no thread, and the chain would take that for a failure of a guard.
+        """
+        if seconds is None:
+            return await passing
+        task = asyncio.ensure_future(passing)
+        try:
+            await asyncio.wait([task], timeout=seconds)
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+        if task.done() or self.was_entered:
+            return await task
+        raise LateError(seconds)
+
     def leave(self) -> None:
         """Nobody waits any more. The request may stay, and is not to keep the turn."""
-        self.body = self.enters = self.result = self.error = self.clock = None
+        self.body = self.enters = self.result = self.error = None
 
     def outcome(self, request: HttpRequest, response: HttpResponseBase) -> Any:
         """What the body has returned or raised, if the response comes from the view."""
@@ -246,8 +259,7 @@ class Guards:
 
         Without `asks`, the guards were asked a moment ago, and only middleware is passed.
         """
-        chain, passage = _chain(self._names, is_async=False), self._passage(body, purpose, asks=asks)
-        request = self._request(passage)
+        chain, passage, request = self._begin(body, purpose, asks=asks, is_async=False)
         try:
             result: T = passage.outcome(request, chain(request))
             return result
@@ -266,25 +278,19 @@ class Guards:
 
         Raises `LateError` if the body was not called within so many seconds; then it never is.
         """
-        chain, passage = _chain(self._names, is_async=True), self._passage(body, purpose, asks=asks)
-        request = self._request(passage)
+        chain, passage, request = self._begin(body, purpose, asks=asks, is_async=True)
         try:
-            async with asyncio.timeout(seconds) as passage.clock:
-                response = await chain(request)
-            result: T = passage.outcome(request, response)
+            result: T = passage.outcome(request, await passage.in_time(chain(request), seconds))
             return result
-        except TimeoutError as error:
-            if seconds is not None and passage.clock is not None and passage.clock.expired():
-                raise LateError(seconds) from error
-            raise
         finally:
             passage.leave()
 
-    def _passage(self, body: Callable[[], Any], purpose: str, *, asks: bool) -> Passage:
-        return Passage(purpose, self._view_class, self._match, asks and self.is_guarded, body, self._hand_over)
-
-    def _request(self, passage: Passage) -> HttpRequest:
-        """A new GET of the page, by the visitor as they are known now."""
+    def _begin(
+        self, body: Callable[[], Any], purpose: str, *, asks: bool, is_async: bool
+    ) -> tuple[Chain, Passage, HttpRequest]:
+        """A passage, with a new GET of the page by the visitor as they are known now."""
+        chain, calls_view = _chain(self._names, is_async=is_async), asks and self.is_guarded
+        passage = Passage(purpose, self._view_class, self._match, calls_view, body, self._hand_over)
         page = self._page
         request = page.__class__.__new__(page.__class__)
         known, at_hand = vars(request), vars(page)
@@ -296,7 +302,7 @@ class Guards:
         known["resolver_match"] = self._match
         if "COOKIES" in at_hand:
             known["COOKIES"] = at_hand["COOKIES"]
-        known[PURPOSE], known[MOUNT] = passage.purpose, passage
+        known[PURPOSE], known[MOUNT] = purpose, passage
         keep_out_of_caches(request)
         if at_hand.get("session") is not None:
             known["session"] = unread_session(page)
@@ -306,7 +312,7 @@ class Guards:
             known["user"] = lazy_user(request)
             if "auser" in at_hand:
                 known["auser"] = of_request(request, at_hand["auser"])
-        return request
+        return chain, passage, request
 
     def _hand_over(self, passage: Passage, asked: HttpRequest) -> None:
         """Give the page's request the visitor and the attributes that the passage has found."""
@@ -354,7 +360,7 @@ def _own_names(request: HttpRequest) -> frozenset[str]:
     """The attributes of a request that middleware of the project, as far as turns pass it, and
     guards have not set.
     """
-    if WITHOUT_MIDDLEWARE in request.META or config().skip_middleware:
+    if WITHOUT_MIDDLEWARE in request.META or config.skip_middleware:
         return frozenset(vars(request)) - _OF_VISITOR - _OF_META - {MOUNT}
     kind = type(request)
     if kind not in _made_with:

@@ -1,12 +1,12 @@
 """How much one browser may ask for.
 
-    Bucket                     events of a page, other frames of a connection        `events_per_second`
-    joins                      pages brought back with one ticket                    ten in a burst, then two a second
-    is_too_big                 the size of a frame                                   `max_frame`
+    Bucket        events of a page, other frames of a channel    `events_per_second`
+    joins         remounts with one join token                   ten in a burst, then two a second
+    is_too_big    the size of a frame                            `max_frame`
 
-Elsewhere: frames that wait for a page (`max_waiting`, `page`), pages that wait for a browser (`max_pages`,
-`max_page_bytes`, `pages_per_session`, `registry`), messages that wait for a view (`max_messages`,
-`pubsub/subscriptions.py`).
+Elsewhere: frames that wait for a page (`max_waiting`, `page`), pages that wait for a browser
+(`max_pages`, `max_page_bytes`, `pages_per_session`, `registry`), messages that wait for a view
+(`max_messages`, `pubsub/subscriptions.py`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import time
 
 
 class Bucket:
-    """A token bucket: `rate` per second over a longer time, twice as many in a burst unless `burst` says otherwise."""
+    """A token bucket: `rate` per second in the long run, `burst` at once (twice the rate)."""
 
     __slots__ = ("_burst", "_left", "_rate", "_then")
 
@@ -64,5 +64,5 @@ joins = Buckets(rate=2.0, burst=10.0)
 
 def is_too_big(text: str, limit: int) -> bool:
     """Whether `text` is longer than `limit` bytes of UTF-8."""
-    # A character takes up to four bytes; most frames are far away from the limit and are not encoded to be measured.
+    # A character takes up to four bytes, so most frames need not be encoded to be measured.
     return len(text) * 4 > limit and len(text.encode("utf-8", "surrogatepass")) > limit

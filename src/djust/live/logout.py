@@ -1,10 +1,10 @@
 """The end of sessions: whoever logs out loses their open pages at once, for good.
 
-Django's signal reports a logout in this process, publish/subscribe one in another process. Besides, when a session is
-due to expire and every `session_check_seconds` in between, the session store is asked whether the session still belongs
-to the same user; once for all pages of a session, and at random times. What it answers is no reason to take a page
-away: the session may have another key by now, or the store may have lost it. The browser is sent to join again with the
-cookies that it has, and the join decides; meanwhile the page is kept.
+Django's signal reports a logout in this process, pub/sub one in another process. Besides, the
+session store is asked whether a session still belongs to the same user: when it is due to expire
+and every `session_check_seconds`, once for all pages of the session, at random times. Its answer
+takes no page away: the session may have another key by now, or the store may have lost it. The
+browser has to join again with the cookies that it has, and the join decides.
 """
 
 from __future__ import annotations
@@ -48,15 +48,15 @@ _DOUBT_SECONDS = 1.0
 _ME = secrets.token_hex(8)
 
 
-def watch(page: Page, visitor: Visitor) -> None:
-    """From now on the page is this visitor's, and ends with the visitor's session. In any thread."""
-    page.visitor, page.binding = visitor, visitor.binding
+def set_visitor(page: Page, visitor: Visitor) -> None:
+    """Give the page to a visitor: it ends with the visitor's session. In any thread."""
+    page.visitor, page.fingerprint = visitor, visitor.fingerprint
     page.session_due = _next_check(visitor) if visitor.identity and visitor.key else NEVER
 
 
 def _next_check(visitor: Visitor) -> float:
     # Pages that came all at once, after a restart, must not be asked for all at once for evermore.
-    seconds = config().session_check_seconds * _between(0.75, 1.25)
+    seconds = config.session_check_seconds * _between(0.75, 1.25)
     return min(visitor.ends + 0.1, time.monotonic() + seconds)
 
 
@@ -64,7 +64,7 @@ def _between(low: float, high: float) -> float:
     return random.uniform(low, high)  # noqa: S311 — it spreads load and hides nothing
 
 
-class Watch:
+class SessionMonitor:
     """Looks every half second for pages whose session is to be asked for."""
 
     def __init__(self) -> None:
@@ -72,11 +72,11 @@ class Watch:
         self.topics: set[str] = set()
 
     def start(self) -> None:
-        """Watch from now on, on the running event loop."""
+        """Begin, on the running event loop."""
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
             self._loop = loop
-            if config().pubsub != "memory":
+            if config.pubsub != "memory":
                 hub.subscribe(self, TOPIC)
             self._tick(loop)
 
@@ -94,7 +94,7 @@ class Watch:
         for page in pages:
             if due and page.session_due < NEVER and page.visitor.key in due:
                 # Until there is an answer.
-                page.session_due = now + config().session_check_seconds
+                page.session_due = now + config.session_check_seconds
                 groups[page.visitor.key].append(page)
         for key, group in groups.items():
             io_pool.offer(lambda key=key, group=group: _ask(key, group))  # type: ignore[misc] # defaults bind them
@@ -118,7 +118,7 @@ class Watch:
 
 
 def _ask(key: str, pages: list[Page]) -> None:
-    """Ask for one session, in a thread. A page without one has logged out in a handler of its own."""
+    """Ask for one session, in a thread. A page without one has logged out in its own handler."""
     try:
         if key:
             _check(key, visitor_of({settings.SESSION_COOKIE_NAME: key}), pages)
@@ -152,7 +152,7 @@ def _check(key: str, found: Visitor, pages: list[Page]) -> None:
 
 def _ask_again(pages: list[Page], seconds: float) -> None:
     """Ask for a session once more, after one to two times as many seconds."""
-    due = time.monotonic() + min(config().session_check_seconds, _between(seconds, 2 * seconds))
+    due = time.monotonic() + min(config.session_check_seconds, _between(seconds, 2 * seconds))
     for page in pages:
         page.session_due = due
 
@@ -170,13 +170,13 @@ def end_pages(session: str, except_request: HttpRequest, text: str) -> None:
 def _end_session(sender: object, request: HttpRequest | None = None, **kwargs: Any) -> None:
     """Close what belongs to a session when its user logs out.
 
-    The page whose own handler does so stays, so that its answer arrives. Cookie-based sessions have no key:
-    all pages of the user are closed.
+    The page whose own handler does so stays, so that its answer arrives. Cookie-based sessions have
+    no key: all pages of the user are closed.
     """
     session = ended_by_logout(request) if request is not None else ""
     if request is not None and session:
         end_pages(session, request, "You have logged out.")
-        if config().pubsub != "memory":
+        if config.pubsub != "memory":
             # Whoever logs out does not wait for it.
             io_pool.submit(lambda: _publish(session))
 
@@ -186,8 +186,8 @@ def _publish(session: str) -> None:
         hub.backend().publish(TOPIC, encode_message(TOPIC, [_ME, session]))
     except Exception as error:  # noqa: BLE001 — whatever the service's client raises
         text = "A logout could not be published to other processes (%s: %s). They notice it within %g seconds."
-        logger.warning(text, type(error).__name__, error, config().session_check_seconds)
+        logger.warning(text, type(error).__name__, error, config.session_check_seconds)
 
 
-watcher = Watch()
-process.register(Phase.PAGES, start=watcher.start, stop=watcher.stop)
+monitor = SessionMonitor()
+process.register(Phase.PAGES, start=monitor.start, stop=monitor.stop)

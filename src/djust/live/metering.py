@@ -1,10 +1,11 @@
-"""Measures turns, for `djust.signals.event_finished`; where nobody receives that, nothing is made of this.
+"""Measures turns, for `djust.signals.event_finished`.
 
-meter = Meter(posted)       the message came at `posted`
-meter.enter()               in each thread or task that does a part of the turn: queries are counted there
-meter.begins()              the handler is called
-meter.called()              it has returned
-meter.report(…)             the answer is there
+Where nobody receives that, nothing is made of this.
+
+meter = Meter(posted)       the message came at `posted` meter.enter()               in each thread
+or task that does a part of the turn: queries are counted there meter.begins()              the
+handler is called meter.called()              it has returned meter.report(…)             the answer
+is there
 """
 
 from __future__ import annotations

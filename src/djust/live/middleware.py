@@ -68,18 +68,16 @@ _HANDLED = frozenset(
 
 # What Django answers with a status of its own; anything else that is raised is a failure and not a
 # refusal.
-_STATUS: tuple[tuple[type[Exception], int], ...] = (
+_STATUS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], int], ...] = (
     (Http404, 404),
-    (MultiPartParserError, 400),
     (PermissionDenied, 403),
-    (BadRequest, 400),
-    (SuspiciousOperation, 400),
+    ((BadRequest, MultiPartParserError, SuspiciousOperation), 400),
 )
 
 
 def turn_middleware() -> tuple[str, ...]:
     """The middleware that turns pass, by its dotted names, the outermost first."""
-    skipped = _HANDLED.union(config().skip_middleware)
+    skipped = _HANDLED.union(config.skip_middleware)
     return tuple(name for name in settings.MIDDLEWARE if name not in skipped)
 
 

@@ -35,7 +35,7 @@ from django.utils.html import format_html
 
 from djust.live.failures import failure_on_loop, refuse_awaitable
 from djust.live.guards import MOUNT, LiveResponse, Passage, is_live, keep_out_of_caches, new_token, token_response
-from djust.live.logout import watch
+from djust.live.logout import set_visitor
 from djust.live.page import Page
 from djust.live.registry import registry
 from djust.live.script import at_the_end, with_script
@@ -46,7 +46,7 @@ from djust.loop import page_loop
 from djust.services import call_scope
 from djust.state.snapshots import Snapshot
 from djust.threads.pools import SyncThread, exits_as_errors
-from djust.views import Answer, LiveView, given_context_data, mount_view
+from djust.views import Answer, LiveView, mount_view
 
 logger = logging.getLogger("djust")
 
@@ -152,11 +152,11 @@ async def _render_on_loop(page: Page, mount: Mount, mounted: Any) -> HttpRespons
                 return mounted
             if mount.snapshot is not None:
                 await sync_to_async(_restore, thread_sensitive=True)(page, mount)
-            data = await given_context_data(page.view)
+            await page.nodes.await_data()
             try:
-                return _answer(page, mount, data)
+                return _answer(page, mount)
             except SynchronousOnlyOperation:
-                return await sync_to_async(_answer, thread_sensitive=True)(page, mount, data)
+                return await sync_to_async(_answer, thread_sensitive=True)(page, mount)
         except BaseException as error:
             failure = failure_on_loop(error, task)
             if failure is error:
@@ -175,13 +175,13 @@ def _restore(page: Page, mount: Mount) -> None:
         mount.restore_failed = True
         logger.warning("%s is remounted, its state cannot be restored: %s", type(page.view).__name__, error)
     else:
-        page.version, page.last_ref, page.document = snapshot.page_version, snapshot.last_ref, snapshot.document
+        page.version, page.last_ref, page.tab_id = snapshot.page_version, snapshot.last_ref, snapshot.document
 
 
-def _answer(page: Page, mount: Mount, data: object = None) -> HttpResponseBase:
+def _answer(page: Page, mount: Mount) -> HttpResponseBase:
     if mount.restore_failed:
         return HttpResponse()
-    page.prepare(data)
+    page.prepare()
     # The page keeps its request, and must not keep itself.
     for known in (vars(page.request), page.request.META):
         known.pop(MOUNT, None)
@@ -196,8 +196,8 @@ def _answer(page: Page, mount: Mount, data: object = None) -> HttpResponseBase:
 def send_page(page: Page, mount: Mount, *, status: int = 200, notice: str = "") -> HttpResponse:
     """The HTML of a page, which now waits for its browser, unless that has gone away."""
     html = page.html()
-    watch(page, maker_of(page.request))
-    token = make_join_token(JoinToken(page.id, page.request.get_full_path(), page.binding, digest_of(html)))
+    set_visitor(page, maker_of(page.request))
+    token = make_join_token(JoinToken(page.id, page.request.get_full_path(), page.fingerprint, digest_of(html)))
     if mount.is_over:
         # No browser reads the answer, but middleware sees one like any other.
         page.end(for_good=True)
@@ -243,5 +243,5 @@ def known_version(page: Page, mount: Mount, token: JoinToken, shown: int) -> int
     That is so if nobody had joined the page yet, and it shows what was sent with the join token.
     None: the browser needs all values.
     """
-    never_joined = mount.snapshot is not None and not page.document and page.version == shown == 0
+    never_joined = mount.snapshot is not None and not page.tab_id and page.version == shown == 0
     return 0 if never_joined and digest_of(page.html()) == token.digest else None

@@ -1,4 +1,4 @@
-"""A page: the server's object for one open browser page, and the turns it takes.
+"""A page: the server's object for one open browser document, and the turns it takes.
 
     page = Page(view, request)
     page.prepare()                                  the view is mounted: evaluate the template
@@ -6,10 +6,19 @@
     page.post(Joining(connection, version=0))       connection.send('["joined",0]')
     page.post(message_of([1, "add", {}, []]))       connection.send('[1,1,[0,1]]')
     page.post(Work("Clock.tick", view.tick))        connection.send('[0,2,[0,2]]')
+    page.detach(connection)                         it is lost; the page waits for another one
+    page.end()                                      the page is gone
 
-There is no I/O here: a driver such as `websocket` decodes frames and carries the answers. A page takes one turn at a
-time: the handler is called, the state checked, the template evaluated, the difference encoded. The turn of a `def`
-handler is one job of a worker thread, that of an `async def` handler runs on the event loop.
+There is no I/O here: whoever has the connection decodes frames and carries the answers. Messages
+wait in the mailbox, and a page takes one turn at a time:
+
+    process_next      the task of the next message on the event loop; its frame is sent
+    process           what to do with this kind of message, and where it was refused
+    run               `live/turn.py` runs the turn, in a thread or on the event loop
+    answer            the state is checked, the template evaluated, the difference encoded
+
+Views learn of what happens to the page by `connected`, `disconnected` and `unmount`. The
+transitions `join`, `detach` and `end` call them, each in a turn of its own.
 """
 
 from __future__ import annotations
@@ -19,34 +28,47 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterable
 from functools import partial
 from typing import Any
 
+from asgiref.sync import iscoroutinefunction
 from django.conf import settings
 from django.http import HttpRequest
 
 from djust.conf import config
 from djust.context import context_of
-from djust.events.handlers import Handler, handlers_of, refusal
+from djust.events.handlers import Handler, refusal
 from djust.exceptions import ForbiddenError, HandlerError, ParameterError
-from djust.live.calls import Turn
-from djust.live.failures import WENT_WRONG, json_error, told
 from djust.live.guards import GuardFailedError, NotAllowedError
 from djust.live.limits import Bucket
 from djust.live.metering import Meter
-from djust.live.nodes import Display
+from djust.live.nodes import Node, Nodes
 from djust.live.snapshots import SnapshotWriter
 from djust.live.tasks import Tasks
-from djust.live.turns import TurnRunner
+from djust.live.turn import WENT_WRONG, Turn, TurnRunner, client_error, json_error
 from djust.live.visitor import NOBODY, ThreadState, take_over
+from djust.loop import page_loop
 from djust.protocol import frames as wire
-from djust.protocol.messages import Event, Joining, Message, Peer, Refused, Resync, Save, Settled, Visit, Work
-from djust.pubsub.subscriptions import deliver_messages, handles_on_loop, inbox_of
+from djust.protocol.messages import (
+    End,
+    Event,
+    Hook,
+    Joining,
+    Message,
+    Peer,
+    Refused,
+    Resync,
+    Save,
+    Settled,
+    Visit,
+    Work,
+)
+from djust.pubsub.subscriptions import handles_on_loop
 from djust.signals import event_finished
 from djust.tasks import task_of
-from djust.threads.testmode import FRESH, report
-from djust.views import LiveView
+from djust.threads.testmode import report
+from djust.views import LiveView, has_hooks, overrides
 
 logger = logging.getLogger("djust")
 
@@ -54,41 +76,19 @@ _making_tasks = threading.Lock()
 
 # What guards a page has failed: when what the server itself has to do is tried again.
 _RETRY_SECONDS = 2.0
+# So long `connected`, `disconnected` and `unmount` of a view may take.
+HOOK_SECONDS = 5.0
 # Close codes of WebSocket itself.
 _FAILED = 1011
 
 
 class Page:
-    """One open page. `peer` is its connection, None while it has none; `version` counts the diffs."""
+    """One open page. `peer` is its connection, if it has one; `version` counts the diffs."""
 
     __slots__ = (
-        "__weakref__",
-        "_handlers",
-        "_held",
-        "_is_called",
-        "_is_over",
-        "_loop",
-        "_mailbox",
-        "_posted",
-        "_task",
-        "_tasks",
-        "_turns",
-        "binding",
-        "bucket",
-        "context",
-        "context_of_view",
-        "display",
-        "document",
-        "id",
-        "last_ref",
-        "peer",
-        "request",
-        "resyncs",
-        "session_due",
-        "snapshots",
-        "version",
-        "view",
-        "visitor",
+        *("__weakref__", "_ends", "_held", "_is_over", "_joining", "_mailbox", "_posted", "_task", "_tasks"),
+        *("fingerprint", "bucket", "tab_id", "id", "last_ref", "nodes", "peer", "request", "resyncs", "session_due"),
+        *("snapshots", "turns", "version", "view", "visitor"),
     )
 
     def __init__(self, view: LiveView, request: HttpRequest) -> None:
@@ -98,89 +98,114 @@ class Page:
         self.version = 0
         self.last_ref = 0
         self.resyncs = 0
-        # Whose it is, and what the tickets of such a page are bound to: see `sessions.watch`.
+        # Whose it is, and what the join tokens of such a page are bound to: see `set_visitor`.
         self.visitor = NOBODY
-        self.binding = ""
-        self.document = ""
+        self.fingerprint = ""
+        self.tab_id = ""
         self.peer: Peer | None = None
-        # That in which every turn begins, and all slow work.
-        self.context = FRESH
+        # The connection that is about to have the page.
+        self._joining: Peer | None = None
         # When the session is to be asked for, on the monotonic clock.
         self.session_due = float("inf")
-        self._turns = TurnRunner(view, request)
-        # What the server itself wanted to do, and was not allowed to.
-        self._held: list[Work] = []
-        # Its visitor has logged out: nothing of it runs any more.
-        self._is_over = False
-        self._handlers = handlers_of(type(view))
         self.snapshots = SnapshotWriter()
-        self.context_of_view = context_of(view)
-        self.context_of_view.attach(self)
+        self.nodes = Nodes(view, request)
+        context_of(view).start(self)
+        self.turns = TurnRunner(self.nodes, request)
         self._tasks: Tasks | None = None
-        # Where it lives, as soon as a browser has it.
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self.bucket = Bucket(config().events_per_second)
+        self.bucket = Bucket(config.events_per_second)
         self._mailbox: list[tuple[Message, float]] = []
         # When the message of this turn came; nobody asks where nothing is measured.
         self._posted = 0.0
-        # A turn that takes the messages of the view is on its way.
-        self._is_called = False
         self._task: asyncio.Task[None] | None = None
-        self.display = Display(view, request)
+        # What the server itself wanted to do, and was not allowed to.
+        self._held: list[Work] = []
+        # It is about to end, or has ended.
+        self._ends = False
+        # Its visitor has logged out: of what is the browser's nothing runs any more.
+        self._is_over = False
 
-    # The first rendering
-
-    def prepare(self, data: object = None) -> None:
-        """Evaluate the template for the first time, after the view was mounted. `data` is from `given_context_data`."""
-        self._turns.thread_state = ThreadState.now()
-        self.display.prepare(data)
+    def prepare(self) -> None:
+        """Evaluate the template for the first time, after the view was mounted."""
+        self.turns.thread_state = ThreadState.now()
+        self.nodes.prepare()
 
     def html(self) -> str:
         """The HTML of what the page shows."""
-        return self.display.html()
+        return self.nodes.html()
 
-    # Slow work
+    def add(self, node: Node) -> None:
+        """Let the page have one view more, inside another one."""
+        node.context.start(self, node.id)
+        self.nodes.add(node)
 
     @property
     def tasks(self) -> Tasks:
-        """What runs beside this page."""
+        """What runs in the background of this page."""
         if self._tasks is None:
             with _making_tasks:
                 if self._tasks is None:
-                    tasks = Tasks(self.post)
-                    if self._loop is not None:
-                        tasks.release(self._loop, self._turns.thread_state, self.context)
-                    self._tasks = tasks
+                    self._tasks = Tasks(self.post, self.turns)
         return self._tasks
 
-    def _taken_up(self) -> None:
-        """A browser has the page."""
-        if self._loop is None:
-            with _making_tasks:
-                self._loop = asyncio.get_running_loop()
-                if self._tasks is not None:
-                    self._tasks.release(self._loop, self._turns.thread_state, self.context)
+    def _start(self) -> None:
+        """A browser has the page: what runs in the background begins."""
+        self.turns.loop = asyncio.get_running_loop()
+        if self._tasks is not None:
+            self._tasks.advance()
+
+    # Transitions. A page is attached by `Joining`, a message like others.
+
+    def detach(self, peer: Peer) -> None:
+        """The connection `peer` is lost. On the event loop of the page."""
+        # A join that has not had its turn yet is void.
+        self._mailbox = [entry for entry in self._mailbox if type(entry[0]) is not Joining or entry[0].peer is not peer]
+        if self._joining is peer:
+            self._joining = None
+        if self.peer is peer:
+            self.peer = None
+            self._post_all(self._hooks("disconnected"))
 
     def end(self, *, for_good: bool = False) -> None:
-        """The page is gone: its tasks end. Its state is kept; or nobody is to have it, and what waits in its mailbox is
-        not executed. In any thread.
+        """The page is gone: its tasks end.
+
+        Its state is kept; or nobody is to have it, and what waits in its mailbox is not executed.
+        In any thread.
+
+        Views that have something to do then get their turns; nobody waits for them.
         """
+        self.peer = None
         self._is_over = self._is_over or for_good
         if self._tasks is not None:
             self._tasks.end()
         if for_good:
             self.snapshots.forget(self)
-        elif self._task is None:
+        if self._ends:
+            return
+        self._ends = True
+        if not (hooks := self._hooks("disconnected", "unmount")):
             # A turn that still runs keeps the state itself when it ends.
+            self._finish(saves=self._task is None)
+        elif asyncio._get_running_loop() is page_loop.loop:
+            self._post_all([*hooks, End()])
+        else:
+            page_loop.call(self._post_all, [*hooks, End()])
+
+    def _finish(self, *, saves: bool = True) -> None:
+        if saves and not self._is_over:
             self.snapshots.save_last(self)
-        self.context_of_view.stop()
+        self.nodes.stop()
+
+    def _hooks(self, *names: str) -> list[Message]:
+        """Turns that tell views what has happened: outer views first, or last if something ends."""
+        nodes = [node for node in self.nodes if has_hooks(type(node.view))]
+        return [Hook(name, node.id) for name in names for node in (nodes if name == "connected" else nodes[::-1])]
 
     # The mailbox
 
     @property
     def is_full(self) -> bool:
         """Whether as many messages wait as may."""
-        return len(self._mailbox) >= config().max_waiting
+        return len(self._mailbox) >= config.max_waiting
 
     @property
     def is_busy(self) -> bool:
@@ -190,26 +215,35 @@ class Page:
     def post(self, message: Message) -> None:
         """Take a message; its answer goes to `peer` when its turn has come."""
         if type(message) is Event and not self.bucket.take():
-            message = Refused(message.ref, "Too many events in a short time; this one was left out.")
+            message = Refused(message.ref, "Too many events in a short time; this event was ignored.")
         self._mailbox.append((message, time.perf_counter() if event_finished.receivers else 0.0))
         if self._task is None:
-            self._next_turn()
+            self._begin_next()
+
+    def _post_all(self, messages: list[Message]) -> None:
+        for message in messages:
+            self.post(message)
 
     def wake(self) -> None:
-        """Take a turn for the messages of the view, if a browser is there to see it."""
-        if self.peer is not None and not self._is_called:
-            self._is_called = True
-            title = f"{type(self.view).__name__}.handle_info"
-            self.post(Work(title, partial(_deliver_messages, self), handles_on_loop(type(self.view))))
+        """Take a turn for each view that has messages, if a browser is there to see it."""
+        if self.peer is None:
+            return
+        for node in self.nodes:
+            if not node.is_woken and node.has_messages:
+                node.is_woken = True
+                view_class = type(node.view)
+                is_async = handles_on_loop(view_class)
+                self.post(Work(f"{view_class.__name__}.handle_info", node.deliver_messages, is_async, node.id))
 
-    def _next_turn(self) -> None:
+    def _begin_next(self) -> None:
         message, self._posted = self._mailbox.pop(0)
-        turn = self._take_turn(message)
-        self._task = asyncio.get_running_loop().create_task(turn, context=self.context.copy())
+        turn = self.process_next(message)
+        self._task = asyncio.get_running_loop().create_task(turn, context=self.turns.context.copy())
 
-    async def _take_turn(self, message: Message) -> None:
+    async def process_next(self, message: Message) -> None:
+        """Take one turn, and begin with the next message."""
         try:
-            text = await self.handle(message)
+            text = await self.process(message)
             if text and self.peer is not None:
                 await self.peer.send(text)
         except Exception:
@@ -219,157 +253,214 @@ class Page:
             self._task = None
             raise
         if self._mailbox:
-            self._next_turn()
+            self._begin_next()
         else:
             self._task = None
-            self.snapshots.quiet(self)
+            self.snapshots.schedule(self)
 
-    # Turns
-
-    async def handle(self, message: Message) -> str:
-        """Take one turn; the frame that answers, empty for none. Whoever calls sees to it that one runs at a time."""
-        if isinstance(message, Settled):
-            message.event.set()
+    async def process(self, message: Message) -> str:
+        """The frame for a message, empty for none. One message is processed at a time."""
+        before = self.last_ref
+        if self._is_over and not isinstance(message, Settled | Hook | End):
             return ""
-        if self._is_over:
-            return ""
-        if isinstance(message, Event):
-            return await self._event(message)
-        if isinstance(message, Save):
-            await self.snapshots.save(self)
-            return ""
-        if isinstance(message, Visit):
-            take_over(self.request, message.source)
-            return ""
-        self.snapshots.changed()
-        if isinstance(message, Refused):
-            self.last_ref = max(self.last_ref, message.ref)
-            return wire.encode([wire.ERROR, message.ref, message.text])
-        return await self._let(message)
-
-    async def _let(self, message: Work | Joining | Resync) -> str:
-        """What shows or changes the page without an event. It has no answer: refused, it ends the connection."""
-        peer = message.peer if isinstance(message, Joining) else self.peer
         try:
-            if isinstance(message, Work):
-                work = Turn(message.title, lambda: message.call, self._answer, message.is_async)
-                return await self._turn(work._replace(owner=self.binding))
-            if not (isinstance(message, Joining) and message.passed):
-                await self._turns.ask("join")
-        except (NotAllowedError, GuardFailedError, ForbiddenError) as error:
-            if isinstance(message, Work) and not (isinstance(error, NotAllowedError) and error.was_entered):
-                self._held.append(message)
-            self._put_off(error, message, peer)
-            return ""
-        return self._join(message) if isinstance(message, Joining) else self._resync(message)
+            match message:
+                case Event():
+                    return await self._event(message)
+                case Work():
+                    return await self._work(message)
+                case Joining():
+                    return await self._join(message)
+                case Resync():
+                    return await self._resync(message)
+                case Refused(ref, text):
+                    self.snapshots.changes += 1
+                    self.last_ref = max(self.last_ref, ref)
+                    return _error(ref, text)
+                case Save():
+                    await self.snapshots.save(self)
+                case Visit(source):
+                    take_over(self.request, source)
+                case Settled(event):
+                    event.set()
+                case Hook():
+                    return await self._hook(message)
+                case End():
+                    self._finish()
+        except HandlerError as error:
+            return self._refuse(message, error, before)
+        return ""
 
-    def _put_off(self, error: HandlerError, message: object, peer: Peer | None) -> None:
-        if isinstance(error, ForbiddenError):
-            logger.info("%s %s", error, error.detail)
-        elif isinstance(error, GuardFailedError):
-            self._report(error, message)
-            if isinstance(message, Work):
-                asyncio.get_running_loop().call_later(_RETRY_SECONDS, self._take_up_held)
-            elif peer is not None:
-                peer.close(_FAILED)
-        else:
-            _send_away(peer, error)
-
-    def _take_up_held(self) -> None:
-        """What was refused may be allowed by now: when a browser joins, and after each event."""
-        if self._held and self.peer is not None:
-            held, self._held = self._held, []
-            for work in held:
-                self.post(work)
-
-    def _report(self, error: GuardFailedError, message: object) -> None:
-        logger.error(
-            "%s: what guards the page has failed; %s waits, and nothing was called",
-            *(type(self.view).__name__, type(message).__name__),
-            exc_info=error.__cause__ or error,
+    async def _event(self, event: Event) -> str:
+        if event.ref <= self.last_ref:
+            return _error(event.ref, "This event was answered already and is not executed again.")
+        self.last_ref = event.ref
+        self.snapshots.changes += 1
+        if self.turns.loop is None:
+            self._start()
+        node = self.nodes.get(event.target)
+        if node is None:
+            raise self._unknown_target(event)
+        handler = node.handlers.get(event.name)
+        if handler is None:
+            raise refusal(type(node.view), event.name)
+        bind = partial(self._bind, event, node, handler)
+        turn = Turn(
+            *(node.view, handler.title, bind, self.answer, handler.is_async, event.ref, event.wants_reply),
+            timeout=None if handler.background else handler.timeout or config.handler_timeout or None,
+            passed=event.passed,
+            owner=self.fingerprint,
         )
-        report(error)
+        text = await self._run(turn)
+        if self._held:
+            self._retry_held()
+        return text
 
-    def _resync(self, message: Resync) -> str:
-        """What others do to a page may lead here; else it is a defect of this package."""
-        self.resyncs += 1
-        title, place = type(self.view).__name__, self.display.place(message.reason)
-        text = "%s: the browser asks for all values again, for the %d. time: %s%s"
-        logger.warning(text, title, self.resyncs, message.reason, place)
-        return self._all({wire.EXTRA_HTML: self.html()} if message.whole else {})
+    async def _work(self, work: Work) -> str:
+        self.snapshots.changes += 1
+        if (node := self.nodes.get(work.target)) is None:
+            return ""
+        turn = Turn(node.view, work.title, lambda: work.call, self.answer, work.is_async, owner=self.fingerprint)
+        return await self._run(turn)
 
-    def _join(self, joining: Joining) -> str:
-        self.peer = joining.peer
-        self._taken_up()
-        self._take_up_held()
-        if inbox_of(self.view):
-            self.wake()
-        if joining.document != self.document:
+    async def _join(self, joining: Joining) -> str:
+        self.snapshots.changes += 1
+        self._joining = joining.peer
+        if not joining.passed:
+            await self.turns.ask("join")
+        if self._joining is not joining.peer:
+            # It was lost meanwhile.
+            return ""
+        self.peer, self._joining = joining.peer, None
+        if self.turns.loop is None:
+            self._start()
+        # Before the events that have come with the connection. Nobody may have said that the one
+        # before is lost.
+        self._mailbox[:0] = [(hook, 0.0) for hook in self._hooks("disconnected", "connected")]
+        self._retry_held()
+        self.wake()
+        if joining.tab_id != self.tab_id:
             # Another document counts its events from 1.
-            self.document = joining.document
+            self.tab_id = joining.tab_id
             self.last_ref = 0
         extra = self._extra()
-        if joining.ticket:
-            extra[wire.EXTRA_TICKET] = joining.ticket
+        if joining.token:
+            extra[wire.EXTRA_TICKET] = joining.token
         if joining.version == self.version:
             return wire.encode([wire.JOINED, self.version, self.last_ref, extra])
         return self._all(extra)
 
-    def _all(self, extra: dict[str, Any]) -> str:
-        values, fragments = self.display.all()
-        self.version += 1
-        return wire.encode([wire.ALL, self.version, values, fragments, self.last_ref, extra])
+    async def _resync(self, resync: Resync) -> str:
+        """What others do to a page may lead here; else it is a defect of this package."""
+        self.snapshots.changes += 1
+        await self.turns.ask("join")
+        self.resyncs += 1
+        title, place = type(self.view).__name__, self.nodes.place(resync.reason)
+        text = "%s: the browser asks for all values again, for the %d. time: %s%s"
+        logger.warning(text, title, self.resyncs, resync.reason, place)
+        return self._all({wire.EXTRA_HTML: self.html()} if resync.whole else {})
 
-    async def _event(self, event: Event) -> str:
-        if event.ref <= self.last_ref:
-            return wire.encode([wire.ERROR, event.ref, "This event was answered already and is not executed again."])
-        before, self.last_ref = self.last_ref, event.ref
-        self.snapshots.changed()
-        self._taken_up()
-        handler = self._handlers.get(event.name)
-        if handler is None:
-            return _refused(event, refusal(type(self.view), event.name))
-        bind = partial(_bound, self, handler, event)
-        timeout = None if handler.background else handler.timeout or config().handler_timeout or None
-        turn = Turn(
-            *(handler.title, bind, self._answer, handler.is_async, event.ref, event.asks, timeout),
-            passed=event.passed,
-            owner=self.binding,
+    async def _hook(self, hook: Hook) -> str:
+        node = self.nodes.get(hook.target)
+        if node is None or (hook.name == "disconnected" and not node.is_connected):
+            return ""
+        node.is_connected = False
+        text = ""
+        if overrides(type(node.view), hook.name):
+            self.snapshots.changes += 1
+            title, method = f"{type(node.view).__name__}.{hook.name}", getattr(node.view, hook.name)
+            turn = Turn(
+                *(node.view, title, lambda: method, _show_nothing if self._ends else self.answer),
+                is_async=iscoroutinefunction(method),
+                timeout=HOOK_SECONDS,
+                # The connection has just passed what guards the page; what ends has to end, whoever
+                # the visitor is.
+                passed=True,
+                is_unasked=hook.name != "connected",
+                owner=self.fingerprint,
+            )
+            text = await self._run(turn)
+        node.is_connected = hook.name == "connected"
+        return text
+
+    # Turns
+
+    def _run(self, turn: Turn) -> Coroutine[Any, Any, str]:
+        return self._run_measured(turn) if event_finished.receivers else self.turns.run(turn)
+
+    async def _run_measured(self, turn: Turn) -> str:
+        turn.meter = Meter(self._posted)
+        text = await self.turns.run(turn)
+        turn.meter.report(type(turn.view), turn.event, text, pushed=not turn.ref, queue=len(self._mailbox))
+        return text
+
+    def _bind(self, event: Event, node: Node, handler: Handler) -> Callable[[], Any]:
+        args, kwargs = handler.bind(event.args, event.params)
+        call = partial(getattr(node.view, handler.name), *args, **kwargs)
+        if not handler.background:
+            return call
+        return partial(self.tasks.start, task_of(node.view, handler.name, call, handler.timeout))
+
+    # Refusals
+
+    def _refuse(self, message: Message, error: HandlerError, before: int) -> str:
+        """Nothing was called: answer an event, end the connection, or try again later."""
+        if isinstance(error, GuardFailedError):
+            text = "%s: what guards the page has failed; %s waits, and nothing was called"
+            logger.error(text, type(self.view).__name__, type(message).__name__, exc_info=error.__cause__ or error)
+            report(error)
+        if isinstance(error, NotAllowedError):
+            _send_away(message.peer if isinstance(message, Joining) else self.peer, error)
+        if isinstance(message, Event):
+            return self._refuse_event(message, error, before)
+        if isinstance(error, ForbiddenError):
+            logger.info("%s %s", error, error.detail)
+        if isinstance(message, Work):
+            if not (isinstance(error, NotAllowedError) and error.was_entered):
+                self._held.append(message)
+            if isinstance(error, GuardFailedError):
+                asyncio.get_running_loop().call_later(_RETRY_SECONDS, self._retry_held)
+        elif isinstance(error, GuardFailedError):
+            peer = message.peer if isinstance(message, Joining) else self.peer
+            if peer is not None:
+                peer.close(_FAILED)
+        return ""
+
+    def _refuse_event(self, event: Event, error: HandlerError, before: int) -> str:
+        if isinstance(error, GuardFailedError):
+            return _error(event.ref, str(error))
+        if isinstance(error, NotAllowedError) and error.has_lost_session and not error.was_entered:
+            # The browser joins again, with another session perhaps, and sends the event once more.
+            self.last_ref = before
+            return ""
+        logger.warning("%s %s", error, error.detail)
+        report(error)
+        return _error(event.ref, str(error), error.detail if settings.DEBUG else "")
+
+    def _unknown_target(self, event: Event) -> ParameterError:
+        known = ", ".join(f'"{node.id}"' for node in self.nodes if node.id) or "none"
+        title, asked = type(self.view).__name__, ascii(event.target[:100])[1:-1]
+        return ParameterError(
+            "This part of the page is not there any more.",
+            f'{title} has no node "{asked}", for which the event "{event.name[:100]}" is meant; its nodes are {known}. '
+            "A node is named by the attribute dj-node of the nearest element around the one that was used.",
         )
-        try:
-            text = await self._turn(turn)
-        except GuardFailedError as error:
-            self._report(error, event)
-            return wire.encode([wire.ERROR, event.ref, str(error)])
-        except (ParameterError, ForbiddenError) as error:
-            return _refused(event, error)
-        except NotAllowedError as error:
-            _send_away(self.peer, error)
-            if error.has_lost_session and not error.was_entered:
-                # The browser joins again, with another session perhaps, and sends the event once more.
-                self.last_ref = before
-                return ""
-            return _refused(event, error)
-        self._take_up_held()
-        return text
 
-    async def _turn(self, turn: Turn) -> str:
-        if not event_finished.receivers:
-            return await self._turns.run(turn)
-        meter = Meter(self._posted)
-        text = await self._turns.run(turn._replace(meter=meter))
-        meter.report(type(self.view), turn.event, text, pushed=not turn.ref, queue=len(self._mailbox))
-        return text
+    def _retry_held(self) -> None:
+        """What was refused may be allowed by now: when a browser joins, and after each event."""
+        if self._held and self.peer is not None:
+            held, self._held = self._held, []
+            self._post_all([*held])
 
     # Answers
 
-    def _answer(self, turn: Turn, reply: object, failure: Exception | None, data: object = None) -> str:
-        """What `turn` has changed. `failure` is what its call raised: the state that it left is shown."""
-        if not turn.asks or failure is not None:
+    def answer(self, turn: Turn, reply: object, failure: Exception | None) -> str:
+        """What `turn` has changed, although its call may have raised `failure`."""
+        if not turn.wants_reply or failure is not None:
             reply = None
         elif (reason := json_error(reply)) is not None:
             reply, failure = None, turn.logged(TypeError(f"{turn.title} returned {type(reply).__name__}, and {reason}"))
-        diff, fragments, state_error, whole = self.display.renew(data)
+        diff, fragments, state_error, whole = self.nodes.renew()
         if state_error is not None:
             turn.logged(state_error)
         extra = self._extra(reply, failure or state_error)
@@ -381,18 +472,26 @@ class Page:
             return ""
         return wire.answer(turn.ref, self.version, diff, fragments, extra)
 
+    def _all(self, extra: dict[str, Any]) -> str:
+        values, fragments = self.nodes.all()
+        self.version += 1
+        return wire.encode([wire.ALL, self.version, values, fragments, self.last_ref, extra])
+
     def _extra(self, reply: object = None, failure: Exception | None = None) -> dict[str, Any]:
         extra: dict[str, Any] = {}
-        if outbox := self.context_of_view.outbox:
-            # A task may push one just now.
-            extra[wire.EXTRA_PUSH] = [outbox.pop(0) for _ in range(len(outbox))]
+        if pushed := self.nodes.pushed():
+            extra[wire.EXTRA_PUSH] = pushed
         if failure is not None:
-            extra[wire.EXTRA_ERROR], detail = told(failure, WENT_WRONG)
+            extra[wire.EXTRA_ERROR], detail = client_error(failure, WENT_WRONG)
             if detail:
                 extra[wire.EXTRA_DETAIL] = detail
         if reply is not None:
             extra[wire.EXTRA_REPLY] = reply
         return extra
+
+
+def _show_nothing(turn: Turn, reply: object, failure: Exception | None) -> str:
+    return ""
 
 
 def _send_away(peer: Peer | None, error: HandlerError) -> None:
@@ -404,20 +503,22 @@ def _send_away(peer: Peer | None, error: HandlerError) -> None:
             peer.close(wire.CLOSE_REFUSED, str(error))
 
 
-def _deliver_messages(page: Page) -> Any:
-    page._is_called = False
-    return deliver_messages(page.view)
+def _error(ref: int, text: str, detail: str = "") -> str:
+    return wire.encode([wire.ERROR, ref, text, detail])
 
 
-def _bound(page: Page, handler: Handler, event: Event) -> Callable[[], Any]:
-    args, kwargs = handler.bind(event.args, event.params)
-    call = partial(getattr(page.view, handler.name), *args, **kwargs)
-    if not handler.background:
-        return call
-    return partial(page.tasks.start, task_of(page.view, handler.name, call, handler.timeout))
-
-
-def _refused(event: Event, error: HandlerError) -> str:
-    logger.warning("%s %s", error, error.detail)
-    report(error)
-    return wire.encode([wire.ERROR, event.ref, str(error), error.detail if settings.DEBUG else ""])
+async def end_all(pages: Iterable[Page], seconds: float) -> None:
+    """The server ends: end pages, and wait for so many seconds until their views are unmounted."""
+    ended = []
+    for page in pages:
+        page.end()
+        if page.is_busy:
+            event = asyncio.Event()
+            page.post(Settled(event))
+            ended.append(asyncio.create_task(event.wait()))
+    if ended:
+        _, late = await asyncio.wait(ended, timeout=seconds)
+        for waiting in late:
+            waiting.cancel()
+        if late:
+            logger.warning("%d pages could not be unmounted within %g seconds.", len(late), seconds)

@@ -4,9 +4,9 @@
     attached   a connection holds it
     detached   the connection was lost                           `detach_seconds`
 
-A page that waits too long is forgotten, and when too many wait, or hold too many bytes, or one visitor has too many,
-the oldest is. What is forgotten ends: its tasks are cancelled, its state is kept (`keeping`). GETs run in threads, so
-every method holds the lock.
+A page that waits too long is forgotten. The oldest one is when too many wait, when they hold too
+many bytes, or when one visitor has too many. A page that is forgotten ends: its tasks are
+cancelled, its state is saved. GETs run in threads, so every method holds the lock.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from django.http import HttpRequest
 
 from djust import process
 from djust.conf import config
-from djust.live.page import Page
+from djust.live.page import Page, end_all
 from djust.live.snapshots import save_all, save_before_exit
 from djust.process import Phase
 from djust.protocol.messages import Peer
@@ -31,6 +31,8 @@ from djust.protocol.messages import Peer
 _SWEEP_SECONDS = 5.0
 # How long the end of a process waits for a cache to take snapshots.
 _SAVE_SECONDS = 5.0
+# How long it waits for `unmount` of the pages' views.
+_END_SECONDS = 5.0
 # What a page holds beside its HTML and its state.
 _PAGE_BYTES = 10_000
 
@@ -40,14 +42,13 @@ class _Waiting:
     page: Page
     end: float
     size: int
-    document: str
-    binding: str
+    tab_id: str
 
 
 class _Attached(NamedTuple):
     page: Page
     peer: Peer
-    document: str
+    tab_id: str
 
 
 class Registry:
@@ -68,52 +69,52 @@ class Registry:
 
     def park(self, page: Page) -> None:
         """Keep a page that was just sent, until its browser joins."""
-        self._keep(page, config().park_seconds)
+        self._keep(page, config.park_seconds)
 
-    def attach(self, page: Page, peer: Peer, document: str) -> None:
+    def attach(self, page: Page, peer: Peer, tab_id: str) -> None:
         """Keep a page that has come into being for a connection."""
         with self._lock:
-            self._attached[page.id] = _Attached(page, peer, document)
+            self._attached[page.id] = _Attached(page, peer, tab_id)
 
     def claim(
-        self, page_id: str, peer: Peer, document: str, admits: Callable[[str, str], bool] = lambda binding, holder: True
+        self, page_id: str, peer: Peer, tab_id: str, admits: Callable[[str, str], bool] = lambda _, holder: True
     ) -> tuple[Page | None, Peer | None]:
-        """Attach the page to `peer`. Gives the page, or None, and the connection from which it was taken, or None.
+        """Attach the page to `peer`. The page and the peer that had it, None for what there is not.
 
-        `admits` says whether the document gets a page, from its binding and the document that held it last ("" for
-        none); what it raises is raised, and leaves the page where it is. A page that is attached already is given up
-        only to the same document, whose old connection is dead but was not yet found to be. A second tab made from the
-        same HTML is another document, and gets a page of its own.
+        `admits` says whether the tab gets a page, from its fingerprint and the tab that held it
+        last ("" for none). If it raises, the page stays where it is. An attached page goes only to
+        the same tab, whose old connection is dead but was not yet found to be. A second tab made
+        from the same HTML gets a page of its own.
         """
         with self._lock:
             waiting = self._waiting.get(page_id)
             if waiting is not None and waiting.end <= time.monotonic():
                 self._end_waiting(page_id)
             elif waiting is not None:
-                if not admits(waiting.page.binding, waiting.document):
+                if not admits(waiting.page.fingerprint, waiting.tab_id):
                     return None, None
                 self._take_out(page_id)
-                self._attached[page_id] = _Attached(waiting.page, peer, document)
+                self._attached[page_id] = _Attached(waiting.page, peer, tab_id)
                 return waiting.page, None
             attached = self._attached.get(page_id)
-            if attached is None or not admits(attached.page.binding, attached.document):
+            if attached is None or not admits(attached.page.fingerprint, attached.tab_id):
                 return None, None
-            if not document or attached.document != document:
+            if not tab_id or attached.tab_id != tab_id:
                 return None, None
-            self._attached[page_id] = _Attached(attached.page, peer, document)
+            self._attached[page_id] = _Attached(attached.page, peer, tab_id)
             return attached.page, attached.peer
 
     def release(self, page: Page, peer: Peer) -> None:
-        """The connection `peer` is gone: keep the page for a while, unless another connection has it."""
+        """The connection `peer` is gone: keep the page for a while, unless another one has it."""
         with self._lock:
             attached = self._attached.get(page.id)
             if attached is None or attached.peer is not peer:
                 return
             del self._attached[page.id]
-        self._keep(page, config().detach_seconds, attached.document)
+        self._keep(page, config.detach_seconds, attached.tab_id)
 
     def drop(self, session: str, except_request: HttpRequest) -> list[Peer]:
-        """Forget the pages that end with a session, named as in `Visitor.session`; the connections that held them.
+        """Forget the pages that end with `session` (see `Visitor`); the peers that held them.
 
         That of the request `except_request` stays, and belongs to nobody from now on.
         """
@@ -179,9 +180,10 @@ class Registry:
         waiting = self._waiting.pop(page_id, None)
         if waiting is not None:
             self._bytes -= waiting.size
-            self._visitors[waiting.binding] -= 1
-            if not self._visitors[waiting.binding]:
-                del self._visitors[waiting.binding]
+            fingerprint = waiting.page.fingerprint
+            self._visitors[fingerprint] -= 1
+            if not self._visitors[fingerprint]:
+                del self._visitors[fingerprint]
         return waiting
 
     def _end_waiting(self, page_id: str, *, for_good: bool = False) -> None:
@@ -189,23 +191,23 @@ class Registry:
         assert waiting is not None, "only pages that wait are ended here"
         waiting.page.end(for_good=for_good)
 
-    def _keep(self, page: Page, seconds: float, document: str = "") -> None:
+    def _keep(self, page: Page, seconds: float, tab_id: str = "") -> None:
         now = time.monotonic()
         with self._lock:
             self._take_out(page.id)
-            size, binding = page.snapshots.size + _PAGE_BYTES, page.binding
-            self._waiting[page.id] = _Waiting(page, now + seconds, size, document, binding)
+            size, fingerprint = page.snapshots.size + _PAGE_BYTES, page.fingerprint
+            self._waiting[page.id] = _Waiting(page, now + seconds, size, tab_id)
             self._bytes += size
-            self._visitors[binding] += 1
-            if binding and self._visitors[binding] > config().pages_per_session:
-                same = (page_id for page_id, waiting in self._waiting.items() if waiting.binding == binding)
+            self._visitors[fingerprint] += 1
+            if fingerprint and self._visitors[fingerprint] > config.pages_per_session:
+                same = (key for key, waiting in self._waiting.items() if waiting.page.fingerprint == fingerprint)
                 self._end_waiting(next(same))
-            # The first is the oldest. Where no event loop runs, as under WSGI, this is all the sweeping there is.
+            # The first is the oldest. Under WSGI nothing else sweeps.
             while self._waiting and (self._is_too_much() or next(iter(self._waiting.values())).end <= now):
                 self._end_waiting(next(iter(self._waiting)))
 
     def _is_too_much(self) -> bool:
-        return len(self._waiting) > config().max_pages or self._bytes > config().max_page_bytes
+        return len(self._waiting) > config.max_pages or self._bytes > config.max_page_bytes
 
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
         # Another loop may sweep by now, and this one still run in its thread.
@@ -220,11 +222,12 @@ registry = Registry()
 async def _stop() -> None:
     registry.stop_sweeping()
     await save_all(registry.pages(), _SAVE_SECONDS)
+    await end_all(registry.pages(), _END_SECONDS)
     registry.clear()
 
 
 def save_at_exit() -> None:
-    """Where no server tells of its end, as under WSGI, what was not written of the pages is written now."""
+    """Save the pages where no server tells of its end, as under WSGI."""
     save_before_exit(registry.pages(), _SAVE_SECONDS)
 
 

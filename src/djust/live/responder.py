@@ -7,6 +7,7 @@ guards of `get` protect POSTs as well. Then the POST is answered, in the thread 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from io import BytesIO
 
 from asgiref.sync import sync_to_async
@@ -39,19 +40,29 @@ def respond(view: LiveView, request: HttpRequest) -> Answer:
             assert mount.passage is not None, "a mount for this purpose has one"
             return answer_of(view, mount.passage.authorize(view))
         case Purpose.FRAMES | Purpose.FORM:
-            if asyncio._get_running_loop() is None:
-                return _answer_posted(view, mount)
-            # In the thread of the request, as in a synchronous view.
-            return sync_to_async(_answer_posted, thread_sensitive=True)(view, mount)
+            return _in_thread_of_request(_answer_posted, view, request, mount)
         case Purpose.STREAM:
-            return answer_of(view, answer_stream(request, mount.connection_id))
+            return _in_thread_of_request(answer_stream, view, request, mount)
         case Purpose.CSRF_TOKEN:
             return answer_of(view, _csrf_token(request))
 
 
-def _answer_posted(view: LiveView, mount: Mount) -> HttpResponseBase:
+def _in_thread_of_request(
+    answer: Callable[[LiveView, HttpRequest, Mount], HttpResponseBase],
+    view: LiveView,
+    request: HttpRequest,
+    mount: Mount,
+) -> Answer:
+    """What `answer` gives: it reads sessions, and may wait for the event loop."""
+    if asyncio._get_running_loop() is None:
+        return answer(view, request, mount)
+    # As in a synchronous view.
+    return sync_to_async(answer, thread_sensitive=True)(view, request, mount)
+
+
+def _answer_posted(view: LiveView, request: HttpRequest, mount: Mount) -> HttpResponseBase:
+    assert mount.posted is not None, "a mount for this purpose has one"
     request = mount.posted
-    assert request is not None, "a mount for this purpose has one"
     answer = answer_form if mount.purpose is Purpose.FORM else answer_post
     return answer(view, request, mount)
 

@@ -31,7 +31,7 @@ MODULES = sorted(
 def script_tag(request: HttpRequest, token: str) -> SafeString:
     """The tag that starts the client on a page."""
     attributes = format_html('data-djust="{}"', token)
-    socket_path = get_script_prefix().rstrip("/") + config().socket_path
+    socket_path = get_script_prefix().rstrip("/") + config.socket_path
     if socket_path != Config().socket_path:
         attributes += format_html(' data-socket="{}"', socket_path)
     source = static("djust/djust.js")
@@ -41,7 +41,7 @@ def script_tag(request: HttpRequest, token: str) -> SafeString:
     # django-csp and Django's own middleware; the nonce is made when it is first used.
     nonce = getattr(request, "csp_nonce", None) or getattr(request, "_csp_nonce", None)
     scripts = [(source, attributes)]
-    if not (config().use_websocket and isinstance(request, ASGIRequest)):
+    if not (config.use_websocket and isinstance(request, ASGIRequest)):
         # No socket can be had: what is posted instead comes first.
         scripts.insert(0, (static("djust/djust.post.js"), format_html('data-csrf="{}"', get_token(request))))
     if settings.DEBUG:

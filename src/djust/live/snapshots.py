@@ -1,8 +1,14 @@
-"""Keeps the state of pages outside of the process, so that it survives what the process does not.
+"""Saves the state of pages outside of the process, and restores pages from it.
 
-A snapshot is written a moment after a page has become quiet, at most once a second; and when the page is about to be
-forgotten or the server ends. Encoding, writing and reading have pools of their own, and no turn waits for the cache:
-one that hangs delays no page. What it did not take is in the `backlog`, and is written when it answers again.
+    page.snapshots.changed()                     a turn changes what a snapshot says
+    page.snapshots.schedule(page)                no message waits: save soon, at most once a second
+    page.snapshots.flush(page)                   the browser is gone: save now
+    page.snapshots.save_last(page)               the page is gone
+    await load_snapshot(page_id, tab_id, …)      another page goes on with it
+
+Encoding, writing and reading have pools of their own, and no turn waits for the cache: one that
+hangs delays no page. What the cache did not take is in the `backlog`, and is written when it
+answers again.
 """
 
 from __future__ import annotations
@@ -31,10 +37,10 @@ from djust.state.snapshots import (
     forget,
     is_available,
     is_shared,
-    keep,
     keeps_anything,
-    kept,
+    load,
     probe,
+    save,
 )
 from djust.tasks import AsyncResult
 from djust.threads.pools import Caller, snapshot_encode_pool, snapshot_read_pool, snapshot_write_pool
@@ -62,10 +68,10 @@ class SnapshotOwner(Protocol):
 
     id: str
     view: LiveView
-    binding: str
+    fingerprint: str
     version: int
     last_ref: int
-    document: str
+    tab_id: str
     snapshots: SnapshotWriter
 
     @property
@@ -77,80 +83,62 @@ class SnapshotOwner(Protocol):
 
 
 class SnapshotWriter:
-    """Sees to the snapshots of one page, which is an argument of each method: it does not hold its owner.
+    """Saves the snapshots of one page, which is an argument: this does not hold its owner.
 
-    At most one thread writes for a page at a time, the newest snapshot that there is. A write that hangs is overtaken
-    after a while; when it comes to an end after all, the snapshot is written once more.
+    At most one thread writes for a page at a time, the newest snapshot that there is. A write that
+    hangs is overtaken after a while. If it ends after all, the snapshot is written once more.
     """
 
     __slots__ = (
-        "_began",
-        "_changed",
-        "_document",
-        "_has_written",
-        "_is_forgotten",
-        "_is_over",
-        "_lock",
-        "_next",
-        "_stored",
-        "_then",
-        "_timer",
-        "_writer",
-        "_written",
-        "loop",
-        "size",
+        *("_began", "_is_forgotten", "_is_over", "_lock", "_next", "_saved", "_tab_id", "_taken", "_then", "changes"),
+        *("_timer", "_writer", "loop", "size"),
     )
 
     def __init__(self) -> None:
-        # What a snapshot would say is counted, and what the last one said.
-        self._changed = 1
-        self._written = 0
+        # Changes; so many are in the newest snapshot, and so many in that of the cache.
+        self.changes = 1
+        self._taken = 0
+        self._saved = -1
         self._lock = threading.Condition(threading.Lock())
-        # The snapshot that waits to be written, with its count; who writes, and since when; the last count written.
+        # The snapshot that waits to be written, with its count; who writes, and since when.
         self._next: tuple[int, Snapshot] | None = None
         self._writer: object = None
         self._began = 0.0
-        self._stored = -1
-        self._has_written = False
         # The page is gone: there is no later snapshot, or there is to be none.
         self._is_over = False
         self._is_forgotten = False
         self._then = 0.0
-        self._document = ""
+        self._tab_id = ""
         self._timer: asyncio.TimerHandle | None = None
         # Where the page takes its turns, as soon as it has.
         self.loop: asyncio.AbstractEventLoop | None = None
         # Characters of what the page holds, roughly.
         self.size = 0
 
-    def changed(self) -> None:
-        """A turn changes what a snapshot says."""
-        self._changed += 1
-
-    def quiet(self, page: SnapshotOwner) -> None:
-        """No message waits for the page: a snapshot is taken soon, if there is something to write."""
-        if self._changed != self._written and self._timer is None and is_shared():
+    def schedule(self, page: SnapshotOwner) -> None:
+        """No message waits for the page: take a snapshot soon, if there is something to write."""
+        if self.changes != self._taken and self._timer is None and is_shared():
             self.loop = asyncio.get_running_loop()
             if not is_available():
                 backlog.add(page)
                 return
-            if page.document != self._document:
+            if page.tab_id != self._tab_id:
                 # Until it is written, a snapshot says that nobody has joined.
-                self._document, self._then = page.document, 0.0
+                self._tab_id, self._then = page.tab_id, 0.0
                 wait = 0.0
             else:
                 wait = max(_QUIET_SECONDS, self._then + _PAUSE_SECONDS - time.monotonic())
             self._timer = self.loop.call_later(wait, self._due, page)
 
-    def flush_now(self, page: SnapshotOwner) -> None:
-        """The browser is gone, and so may soon be the process."""
+    def flush(self, page: SnapshotOwner) -> None:
+        """Save what is scheduled now: the browser is gone, and so may soon be the process."""
         if self._timer is not None:
             self._timer.cancel()
             self._due(page)
 
     def retry(self, page: SnapshotOwner) -> None:
         """The cache answers again. On the event loop of the page."""
-        if self._changed != self._written and self._timer is None and not self._is_over:
+        if self.changes != self._taken and self._timer is None and not self._is_over:
             self._due(page)
 
     def _due(self, page: SnapshotOwner) -> None:
@@ -163,15 +151,12 @@ class SnapshotWriter:
             backlog.add(page)
             return
         try:
-            taken = await snapshot_encode_pool.run_for(_caller(page, "encode"), self._snapshot, page)
+            await snapshot_encode_pool.run_for(_caller(page, "encode"), self._encode, page)
         except ServerBusyError:
             backlog.add(page)
-            return
-        if taken is not None:
-            self._write_soon(page, *taken)
 
     def save_first(self, page: SnapshotOwner, size: int) -> None:
-        """The page was made, with so many characters of HTML: its browser may come to another process."""
+        """The page was made, of `size` characters: its browser may come to another process."""
         self.size = size
         if is_shared() and is_available():
             if asyncio._get_running_loop() is None:
@@ -180,40 +165,41 @@ class SnapshotWriter:
                 snapshot_encode_pool.offer(lambda: self._encode(page), _caller(page, "encode"))
 
     def save_here(self, page: SnapshotOwner) -> None:
-        """Write what was not written, in this thread; although the cache fails, for there is no later snapshot."""
+        """Write what was not written, in this thread, even if the cache fails: this is the end."""
         if not keeps_anything():
             return
-        taken = self._snapshot(page) if self._changed != self._written else None
+        taken = self._snapshot(page) if self.changes != self._taken else None
         with self._lock:
             if taken is not None:
                 self._next = taken
             self._lock.wait_for(lambda: self._writer is None, _WRITE_SECONDS)
             if self._next is None:
                 return
-            self._writer = writer = object()
+            writer = self._begin()
         self._write(page, writer, forced=True)
 
     def save_last(self, page: SnapshotOwner) -> None:
         """The page is forgotten: write what was not written, in a thread."""
         with self._lock:
             self._is_over = True
-        if self._changed != self._written and keeps_anything():
+        if self.changes != self._taken and keeps_anything():
             snapshot_encode_pool.submit(lambda: self._encode(page))
 
     def forget(self, page: SnapshotOwner) -> None:
         """Nobody is to have this page again."""
         with self._lock:
-            self._written = self._changed
+            self._taken = self.changes
             self._is_over = self._is_forgotten = True
             self._next = None
-            has_written = self._has_written
-        if has_written and keeps_anything():
+        if self._began and keeps_anything():
             self._delete_soon(page)
 
-    async def adopt(self, page: SnapshotOwner, snapshot: Snapshot) -> None:
-        """Write the snapshot that the page was made of, and wait until it is written, though not for long."""
+    async def save_as(self, page: SnapshotOwner, snapshot: Snapshot) -> None:
+        """Write the snapshot that the page was made of, and wait for that, though not for long."""
+        if not is_available():
+            return
         with self._lock:
-            self._next, self._writer, self._began = (0, snapshot), (writer := object()), time.monotonic()
+            self._next, writer = (0, snapshot._replace(binding=page.fingerprint)), self._begin()
         try:
             call = snapshot_write_pool.begin(_caller(page, "write"), self._write, page, writer)
         except ServerBusyError:
@@ -229,8 +215,8 @@ class SnapshotWriter:
 
     def _snapshot(self, page: SnapshotOwner) -> tuple[int, Snapshot] | None:
         """What is to be written, and the count of changes that it holds."""
-        self._then, self._written = time.monotonic(), self._changed
-        count = self._written
+        self._then, self._taken = time.monotonic(), self.changes
+        count = self._taken
         view_class = type(page.view)
         try:
             state = encode_state(view_class, state_of(page.view))
@@ -242,19 +228,24 @@ class SnapshotWriter:
             return None
         self.size = max(self.size, len(state))
         version = fields_version(view_class)
-        return count, Snapshot(version, page.binding, page.version, page.last_ref, page.document, state)
+        return count, Snapshot(version, page.fingerprint, page.version, page.last_ref, page.tab_id, state)
 
     # Writing
 
+    def _begin(self) -> object:
+        """From now on the caller, who has the lock, is the one who writes."""
+        self._writer, self._began = object(), time.monotonic()
+        return self._writer
+
     def _write_soon(self, page: SnapshotOwner, count: int, snapshot: Snapshot) -> None:
         with self._lock:
-            if self._is_forgotten or count <= self._stored or (self._next is not None and count < self._next[0]):
+            if self._is_forgotten or count <= self._saved or (self._next is not None and count < self._next[0]):
                 return
             self._next = count, snapshot
             if self._writer is not None and time.monotonic() - self._began < _OVERTAKE_SECONDS:
                 # It takes this one when it is through.
                 return
-            self._writer, self._began = (writer := object()), time.monotonic()
+            writer = self._begin()
         if not snapshot_write_pool.offer(lambda: self._write(page, writer), _caller(page, "write")):
             with self._lock:
                 self._miss(page, self._next)
@@ -268,20 +259,20 @@ class SnapshotWriter:
                     return
                 if (taken := self._take_next()) is None:
                     break
-                self._began, self._has_written = time.monotonic(), True
-            is_written = keep(page.id, taken[1], type(page.view).__name__, forced=forced)
+                self._began = time.monotonic()
+            is_written = save(page.id, taken[1], type(page.view).__name__, forced=forced)
             with self._lock:
                 if self._is_forgotten:
                     break
                 if self._writer is not writer:
                     # It has hung, and may have replaced what another one wrote meanwhile.
-                    self._stored = -1
+                    self._saved = -1
                     self._miss(page, None)
                     return
                 if not is_written:
                     self._miss(page, self._take_next() or taken)
                     break
-                self._stored = taken[0]
+                self._saved = taken[0]
         self._give_up(writer)
         if self._is_forgotten and taken is not None:
             self._delete_soon(page)
@@ -297,8 +288,8 @@ class SnapshotWriter:
                 self._lock.notify_all()
 
     def _miss(self, page: SnapshotOwner, taken: tuple[int, Snapshot] | None) -> None:
-        """The cache did not take a snapshot: another one is written later, or, where the page is gone, this one."""
-        self._written = 0
+        """The cache did not take a snapshot: save a later one, or this one if the page is gone."""
+        self._taken = 0
         if not self._is_over:
             backlog.add(page)
         elif taken is not None:
@@ -314,11 +305,11 @@ class SnapshotWriter:
 
 
 def _caller(page: SnapshotOwner, what: str) -> Caller:
-    return Caller(page.binding, f"{type(page.view).__name__} ({what} snapshot)")
+    return Caller(page.fingerprint, f"{type(page.view).__name__} ({what} snapshot)")
 
 
 class Backlog:
-    """What the cache of snapshots did not take: pages that are here, and the last words on pages that are gone.
+    """What the cache did not take: pages that are here, and last snapshots of those that are gone.
 
     A timer tries again, when the circuit around the cache lets it, until nothing is left.
     """
@@ -327,11 +318,11 @@ class Backlog:
         self.reset()
 
     def reset(self) -> None:
-        """Begin with nothing: the timer does not survive a fork, and the pages belong to the parent."""
+        """Begin with nothing. A fork has no timer, and the pages are its parent's."""
         self._lock = threading.Lock()
         self._pages: WeakSet[SnapshotOwner] = WeakSet()
-        # By page id: the snapshot and what it is called, or None to be deleted.
-        self._last: OrderedDict[str, tuple[Snapshot, str] | None] = OrderedDict()
+        # By page id: the snapshot, None for one to be deleted, and what it is called.
+        self._last: OrderedDict[str, tuple[Snapshot | None, str]] = OrderedDict()
         self._characters = 0
         self._timer: threading.Timer | None = None
 
@@ -348,16 +339,16 @@ class Backlog:
         """The last snapshot of a page that is gone; None: its snapshot is to be deleted."""
         with self._lock:
             self._drop(page_id)
-            self._last[page_id] = None if snapshot is None else (snapshot, title)
+            self._last[page_id] = snapshot, title
             self._characters += 0 if snapshot is None else len(snapshot.state)
             while len(self._last) > _MOST_LAST or self._characters > _MOST_CHARACTERS:
                 self._drop(next(iter(self._last)))
             self._wait()
 
     def _drop(self, page_id: str) -> None:
-        last = self._last.pop(page_id, None)
-        if last is not None:
-            self._characters -= len(last[0].state)
+        snapshot, _ = self._last.pop(page_id, (None, ""))
+        if snapshot is not None:
+            self._characters -= len(snapshot.state)
 
     def _wait(self) -> None:
         if self._timer is None:
@@ -384,10 +375,10 @@ class Backlog:
             return
         while self._last:
             with self._lock:
-                page_id, last = next(iter(self._last.items()))
+                page_id, (snapshot, title) = next(iter(self._last.items()))
                 self._drop(page_id)
-            if not (forget(page_id) if last is None else keep(page_id, *last)):
-                self.put(page_id, *(last or (None,)))
+            if not (forget(page_id) if snapshot is None else save(page_id, snapshot, title)):
+                self.put(page_id, snapshot, title)
                 return
         with self._lock:
             pages = [*self._pages]
@@ -440,14 +431,14 @@ def save_before_exit(pages: Iterable[SnapshotOwner], seconds: float) -> None:
         return
     saved = threading.Semaphore(0)
 
-    def save(page: SnapshotOwner) -> None:
+    def save_one(page: SnapshotOwner) -> None:
         try:
             page.snapshots.save_here(page)
         finally:
             saved.release()
 
     for page in unsaved:
-        snapshot_write_pool.submit(partial(save, page))
+        snapshot_write_pool.submit(partial(save_one, page))
     end = time.monotonic() + seconds
     late = sum(not saved.acquire(timeout=max(0.0, end - time.monotonic())) for _ in unsaved)
     if late:
@@ -457,31 +448,25 @@ def save_before_exit(pages: Iterable[SnapshotOwner], seconds: float) -> None:
 # Coming back
 
 
-async def snapshot_of(page_id: str, document: str, admits: Callable[[str, str], bool]) -> Snapshot | None:
-    """The snapshot with which a document may go on; None where the cache does not answer, too.
+async def load_snapshot(page_id: str, tab_id: str, admits: Callable[[str, str], bool]) -> Snapshot | None:
+    """The snapshot with which a tab may go on; None where the cache does not answer, too.
 
-    `admits` says so, from the binding and the document that held the page; what it raises is raised.
+    `admits` says so, from the fingerprint and the tab that held the page; what it raises is raised.
     """
     if not is_available():
         return None
     try:
         async with asyncio.timeout(_READ_SECONDS):
-            snapshot = await snapshot_read_pool.run_for(Caller(title="read snapshot"), kept, page_id)
+            snapshot = await snapshot_read_pool.run_for(Caller(title="read snapshot"), load, page_id)
     except TimeoutError:
         logger.warning("The cache of snapshots did not answer within %g seconds.", _READ_SECONDS)
         return None
     except ServerBusyError as error:
         logger.warning("A page comes back without its snapshot: %s", error.detail)
         return None
-    if snapshot is None or not admits(snapshot.binding, snapshot.document) or snapshot.document not in ("", document):
+    if snapshot is None or not admits(snapshot.binding, snapshot.document) or snapshot.document not in ("", tab_id):
         return None
     return snapshot
-
-
-async def keep_as(page: SnapshotOwner, snapshot: Snapshot) -> None:
-    """Write a snapshot again, for the page that was made of it."""
-    if is_available():
-        await page.snapshots.adopt(page, snapshot._replace(binding=page.binding))
 
 
 def fits(view: LiveView, snapshot: Snapshot) -> bool:

@@ -1,15 +1,17 @@
-"""The slow work of one page: a `Runner` of `djust/tasks.py`.
+"""The background tasks of one page: a `Runner` of `djust/tasks.py`.
 
-    tasks = Tasks(page.post)
+    tasks = Tasks(page.post, page.turns)
     tasks.start(task)               waits: nobody may ever open this page
-    tasks.release(loop, …)          a browser has it: runs
+    tasks.advance()                 a browser has it: runs
     tasks.end()                     the page is gone
 
-At most `tasks_per_page` tasks of a page run at the same time, the others wait in order. A `def` is a job of the pool
-`slow`, so that no handler waits behind slow work; an `async def` runs on the event loop of the pages. A result becomes
-`Work` in the mailbox, and is merged there if its task is still the newest of its name.
+At most `tasks_per_page` tasks of a page run at the same time, the others wait in order. A `def` is
+a job of the pool `task`, so that no handler waits behind it; an `async def` runs on the
+event loop of the pages. A result becomes `Work` in the mailbox, and is merged there if its task is
+still the newest of its name.
 
-Tasks hold the view, through the functions they call, but never the page: it goes although they run, and they end then.
+Tasks hold the view, through the functions they call, but never the page: it goes although they run,
+and they end then.
 """
 
 from __future__ import annotations
@@ -18,22 +20,21 @@ import asyncio
 import inspect
 import threading
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
-from contextvars import Context
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, ParamSpec
 from weakref import WeakKeyDictionary, WeakMethod, ref
 
 from djust.conf import SETTING, config
-from djust.context import Task
+from djust.context import LiveContext, Task, context_of
 from djust.exceptions import HandlerTimeoutError
 from djust.live.failures import failure_on_loop
-from djust.live.visitor import ThreadState
+from djust.live.turn import TurnRunner
 from djust.protocol.messages import Message, Work
 from djust.services import call_scope
 from djust.tasks import running_task, set_all
-from djust.threads.pools import Caller, SyncThread, exits_as_errors, task_pool
-from djust.threads.testmode import FRESH, testmode
+from djust.threads.pools import Caller, SyncThread, task_pool
+from djust.threads.testmode import testmode
 
 P = ParamSpec("P")
 
@@ -42,56 +43,62 @@ _COROUTINES_PER_THREAD = 32
 
 
 class Tasks:
-    """Runs the tasks of one page. What begins and ends them happens on the event loop of the page."""
+    """Runs the tasks of one page.
 
-    def __init__(self, post: Callable[[Message], None]) -> None:
+    What begins and ends them happens on the event loop of the page.
+    """
+
+    def __init__(self, post: Callable[[Message], None], turns: TurnRunner) -> None:
+        self._turns = turns
         self._post = WeakMethod(post, partial(_end, ref(self)))
         # Python may collect the page, and so call `end`, in the middle of any of these methods.
         self._lock = threading.RLock()
-        self._latest: dict[str, Task] = {}
+        self._latest: dict[tuple[LiveContext, str], Task] = {}
         self._queue: deque[Task] = deque()
         self._running: set[Task] = set()
-        self._later: dict[str, tuple[Task | None, Any]] = {}
-        self._flushes = False
+        # For each view the values of `assign_later`, and who assigned them. A view stands here from
+        # the moment on when a turn of it has been asked for.
+        self._later: dict[LiveContext, dict[str, tuple[Task | None, Any]]] = {}
         self._is_over = False
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._context = FRESH
-        # Set by `release`.
-        self._surroundings: ThreadState
 
     @property
-    def names(self) -> frozenset[str]:
-        """The names of the tasks that have not ended."""
-        return frozenset(self._latest.copy())
+    def running(self) -> list[str]:
+        """The names of all tasks that have not ended."""
+        return sorted(name for _, name in self._latest.copy())
+
+    def names(self, view: object) -> frozenset[str]:
+        """The names of the tasks of the view that have not ended."""
+        context = context_of(view)
+        return frozenset(name for owner, name in self._latest.copy() if owner is context)
 
     def start(self, task: Task) -> None:
-        """Run a task, as soon as a browser has the page; an older one of the same name is dropped."""
+        """Run a task, as soon as a browser has the page.
+
+        An older one of the same view and name is dropped.
+        """
         with self._lock:
             if self._is_over:
                 return
-            older = self._latest.get(task.name)
-            if len(self._queue) - (older in self._queue) >= config().max_waiting:
+            key = (task.context, task.name)
+            older = self._latest.get(key)
+            if len(self._queue) - (older in self._queue) >= config.max_waiting:
                 raise RuntimeError(
                     f"{task.title} cannot be started: {len(self._queue)} tasks of its page wait already, as many as "
                     f'{SETTING}["max_waiting"] allows.'
                 )
             self._drop(older)
-            self._latest[task.name] = task
+            self._latest[key] = task
             self._queue.append(task)
             self._on_loop(self._advance)
 
-    def cancel(self, name: str) -> None:
+    def cancel(self, view: object, name: str) -> None:
         """Drop the task of this name."""
         with self._lock:
-            self._drop(self._latest.pop(name, None))
+            self._drop(self._latest.pop((context_of(view), name), None))
 
-    def release(self, loop: asyncio.AbstractEventLoop, thread_state: ThreadState, context: Context = FRESH) -> None:
-        """A browser has the page, which lives on `loop`: what waits for that begins."""
-        with self._lock:
-            self._loop = loop
-            self._surroundings = thread_state
-            self._context = context
-            self._on_loop(self._advance)
+    def advance(self) -> None:
+        """A browser has the page: what waits for that begins. In any thread."""
+        self._on_loop(self._advance)
 
     def end(self) -> None:
         """Drop everything: the page is gone."""
@@ -104,9 +111,9 @@ class Tasks:
             self._later.clear()
 
     def _on_loop(self, function: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> None:
-        if self._loop is not None:
+        if (loop := self._turns.loop) is not None:
             try:
-                self._loop.call_soon_threadsafe(partial(function, *args, **kwargs), context=self._context.copy())
+                loop.call_soon_threadsafe(partial(function, *args, **kwargs), context=self._turns.context.copy())
             except RuntimeError:
                 # The server has ended, and the page with it.
                 pass
@@ -118,11 +125,11 @@ class Tasks:
                 self._queue.remove(task)
             self._on_loop(_stop, task)
 
-    # Running. All of this on the event loop, except `_work`.
+    # Running. All of this on the event loop, except `_call`.
 
     def _advance(self) -> None:
         with self._lock:
-            while self._queue and len(self._running) < config().tasks_per_page:
+            while self._queue and len(self._running) < config.tasks_per_page:
                 task = self._queue.popleft()
                 self._running.add(task)
                 if (test := testmode.get()) is not None:
@@ -135,114 +142,101 @@ class Tasks:
             # While a test held it.
             self._leave(task)
             return
-        if task.timeout is not None:
-            assert self._loop is not None, "tasks begin on a loop"
-            task.clock = self._loop.call_later(
-                task.timeout, self._give_up, task, HandlerTimeoutError(task.title, task.timeout)
-            )
-        if task.is_async:
-            self._begin_awaiting(task, task.call)
-        else:
-            task_pool.submit(partial(self._work, task), Caller(title=task.title, must_run=True))
+        running = asyncio.get_running_loop().create_task(self._run(task), context=self._turns.context.copy())
+        task.awaiting = running
+        # Also where it was cancelled before it had begun.
+        running.add_done_callback(lambda _: self._leave(task) if task.awaiting is running else None)
 
-    def _begin_awaiting(self, task: Task, call: Callable[[], Awaitable[Any]]) -> None:
-        assert self._loop is not None, "tasks begin on a loop"
-        task.awaiting = self._loop.create_task(self._await(task, call), context=self._context.copy())
-        task.awaiting.add_done_callback(lambda _: self._leave(task))
-
-    def _go_on(self, task: Task, awaitable: Awaitable[Any]) -> None:
-        """A `def` has returned something to be awaited."""
-        if not task.dropped and not task.settled:
-            self._begin_awaiting(task, lambda: awaitable)
-            return
-        if inspect.iscoroutine(awaitable):
-            awaitable.close()
-        self._leave(task)
-
-    def _work(self, task: Task) -> None:
-        """The task as a job of a thread."""
-        value, error = None, None
-        try:
-            with exits_as_errors, call_scope():
-                if not task.dropped:
-                    self._enter(task)
-                    value = task.call()
-        except Exception as raised:  # noqa: BLE001 — a task may raise whatever it likes
-            error = raised
-        if inspect.isawaitable(value):
-            # Such as that of `lambda: client.get(url)`.
-            self._on_loop(self._go_on, task, value)
-        else:
-            self._on_loop(self._leave, task, value, error, ended=True)
-
-    async def _await(self, task: Task, call: Callable[[], Awaitable[Any]]) -> None:
-        value, error = None, None
+    async def _run(self, task: Task) -> None:
+        """The life of a task; a `def` has a thread for it."""
+        value: Any = None
+        error: Exception | None = None
         me = asyncio.current_task()
         self._enter(task)
         SyncThread().enter_without_turn()
         try:
-            async with _room(), call_scope():
-                value = await call()
+            async with asyncio.timeout(task.timeout) as clock:
+                if not task.is_async:
+                    call = task_pool.begin(Caller(title=task.title, must_run=True), self._call, task)
+                    try:
+                        await asyncio.wait([call.done])
+                    except asyncio.CancelledError:
+                        # Nobody can stop the thread, which counts until it has ended.
+                        task.awaiting = None
+                        call.done.add_done_callback(lambda done: self._leave(task, done))
+                        raise
+                    value = await call
+                if task.is_async or inspect.isawaitable(value):
+                    # A `def` may give something to be awaited, such as `lambda: client.get(url)`.
+                    async with _room(), call_scope():
+                        value = await (task.call() if task.is_async else value)
         except BaseException as raised:  # noqa: BLE001 — a task may raise whatever it likes
+            if inspect.iscoroutine(value):
+                # It may not have been begun.
+                value.close()
             error = failure_on_loop(raised, me)
-        self._settle(task, value, error)
+            if isinstance(error, TimeoutError) and clock.expired():
+                assert task.timeout is not None, "only what has a clock expires"
+                error = HandlerTimeoutError(task.title, task.timeout)
+        if not task.dropped and (post := self._post()) is not None:
+            merge = partial(task.merge, value, error)
+            post(Work(task.title, partial(self._merge, task, merge), task.merges_on_loop, task.context.node_id))
+        # What a thread goes on to do after its time is not wanted.
+        task.dropped = task.dropped or isinstance(error, HandlerTimeoutError)
+
+    def _call(self, task: Task) -> Any:
+        """The task in a thread."""
+        with call_scope():
+            if task.dropped:
+                return None
+            self._enter(task)
+            return task.call()
 
     def _enter(self, task: Task) -> None:
         running_task.set(task)
-        if not self._surroundings.is_default:
-            self._surroundings.activate()
+        if not self._turns.thread_state.is_default:
+            self._turns.thread_state.activate()
 
-    def _leave(self, task: Task, value: Any = None, error: Exception | None = None, *, ended: bool = False) -> None:
+    def _leave(self, task: Task, late: asyncio.Future[Any] | None = None) -> None:
+        """A task is over. `late`: what its thread has given when nobody wanted it any more."""
         self._running.discard(task)
-        if ended:
-            self._settle(task, value, error)
-        # Timers of the event loop keep the context of a task that was cancelled, and so this task, but not its view.
+        if late is not None and late.exception() is None and inspect.iscoroutine(late.result()):
+            late.result().close()
+        # Timers of the event loop keep the context of a task that was cancelled, and so this task,
+        # but not its view.
         task.call, task.merge, task.awaiting = _nothing, _nothing, None
         self._advance()
 
-    def _give_up(self, task: Task, error: Exception) -> None:
-        self._settle(task, None, error)
-        task.dropped = True
-        _stop(task)
-
     # What comes out
-
-    def _settle(self, task: Task, value: Any, error: Exception | None) -> None:
-        if task.clock is not None:
-            task.clock.cancel()
-        post = self._post()
-        if not task.dropped and not task.settled and post is not None:
-            task.settled = True
-            merge = partial(task.merge, value, error)
-            post(Work(task.title, partial(self._merge, task, merge), task.merges_on_loop))
 
     def _merge(self, task: Task, merge: Callable[[], Any]) -> Any:
         """The turn of a result; an earlier message of the mailbox may have started a newer task."""
         with self._lock:
-            if self._latest.get(task.name) is not task:
+            key = (task.context, task.name)
+            if self._latest.get(key) is not task:
                 return None
-            del self._latest[task.name]
+            del self._latest[key]
         return merge()
 
     def assign(self, view: object, values: Mapping[str, Any]) -> None:
         """Set attributes of the view in a turn of the page; before a browser has it, at once."""
         task = running_task.get()
         with self._lock:
-            if self._loop is None:
+            if self._turns.loop is None:
                 set_all(view, values)
             elif not self._is_over:
-                self._later.update((name, (task, value)) for name, value in values.items())
                 self.flush(view)
+                self._later[context_of(view)].update((name, (task, value)) for name, value in values.items())
 
     def flush(self, view: object) -> None:
         """Take a turn, to show and send what there is."""
-        task = running_task.get()
+        task, context = running_task.get(), context_of(view)
         with self._lock:
-            if not self._flushes and not self._is_over:
-                self._flushes = True
+            if context not in self._later and not self._is_over:
+                self._later[context] = {}
                 title = task.title if task is not None else f"{type(view).__name__}.assign_later"
                 on_loop = task is not None and task.is_async
-                self._on_loop(self._post_flush, Work(title, partial(self._flush, view), on_loop))
+                self._on_loop(self._post_flush, Work(title, partial(self._flush, view), on_loop, context.node_id))
 
     def _post_flush(self, work: Work) -> None:
         if (post := self._post()) is not None:
@@ -250,9 +244,8 @@ class Tasks:
 
     def _flush(self, view: object) -> None:
         with self._lock:
-            self._flushes = False
-            later = {name: value for name, (task, value) in self._later.items() if task is None or not task.dropped}
-            self._later.clear()
+            assigned = self._later.pop(context_of(view), {})
+            later = {name: value for name, (task, value) in assigned.items() if task is None or not task.dropped}
         set_all(view, later)
 
 
@@ -265,8 +258,6 @@ def _end(tasks: ref[Tasks], _: object) -> None:
 
 
 def _stop(task: Task) -> None:
-    if task.clock is not None:
-        task.clock.cancel()
     if task.awaiting is not None:
         task.awaiting.cancel()
 
@@ -278,5 +269,5 @@ def _room() -> asyncio.Semaphore:
     """What bounds the coroutines of all pages of a process."""
     loop = asyncio.get_running_loop()
     if loop not in _rooms:
-        _rooms[loop] = asyncio.Semaphore(config().tasks * _COROUTINES_PER_THREAD)
+        _rooms[loop] = asyncio.Semaphore(config.tasks * _COROUTINES_PER_THREAD)
     return _rooms[loop]

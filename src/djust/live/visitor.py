@@ -37,7 +37,7 @@ from django.urls import get_script_prefix, get_urlconf, set_script_prefix, set_u
 from django.utils import timezone, translation
 from django.utils.functional import SimpleLazyObject
 
-from djust.live.token import SESSION, USER, binding
+from djust.live.token import SESSION, USER, fingerprint
 
 logger = logging.getLogger("djust")
 
@@ -269,9 +269,9 @@ class Visitor(NamedTuple):
     """When the session expires if nobody uses it, on the monotonic clock."""
 
     @property
-    def binding(self) -> str:
-        """What tickets and pages of this visitor are bound to."""
-        return binding(self.identity)
+    def fingerprint(self) -> str:
+        """What join tokens and pages of this visitor are bound to."""
+        return fingerprint(self.identity)
 
     @property
     def is_user(self) -> bool:

@@ -2,8 +2,9 @@
 
     message_of([1, "add", {"n": 2}, []])  ->  Event(1, "add", {"n": 2}, [])
 
-Frames of a browser become `Event` or `Resync`; a driver posts `Visit`, `Joining` and `Refused`; `Work` is what the
-server itself wants to do to a view: the result of a task, a message of a topic.
+Frames of a browser become `Event` or `Resync`. Whoever has its connection posts `Visit`, `Joining`
+and `Refused`. `Work` is what the server itself wants to do to a view: the result of a task, a
+message of a topic. A `Hook` says what has happened to the page.
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ class Event(NamedTuple):
     params: dict[str, Any]
     args: list[Any]
     # The browser waits for what the handler returns.
-    asks: bool = False
+    wants_reply: bool = False
+    # The node whose handler it is; empty for the root of the page.
+    target: str = ""
     # It came with a request that has just passed what guards the page.
     passed: bool = False
 
@@ -52,28 +55,33 @@ class Refused(NamedTuple):
 
 
 class Resync(NamedTuple):
-    """The browser could not apply something. `whole`: all values would not help, the document is not what it was."""
+    """The browser could not apply something.
+
+    `whole`: all values would not help, the document is not what it was.
+    """
 
     reason: str
     whole: bool = False
 
 
 class Joining(NamedTuple):
-    """A connection takes the page. `version` is what its browser shows; None if it shows another page's values.
+    """A connection takes the page.
 
-    `document` is the id that the browser gave its document.
+    `version` is what its browser shows; None if it shows another page's values.
+
+    `tab_id` is the id that the browser gave its document.
     """
 
     peer: Peer
     version: int | None
-    ticket: str = ""
-    document: str = ""
+    token: str = ""
+    tab_id: str = ""
     # The request that made the page has just passed what guards it.
     passed: bool = False
 
 
 class Visit(NamedTuple):
-    """The browser has come with other cookies, perhaps of another session: the page's request takes over `source`."""
+    """The browser has come with other cookies: the page's request takes over those of `source`."""
 
     source: HttpRequest
 
@@ -87,6 +95,19 @@ class Work(NamedTuple):
     title: str
     call: Callable[[], Any]
     is_async: bool = False
+    # The node whose view it changes.
+    target: str = ""
+
+
+class Hook(NamedTuple):
+    """Something has happened to the page: the method `name` of the node's view is called."""
+
+    name: str
+    target: str = ""
+
+
+class End(NamedTuple):
+    """The page is gone, and its views have had their last turns."""
 
 
 class Save(NamedTuple):
@@ -99,20 +120,23 @@ class Settled(NamedTuple):
     event: asyncio.Event
 
 
-Message = Settled | Save | Visit | Event | Refused | Resync | Joining | Work
+Message = Settled | Save | Visit | Hook | End | Event | Refused | Resync | Joining | Work
 
 
 def message_of(frame: list[Any]) -> Event | Resync:
     """The message in a frame that a browser may send to its page."""
     if frame[0] == wire.RESYNC and 2 <= len(frame) <= 3:
         return Resync(str(frame[1])[:200], bool(frame[2:] and frame[2]))
-    if 2 <= len(frame) <= 5:
-        members: list[Any] = [*frame, *({}, [], 0)[len(frame) - 2 :]]
+    # After the parameters a text can only be the target, which is left out for the root.
+    target = frame[3] if len(frame) > 3 and type(frame[3]) is str else None
+    rest = frame if target is None else [*frame[:3], *frame[4:]]
+    if 2 <= len(rest) <= 5:
+        members: list[Any] = [*rest, *({}, [], 0)[len(rest) - 2 :]]
         ref, name, params, args, asks = members
         valid = type(ref) is int and ref > 0 and type(name) is str and type(params) is dict and type(args) is list
         if valid and asks in (0, 1):
-            return Event(ref, name, params, args, asks == 1)
+            return Event(ref, name, params, args, asks == 1, target or "")
     raise ProtocolError(
-        'Malformed frame: expected [ref, "handler", {params}, [args], asks] or ["resync", "reason"], '
+        'Malformed frame: expected [ref, "handler", {params}, "target", [args], asks] or ["resync", "reason"], '
         f"got {len(frame)} members that begin with {frame[0]!r:.40}."
     )

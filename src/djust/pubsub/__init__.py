@@ -9,8 +9,8 @@
     publish("orders", {"id": 7})                    # from any thread, and with Redis or PostgreSQL any process
 
 `hub` keeps who in this process has subscribed to what. A back end carries texts between processes:
-`memory`, `redis` or `postgres`, chosen by `LIVEVIEW_CONFIG["pubsub"]`. Each process receives a message
-once and puts it into the inbox of every view that has subscribed (`subscriptions`).
+`memory`, `redis` or `postgres`, chosen by `LIVEVIEW_CONFIG["pubsub"]`. Each process receives a
+message once and puts it into the inbox of every view that has subscribed (`subscriptions`).
 """
 
 from djust.pubsub.changes import Changed, model_changes

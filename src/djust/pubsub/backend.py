@@ -1,6 +1,7 @@
 """What a back end does: it carries texts from processes that publish to processes that listen.
 
-A back end knows nothing of views. All of its coroutines run on one event loop, `home`; `publish` runs in any thread.
+A back end knows nothing of views. All of its coroutines run on one event loop, `page_loop`; `publish`
+runs in any thread.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ class Backend(Protocol):
     """One connection of this process to a service that distributes messages."""
 
     def __init__(self, address: str, deliver: Deliver, lost: Lost) -> None:
-        """`deliver(topic, text)` is called on the loop for each message, in the order of its publisher.
+        """`deliver(topic, text)` is called on the loop for each message, in the order of its
+        publisher.
 
-        `lost(topics)` is called when the connection was lost and is there again: messages may have been missed.
+        `lost(topics)` is called when the connection was lost and is there again: messages may have
+        been missed.
         """
 
     async def subscribe(self, topic: str) -> None:
@@ -28,7 +31,7 @@ class Backend(Protocol):
         """Listen to `topic` no more."""
 
     def publish(self, topic: str, text: str) -> None:
-        """Send `text` to everybody who listens; returns when the service has it, raises if it cannot be reached."""
+        """Send `text` to all subscribers; returns when the service has it, raises if it is away."""
 
     async def apublish(self, topic: str, text: str) -> None:
         """As `publish`, on the loop."""

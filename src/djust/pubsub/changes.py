@@ -10,9 +10,9 @@
     def handle_info(self, message):                 # Changed("shop.product", 7, "saved")
         self.products = list(Product.objects.all())
 
-Call it where every process that changes the model imports it: beside the model. What a transaction has changed is
-published after its commit, and nothing if it is rolled back. `QuerySet.update` and `bulk_create` send no signals in
-Django, so nothing is published for them.
+Call it where every process that changes the model imports it: beside the model. What a transaction
+has changed is published after its commit, and nothing if it is rolled back. `QuerySet.update` and
+`bulk_create` send no signals in Django, so nothing is published for them.
 """
 
 from __future__ import annotations
@@ -31,21 +31,23 @@ from djust.pubsub.hub import publish
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """A row of a model has changed: `kind` is "created", "saved" or "deleted", `model` its label in lower case."""
+    """A change of a row: `kind` is "created", "saved" or "deleted", `model` its label."""
 
     model: str
     pk: Any
     kind: str
 
 
-# Only what is watched has receivers: with receivers for all models Django would delete rows one by one.
+# Only what is watched has receivers: with receivers for all models Django would delete rows one by
+# one.
 _watched: set[type[Model]] = set()
 
 
 def model_changes(model: type[Model]) -> str:
     """The topic of a model's changes, which are published from now on by this process.
 
-    A proxy has the topic of its model. A change of a model that inherits from it is a change of the model, too.
+    A proxy has the topic of its model. A change of a model that inherits from it is a change of the
+    model, too.
     """
     concrete = model._meta.concrete_model
     if concrete is None or model._meta.abstract:
@@ -60,14 +62,15 @@ def _topic(model: type[Model]) -> str:
 
 
 def _follow(model: type[Model]) -> None:
-    """Receive the signals of a model, and of what is derived from it: they name the class by which a row was saved."""
+    """Receive the signals of a model and of its subclasses: they name the class that was saved."""
     if _watched.isdisjoint(model.__mro__):
         return
     if not model._meta.abstract:
         post_save.connect(_saved, sender=model)
         post_delete.connect(_deleted, sender=model)
         for field in model._meta.many_to_many:
-            # It may be the name of a model that is not there yet; a model that was swapped for another one has none.
+            # It may be the name of a model that is not there yet; a model that was swapped for
+            # another one has none.
             if (through := field.remote_field.through) is not None:
                 lazy_related_operation(_follow_links, model, through)
     for derived in model.__subclasses__():

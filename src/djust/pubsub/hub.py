@@ -1,10 +1,11 @@
-"""Who in this process has subscribed to which topic, and the one back end that carries messages between processes.
+"""Who in this process has subscribed to which topic, and the one back end that carries messages
+between processes.
 
     publish("orders", {"id": 7})
       └─ back end ─▶ every process with subscribers ─▶ hub ─▶ the inbox of every view that has subscribed ─▶ handle_info
 
-A message is encoded as the state of a view is, so it arrives equal and of the same type; every view of a process gets
-the same object and must not change it.
+A message is encoded as the state of a view is, so it arrives equal and of the same type; every view
+of a process gets the same object and must not change it.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ from djust.pubsub.codec import decode_message, encode_event, encode_message
 
 logger = logging.getLogger("djust")
 
-# How long `subscribe` waits for the service, so that nothing that is loaded afterwards can miss a message.
+# How long `subscribe` waits for the service, so that nothing that is loaded afterwards can miss a
+# message.
 SUBSCRIBE_SECONDS = 1.0
 _BACKENDS = {
     "memory": "djust.pubsub.backends.memory.MemoryBackend",
@@ -40,7 +42,7 @@ _BACKENDS = {
 
 
 class Publication(NamedTuple):
-    """What was published: a message for `handle_info`, or with `event` a pushed event for the browser."""
+    """What was published: a message for `handle_info`, or with `event` an event for the browser."""
 
     topic: str
     message: Any
@@ -66,7 +68,7 @@ class Hub:
         self._reset()
 
     def _reset(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._backend: Backend | None = None
         self._subscribers: dict[str, set[Subscriber]] = {}
         # By topic: done when the service has confirmed.
@@ -75,10 +77,10 @@ class Hub:
     # Subscribing
 
     def subscribe(self, subscriber: Subscriber, topic: str) -> Future[None]:
-        """Let `subscriber` have the messages of `topic`; done when those published from now on will arrive."""
+        """Let `subscriber` have the messages of `topic`; done when later ones will arrive."""
         _checked(topic)
         with self._lock:
-            backend = self._its_backend()
+            backend = self.backend()
             subscriber.topics.add(topic)
             self._subscribers.setdefault(topic, set()).add(subscriber)
             subscribed = self._subscribed.get(topic)
@@ -99,7 +101,7 @@ class Hub:
                 if not subscribers:
                     del self._subscribers[topic]
                     self._subscribed.pop(topic).cancel()
-                    asyncio.run_coroutine_threadsafe(self._its_backend().unsubscribe(topic), page_loop.loop)
+                    asyncio.run_coroutine_threadsafe(self.backend().unsubscribe(topic), page_loop.loop)
 
     def _deliver(self, topic: str, text: str) -> None:
         subscribers = self._subscribers_of(topic)
@@ -126,20 +128,17 @@ class Hub:
     def backend(self) -> Backend:
         """The back end that the settings name."""
         with self._lock:
-            return self._its_backend()
-
-    def _its_backend(self) -> Backend:
-        if self._backend is None:
-            kind, address = _kind_and_address(config().pubsub)
-            try:
-                backend: Callable[..., Backend] = import_string(_BACKENDS[kind])
-            except ImportError as error:
-                raise ImproperlyConfigured(
-                    f'{SETTING}["pubsub"] is "{kind}", and its client library is missing ({error}). '
-                    f"Install it: pip install 'djust[{kind}]'"
-                ) from error
-            self._backend = backend(address, self._deliver, self._lost)
-        return self._backend
+            if self._backend is None:
+                kind, address = _kind_and_address(config.pubsub)
+                try:
+                    backend: Callable[..., Backend] = import_string(_BACKENDS[kind])
+                except ImportError as error:
+                    raise ImproperlyConfigured(
+                        f'{SETTING}["pubsub"] is "{kind}", and its client library is missing ({error}). '
+                        f"Install it: pip install 'djust[{kind}]'"
+                    ) from error
+                self._backend = backend(address, self._deliver, self._lost)
+            return self._backend
 
     async def close(self) -> None:
         """End the connection to the service; the next subscription or message makes a new one."""
@@ -204,7 +203,8 @@ def _close_when_settings_change(*, setting: str, **_: object) -> None:
         hub._reset_connection()
         closing = asyncio.run_coroutine_threadsafe(backend.close(), page_loop.loop)
         if asyncio._get_running_loop() is not page_loop.loop:
-            # A test goes on when the connection is closed, unless the loop that closes it is its own.
+            # A test goes on when the connection is closed, unless the loop that closes it is its
+            # own.
             closing.result(5)
 
 
@@ -215,10 +215,12 @@ setting_changed.connect(_close_when_settings_change)
 
 
 def publish(topic: str, message: Any) -> None:
-    """Send `message` to the `handle_info` of every view, in every process, that has subscribed to `topic`.
+    """Send `message` to the `handle_info` of every view, in every process, that has subscribed to
+    `topic`.
 
-    `message` is anything that state may hold, models excepted: send their keys. Returns when the service has it and
-    raises what its client raises when it cannot be reached; nobody waits for the pages. In coroutines use `apublish`.
+    `message` is anything that state may hold, models excepted: send their keys. Returns when the
+    service has it and raises what its client raises when it cannot be reached; nobody waits for the
+    pages. In coroutines use `apublish`.
     """
     _refuse_loop("publish")
     hub.backend().publish(topic, encode_message(_checked(topic), message))
@@ -230,7 +232,7 @@ async def apublish(topic: str, message: Any) -> None:
 
 
 def push_event(topic: str, name: str, payload: Any = None) -> None:
-    """Send an event to the browsers of all pages that have subscribed to `topic`, as `LiveView.push_event` to one."""
+    """Send an event to the browsers of all pages that have subscribed to `topic`."""
     _refuse_loop("push_event")
     hub.backend().publish(topic, encode_event(_checked(topic), name, payload))
 

@@ -3,11 +3,13 @@
     hub ─▶ inbox.put(Publication("orders", {"id": 7}))      one inbox for each view, in its LiveContext
              └─ a turn of the page ─▶ deliver_messages(view) ─▶ view.handle_info({"id": 7})
 
-A page takes everything that waits in one turn, so many messages share one rendering. A view without a browser takes no
-turns: while its page is parked or detached, messages wait, and one turn takes them all when the browser comes.
+A page takes everything that waits in one turn, so many messages share one rendering. A view without
+a browser takes no turns: while its page is parked or detached, messages wait, and one turn takes
+them all when the browser comes.
 
-A page that cannot follow does not grow without bound. Beyond `LIVEVIEW_CONFIG["max_messages"]` only the newest message
-of each topic is kept, and `MessagesMissed` asks the view to load again what depends on the topics.
+A page that cannot follow does not grow without bound. Beyond `LIVEVIEW_CONFIG["max_messages"]` only
+the newest message of each topic is kept, and `MessagesMissed` asks the view to load again what
+depends on the topics.
 """
 
 from __future__ import annotations
@@ -35,9 +37,9 @@ logger = logging.getLogger("djust")
 class MessagesMissed:
     """Messages of `topics` may have been missed: load again what depends on them.
 
-    `reason` is `"connection"` (that to Redis or PostgreSQL was lost and is there again), `"overflow"` (more came than
-    the page could handle), `"late"` (the service answered only after `subscribe` had returned) or `"restored"` (the
-    page was restored from a snapshot).
+    `reason` is `"connection"` (that to Redis or PostgreSQL was lost and is there again),
+    `"overflow"` (more came than the page could handle), `"late"` (the service answered only after
+    `subscribe` had returned) or `"restored"` (the page was restored from a snapshot).
     """
 
     topics: tuple[str, ...]
@@ -59,7 +61,7 @@ class SubscribingView(Protocol):
 
 
 class Inbox:
-    """What waits for one view. Messages are put in on the loop and taken out in the thread of a turn."""
+    """What waits for one view. Messages come in on the loop and go out in the thread of a turn."""
 
     __slots__ = ("__weakref__", "_gaps", "_waiting", "_wake", "topics")
 
@@ -76,7 +78,7 @@ class Inbox:
     def put(self, publication: Publication) -> None:
         """Keep a message for the next turn."""
         self._waiting.append(publication)
-        if len(self._waiting) > config().max_messages:
+        if len(self._waiting) > config.max_messages:
             self._coalesce()
         self._wake()
 
@@ -88,7 +90,7 @@ class Inbox:
             self._wake()
 
     def drain(self) -> list[Publication]:
-        """Everything that waits; what may have been missed comes last, so that it is loaded after all else."""
+        """Everything that waits; gaps come last, so that the view loads again after all else."""
         drained: list[Publication] = []
         try:
             while True:
@@ -119,7 +121,7 @@ def inbox_of(view: SubscribingView) -> Inbox | None:
 
 
 def subscribe(view: SubscribingView, topic: str) -> None:
-    """Subscribe; outside of coroutines returns when the service has confirmed, or soon if it does not."""
+    """Subscribe; outside of coroutines wait until the service confirms, for a moment at most."""
     inbox, subscribed = _subscribe(view, topic)
     if asyncio._get_running_loop() is None:
         try:

@@ -1,1 +1,1 @@
-"""The state of views: what it consists of, what may stand in it, and the ticket that leads back to it."""
+"""The state of views: what it consists of, which types it may hold, how it is saved."""

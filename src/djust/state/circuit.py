@@ -4,10 +4,11 @@
     circuit.end(attempt)               it has answered
     circuit.end(attempt, error)        it has failed
 
-Three failures in a row open the circuit; an attempt that has not ended after two seconds is one, although nobody waits
-for it: whoever asks next counts it. While the circuit is open nothing is attempted, until after five seconds one
-attempt is let through as a probe. A probe that fails doubles the pause, up to a minute; one that succeeds closes the
-circuit. (The pattern is described in M. Nygard, "Release It!", as Circuit Breaker.)
+Three failures in a row open the circuit; an attempt that has not ended after two seconds is one,
+although nobody waits for it: whoever asks next counts it. While the circuit is open nothing is
+attempted, until after five seconds one attempt is let through as a probe. A probe that fails
+doubles the pause, up to a minute; one that succeeds closes the circuit. (The pattern is described
+in M. Nygard, "Release It!", as Circuit Breaker.)
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class Attempt:
 
 
 class Circuit:
-    """The circuit around one service. In any thread. `name` is what logs call the service; asked for each time."""
+    """The circuit around one service. In any thread. `name` is asked for whenever it is logged."""
 
     def __init__(self, name: Callable[[], str]) -> None:
         self._name = name
@@ -68,7 +69,7 @@ class Circuit:
         return max(0.0, self._next_probe - time.monotonic()) if self.is_open else 0.0
 
     def begin(self, *, forced: bool = False) -> Attempt | None:
-        """Begin an attempt; None where there is to be none. A `forced` one is let through in any case."""
+        """Begin an attempt; None where there is to be none. A `forced` one always begins."""
         with self._lock:
             self._count_late()
             if not forced and not self._allows():

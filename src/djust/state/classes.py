@@ -24,7 +24,7 @@ _WRITTEN_IN_PYTHON = 1 << 9
 
 
 def class_name(kind: type) -> str | None:
-    """`module:Outer.Inner`, or None for a class that this name does not lead to, such as one made in a function."""
+    """`module:Outer.Inner`; None if this name does not lead to the class, as in a function."""
     name = f"{kind.__module__}:{kind.__qualname__}"
     return name if _lookup(name) is kind else None
 
@@ -34,7 +34,8 @@ def _lookup(name: str) -> type | None:
     found: object = sys.modules.get(module)
     for part in path.split("."):
         if isinstance(found, ModuleType):
-            # Past the `__getattr__` of a module, and of a lazy one: they might import something now.
+            # Past the `__getattr__` of a module, and of a lazy one: they might import something
+            # now.
             found = ModuleType.__getattribute__(found, "__dict__").get(part)
         else:
             found = vars(found).get(part) if isinstance(found, type) else None
@@ -42,7 +43,7 @@ def _lookup(name: str) -> type | None:
 
 
 def find_class(name: str, title: str, parent: type | Callable[[type], bool]) -> Any:
-    """The class of that name, which has to have this parent or pass this test; `title` says what it should be."""
+    """The class of that name, checked by a parent or a test; `title` says what it should be."""
     kind = _lookup(name) if type(name) is str else None
     if kind is None:
         raise StateError(f"The state holds an object of {name!r:.80}, and no module that is imported has this class.")
@@ -64,14 +65,14 @@ def is_named_tuple(kind: type) -> bool:
 
 
 def is_dataclass(kind: type) -> bool:
-    """Whether this is a dataclass that can be found again, and nothing else besides, such as a list or an exception."""
+    """Whether this is a dataclass that can be found again, and not also a list or an exception."""
     if not dataclasses.is_dataclass(kind) or class_name(kind) is None:
         return False
     return next(parent for parent in kind.__mro__ if not parent.__flags__ & _WRITTEN_IN_PYTHON) is object
 
 
 def dataclass_values(value: Any) -> dict[str, Any]:
-    """The values of a dataclass by its fields. A field may have none yet, as one with init=False."""
+    """The values of a dataclass by field. A field may have none yet, as one with init=False."""
     return {name: getattr(value, name) for field in dataclasses.fields(value) if hasattr(value, name := field.name)}
 
 
@@ -82,12 +83,21 @@ def is_model(kind: type) -> bool:
     return apps.all_models.get(kind._meta.app_label, {}).get(kind._meta.model_name or "") is kind
 
 
+def model_of(label: str) -> type[Model]:
+    """The installed model of this label."""
+    try:
+        return apps.get_model(label)
+    except (LookupError, ValueError) as error:
+        raise StateError(f"The state holds a row of {label!r:.80}, and there is no such model ({error}).") from error
+
+
 def make_dataclass(kind: Any, values: dict[str, Any]) -> Any:
     """An instance of a dataclass with these values."""
     name, fields = class_name(kind), dataclasses.fields(kind)
     if strange := values.keys() - {field.name for field in fields}:
         raise StateError(f"{name} has no fields {sorted(map(str, strange))}.")
-    # Only what __init__ leaves out may have had no value; any other field is new since this was written.
+    # Only what __init__ leaves out may have had no value; any other field is new since this was
+    # written.
     if new := [field.name for field in fields if field.init and field.name not in values]:
         raise StateError(f"{name} has fields that were not written: {new}.")
     # As it was: neither __init__ nor __post_init__ is to do anything again. It may be frozen.

@@ -3,9 +3,10 @@
     encode_state(view_class, {"n": 1, "seen": {2}})  ->  '{"n":1,"seen":{"$":["set",[2]]}}'
     decode_state(view_class, text)                   ->  Decoded({"n": 1, "seen": {2}}, missing={})
 
-What comes back is equal and of the same type. Saved models are written by reference and fetched again, with one query
-per model and database. Models that are not in the database are written by the values of their fields, QuerySets by the
-keys of their rows, in order. A row that is gone is reported by the attribute that held it.
+What comes back is equal and of the same type. Saved models are written by reference and fetched
+again, with one query per model and database. Models that are not in the database are written by the
+values of their fields, QuerySets by the keys of their rows, in order. A row that is gone is
+reported by the attribute that held it.
 
 Three things come back different:
 
@@ -13,11 +14,12 @@ Three things come back different:
 * a lazy object, such as `request.user`, as what it stands for;
 * what `values()` and `values_list()` of a QuerySet give, as a list.
 
-A QuerySet comes back with its rows in order, without those that are gone; what is derived from it asks the database
-again. What cannot be written (see `validation`) becomes its `str()`.
+A QuerySet comes back with its rows in order, without those that are gone; what is derived from it
+asks the database again. What cannot be written (see `validation`) becomes its `str()`.
 
-A text that was tampered with raises `StateError`. Classes are looked up among those that are imported and must be what
-the tag says. Nothing is imported, and nothing is called that state could not hold.
+A text that was tampered with raises `StateError`. Classes are looked up among those that are
+imported and must be what the tag says. Nothing is imported, and nothing is called that state could
+not hold.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ from django.db import DataError, connections
 from django.db.models import Model
 
 from djust.exceptions import StateError
-from djust.state.types import TAG, Decoder, Encoder, RowGone, Source, key_of, model_of, source_of
+from djust.state.classes import model_of
+from djust.state.types import TAG, Decoder, Encoder, RowGone, Source, key_of, source_of
 from djust.state.validation import scan
 
 # Longer texts are not read.
@@ -50,11 +53,12 @@ class Decoded(NamedTuple):
 
 
 def encode_state(view_class: type, state: Mapping[str, Any]) -> str:
-    """The state of a view as text. Runs queries for QuerySets that were not evaluated; raises `StateError` only where
-    the state is too large to be written.
+    """The state of a view as text. Runs queries for QuerySets that were not evaluated; raises
+    `StateError` only where the state is too large to be written.
     """
     found = scan(state.values(), every_key=True)
-    # A key that is no text is among the types, and one that JSON would take for a text among the keys.
+    # A key that is no text is among the types, and one that JSON would take for a text among the
+    # keys.
     if found is not None and found.types <= _JSON_TYPES and all(type(key) is str for key in found.keys):
         try:
             text = _encoder.encode(state)
@@ -62,7 +66,8 @@ def encode_state(view_class: type, state: Mapping[str, Any]) -> str:
             # Not a number, or infinite, or an integer of thousands of digits.
             pass
         else:
-            # An escaped character may be a lone surrogate, which only the encoder tells from half of a pair.
+            # An escaped character may be a lone surrogate, which only the encoder tells from half
+            # of a pair.
             if f'"{TAG}":' not in text and "\\ud" not in text:
                 return text
     encoder = Encoder()

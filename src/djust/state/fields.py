@@ -1,4 +1,5 @@
-"""What belongs to the state of a view: declared fields, and every other public attribute of the instance.
+"""What belongs to the state of a view: declared fields, and every other public attribute of the
+instance.
 
     class Basket(LiveView):
         items: list[str] = state(default=[])        # each basket has a list of its own
@@ -30,8 +31,8 @@ _MISSING: Any = object()
 class State:
     """What `state()` puts into the class.
 
-    It has no `__set__`: an attribute that was assigned, or read once, is an ordinary one of the instance, found by
-    Python without a call.
+    It has no `__set__`: an attribute that was assigned, or read once, is an ordinary one of the
+    instance, found by Python without a call.
     """
 
     __slots__ = ("default", "default_factory", "name", "type")
@@ -82,11 +83,13 @@ def state(*, default_factory: Callable[[], T], type: Any = ...) -> T: ...
 def state(default: Any = _MISSING, *, default_factory: Callable[[], Any] | None = None, type: Any = None) -> Any:  # noqa: A002 — the word for it
     """Declare a field of a view's state.
 
-    Each instance gets a copy of `default`, or what `default_factory()` returns. For type checkers it has the type
-    of its default; where that says too little, annotate: `buckets: list[str] = state(default=[])`.
+    Each instance gets a copy of `default`, or what `default_factory()` returns. For type checkers
+    it has the type of its default; where that says too little, annotate: `buckets: list[str] =
+    state(default=[])`.
 
-    With `type`, a class or a union of classes, every event and mount ends with a check of the value: another one is a
-    `TypeError`. Without a default, mount has to assign one. An annotation is for type checkers alone.
+    With `type`, a class or a union of classes, every event and mount ends with a check of the
+    value: another one is a `TypeError`. Without a default, mount has to assign one. An annotation
+    is for type checkers alone.
     """
     if default is not _MISSING and default_factory is not None:
         raise TypeError("state() takes either default or default_factory; both were given.")
@@ -104,7 +107,7 @@ def state(default: Any = _MISSING, *, default_factory: Callable[[], Any] | None 
 
 
 class Computed(Generic[T]):
-    """What `computed` puts into the class: a property whose name templates may use without `view.`."""
+    """What `computed` puts into the class: a property that templates find without `view.`."""
 
     def __init__(self, function: Callable[[Any], T]) -> None:
         self.function = function
@@ -125,7 +128,7 @@ class Computed(Generic[T]):
 
 
 def computed(function: Callable[[Any], T]) -> Computed[T]:
-    """Turn a method into a value for templates: computed when a template asks for it, never saved."""
+    """Turn a method into a value for templates, computed when one asks for it, never saved."""
     return Computed(function)
 
 
@@ -135,7 +138,7 @@ def computed_getters(view: object) -> dict[str, Callable[[], Any]]:
 
 
 def per_class(function: Callable[[type[Any]], T]) -> Callable[[type[Any]], T]:
-    """Call `function` once for each class. View classes live as long as the process, so the cache may hold them."""
+    """Call `function` once per class; view classes live as long as the process."""
     # Type checkers do not take classes for hashable, as the cache asks.
     return cast("Callable[[type[Any]], T]", cache(function))
 
@@ -167,8 +170,8 @@ def check_types(view: object) -> None:
 
 
 def prepare_fields(view_class: type, reserved: frozenset[str]) -> None:
-    """See to the fields of a class that was just made: `reserved` names are refused, and a plain value that overrides a
-    field is its new default.
+    """See to the fields of a class that was just made: `reserved` names are refused, and a plain
+    value that overrides a field is its new default.
     """
     for name, _ in [*_members(view_class, State), *_members(view_class, Computed)]:
         if name in reserved:
@@ -229,10 +232,10 @@ def _members(view_class: type, kind: type[T]) -> Iterator[tuple[str, T]]:
 
 
 def public_state(view: object, reserved: frozenset[str] = frozenset()) -> dict[str, Any]:
-    """The public state of `view`: its declared fields and its public attributes, without `reserved` names."""
+    """The public state of `view`: declared fields and public attributes, but `reserved` names."""
     values = vars(view)
     for name in declared_names(type(view)):
         if name not in values:
             getattr(view, name)  # The first access puts the default into the instance.
-    # A copy: a task beside the page may set an attribute just now.
+    # A copy: a task in the background may set an attribute just now.
     return {name: value for name, value in values.copy().items() if name[0] != "_" and name not in reserved}

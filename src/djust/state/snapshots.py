@@ -1,11 +1,11 @@
-"""Snapshots: the public state of pages, kept outside of their process in a cache of Django.
+"""Snapshots: the public state of pages, saved outside of their process in a cache of Django.
 
-    keep("6fa1…", Snapshot(version="91c0…", binding="…", page_version=3, last_ref=7, document="0.52", state='{"n":1}'))
-    kept("6fa1…")  ->  Snapshot(…), or None
+    save("6fa1…", Snapshot(version="91c0…", binding="…", page_version=3, last_ref=7, document="0.52", state='{"n":1}'))
+    load("6fa1…")  ->  Snapshot(…), or None
 
-`LIVEVIEW_CONFIG["state_cache"]` names the cache, `state_ttl` says how many seconds it keeps them. Whoever can read the
-cache can read the state. A cache that fails costs snapshots and never a page. While it does, it is left alone: there is
-a `circuit` around it.
+`LIVEVIEW_CONFIG["state_cache"]` names the cache, `state_ttl` says how many seconds it keeps them.
+Whoever can read the cache can read the state. A cache that fails costs snapshots and never a page.
+While it does, it is left alone: there is a `circuit` around it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _too_large: set[str] = set()
 
 
 class Snapshot(NamedTuple):
-    """What is kept of a page."""
+    """What is saved of a page."""
 
     version: str
     """A digest of the view's fields: another version of the class does not fit."""
@@ -53,7 +53,7 @@ class Snapshot(NamedTuple):
 
 
 def _cache() -> BaseCache:
-    alias = config().state_cache
+    alias = config.state_cache
     try:
         return caches[alias]
     except InvalidCacheBackendError as error:
@@ -64,7 +64,7 @@ def _cache() -> BaseCache:
 
 def _cache_class() -> type[BaseCache]:
     """Asked after every turn, so without a client: Django makes one for each context that asks."""
-    known = settings.CACHES.get(config().state_cache)
+    known = settings.CACHES.get(config.state_cache)
     return type(_cache()) if known is None else _imported(known["BACKEND"])
 
 
@@ -84,26 +84,27 @@ def is_shared() -> bool:
     return not issubclass(_cache_class(), (DummyCache, LocMemCache))
 
 
-def keep(page_id: str, snapshot: Snapshot, title: str, *, forced: bool = False) -> bool:
+def save(page_id: str, snapshot: Snapshot, title: str, *, forced: bool = False) -> bool:
     """Write a snapshot; false if the cache did not take it. `title` names its view in warnings.
 
-    While the cache fails it is left alone, unless the write is `forced` because there is no later one.
+    While the cache fails it is left alone, unless the write is `forced` because there is no later
+    one.
     """
     text = json.dumps(snapshot, separators=(",", ":"))
-    if len(text) > config().state_max_bytes:
+    if len(text) > config.state_max_bytes:
         if title not in _too_large:
             _too_large.add(title)
             logger.warning(
-                "%s: the state has %d bytes as text, and a snapshot may have %d; none is kept, so a page whose process "
-                "ends is mounted anew. Keep large data out of public state (self._name), or raise "
+                "%s: the state has %d bytes as text, and a snapshot may have %d; none is saved, so a page whose "
+                "process ends is remounted. Keep large data out of public state (self._name), or raise "
                 '%s["state_max_bytes"].',
-                *(title, len(text), config().state_max_bytes, SETTING),
+                *(title, len(text), config.state_max_bytes, SETTING),
             )
         return True
-    return _ask(lambda cache: cache.set(_key(page_id), text, config().state_ttl), forced=forced) is not _FAILED
+    return _ask(lambda cache: cache.set(_key(page_id), text, config.state_ttl), forced=forced) is not _FAILED
 
 
-def kept(page_id: str) -> Snapshot | None:
+def load(page_id: str) -> Snapshot | None:
     """The snapshot of a page, or None if there is none that can be read."""
     text = _ask(lambda cache: cache.get(_key(page_id)))
     if text is None or text is _FAILED:
@@ -127,7 +128,7 @@ def probe() -> bool:
 
 
 def is_available() -> bool:
-    """Whether the cache may be asked now: it has not failed lately, or it is time to try it again."""
+    """Whether the cache may be asked now: it works, or it is time to try it again."""
     return circuit.allows()
 
 
@@ -155,7 +156,7 @@ def _ask(call: Callable[[BaseCache], Any], *, forced: bool = False) -> Any:
     return answer
 
 
-circuit = Circuit(lambda: f'The cache "{config().state_cache}", which keeps snapshots of pages,')
+circuit = Circuit(lambda: f'The cache "{config.state_cache}", which keeps snapshots of pages,')
 
 
 def _reset(*, setting: str, **_: object) -> None:

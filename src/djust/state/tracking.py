@@ -4,9 +4,9 @@
     tracker.unchanged({"rows": rows, "n": 1}, {"rows", "n"}, thread_state)  ->  set()      the first time
     tracker.unchanged({"rows": rows, "n": 2}, {"rows", "n"}, thread_state)  ->  {"rows"}   also if it is another list
 
-Values decide, not identity: `rows.append(x)` is seen, and an equal list is the same. Only plain values can be vouched
-for (text, numbers, and lists, dictionaries, tuples and sets of them, to any depth): a model instance or any other
-object may show something else each time it is asked.
+Values decide, not identity: `rows.append(x)` is seen, and an equal list is the same. Only plain
+values can be vouched for (text, numbers, and lists, dictionaries, tuples and sets of them, to any
+depth): a model instance or any other object may show something else each time it is asked.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ class Tracker:
     def unchanged(self, data: Mapping[str, Any], names: Collection[str], thread_state: object) -> set[str]:
         """The `names` whose values in `data` are plain and equal to those of the last call.
 
-        `thread_state` is what else the rendering depends on, such as the language: if it differs, nothing is the same.
+        `thread_state` is what else the rendering depends on, such as the language: if it differs,
+        nothing is the same.
         """
         if thread_state != self._surroundings:
             self._surroundings = thread_state
@@ -89,7 +90,7 @@ def digest(value: Any) -> bytes | None:
 
 
 class _Plain(pickle.Pickler):
-    """Writes exactly the built-in types, each in its own way, and refuses all others, subclasses included."""
+    """Writes exactly the built-in types, each in its own way, and refuses all others."""
 
     def reducer_override(self, value: object) -> Never:
         raise ValueError(f"{type(value).__name__} is not plain")

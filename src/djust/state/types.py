@@ -1,10 +1,12 @@
-"""The types that state may hold: one table, from which codec, validation and system checks are derived.
+"""The types that state may hold: one table, from which codec, validation and system checks are
+derived.
 
     find_type(date)  ->  StateType(date, write=…, read={"date": …})
     find_type(Path)  ->  None: a `Path` cannot be state
 
-A row of the table says which classes it is for, how their values are written and read, and what they hold. A value
-that JSON does not have is written as `{"$": [tag, …]}`; the reader of the tag receives what follows it.
+A row of the table says which classes it is for, how their values are written and read, and what
+they hold. A value that JSON does not have is written as `{"$": [tag, …]}`; the reader of the tag
+receives what follows it.
 
     date(2030, 1, 1)   {"$": ["date", "2030-01-01"]}
     {1, 2}             {"$": ["set", [1, 2]]}
@@ -31,7 +33,6 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo, available_timezones
 
-from django.apps import apps
 from django.db import DEFAULT_DB_ALIAS, DatabaseError
 from django.db.models import Model, QuerySet
 from django.db.models.fields.files import FieldFile
@@ -48,13 +49,16 @@ from djust.state.classes import (
     is_model,
     is_named_tuple,
     make_dataclass,
+    model_of,
     named_subclass,
 )
 
 TAG = "$"
-# More levels than any state needs. Objects that are nested deeper are taken to refer to each other without end.
+# More levels than any state needs. Objects that are nested deeper are taken to refer to each other
+# without end.
 MAX_DEPTH = 100
-# A state with more values than this is a mistake, or holds the same object so often that it would never end.
+# A state with more values than this is a mistake, or holds the same object so often that it would
+# never end.
 MAX_VALUES = 5_000_000
 
 # The label of a model and the alias of a database.
@@ -64,7 +68,7 @@ Children = Iterable[tuple[str, Any]]
 
 
 class Unknown:
-    """Stands for something that cannot be state, or that only a look at each single value can judge."""
+    """Stands for something that cannot be state, or has to be looked at value by value."""
 
 
 UNKNOWN = (Unknown(),)
@@ -81,7 +85,7 @@ class StateType:
     read: Mapping[str, Callable[..., Any]] = dataclasses.field(default_factory=dict)
     """By tag: makes the value of a `Decoder` and what was written after the tag."""
     children: Callable[[Any], Children | None] | None = None
-    """What a value holds, or None if it cannot be state; without this function, a value holds nothing."""
+    """What a value holds, or None if it cannot be state. Without this function it holds nothing."""
     all_children: Callable[[list[Any]], Iterable[Any]] | None = None
     """The same for many values of one class at once, without steps; only for speed."""
 
@@ -96,7 +100,7 @@ class StateType:
 
 
 class Encoder:
-    """Writes the values of one state. `allow_rows` says whether rows of models may be among them."""
+    """Writes the values of one state. Without `allow_rows`, rows of models are refused."""
 
     def __init__(self, *, allow_rows: bool = True) -> None:
         self.allow_rows = allow_rows
@@ -104,7 +108,7 @@ class Encoder:
         self._path: set[int] = set()
 
     def write(self, value: Any) -> Any:
-        """`value` as JSON. What cannot be written becomes a text: also what holds itself, or is nested too deep."""
+        """`value` as JSON. What cannot be written becomes a text; so does what holds itself."""
         self._count += 1
         if self._count > MAX_VALUES:
             raise StateError(f"The state has more than {MAX_VALUES:,} values. Keep large data elsewhere.")
@@ -115,13 +119,14 @@ class Encoder:
         found = _BY_CLASS.get(kind) or find_type(kind)
         if found is None:
             return _write_text(self, value)
-        if id(value) in self._path or len(self._path) > MAX_DEPTH:
+        path, identity = self._path, id(value)
+        if identity in path or len(path) > MAX_DEPTH:
             return _write_text(self, value)
-        self._path.add(id(value))
+        path.add(identity)
         try:
             return found.write(self, value)
         finally:
-            self._path.discard(id(value))
+            path.discard(identity)
 
     def items(self, values: Iterable[Any]) -> list[Any]:
         """Values in order."""
@@ -133,7 +138,7 @@ class Encoder:
 
 
 class Decoder:
-    """Builds the values of one state from JSON. `rows` holds, by key, the rows that it refers to."""
+    """Builds the values of one state from JSON. `rows` holds the rows it refers to, by key."""
 
     def __init__(self, rows: Mapping[Source, Mapping[Any, Model]]) -> None:
         self.rows = rows
@@ -145,8 +150,8 @@ class Decoder:
         except (StateError, RowGone):
             raise
         except Exception as error:
-            # __hash__ and __init__ of the classes that are named see values that they were not made for, and may
-            # raise what they like.
+            # __hash__ and __init__ of the classes that are named see values that they were not made
+            # for, and may raise what they like.
             raise StateError(f"The text of a state is not what was written ({error}).") from error
 
     def read(self, written: Any) -> Any:
@@ -406,36 +411,24 @@ def _write_lazy(encoder: Encoder, value: LazyObject[Any]) -> Any:
 
 
 def _is_row(instance: Model) -> bool:
-    """Whether this is a row of the database, to be fetched again; the others are what their fields hold."""
+    """Whether this is a row of the database, to be fetched again; else its fields are written."""
     return not instance._state.adding and instance.pk is not None and instance._meta.managed
 
 
 def _field_values(instance: Model) -> dict[str, Any]:
-    """What the fields of a model instance hold, without those that are deferred; a file is its name."""
+    """What the fields of an instance hold, without deferred ones; a file is its name."""
     values = vars(instance)
     names = [field.attname for field in instance._meta.concrete_fields if field.attname in values]
     return {name: value.name if isinstance(value := values[name], FieldFile) else value for name in names}
 
 
 def _write_model(encoder: Encoder, value: Model) -> Any:
-    label, database = _label(encoder, type(value)), value._state.db
+    if not encoder.allow_rows:
+        raise RowRefused(f"holds rows of {value._meta.label_lower}")
+    label, database = value._meta.label_lower, value._state.db
     if _is_row(value):
         return _tagged("model", label, database, encoder.write(value.pk))
     return _tagged("row", label, database, value._state.adding, encoder.pairs(_field_values(value)))
-
-
-def _label(encoder: Encoder, model: type[Model]) -> str:
-    if not encoder.allow_rows:
-        raise RowRefused(f"holds rows of {model._meta.label_lower}")
-    return model._meta.label_lower
-
-
-def model_of(label: str) -> type[Model]:
-    """The installed model of this label."""
-    try:
-        return apps.get_model(label)
-    except (LookupError, ValueError) as error:
-        raise StateError(f"The state holds a row of {label!r:.80}, and there is no such model ({error}).") from error
 
 
 def key_of(model: type[Model], key: Any) -> Any:
@@ -484,7 +477,9 @@ def _write_queryset(encoder: Encoder, value: QuerySet[Any]) -> Any:
     if not _holds_models(value):
         # Of values() or values_list(): the result is the state.
         return encoder.items(value)
-    label = _label(encoder, value.model)
+    label = value.model._meta.label_lower
+    if not encoder.allow_rows:
+        raise RowRefused(f"holds rows of {label}")
     known = value._result_cache
     keys = [row.pk for row in known] if known is not None else list(value.values_list("pk", flat=True))
     kind = type(value)
@@ -499,7 +494,8 @@ def _read_queryset(
     model = model_of(label)
     rows, keys = decoder.rows[source_of(label, database)], [key_of(model, decoder.read(key)) for key in written]
     found: QuerySet[Any] = kind(model=model, using=database or DEFAULT_DB_ALIAS).filter(pk__in=keys)
-    # In the order of the keys, without another query; what is derived from it asks the database again.
+    # In the order of the keys, without another query; what is derived from it asks the database
+    # again.
     found._result_cache = [rows[key] for key in keys if key in rows]
     return found
 

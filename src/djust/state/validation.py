@@ -1,11 +1,14 @@
-"""Which values may stand in the public state of a view: those of a type in `types.TABLE`, nested up to 100 levels deep.
+"""Which values may stand in the public state of a view: those of a type in `types.TABLE`, nested up
+to 100 levels deep.
 
-Everything else gives a warning, or `TypeError` when `strict_serialization` is on. So do subclasses of plain types and
-classes made inside a function, because they could not come back as what they were, and objects that hold themselves.
-Of an instance that is not a row of the database the values of its fields count.
+Everything else gives a warning, or `TypeError` when `strict_serialization` is on. So do subclasses
+of plain types and classes made inside a function, because they could not come back as what they
+were, and objects that hold themselves. Of an instance that is not a row of the database the values
+of its fields count.
 
-The check runs after every event, over the whole state. So C code of the standard library does the ordinary case: one
-level of nesting at a time, looking at types only (0.2 ms for 1,000 rows of four values).
+The check runs after every event, over the whole state. So C code of the standard library does the
+ordinary case: one level of nesting at a time, looking at types only (0.2 ms for 1,000 rows of four
+values).
 """
 
 from __future__ import annotations
@@ -26,7 +29,8 @@ MESSAGE = (
     "The value stands in {where}."
 )
 
-# Beyond these, objects may refer to each other in circles; the thorough search remembers where it was.
+# Beyond these, objects may refer to each other in circles; the thorough search remembers where it
+# was.
 _FAST_LEVELS = 8
 _FAST_COUNT = 200_000
 
@@ -34,7 +38,7 @@ _reported: set[tuple[type, str]] = set()
 
 
 def check_state(view_class: type, state: Mapping[str, object], *, strict: bool) -> None:
-    """Report what cannot be serialized: once per attribute as a warning, every time as `TypeError` when `strict`."""
+    """Report what cannot be serialized: one warning per attribute, or `TypeError` if `strict`."""
     if not strict and _reported:
         state = {name: value for name, value in state.items() if (view_class, name) not in _reported}
     if _is_serializable(state.values()):
@@ -66,9 +70,11 @@ class Scan(NamedTuple):
 
 
 def scan(values: Iterable[object], *, every_key: bool = False) -> Scan | None:
-    """What occurs in `values` at any depth, or None if that is too deep or too much for the fast way.
+    """What occurs in `values` at any depth, or None if that is too deep or too much for the fast
+    way.
 
-    Of keys that are equal one is looked at, unless `every_key` asks for all: most rows have the same keys.
+    Of keys that are equal one is looked at, unless `every_key` asks for all: most rows have the
+    same keys.
     """
     found = Scan(set(), set())
     level: list[Any] = list(values)
@@ -116,7 +122,8 @@ def find_unserializable(value: object) -> Unserializable | None:
 
 def _find(value: object, path: str, above: frozenset[int], done: set[int]) -> Unserializable | None:
     """As `find_unserializable`; `above` is what `value` stands in, `done` what was seen."""
-    # Types are asked, not the values: isinstance() of a lazy object makes it load what it stands for.
+    # Types are asked, not the values: isinstance() of a lazy object makes it load what it stands
+    # for.
     known = find_type(type(value))
     if known is not None and (known.children is None or id(value) in done):
         return None

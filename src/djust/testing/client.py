@@ -4,7 +4,7 @@
     page.click("remove", item_id=1)
     assert "Pear" not in page.html
 
-As with a browser, what it does goes into the mailbox of the page: see `testing/driver.py`.
+As with a browser, what it does goes into the channel of the page: see `testing/driver.py`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from djust.exceptions import HandlerError
 from djust.live.guards import MOUNT, WITHOUT_MIDDLEWARE
 from djust.live.mount import Mount, Purpose, with_sync_thread
 from djust.protocol import frames as wire
-from djust.protocol.messages import message_of
 from djust.state.codec import encode_state
 from djust.state.fields import fields_version
 from djust.state.snapshots import Snapshot
@@ -71,7 +70,7 @@ class LiveClient:
         self._title = view if isinstance(view, str) else view.__name__
         self._driver = Driver(self._title, timeout)
         self._ref = 0
-        self._is_open = self._was_closed = False
+        self._is_open = self._is_away = self._was_closed = False
         self._request: Callable[[Mount], HttpResponseBase]
         if isinstance(view, str):
             if kwargs:
@@ -102,7 +101,7 @@ class LiveClient:
     @property
     def html(self) -> str:
         """The HTML of the page as it is now, without our marks."""
-        return _MARKS.sub(r"\1", self._caught_up().page.display.html())
+        return _MARKS.sub(r"\1", self._caught_up().page.html())
 
     @property
     def state(self) -> dict[str, Any]:
@@ -120,13 +119,15 @@ class LiveClient:
         return list(self._caught_up().pushed)
 
     def _caught_up(self) -> Driver:
-        self._opened.post()
+        self._opened.receive()
         return self._opened
 
     @property
     def _opened(self) -> Driver:
         if self._was_closed:
             raise RuntimeError(f"{self._title}: the page was closed. Open another one: LiveClient(…).")
+        if self._is_away:
+            raise RuntimeError(f"{self._title}: the page is disconnected. Call reconnect() first.")
         if not self._is_open:
             status = f"{self.response.status_code} {self.response.headers.get('Location', '')}".strip()
             raise RuntimeError(
@@ -181,7 +182,7 @@ class LiveClient:
     def _event(self, handler: str, args: tuple[Any, ...], params: dict[str, Any], *, asks: bool = False) -> Any:
         self._ref += 1
         text = json.dumps([self._ref, handler, params, args, int(asks)], cls=DjangoJSONEncoder)
-        self._opened.post(message_of(json.loads(text)))
+        self._opened.receive(text)
         answer = self._opened.answer(self._ref)
         if answer[0] == wire.ERROR:
             raise HandlerError(answer[2])
@@ -197,12 +198,22 @@ class LiveClient:
         """
         self._opened.settle()
 
+    def disconnect(self) -> None:
+        """Lose the connection: the page stays, and waits for `reconnect`. Its view's `disconnected` is called."""
+        self._opened.disconnect()
+        self._is_away = True
+
+    def reconnect(self) -> None:
+        """Connect again, as a browser does by itself. The view's `connected` is called."""
+        self._is_away = False
+        self._opened.reconnect()
+
     def restart(self) -> None:
         """Lose the process of the page: a new view is restored from a snapshot of its state."""
         page = self._caught_up().page
         state, version = encode_state(type(page.view), state_of(page.view)), fields_version(type(page.view))
         self._leave()
-        snapshot = Snapshot(version, page.binding, page.version, self._ref, page.document, state)
+        snapshot = Snapshot(version, page.fingerprint, page.version, self._ref, page.tab_id, state)
         self._open(Mount(Purpose.RESTORE, snapshot=snapshot))
 
     def close(self) -> None:

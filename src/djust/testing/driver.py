@@ -1,7 +1,8 @@
-"""The driver of one page in a test: posts messages into its mailbox, reads its frames, and lends it the thread.
+"""The driver of one page in a test: it moves frames, and lends the page the thread of the test.
 
-It is the page's `Peer` and its `TestMode`. The page lives on the event loop of all pages of the process; jobs that it
-would give to threads, database and all, come back here and run while the test waits for the answer.
+It is the channel's transport and the page's `TestMode`. The page lives on the event loop of all
+pages of the process; jobs that it would give to threads, database and all, come back here and run
+while the test waits for the answer.
 """
 
 from __future__ import annotations
@@ -14,28 +15,34 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from djust.exceptions import HandlerError
+from djust.live.channel import Channel
 from djust.live.limits import Bucket
 from djust.live.page import Page
 from djust.live.snapshots import SnapshotOwner, SnapshotWriter
 from djust.live.visitor import maker_of
 from djust.loop import page_loop
 from djust.protocol import frames as wire
-from djust.protocol.messages import Joining, Message, Settled
-from djust.pubsub.subscriptions import inbox_of
+from djust.protocol.messages import Joining, Settled
 from djust.threads.testmode import FRESH, Job, testmode
+from djust.views import has_hooks
 
 T = TypeVar("T")
 
 
 class Driver:
-    """Drives the page that it adopts. `title` names it in errors; nothing may take longer than `timeout` seconds."""
+    """Drives the page that it adopts. `title` names it in errors; `timeout` is in seconds."""
 
     def __init__(self, title: str, timeout: float) -> None:
         self.page: Page
+        self.title = title
+        self._channel: Channel
+        # The server has ended the connection.
+        self._end: ConnectionAbortedError | None = None
         self.pushed: list[tuple[str, Any]] = []
         # Frames that nobody has asked for yet.
         self.frames: list[list[Any]] = []
-        self._title = title
+        # What the browser shows while it is disconnected.
+        self._version = 0
         self._timeout = timeout
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._held: list[Job] = []
@@ -48,16 +55,18 @@ class Driver:
         """Be the browser of a page that was mounted."""
         self.page = page
         page.visitor = maker_of(page.request)
-        page.binding = page.visitor.binding
-        page.context = self._context
+        page.fingerprint = page.visitor.fingerprint
+        page.turns.context = self._context
         page.snapshots = _Watcher(self._news)
         # A test is faster than people are.
         page.bucket = Bucket(1e9)
-        self.post(Joining(self, page.version))
+        self._look(self._attach(page, page.version))
 
-    def post(self, *messages: Message) -> None:
-        """Let the page deal with these and with all that waits; raises what user code has raised."""
-        self._look(self._through(*messages))
+    def receive(self, *frames: str) -> None:
+        """Let the page deal with these and with all that waits; raises what user code raised."""
+        if frames and self._end is not None:
+            raise self._end
+        self._look(self._through(*frames))
 
     def answer(self, ref: int) -> list[Any]:
         """The frame that answers event `ref`; frames until now are of no more interest."""
@@ -67,12 +76,27 @@ class Driver:
     def settle(self) -> None:
         """Let slow work run until it has ended."""
         self._look(self._ended())
+        if self._end is not None:
+            raise self._end
+
+    def disconnect(self) -> None:
+        """Lose the connection to the page."""
+        self._version = self.page.version
+        self._look(self._lose())
+
+    def reconnect(self) -> None:
+        """Join the page again."""
+        self._look(self._attach(self.page, self._version))
 
     def leave(self) -> None:
         """The page is of no use any more."""
-        self.page.end()
+        if any(has_hooks(type(node.view)) for node in self.page.nodes):
+            self._look(self._lose(ends=True))
+        else:
+            page_loop.call(self._channel.lost)
+            self.page.end()
 
-    # The peer of the page
+    # What the channel needs
 
     async def send(self, text: str) -> None:
         """Read a frame of the page."""
@@ -81,11 +105,10 @@ class Driver:
         self.pushed += [(name, payload) for name, payload in extra.get(wire.EXTRA_PUSH, ())]
         self.frames.append(frame)
 
-    def close(self, code: int, text: str = "") -> None:
+    def close(self, code: int, text: str) -> None:
         """The server ends the connection: an error in a test."""
-        self._errors.append(ConnectionAbortedError(f"{self._title}: the server has gone ({code}): {text}"))
-
-    close_from_thread = close
+        self._end = ConnectionAbortedError(f"{self.title}: the server has gone ({code}): {text}")
+        self._errors.append(self._end)
 
     # The testmode
 
@@ -105,14 +128,27 @@ class Driver:
 
     # On the loop
 
-    async def _through(self, *messages: Message) -> None:
-        self.page.peer = self
-        if inbox_of(self.page.view):
-            self.page.wake()
-        through = asyncio.Event()
-        for message in (*messages, Settled(through)):
-            self.page.post(message)
-        await through.wait()
+    async def _attach(self, page: Page, version: int) -> None:
+        self._end = None
+        self._channel = Channel(self, page.request)
+        self._channel.attach(page, Joining(self._channel, version, tab_id=page.tab_id))
+        await self._through()
+
+    async def _through(self, *frames: str) -> None:
+        self.page.peer = self._channel
+        self.page.wake()
+        for frame in frames:
+            await self._channel.receive(frame)
+        await self._channel.settled()
+
+    async def _lose(self, *, ends: bool = False) -> None:
+        self.page.peer = self._channel
+        self._channel.lost()
+        if ends:
+            self.page.end()
+        settled = asyncio.Event()
+        self.page.post(Settled(settled))
+        await settled.wait()
 
     async def _ended(self) -> None:
         await self._through()
@@ -125,19 +161,19 @@ class Driver:
                 await self._news.wait()
 
     def _is_active(self) -> bool:
-        return self.page.is_busy or bool(self.page.tasks.names)
+        return self.page.is_busy or bool(self.page.tasks.running)
 
     # In the thread of the test
 
     def _look(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Between two looks the page has no browser: what is published begins no turn that nobody lends a thread."""
+        """Run `coroutine`. Then the page has no browser: no turn begins that lacks a thread."""
         try:
             self.run(coroutine)
         finally:
             self.page.peer = None
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """The result of a coroutine on the loop of the pages, while this thread does what pools would."""
+        """The result of a coroutine on the pages' loop. This thread does what pools would."""
         context = copy_context()
         context.run(testmode.set, self)
         done = context.run(asyncio.run_coroutine_threadsafe, _in_time(coroutine, self._timeout), page_loop.loop)
@@ -147,20 +183,20 @@ class Driver:
                 self._context.copy().run(job)
         except Empty:
             raise TimeoutError(
-                f"{self._title}: the event loop of the pages does not run. It is one that a test framework has stopped "
+                f"{self.title}: the event loop of the pages does not run. It is one that a test framework has stopped "
                 "between two tests: give asynchronous tests loops of their own."
             ) from None
         errors, self._errors = self._errors, []
         if len(errors) > 1:
-            raise ExceptionGroup(f"{self._title}: {len(errors)} exceptions", errors)
+            raise ExceptionGroup(f"{self.title}: {len(errors)} exceptions", errors)
         if errors:
             raise errors[0]
         try:
             return done.result()
         except _LateError as error:
-            running = sorted(self.page.tasks.names) if hasattr(self, "page") else []
+            running = self.page.tasks.running if hasattr(self, "page") else []
             raise TimeoutError(
-                f"{self._title}: still running after {self._timeout:g} s: {', '.join(running) or 'one call'}."
+                f"{self.title}: still running after {self._timeout:g} s: {', '.join(running) or 'one call'}."
             ) from error
 
 
@@ -173,7 +209,7 @@ class _Watcher(SnapshotWriter):
         super().__init__()
         self._news = news
 
-    def quiet(self, page: SnapshotOwner) -> None:
+    def schedule(self, page: SnapshotOwner) -> None:
         """No message waits for the page."""
         self._news.set()
 

@@ -1,6 +1,6 @@
 """Pools of threads that outlive what their jobs do.
 
-    pool = ThreadPool("turn", lambda: config().threads)
+    pool = ThreadPool("turn", lambda: config.threads)
     await pool.run(function, 1)                                        the result, from a thread
     await pool.run_for(Caller("b64…", "BasketView.save"), function)    the same, for somebody
     pool.submit(job)                                                   without a result
@@ -254,8 +254,8 @@ class ThreadPool:
     def __init__(
         self,
         name: str = "turn",
-        limit: Callable[[], int] = lambda: config().threads,
-        bound: Callable[[], int] = lambda: config().max_queue,
+        limit: Callable[[], int] = lambda: config.threads,
+        bound: Callable[[], int] = lambda: config.max_queue,
         patience: float = 1.0,
     ) -> None:
         self.name = name
@@ -494,7 +494,7 @@ class ThreadPool:
 
     @property
     def _hang_seconds(self) -> float:
-        return config().hang_seconds * self._patience
+        return config.hang_seconds * self._patience
 
     @property
     def is_exhausted(self) -> bool:

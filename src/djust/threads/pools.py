@@ -69,10 +69,10 @@ _TURN_FACTOR = 10
 # A task is what takes long.
 _TASK_PATIENCE = 60.0
 
-turn_pool = ThreadPool("turn", bound=lambda: config().max_queue * _TURN_FACTOR)
+turn_pool = ThreadPool("turn", bound=lambda: config.max_queue * _TURN_FACTOR)
 request_pool = ThreadPool("get")
-async_threads = ThreadPool("async", lambda: config().threads * 4, lambda: config().max_queue * _TURN_FACTOR)
-task_pool = ThreadPool("task", lambda: config().tasks, patience=_TASK_PATIENCE)
+async_threads = ThreadPool("async", lambda: config.threads * 4, lambda: config.max_queue * _TURN_FACTOR)
+task_pool = ThreadPool("task", lambda: config.tasks, patience=_TASK_PATIENCE)
 io_pool = ThreadPool("errand", lambda: _FEW_THREADS)
 snapshot_encode_pool = ThreadPool("snapshot-encode", lambda: _FEW_THREADS)
 snapshot_write_pool = ThreadPool("snapshot-write", lambda: _FEW_THREADS)

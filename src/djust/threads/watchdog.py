@@ -78,7 +78,7 @@ class Watchdog:
                     if pool.examine():
                         self.sleeps = False
                         self._waking.set()
-                    pause = min(max(config().hang_seconds / _LOOKS, _SHORTEST_PAUSE), _LONGEST_PAUSE)
+                    pause = min(max(config.hang_seconds / _LOOKS, _SHORTEST_PAUSE), _LONGEST_PAUSE)
                 except Exception:
                     logger.exception("The watchdog has failed")
             time.sleep(pause)

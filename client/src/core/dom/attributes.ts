@@ -10,11 +10,10 @@ const LIVE: Record<string, string[]> = {
   selected: ["OPTION"],
   open: ["DETAILS", "DIALOG"],
 };
-/** Types of inputs whose `value` is not what the user types. */
-const FIXED = ["checkbox", "radio", "submit", "button", "reset", "image", "hidden", "file"];
-
 /** Types of inputs that are ticked. */
 const BOXES = ["checkbox", "radio"];
+/** Types of inputs whose `value` is not what the user types. */
+const FIXED = [...BOXES, "submit", "button", "reset", "image", "hidden", "file"];
 
 export const isLive = (element: Element, name: string): boolean =>
   !!LIVE[name]?.includes(element.nodeName) &&

@@ -13,7 +13,7 @@ import { match, matchRow } from "./match";
 import { type Fragment, type Part, same } from "./plans";
 import { bindRow, findRows, nodesOf, removeRows, renewed, rowSpan } from "./rows";
 import { templateOf } from "./templates";
-import { writeValue } from "./values";
+import { writePart } from "./values";
 
 export function assign(tree: Context, instance: Instance, values: Values, span: Span): void {
   instance.fragment.plan.parts.forEach((part, index) => {
@@ -22,7 +22,7 @@ export function assign(tree: Context, instance: Instance, values: Values, span: 
       assignBranch(tree, instance, index, value as BranchValue, spanOf(instance, part, span));
     else if (part.kind === LOOP)
       assignLoop(tree, instance, index, value as RowsValue, spanOf(instance, part, span));
-    else writeValue(tree, instance, part, value, span, true);
+    else writePart(tree, instance, part, span, value, true);
   });
 }
 

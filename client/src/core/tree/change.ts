@@ -3,7 +3,7 @@
  *
  *     change(tree, root, [0, "x"], span)   writes "x" into part 0 of the root fragment
  */
-import { clear, fail, first, move, must, type Span } from "../dom/spans";
+import { clear, content, fail, first, move, must, type Span } from "../dom/spans";
 import type { BranchChange, BranchValue, Change, Diff, LoopChange, Value, Values } from "../protocol";
 import { createBranch, createRows } from "./create";
 import {
@@ -31,7 +31,8 @@ import {
   rowSpan,
   rowStart,
 } from "./rows";
-import { writeValue } from "./values";
+import { anchorOfCopy } from "./templates";
+import { writePart, writeValue } from "./values";
 
 export function change(tree: Context, instance: Instance, diff: Diff, span: Span): void {
   for (let at = 0; at < diff.length; at += 2)
@@ -46,7 +47,7 @@ function changePart(tree: Context, instance: Instance, index: number, to: Change
     changeBranch(tree, instance, index, to as BranchChange, spanOf(instance, part, span));
   else if (part.kind === LOOP)
     changeLoop(tree, instance, index, to as LoopChange, spanOf(instance, part, span));
-  else writeValue(tree, instance, part, to as Value, span);
+  else writePart(tree, instance, part, span, to as Value);
 }
 
 // Branches
@@ -91,10 +92,25 @@ function changeLoop(tree: Context, instance: Instance, index: number, to: LoopCh
   const [updates, removes, moves, inserts] = to;
   for (let next = 0; updates && next < updates.length; next += 2) {
     const at = updates[next] as number;
-    change(tree, bindRow(loop, at, span), updates[next + 1] as Diff, rowSpan(loop, at, span));
+    const diff = updates[next + 1] as Diff;
+    if (!changeCopy(tree, loop, at, diff))
+      change(tree, bindRow(loop, at, span), diff, rowSpan(loop, at, span));
   }
   if (removes) removeRows(loop, pairs(removes), span);
   if (moves || inserts) placeRows(tree, loop, pairs(moves), pairs<number, Values[]>(inserts), span);
+}
+
+/** Changes a flat row that is a copy, without binding it; false if something in it is not where it was. */
+function changeCopy(tree: Context, { fragment, rows }: Loop, at: number, diff: Diff): boolean {
+  const row = rows[at] as Element | undefined;
+  if (!fragment.plan.flatRow || !row?.isConnected) return false;
+  for (let next = 0; next < diff.length; next += 2) {
+    const part = fragment.plan.parts[diff[next] as number];
+    const anchor = part && anchorOfCopy(fragment, row, part.anchor);
+    if (!anchor) return false;
+    writeValue(tree, fragment, part, anchor, () => content(anchor), diff[next + 1] as Value);
+  }
+  return true;
 }
 
 function loopAt({ fragments }: Context, instance: Instance, index: number, span: Span): Loop {

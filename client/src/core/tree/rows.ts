@@ -13,7 +13,6 @@ import { clear, fail, first, isElement, isText, must, type Span } from "../dom/s
 import { type Instance, instantiate, type Loop, type Row } from "./instances";
 import { MARK, ROW } from "./marks";
 import { closing, type Fragment, isMark, isMarked, isOpen, locate } from "./plans";
-import { placeOfCopy } from "./templates";
 
 /** A call takes only so many arguments. */
 const MOST_ARGUMENTS = 1000;
@@ -122,9 +121,9 @@ export function bindRow(loop: Loop, at: number, span: Span): Instance {
   const row = must(loop.rows[at], "a row");
   if (!(row instanceof Node)) return row;
   const { plan } = loop.fragment;
-  const place =
-    (plan.flatRow && placeOfCopy(loop.fragment, row)) ||
-    (plan.single ? locate(plan, row, row.nextSibling) : locate(plan, row.nextSibling, endOf(loop, at, span)));
+  const place = plan.single
+    ? locate(plan, row, row.nextSibling)
+    : locate(plan, row.nextSibling, endOf(loop, at, span));
   const instance = instantiate(loop.fragment, row, place);
   if (!plan.flatRow) loop.rows[at] = instance;
   return instance;

@@ -8,7 +8,7 @@ import { addAttribute } from "../dom/attributes";
 import { parse } from "../dom/html";
 import { must } from "../dom/spans";
 import { ATTRIBUTE, MARK } from "./marks";
-import { type Fragment, locate, type Place, type Plan } from "./plans";
+import { type Fragment, locate, type Plan } from "./plans";
 
 const DOWN = "down";
 const NEXT = "next";
@@ -73,20 +73,20 @@ function plot(path: Step[], from: Node | null | undefined, targets: Node[]): voi
   }
 }
 
-/** The anchors on the path from `start`, the first node of a copy. */
-export function follow(path: readonly Step[], start: Node | null | undefined): Node[] {
+/** The anchors on the path from `start`, the first node of a copy, up to number `last`. */
+export function follow(path: readonly Step[], start: Node | null | undefined, last = path.length): Node[] {
   const nodes: Node[] = [];
   let node: Node | null | undefined = start;
   for (const step of path) {
-    if (step === ANCHOR) nodes.push(node as Node);
-    else node = step === NEXT ? node?.nextSibling : step === DOWN ? node?.firstChild : node?.parentNode;
+    if (step !== ANCHOR)
+      node = step === NEXT ? node?.nextSibling : step === DOWN ? node?.firstChild : node?.parentNode;
+    else if (nodes.push(node as Node) > last) break;
   }
   return nodes;
 }
 
-/** The place of a flat row that is a copy: where the path leads, if the marks there have the numbers of their anchors. */
-export function placeOfCopy({ templates }: Fragment, row: Node): Place | null {
-  const nodes = follow(templates[1]?.nodePath ?? [], row);
-  const fits = nodes.every((node, at) => (node as Element | undefined)?.getAttribute?.(MARK) === `${at}`);
-  return nodes.length && fits ? { nodes, ends: [] } : null;
+/** Anchor number `at` of a flat row that is a copy: where the path leads, if the mark there has that number. */
+export function anchorOfCopy({ templates }: Fragment, row: Node, at: number): Element | null {
+  const node = follow(templates[1]?.nodePath ?? [], row, at)[at] as Element | undefined;
+  return node?.getAttribute?.(MARK) === `${at}` ? node : null;
 }

@@ -10,22 +10,34 @@ import { ATTRIBUTE, MARK, RAW, TAG, TEXT } from "./marks";
 import type { Fragment, Part } from "./plans";
 import { morph, type Writer } from "./regions";
 
-/** `gently`: not because it changed but because everything is written again. */
-export function writeValue(
+export function writePart(
   tree: Context,
   instance: Instance,
   part: Part,
-  value: Value,
   span: Span,
+  value: Value,
+  gently?: boolean,
+): void {
+  const element = instance.nodes[part.anchor] as Element;
+  writeValue(tree, instance.fragment, part, element, () => spanOf(instance, part, span), value, gently);
+}
+
+/** `span`: where content of the part stands. `gently`: not because it changed but because everything is written again. */
+export function writeValue(
+  tree: Context,
+  fragment: Fragment,
+  part: Part,
+  element: Element,
+  span: () => Span,
+  value: Value,
   gently = false,
 ): void {
   const { writer } = tree;
-  const element = instance.nodes[part.anchor] as Element;
   if (part.kind === ATTRIBUTE) writeAttribute(writer, element, part.name, `${value}`, gently);
   else if (part.kind === TAG) writeTag(writer, element, part.name, value as TagValue, gently);
   else if (part.kind === RAW && element.nodeName === "TEXTAREA") writer(element, "value", `${value}`, gently);
   else if (part.kind !== TEXT || !writeOnlyText(tree, element, value))
-    writeContent(tree, spanOf(instance, part, span), value as TextValue, instance.fragment);
+    writeContent(tree, span(), value as TextValue, fragment);
 }
 
 /** The usual case, a text that is all there is in an element: as `writeContent` would do, with a third of the calls. */

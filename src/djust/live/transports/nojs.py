@@ -1,10 +1,14 @@
-"""Forms without JavaScript: the browser posts the form itself, and the answer is the page after the handler has run.
+"""Forms without JavaScript: the answer to the POST is the page after the handler has run.
 
     <form method="post" dj-submit="save">{% csrf_token %} … </form>
 
-The view is mounted as for a GET, the handler is called with the fields, and the whole page is sent. Which handler: the
-one that the only `dj-submit` form of the page names. Where there are forms for several handlers, each says its own in a
-field, `<input type="hidden" name="dj-submit" value="save">`. No other handler can be reached.
+The view is mounted as for a GET, the handler is called with the fields, and the whole page is sent.
+The handler is the one that the only `dj-submit` form of the page names. If there are forms for
+several handlers, each names its own in a field:
+
+    <input type="hidden" name="dj-submit" value="save">
+
+No other handler can be reached.
 """
 
 from __future__ import annotations
@@ -47,15 +51,13 @@ def answer_form(view: LiveView, request: HttpRequest, mount: Mount) -> HttpRespo
     status, notice = _outcome(json.loads(answer))
     # The browser gets it whole, and knows nothing of an event.
     page.version = page.last_ref = 0
-    page.display.begin_again()
+    page.nodes.begin_again()
     return send_page(page, mount, status=status, notice=notice)
 
 
 async def _handle(page: Page, event: Event) -> str:
-    """The frame that answers, of a turn like any other: in this request's context it would need the thread that waits
-    for it.
-    """
-    return await asyncio.get_running_loop().create_task(page.handle(event), context=page.context.copy())
+    """The frame that answers. In this request's context it would need the thread that waits."""
+    return await asyncio.get_running_loop().create_task(page.process(event), context=page.turns.context.copy())
 
 
 def _value(values: list[str]) -> str | list[str]:

@@ -1,208 +1,193 @@
-"""The way without a socket: a browser POSTs frames to the page's own URL, and the answer holds the frames of the page.
+"""The POST transport: a browser posts frames to the page's URL, and is answered with frames.
 
-    POST /s3/   X-Djust: (empty)   ["join","WyI2…",0,"/s3/","58…"]   ->   X-Djust: 9f3c…    ["joined",0]
-    POST /s3/   X-Djust: 9f3c…     [1,"select_bucket",{"n":7}]        ->                     [1,1,[0,"photos"]]
+    POST /s3/   X-Djust:         ["join","WyI2…",0,"/s3/","58…"]  ->  X-Djust: 9f3c…  ["joined",0]
+    POST /s3/   X-Djust: 9f3c…   [1,"select_bucket",{"n":7}]      ->  [1,1,[0,"photos"]]
 
-Each frame stands on a line of its own. The request goes through all of Django's middleware, its CSRF check and the
-view's own mixins; what happens then is what happens to the same frames of a socket: they go into the page's mailbox. An
-answer comes when the events it was asked for are answered, or after a while with the header `X-Djust-More`.
+Each frame stands on a line of its own. The request goes through all of Django's middleware, its
+CSRF check and the view's own mixins. Then its frames go into a channel (`live/channel.py`), as
+those of a socket do. An answer comes when the events it was asked for are answered, or after a
+while with the header `X-Djust-More`.
 
-A browser may read pushes from an event stream, `GET /s3/?djust-stream=9f3c…`, where the server is an ASGI server. When
-it says that it does (header `X-Djust-Stream`), and has said so before, everything goes there: frames of one page never
-take two ways at a time, or they would change their order.
+A browser may read pushes from an event stream, `GET /s3/?djust-stream=9f3c…`, where the server is
+an ASGI server. When it says that it does (header `X-Djust-Stream`), and has said so before,
+everything goes there: frames of one page never take two ways at a time, or they would change their
+order.
+
+Channels live on the event loop of the pages. The thread of a request waits for that, and mounts
+what a channel needs mounted: this very request has passed what guards the page.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import secrets
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Coroutine
-from functools import partial
+from collections.abc import AsyncIterator, Callable, Coroutine
+from concurrent.futures import Future
+from copy import copy
+from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeVar
 
 from django.core.handlers.asgi import ASGIRequest
+from django.core.handlers.exception import response_for_exception
+from django.db import connections as databases
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
-from djust import process
 from djust.conf import config
-from djust.exceptions import ProtocolError, TicketError
-from djust.live.joining import Closing, JoinFrame, admits, check_user, join_frame
-from djust.live.limits import Bucket, is_too_big, joins
-from djust.live.logout import watch
-from djust.live.mount import HEADER, HEADER_STREAM, Mount, Purpose, known_version, mount_in_place
-from djust.live.page import Page
-from djust.live.registry import registry
-from djust.live.snapshots import keep_as, snapshot_of
-from djust.live.token import JoinToken, make_join_token
+from djust.live.channel import FAILED, Channel, Closing, log_refusal
+from djust.live.mount import HEADER, HEADER_STREAM, Mount, mount_in_place
 from djust.live.visitor import SessionStoreError, Visitor, leave_session, visitor_of_request
 from djust.loop import page_loop
 from djust.protocol import frames as wire
-from djust.protocol.messages import Event, Joining, Settled, Visit, message_of
-from djust.state.snapshots import Snapshot
 from djust.views import LiveView
-
-logger = logging.getLogger("djust")
 
 T = TypeVar("T")
 
 HEADER_MORE = "X-Djust-More"
 HEADER_CLOSE = "X-Djust-Close"
 
-NORMAL = 1000
-FAILED = 1011
+# The connection is not known here, or not any more: join again.
 GONE = 1012
 
 # Shorter than the time-outs of proxies.
 _ANSWER_SECONDS = 20.0
-# A browser asks every 25 seconds, if only for a sign of life.
+# A browser asks every 25 seconds, if only for a heartbeat.
 _IDLE_SECONDS = 60.0
 # A stream says something so often that proxies keep it open.
 _BEAT_SECONDS = 15.0
 # Frames that nobody fetches.
-_MOST_CHARACTERS = 4_000_000
+_MAX_CHARACTERS = 4_000_000
 
-# For a document that holds its page.
-_HOLDER = "this one"
-
-_PONG = wire.encode([wire.PONG])
+_TITLE = "A connection by POSTs"
 
 
 class Answered(NamedTuple):
-    """What a browser is answered: frames, whether there will be more, and the code if the connection has ended."""
+    """Frames, whether more will come, and the close code if the connection has ended."""
 
     frames: list[str]
     more: bool = False
     code: int = 0
 
 
-class Connection:
-    """What takes the place of a socket: the peer of a page between requests. Everything happens on the home loop."""
+class Exchange:
+    """One POST. Its thread waits for the event loop, and does meanwhile what only it can do."""
 
-    def __init__(self) -> None:
+    def __init__(self, view: LiveView, request: HttpRequest, *, reads_stream: bool = False) -> None:
+        self.view = view
+        self.request = request
+        self.reads_stream = reads_stream
+        self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+
+    def wait_for(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """The result of a coroutine on the pages' event loop, for the thread of this request."""
+        done = asyncio.run_coroutine_threadsafe(coroutine, page_loop.loop)
+        done.add_done_callback(lambda _: self._jobs.put(None))
+        while (job := self._jobs.get()) is not None:
+            job()
+        return done.result()
+
+    async def mount(self, mount: Mount) -> HttpResponseBase:
+        """Mount the view of the request, in its thread, which must be waiting."""
+        mounted: Future[HttpResponseBase] = Future()
+        self._jobs.put(lambda: mounted.set_result(self._mount(mount)))
+        return await asyncio.wrap_future(mounted)
+
+    def _mount(self, mount: Mount) -> HttpResponseBase:
+        view, request = self.view, self.view.request
+        # One that cannot be restored holds something of both states, and another one is mounted.
+        self.view = copy(view)
+        try:
+            return mount_in_place(view, request, mount)
+        except Exception as error:  # noqa: BLE001 — as in Django's handler
+            for database in databases.all(initialized_only=True):
+                if database.settings_dict["ATOMIC_REQUESTS"] and database.in_atomic_block:
+                    database.set_rollback(True)
+            return response_for_exception(request, error)
+
+
+class Connection:
+    """What stands between a channel and its POSTs: it keeps frames until they are fetched."""
+
+    title = _TITLE
+
+    def __init__(self, request: HttpRequest) -> None:
         self.id = secrets.token_urlsafe(18)
-        self.page: Page | None = None
+        # That of the close reason, as soon as there is one.
+        self.code = 0
+        self.channel = Channel(self, request, self.get)
+        self._exchange: Exchange | None = None
         self._frames: list[str] = []
         self._size = 0
-        self._close_reason: tuple[int, str] | None = None
         # Frames go into the stream; the browser has said once that it reads it.
         self._streams = False
         self._was_told = False
         self._stream = 0
         self._news = asyncio.Event()
-        self._others = Bucket(config().events_per_second)
         self._idle: asyncio.TimerHandle | None = None
-        self._stay()
 
-    # The peer of the page
+    # What the channel needs
 
     async def send(self, text: str) -> None:
         """Keep a frame until it is fetched."""
-        if self._close_reason is None:
-            self._keep(text)
-
-    def _keep(self, text: str) -> None:
-        self._frames.append(text)
-        self._size += len(text)
-        self._news.set()
-        if self._size > _MOST_CHARACTERS:
-            self.close(GONE)
-
-    def close(self, code: int, text: str = "") -> None:
-        """End the connection: the browser is told with the next answer."""
-        if self._close_reason is None:
-            self._close_reason = code, text
-            if text:
-                self._frames.append(wire.encode([wire.ERROR, 0, text]))
+        if not self.code:
+            self._frames.append(text)
+            self._size += len(text)
             self._news.set()
-            self._leave()
+            if self._size > _MAX_CHARACTERS:
+                self.channel.close(GONE)
 
-    def close_from_thread(self, code: int, text: str = "") -> None:
-        """As `close`, in any thread."""
-        page_loop.call(self.close, code, text)
+    def close(self, code: int, text: str) -> None:
+        """End the connection: the browser learns it with the next answer."""
+        self.code = code
+        if text:
+            self._frames.append(wire.encode([wire.ERROR, 0, text]))
+        self._news.set()
+        # A browser that asks once more learns why, and after a while that it is unknown.
+        self._set_timer(_connections.pop, self.id, None)
+
+    async def get(self, url: str, mount: Mount) -> HttpResponseBase:
+        """Mount the page of the request that waits now, whose URL is `url`."""
+        assert self._exchange is not None, "only the frames of a request lead here"
+        return await self._exchange.mount(mount)
 
     # Requests
 
-    async def exchange(self, frames: list[list[Any]], *, reads_stream: bool, passed: bool) -> Answered:
-        """Put frames into the mailbox; what there is to tell when they are dealt with.
-
-        `passed`: their request has just passed what guards the page.
-        """
-        self._stay()
-        self._streams, self._was_told = reads_stream and self._was_told, reads_stream
+    async def exchange(self, exchange: Exchange, visitor: Visitor, lines: list[str]) -> Answered:
+        """Deal with the frames of a request; what there is to tell when that is done."""
+        self.channel.visit(exchange.request, visitor, type(exchange.view))
+        self._touch()
+        self._streams, self._was_told = exchange.reads_stream and self._was_told, exchange.reads_stream
+        self._exchange = exchange
         try:
-            posted = [frame for frame in frames if self._take(frame, passed=passed and frame is frames[0])]
-        except Closing as closing:
-            self.close(closing.code, closing.text)
-            posted = []
-        except ProtocolError as error:
-            self.close(wire.CLOSE_BAD_FRAME, str(error))
-            posted = []
-        if not posted and self._close_reason is None and self.page is not None and self.page.is_busy:
-            # A sign of life does not wait for a handler.
-            if self._streams:
-                return Answered([])
-            if self._frames:
-                return Answered(self._taken(), more=True)
-        is_through = await self._settled()
-        if self._streams and self._close_reason is None:
-            return Answered([], not is_through)
-        return Answered(self._taken(), not is_through, self._close_reason[0] if self._close_reason else 0)
+            waits = [await self.channel.receive(line) for line in lines]
+            page = self.channel.page
+            if not any(waits) and not self.code and page is not None and page.is_busy:
+                # A heartbeat does not wait for a handler.
+                if self._streams:
+                    return Answered([])
+                if self._frames:
+                    return Answered(self._fetch(), more=True)
+            is_settled = await self.channel.settled(_ANSWER_SECONDS)
+        finally:
+            if self._exchange is exchange:
+                self._exchange = None
+        frames = [] if self._streams and not self.code else self._fetch()
+        return Answered(frames, not is_settled, self.code)
 
-    def _take(self, frame: list[Any], *, passed: bool) -> bool:
-        """Deal with a frame; whether the page has to."""
-        page = self.page
-        if page is None or self._close_reason is not None:
-            return False
-        if frame[0] == wire.PING:
-            self._count_other()
-            self._keep(_PONG)
-            return False
-        message = message_of(frame)
-        if type(message) is not Event:
-            self._count_other()
-        elif page.is_full:
-            text = "Too many events wait for their turn; this one was left out."
-            self._keep(wire.encode([wire.ERROR, message.ref, text]))
-            return False
-        elif passed and not page.is_busy:
-            # Nothing has happened since its request passed the guards.
-            message = message._replace(passed=True)
-        page.post(message)
-        return True
-
-    def _count_other(self) -> None:
-        if not self._others.take():
-            raise Closing(wire.CLOSE_TOO_MANY, "Too many frames in a short time.")
-
-    async def _settled(self) -> bool:
-        """Wait until the page has dealt with what it was sent; whether it has."""
-        if self.page is None or self._close_reason is not None:
-            return True
-        done = asyncio.Event()
-        self.page.post(Settled(done))
-        try:
-            async with asyncio.timeout(_ANSWER_SECONDS):
-                await done.wait()
-        except TimeoutError:
-            return False
-        return True
-
-    def _taken(self) -> list[str]:
+    def _fetch(self) -> list[str]:
         frames, self._frames, self._size = self._frames, [], 0
         self._news.clear()
         return frames
 
     async def stream(self) -> AsyncIterator[str]:
         """The frames, as events of a stream."""
-        # An older stream of the same browser, which may not have noticed its end, takes no frames any more.
+        # An older stream of the browser may not have noticed its end: it takes no frames now.
         mine = self._stream = self._stream + 1
         yield "retry: 1000\n: here\n\ndata: \n\n"
-        while self._close_reason is None and self._stream == mine:
+        while not self.code and self._stream == mine:
             if self._streams and self._frames:
-                for frame in self._taken():
+                for frame in self._fetch():
                     yield f"data: {frame}\n\n"
                 continue
             self._news.clear()
@@ -215,29 +200,29 @@ class Connection:
                 # They wait for a request; so do we, a moment.
                 await asyncio.sleep(0.05)
 
-    # Its end
-
-    def _stay(self) -> None:
-        if self._idle is not None:
-            self._idle.cancel()
-        if self._close_reason is None and self.id in _connections:
+    def _touch(self) -> None:
+        if not self.code:
             _connections.move_to_end(self.id)
-        self._idle = asyncio.get_running_loop().call_later(_IDLE_SECONDS, self.close, GONE)
+            self._set_timer(self.channel.close, GONE)
 
-    def _leave(self) -> None:
+    def _set_timer(self, callback: Callable[..., Any], *args: Any) -> None:
         if self._idle is not None:
             self._idle.cancel()
-        # A browser that asks once more is told why it has ended; after a while, that there is no such connection.
-        asyncio.get_running_loop().call_later(_IDLE_SECONDS, _connections.pop, self.id, None)
-        if self.page is not None:
-            if self.page.peer is self:
-                self.page.peer = None
-            registry.release(self.page, self)
-            self.page.snapshots.flush_now(self.page)
+        self._idle = asyncio.get_running_loop().call_later(_IDLE_SECONDS, callback, *args)
 
 
 # The one that has been silent for longest comes first.
 _connections: OrderedDict[str, Connection] = OrderedDict()
+
+
+async def _connect(request: HttpRequest) -> Connection:
+    connection = Connection(request)
+    _connections[connection.id] = connection
+    while len(_connections) > config.max_pages:
+        # Whoever joins without end ends connections of the same page, and those go first.
+        ended = (known.id for known in _connections.values() if known.code)
+        _connections.pop(next(ended, None) or next(iter(_connections))).channel.close(GONE)
+    return connection
 
 
 # Requests
@@ -245,161 +230,29 @@ _connections: OrderedDict[str, Connection] = OrderedDict()
 
 def answer_post(view: LiveView, request: HttpRequest, mount: Mount) -> HttpResponseBase:
     """The answer to frames, in the thread of the request."""
+    exchange = Exchange(view, request, reads_stream=mount.reads_stream)
+    # Not `splitlines`: what a user types may hold U+2028 or U+0085, which JSON leaves as they are.
+    lines = [line for line in request.body.decode("utf-8", "replace").split("\n") if line]
+    connection = _connections.get(mount.connection_id)
+    if mount.connection_id and connection is None:
+        return _response(Answered([], code=GONE), request)
     try:
-        frames = _frames_of(request)
-        if mount.connection_id:
-            connection = _connections.get(mount.connection_id)
-            if connection is None or connection.page is None:
-                return _response(Answered([], code=GONE), request)
-            _visit(connection.page, request)
-        else:
-            connection = _join(view, request, _join_of(frames))
-        exchange = connection.exchange(
-            frames, reads_stream=mount.reads_stream, passed=_has_passed(view, request, connection.page)
-        )
-        return _response(_at_home(exchange), request, connection.id)
-    except _Elsewhere as elsewhere:
-        return _response(Answered([wire.encode([wire.GO, elsewhere.url])], code=NORMAL), request)
-    except TicketError as error:
-        if error.expired:
-            return _response(Answered([wire.encode([wire.GO, error.url])], code=NORMAL), request)
-        return _refusal(wire.CLOSE_REFUSED, str(error), request)
-    except ProtocolError as error:
-        return _refusal(wire.CLOSE_BAD_FRAME, str(error), request)
+        visitor = visitor_of_request(request)
+        if connection is None:
+            connection = exchange.wait_for(_connect(request))
+            # Where there is no frame, the channel says what is wrong.
+            lines = lines or [""]
+        answered = exchange.wait_for(connection.exchange(exchange, visitor, lines))
     except SessionStoreError:
         # The browser tries again, and the look-up has logged it.
-        leave_session(request)
-        return _response(Answered([], code=FAILED), request)
+        answered = Answered([], code=FAILED)
     except Closing as closing:
-        if closing.code == wire.CLOSE_SESSION:
-            leave_session(request)
-        return _refusal(closing.code, closing.text, request)
-
-
-def _has_passed(view: LiveView, request: HttpRequest, page: Page | None) -> bool:
-    """Whether a request that has come to `view` has passed what guards a page: it may have come by another URL, or a
-    guard of the page has answered it with another view.
-    """
-    if page is None or type(view) is not type(page.view):
-        return False
-    own = page.request
-    return (request.get_full_path(), request.get_host()) == (own.get_full_path(), own.get_host())
-
-
-def _visit(page: Page, request: HttpRequest) -> None:
-    """The browser of a page makes a request, with a session that may be another one than before.
-
-    Nobody else knows the connection by whose id the page was found, so this is the very document that holds it.
-    """
-    visitor = visitor_of_request(request)
-    admits(page.binding, _HOLDER, _HOLDER, visitor)
-    if visitor.key != page.visitor.key:
-        watch(page, visitor)
-        page_loop.call(page.post, Visit(request))
-
-
-def _frames_of(request: HttpRequest) -> list[list[Any]]:
-    limit = config().max_frame
-    text = request.body.decode("utf-8", "replace")
-    frames = []
-    # Not `splitlines`: what a user types may hold U+2028 or U+0085, which JSON leaves as they are.
-    for line in filter(None, text.split("\n")):
-        if is_too_big(line, limit):
-            raise Closing(wire.CLOSE_TOO_BIG, f"A frame may have at most {limit} bytes.")
-        frames.append(wire.decode(line))
-    return frames
-
-
-def _join_of(frames: list[list[Any]]) -> JoinFrame:
-    """The join, which is the first frame of a new connection and is taken out."""
-    if not frames:
-        raise ProtocolError("Malformed frame: expected a join, got nothing.")
-    return join_frame(frames.pop(0))
-
-
-def _join(view: LiveView, request: HttpRequest, joining: JoinFrame) -> Connection:
-    """Let a new connection have the page: the one that is here, or one that is brought back by this very request."""
-    ticket = joining.ticket
-    if ticket.url != request.get_full_path():
-        raise Closing(wire.CLOSE_REFUSED, "The ticket belongs to another page.")
-    visitor = visitor_of_request(request)
-    page_loop.call(process.start)
-    connection = _at_home(_connection())
-    try:
-        _enter(view, request, joining, connection, visitor)
-    except BaseException:
-        # Nobody was told of it.
-        page_loop.call(connection.close, GONE)
-        raise
-    return connection
-
-
-def _enter(view: LiveView, request: HttpRequest, joining: JoinFrame, connection: Connection, visitor: Visitor) -> None:
-    ticket, version, document = joining
-    may_have = partial(admits, document=document, visitor=visitor)
-    page, holder = registry.claim(ticket.page_id, connection, document, may_have)
-    if page is None:
-        check_user(ticket.binding, visitor)
-        if not joins.take(ticket.page_id):
-            raise Closing(wire.CLOSE_TOO_MANY, "Too many joins in a short time.")
-        snapshot = _at_home(snapshot_of(ticket.page_id, document, may_have))
-        page, known = _bring_back(view, request, joining, visitor, snapshot)
-        registry.attach(page, connection, document)
-        new = make_join_token(JoinToken(page.id, ticket.url, page.binding))
-        message = Joining(connection, known, new, document, passed=True)
-    else:
-        watch(page, visitor)
-        page_loop.call(page.post, Visit(request))
-        message = Joining(connection, version, document=document, passed=_has_passed(view, request, page))
-    if holder is not None:
-        holder.close_from_thread(NORMAL)
-    connection.page = page
-    page_loop.call(page.post, message)
-
-
-async def _connection() -> Connection:
-    connection = Connection()
-    _connections[connection.id] = connection
-    while len(_connections) > config().max_pages:
-        # Whoever joins without end ends connections of the same page, and those go first.
-        ended = (known.id for known in _connections.values() if known._close_reason is not None)
-        _connections.pop(next(ended, None) or next(iter(_connections))).close(GONE)
-    return connection
-
-
-def _bring_back(
-    view: LiveView, request: HttpRequest, joining: JoinFrame, visitor: Visitor, snapshot: Snapshot | None
-) -> tuple[Page, int | None]:
-    ticket, version, _ = joining
-    mount = Mount(Purpose.RESTORE, snapshot=snapshot)
-    response = mount_in_place(view, view.request, mount)
-    if mount.restore_failed:
-        again = type(view)()
-        again.setup(view.request, *view.args, **view.kwargs)
-        response = mount_in_place(again, again.request, mount := Mount(Purpose.RESTORE))
-    page = mount.page
-    if page is None:
-        raise _Elsewhere(response.headers.get("Location", ticket.url))
-    watch(page, visitor)
-    if mount.snapshot is not None:
-        _at_home(keep_as(page, mount.snapshot))
-    return page, known_version(page, mount, ticket, version)
-
-
-class _Elsewhere(Exception):  # noqa: N818 — not an error: where the browser has to go
-    def __init__(self, url: str) -> None:
-        super().__init__(url)
-        self.url = url
-
-
-def _at_home(coroutine: Coroutine[Any, Any, T]) -> T:
-    """The result of a coroutine that runs on the home loop, for this thread."""
-    return asyncio.run_coroutine_threadsafe(coroutine, page_loop.loop).result()
-
-
-def _refusal(code: int, text: str, request: HttpRequest) -> HttpResponse:
-    logger.warning("A browser that posts was refused with code %d at %r: %s", code, request.path, text)
-    return _response(Answered([wire.encode([wire.ERROR, 0, text])] if text else [], code=code), request)
+        # The connection stays, for whoever it belongs to.
+        log_refusal(_TITLE, closing.code, request, closing.text)
+        answered = Answered([wire.encode([wire.ERROR, 0, closing.text])], code=closing.code)
+    if answered.code in (FAILED, wire.CLOSE_SESSION):
+        leave_session(request)
+    return _response(answered, request, "" if connection is None else connection.id)
 
 
 def _response(answered: Answered, request: HttpRequest, connection_id: str = "") -> HttpResponse:
@@ -415,15 +268,15 @@ def _response(answered: Answered, request: HttpRequest, connection_id: str = "")
     return response
 
 
-def answer_stream(request: HttpRequest, connection_id: str) -> HttpResponseBase:
+def answer_stream(view: LiveView, request: HttpRequest, mount: Mount) -> HttpResponseBase:
     """The stream of a connection."""
-    connection = _connections.get(connection_id)
-    page = None if connection is None else connection.page
-    if connection is None or page is None or not isinstance(request, ASGIRequest):
+    connection = _connections.get(mount.connection_id)
+    if connection is None or not isinstance(request, ASGIRequest):
         # 204 is what keeps an EventSource from asking again.
         return HttpResponse(status=204)
     try:
-        _visit(page, request)
+        exchange = Exchange(view, request)
+        exchange.wait_for(_visit(connection.channel, request, visitor_of_request(request)))
     except (Closing, SessionStoreError):
         # A POST finds out why.
         leave_session(request)
@@ -433,3 +286,7 @@ def answer_stream(request: HttpRequest, connection_id: str) -> HttpResponseBase:
     # nginx would keep it back.
     response.headers["X-Accel-Buffering"] = "no"
     return response
+
+
+async def _visit(channel: Channel, request: HttpRequest, visitor: Visitor) -> None:
+    channel.visit(request, visitor)

@@ -39,7 +39,7 @@ class ListeningBackend(ABC, Generic[C]):
 
     def __init__(self, address: str, deliver: Deliver, lost: Lost) -> None:
         self._address = address
-        self._deliver = deliver
+        self.deliver = deliver
         self._lost = lost
         self._topics: set[str] = set()
         self._task: asyncio.Task[None] | None = None
@@ -67,10 +67,6 @@ class ListeningBackend(ABC, Generic[C]):
     @abstractmethod
     async def disconnect(self, connection: C) -> None:
         """Close the connection, which may be broken."""
-
-    def deliver(self, topic: str, text: str) -> None:
-        """Hand over what has come."""
-        self._deliver(topic, text)
 
     async def subscribe(self, topic: str) -> None:
         """Listen to `topic`; while the service is away, as soon as it is back."""
@@ -129,9 +125,11 @@ class ListeningBackend(ABC, Generic[C]):
                     text = "Publish/subscribe: the connection to %s is lost (%s); trying again."
                     logger.warning(text, self._address_shown, str(error) or type(error).__name__)
             except Exception:
-                # Such as something that no client library should raise: listening goes on, and nobody misses anything.
+                # Such as something that no client library should raise: listening goes on, and
+                # nobody misses anything.
                 logger.exception("Publish/subscribe: reading from %s has failed; trying again.", self._address_shown)
-            # A connection that stood for a while is tried again at once, one that was never made is waited for longer.
+            # A connection that stood for a while is tried again at once, one that was never made is
+            # waited for longer.
             wait = FIRST_WAIT if self._connected is not None else min(wait * 2, LONGEST_WAIT)
             self._connected = None
             was_lost = True

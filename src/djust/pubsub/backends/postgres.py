@@ -3,8 +3,9 @@
     LIVEVIEW_CONFIG = {"pubsub": "postgres"}                        the database of DATABASES["default"]
     LIVEVIEW_CONFIG = {"pubsub": "postgresql://user:password@host/name"}
 
-A channel's name has at most 63 bytes, so it is a digest of the topic. A payload has less than 8,000, so a longer text
-is cut into parts, which one statement sends: PostgreSQL delivers them together and in order.
+A channel's name has at most 63 bytes, so it is a digest of the topic. A payload has less than
+8,000, so a longer text is cut into parts, which one statement sends: PostgreSQL delivers them
+together and in order.
 
     0.{"text": 1}                       a text that is one part
     0+{"te   1+xt":   2.1}              one of three parts; the numbers keep equal parts apart
@@ -75,7 +76,7 @@ class PostgresBackend(ListeningBackend[AsyncConnection[Any]]):
             self._channels.pop(channel_of(topic), None)
 
     async def _execute(self, connection: AsyncConnection[Any], command: str, topics: Collection[str]) -> None:
-        """Run a command for each topic while `read` steps aside: a connection does one thing at a time."""
+        """Run a command for each topic while `read` steps aside: a connection runs one at once."""
         async with self._turn:
             self._wanted.set()
             try:
@@ -124,7 +125,7 @@ class PostgresBackend(ListeningBackend[AsyncConnection[Any]]):
     # Sending
 
     def publish(self, topic: str, text: str) -> None:
-        """Send in a transaction of its own; whoever wants to wait for another one calls this `on_commit`."""
+        """Send in a transaction of its own; whoever wants to wait for another uses `on_commit`."""
         with self._lock:
             sender = self._sender
             if sender is None or _is_stale(sender):
@@ -168,7 +169,7 @@ def _split(payload: str) -> tuple[int, str, str]:
 
 
 def _is_stale(connection: Connection[Any]) -> bool:
-    """Whether an idle connection was closed by its server: then there is something to read, and it is the end."""
+    """Whether the server has closed an idle connection: then there is its end to read."""
     if connection.closed:
         return True
     return bool(select.select([connection.fileno()], [], [], 0)[0])

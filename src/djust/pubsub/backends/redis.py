@@ -2,8 +2,8 @@
 
     LIVEVIEW_CONFIG = {"pubsub": "redis://localhost:6379/0"}
 
-A topic is the channel `djust:<topic>`. Redis keeps nothing: who is not connected when a message is published does not
-get it; its views receive `MessagesMissed`.
+A topic is the channel `djust:<topic>`. Redis keeps nothing: who is not connected when a message is
+published does not get it; its views receive `MessagesMissed`.
 """
 
 from __future__ import annotations
@@ -39,11 +39,12 @@ class RedisBackend(ListeningBackend[PubSub]):
             "socket_connect_timeout": CONNECT_SECONDS,
             "socket_keepalive": True,
             "decode_responses": True,
-            # Whoever shares the server may send anything; what is no text must not end the listening.
+            # Whoever shares the server may send anything; what is no text must not end the
+            # listening.
             "encoding_errors": "replace",
         }
-        # Without retries of their own: a message whose sending failed may have arrived, and a listener that connects
-        # again in silence has missed messages.
+        # Without retries of their own: a message whose sending failed may have arrived, and a
+        # listener that connects again in silence has missed messages.
         self._sender = redis.Redis.from_url(address, **options, retry=SyncRetry(NoBackoff(), 0))
         self._async_sender = redis.asyncio.Redis.from_url(address, **options, retry=Retry(NoBackoff(), 0))
         self._listener = redis.asyncio.Redis.from_url(

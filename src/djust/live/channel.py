@@ -1,0 +1,452 @@
+"""One browser document's side of the protocol, over any transport: join, frames, limits, end.
+
+A transport only carries text. It knows no join tokens, snapshots or limits:
+
+    channel = Channel(transport, request, transport.get)
+    await channel.receive('["join","WyI2…",0,"/s3/","58…"]')   transport.send('["joined",0]')
+    await channel.receive('[1,"select_bucket",{"n":7}]')        transport.send('[1,1,[0,"photos"]]')
+    channel.lost()                                              the page waits for its browser
+
+The first frame is the join. Its token is checked, and that the visitor is the one it was made for.
+If the page is in this process, it is attached to the channel. Otherwise a GET of the token's URL,
+which the transport makes, restores it from its snapshot or remounts it. Later frames go into the
+page's mailbox, and the page sends its answers. `receive` never waits for a handler or a join.
+
+A page belongs to a user, or to an anonymous visitor, who may have a session. `admits` says who gets
+one that exists, be it in this process or as a snapshot:
+
+    the page of a user         that user, in whatever session, and nobody else
+    of an anonymous session    that session, and the very tab that held the page
+    of somebody without        the very tab that held it; until one has, any anonymous visitor
+
+The id of a tab is its secret. So an anonymous visitor may log in, or lose the session, and keeps
+the page. Everything here happens on the event loop of the pages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, NamedTuple, Protocol
+from weakref import WeakSet
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+from djust import process
+from djust.conf import config
+from djust.exceptions import ProtocolError, ServerBusyError, TicketError
+from djust.live.limits import Bucket, is_too_big, joins
+from djust.live.logout import set_visitor
+from djust.live.mount import Mount, Purpose, known_version
+from djust.live.page import Page
+from djust.live.registry import registry
+from djust.live.snapshots import load_snapshot
+from djust.live.token import JoinToken, is_of_session, is_of_user, load_join_token, make_join_token, same_visitor
+from djust.live.visitor import NOBODY, SessionStoreError, Visitor, visitor_of
+from djust.protocol import frames as wire
+from djust.protocol.messages import Event, Joining, Message, Settled, Visit, message_of
+from djust.threads.pools import Caller, io_pool
+from djust.views import LiveView
+
+logger = logging.getLogger("djust")
+
+# Close codes of WebSocket itself.
+NORMAL = 1000
+FAILED = 1011
+RESTARTING = 1012
+
+SESSION_LOST = "Your session has ended. Log in again in another tab, and this page goes on."
+_SOMEBODY_ELSE = "This page was opened in another session or by another user."
+_BUSY = "Too many events wait for their turn; this event was ignored."
+
+_PONG = wire.encode([wire.PONG])
+
+
+# A GET of a URL, with the browser's cookies and headers; a live page goes into the `Mount`.
+Get = Callable[[str, Mount], Awaitable[HttpResponseBase]]
+
+
+class Transport(Protocol):
+    """What carries the frames of one channel, as far as the channel knows it."""
+
+    title: str
+    """What logs call it."""
+
+    async def send(self, text: str) -> None:
+        """Send one frame, if the connection is still there."""
+
+    def close(self, code: int, text: str) -> None:
+        """Close the connection, soon; the browser receives `text` before, if there is one."""
+
+
+class Closing(Exception):  # noqa: N818 — not an error of ours: the reason why a browser is sent away
+    """Close the channel with this code; `text` is shown."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+        self.text = text
+
+
+class _Gone:
+    """In place of a transport that is gone."""
+
+    title = ""
+
+    async def send(self, text: str) -> None:
+        """Nobody receives it."""
+
+    def close(self, code: int, text: str) -> None:
+        """It is closed."""
+
+
+_GONE = _Gone()
+
+
+class Channel:
+    """The peer of the page that it has joined, until it is `lost` or closed.
+
+    `request` is the browser's, `get` makes another one for a page that is not here.
+    """
+
+    __slots__ = (
+        *("__weakref__", "_early", "_get", "_has_passed", "_is_over", "_joining", "_loop", "_others", "_reached"),
+        *("_request", "_timer", "_transport", "_visitor", "page", "send"),
+    )
+
+    def __init__(self, transport: Transport, request: HttpRequest, get: Get | None = None) -> None:
+        self.page: Page | None = None
+        # The page's frames need no detour.
+        self.send = transport.send
+        self._transport: Transport = transport
+        self._get = get
+        self._loop = asyncio.get_running_loop()
+        # The browser's, until a page has it; whose it is, and the view that it has reached.
+        self._request: HttpRequest | None = request
+        self._visitor: Visitor | None = None
+        self._reached: type[LiveView] | None = None
+        self._has_passed = False
+        self._joining: asyncio.Task[None] | None = None
+        # What arrives before the page is here.
+        self._early: list[Message] = []
+        # Frames that are no events have no answer to refuse them with.
+        self._others = Bucket(config.events_per_second)
+        self._is_over = False
+        late = Closing(wire.CLOSE_NOT_JOINED, "The page did not join in time.")
+        self._timer = self._loop.call_later(config.join_seconds, self._fail, late)
+        _open.add(self)
+
+    # Its end
+
+    def lost(self) -> None:
+        """The connection is gone: the page waits for the browser to come back."""
+        if self._is_over:
+            return
+        self._is_over = True
+        self._timer.cancel()
+        _open.discard(self)
+        if self._joining is not None:
+            self._joining.cancel()
+        # The transport holds this channel, which is not to hold it in a circle with the page.
+        self._transport, self.send, self._get = _GONE, _GONE.send, None
+        if (page := self.page) is not None:
+            page.detach(self)
+            registry.release(page, self)
+            page.snapshots.flush(page)
+
+    def close(self, code: int, text: str = "") -> None:
+        """End the connection; the browser receives `text` before."""
+        transport = self._transport
+        self.lost()
+        transport.close(code, text)
+
+    def close_from_thread(self, code: int, text: str = "") -> None:
+        """As `close`, in any thread."""
+        try:
+            self._loop.call_soon_threadsafe(self.close, code, text)
+        except RuntimeError:
+            # The server has ended, and the connection with it.
+            pass
+
+    def _fail(self, error: Exception) -> None:
+        """Close the channel for this reason, and log it once."""
+        match error:
+            case SessionStoreError():
+                # The browser tries again, and the look-up has logged it.
+                self.close(FAILED)
+            case ServerBusyError():
+                # So it does here, and the pool has logged it.
+                self.close(FAILED, str(error))
+            case Closing():
+                self.refuse(error.code, error.text)
+            case ProtocolError():
+                self.refuse(wire.CLOSE_BAD_FRAME, str(error))
+            case TicketError():
+                self.refuse(wire.CLOSE_REFUSED, str(error))
+            case _:
+                logger.error("A page could not be joined", exc_info=error)
+                self.close(FAILED, "The page could not be opened. Something went wrong.")
+
+    def refuse(self, code: int, text: str) -> None:
+        """Close the channel because of what the browser has sent, and log it."""
+        if not self._is_over:
+            request = self._request if self.page is None else self.page.request
+            log_refusal(self._transport.title, code, request, text)
+            self.close(code, text)
+
+    # Frames
+
+    async def receive(self, text: str) -> bool:
+        """Deal with a frame of the browser; whether it will be answered later, in its turn."""
+        if self._is_over:
+            return False
+        limit = config.max_frame
+        if is_too_big(text, limit):
+            self.refuse(wire.CLOSE_TOO_BIG, f"A frame may have at most {limit} bytes.")
+            return False
+        page = self.page
+        try:
+            frame = wire.decode(text)
+            if page is None and self._joining is None:
+                self._timer.cancel()
+                self._joining = asyncio.create_task(self._join(frame))
+                return True
+            if frame[0] == wire.PING:
+                self._count_other()
+                await self.send(_PONG)
+                return False
+            message = message_of(frame)
+            if type(message) is not Event:
+                self._count_other()
+        except (ProtocolError, Closing) as error:
+            self._fail(error)
+            return False
+        if type(message) is Event:
+            if page.is_full if page is not None else len(self._early) >= config.max_waiting:
+                await self.send(wire.encode([wire.ERROR, message.ref, _BUSY]))
+                return False
+            if self._has_passed and page is not None and not page.is_busy:
+                # Nothing has happened since its request passed the guards.
+                message = message._replace(passed=True)
+        if page is None:
+            # Right behind the join: the page may still have to be mounted.
+            self._early.append(message)
+        else:
+            page.post(message)
+        return True
+
+    def _count_other(self) -> None:
+        if not self._others.take():
+            raise Closing(wire.CLOSE_TOO_MANY, "Too many frames in a short time.")
+
+    async def settled(self, seconds: float | None = None) -> bool:
+        """Wait until all that was received is dealt with; false where `seconds` were not enough.
+
+        The join is waited for as long as it takes.
+        """
+        if self._joining is not None:
+            await asyncio.wait([self._joining])
+        if self.page is None or self._is_over:
+            return True
+        done = asyncio.Event()
+        self.page.post(Settled(done))
+        try:
+            async with asyncio.timeout(seconds):
+                await done.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    # Whose it is
+
+    def visit(self, request: HttpRequest, visitor: Visitor, reached: type[LiveView] | None = None) -> None:
+        """The browser has made a request. It may have another session than before.
+
+        `reached` is the view that the request has come to, through everything that guards it.
+        Raises `Closing` if the visitor is not to have the page. The channel stays: it may be
+        somebody else's.
+        """
+        page = self.page
+        if page is None:
+            self._request, self._visitor, self._reached = request, visitor, reached
+            return
+        # Whoever knows this channel has its tab.
+        admits(page.fingerprint, "this tab", "this tab", visitor)
+        self._has_passed = _has_passed(page, request, reached)
+        if visitor.key != page.visitor.key and not self._is_over:
+            set_visitor(page, visitor)
+            page.post(Visit(request))
+
+    async def _who(self, request: HttpRequest) -> Visitor:
+        if self._visitor is not None:
+            return self._visitor
+        if settings.SESSION_COOKIE_NAME not in request.COOKIES:
+            return NOBODY
+        return await io_pool.run_for(Caller(title="a join"), visitor_of, request.COOKIES)
+
+    # Joining
+
+    async def _join(self, frame: list[Any]) -> None:
+        process.start()
+        try:
+            await self._enter(join_frame(frame))
+        except TicketError as error:
+            if error.expired:
+                await self._go(error.url)
+            else:
+                self._fail(error)
+        except Exception as error:  # noqa: BLE001 — whatever the project's own code raises for a GET
+            self._fail(error)
+
+    async def _enter(self, frame: JoinFrame) -> None:
+        token, version, tab_id = frame
+        request = self._request
+        assert request is not None, "a channel joins once"
+        if self._reached is not None and token.url != request.get_full_path():
+            # What this request has passed does not guard that page.
+            raise Closing(wire.CLOSE_REFUSED, "The join token belongs to another page.")
+        visitor = await self._who(request)
+        page, holder = registry.claim(token.page_id, self, tab_id, partial(admits, tab_id=tab_id, visitor=visitor))
+        if holder is not None:
+            holder.close(NORMAL)
+        if page is None:
+            await self._restore_or_mount(frame, visitor)
+        else:
+            set_visitor(page, visitor)
+            page.post(Visit(request))
+            passed = _has_passed(page, request, self._reached)
+            self.attach(page, Joining(self, version, tab_id=tab_id, passed=passed))
+
+    async def _restore_or_mount(self, frame: JoinFrame, visitor: Visitor) -> None:
+        token, version, tab_id = frame
+        check_user(token.fingerprint, visitor)
+        if not joins.take(token.page_id):
+            raise Closing(wire.CLOSE_TOO_MANY, "Too many joins in a short time.")
+        assert self._get is not None, "only a channel that can make a GET is sent a join"
+        may_have = partial(admits, tab_id=tab_id, visitor=visitor)
+        snapshot = await load_snapshot(token.page_id, tab_id, may_have)
+        mount = Mount(Purpose.RESTORE, snapshot=snapshot)
+        response = await self._get(token.url, mount)
+        if mount.restore_failed:
+            mount = Mount(Purpose.RESTORE)
+            response = await self._get(token.url, mount)
+        page = mount.page_in(response)
+        if page is not None:
+            set_visitor(page, visitor)
+            if mount.snapshot is not None:
+                # Before the browser forgets the token that leads to it.
+                await page.snapshots.save_as(page, mount.snapshot)
+            registry.attach(page, self, tab_id)
+            new = make_join_token(JoinToken(page.id, token.url, page.fingerprint))
+            known = known_version(page, mount, token, version)
+            self.attach(page, Joining(self, known, new, tab_id, passed=True))
+        elif response.status_code < 400:
+            # A redirect, to a login page perhaps, or a view that is not live any more.
+            await self._go(response.headers.get("Location", token.url))
+        else:
+            code = wire.CLOSE_REFUSED if response.status_code < 500 else FAILED
+            raise Closing(code, f"The page cannot be opened any more: {response.reason_phrase}.")
+
+    def attach(self, page: Page, joining: Joining) -> None:
+        """Let the browser have a page: the answer to its join is the first frame that it gets."""
+        self._timer.cancel()
+        self.page, self._request = page, None
+        page.post(joining)
+        for message in self._early:
+            page.post(message)
+        self._early.clear()
+
+    async def _go(self, url: str) -> None:
+        await self.send(wire.encode([wire.GO, url]))
+        self.close(NORMAL)
+
+
+_open: WeakSet[Channel] = WeakSet()
+
+
+def close_all() -> None:
+    """Close all channels of the running event loop, because the server ends."""
+    loop = asyncio.get_running_loop()
+    for channel in [*_open]:
+        if channel._loop is loop:
+            channel.close(RESTARTING)
+
+
+def log_refusal(title: str, code: int, request: HttpRequest | None, reason: str) -> None:
+    """Log that a connection was closed because of what its browser has sent."""
+    path = "" if request is None else request.path
+    logger.warning("%s was closed with code %d at %r: %s", title, code, path, reason)
+
+
+def _has_passed(page: Page, request: HttpRequest, reached: type[LiveView] | None) -> bool:
+    """Whether a request that has come to the view `reached` has passed what guards a page.
+
+    It may have come by another URL, or a guard may have answered it with another view.
+    """
+    if reached is not type(page.view):
+        return False
+    own = page.request
+    return (request.get_full_path(), request.get_host()) == (own.get_full_path(), own.get_host())
+
+
+# Who gets which page
+
+
+class JoinFrame(NamedTuple):
+    """`version` is what the browser shows, `tab_id` the id that it gave its document."""
+
+    token: JoinToken
+    version: int
+    tab_id: str
+
+
+def join_frame(frame: list[Any]) -> JoinFrame:
+    """The members of a join. Raises `ProtocolError`, `TicketError` or `Closing`."""
+    if frame[0] != wire.JOIN:
+        raise Closing(wire.CLOSE_NOT_JOINED, "The first frame must be a join.")
+    members: list[Any] = [*frame[1:5], *(None, None, "", "")[len(frame) - 1 :]]
+    token, version, _, tab_id = members
+    if type(version) is not int or version < 0 or type(tab_id) is not str or len(tab_id) > 64:
+        raise ProtocolError('Malformed frame: expected ["join", "ticket", version, "url", "document"].')
+    return JoinFrame(load_join_token(token, config.ticket_seconds), version, tab_id)
+
+
+def admits(fingerprint: str, holder: str, tab_id: str, visitor: Visitor) -> bool:
+    """Whether a tab of `visitor` gets a page with this fingerprint.
+
+    The tab `holder` held it last, none yet if that is "". False: the page stays for its owner, and
+    the tab is to have another one. Raises `Closing` where it is to have none.
+    """
+    if is_of_user(fingerprint):
+        check_user(fingerprint, visitor)
+        return True
+    if fingerprint and not is_of_session(fingerprint):
+        # Not of this version of the package.
+        return False
+    if tab_id and tab_id == holder:
+        return True
+    if fingerprint:
+        if same_visitor(fingerprint, visitor.identity):
+            return True
+        if visitor.is_unknown:
+            return False
+        raise Closing(wire.CLOSE_REFUSED, _SOMEBODY_ELSE)
+    if holder:
+        return False
+    if visitor.is_user:
+        raise Closing(wire.CLOSE_REFUSED, _SOMEBODY_ELSE)
+    # The session may have begun after the page was made, perhaps with its own response.
+    return True
+
+
+def check_user(fingerprint: str, visitor: Visitor) -> None:
+    """Raise `Closing` if a fingerprint is a user's, and the visitor somebody else."""
+    if not is_of_user(fingerprint) or same_visitor(fingerprint, visitor.identity):
+        return
+    if visitor.is_unknown:
+        raise Closing(wire.CLOSE_SESSION, SESSION_LOST)
+    raise Closing(wire.CLOSE_REFUSED, _SOMEBODY_ELSE)
