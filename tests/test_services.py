@@ -1,4 +1,6 @@
-"""Services: made once, when they are needed; closed at the end of their scope; never a part of a view."""
+"""Services: made once, when they are needed; closed at the end of their scope; never a part of a
+view.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""How long the way of one click through the server is: files that it enters, functions of ours that it calls."""
+"""How long the way of one click through the server is: files that it enters, functions of ours that
+it calls.
+"""
 
 import re
 import subprocess
