@@ -14,7 +14,7 @@ LAYERS: list[dict[str, str]] = [
     {"": "exceptions conf signals context process loop"},
     {
         "protocol": "frames",
-        "render": "values diff sent",
+        "render": "values diff",
         "state": "fields classes types validation codec tracking snapshots circuit",
         "threads": "pools pool care watchdog testmode",
     },
@@ -27,7 +27,7 @@ LAYERS: list[dict[str, str]] = [
     {"protocol": "messages"},
     {
         "live": "page turn snapshots tasks metering nodes failures registry visitor channel"
-        " limits mount responder handler script guards middleware logout token transports",
+        " mount responder handler script guards middleware logout token transports",
     },
     {"": "routing asgi checks testing apps otel health", "templatetags": "*", "management": "*"},
 ]
@@ -36,13 +36,13 @@ MODULES = sorted(ROOT.rglob("*.py"))
 
 
 def dotted(path: Path) -> str:
-    """``src/djust/render/sent.py`` -> ``render.sent``; a package's ``__init__`` has the package's name."""
+    """``src/djust/render/diff.py`` -> ``render.diff``; a package's ``__init__`` has the package's name."""
     parts = path.relative_to(ROOT).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 def place(module: str) -> tuple[int, str] | None:
-    """Layer and folder of a module such as ``render.sent``, or None if the table does not know it."""
+    """Layer and folder of a module such as ``render.diff``, or None if the table does not know it."""
     first, _, rest = module.partition(".")
     for layer, folders in enumerate(LAYERS):
         if first in folders:
