@@ -17,7 +17,9 @@ _TICKET = re.compile(r'data-djust="([^"]*)"')
 
 
 class Page(asyncio.Protocol):
-    """One browser page: its own session, its own socket. It speaks just enough of WebSocket (RFC 6455)."""
+    """One browser page: its own session, its own socket. It speaks just enough of WebSocket (RFC
+    6455).
+    """
 
     def __init__(self, port: int) -> None:
         self.port, self.ref = port, 0

@@ -3,10 +3,11 @@
     python -m benchmarks.capacity                     both pages, 1,000 attached; about two minutes
     python -m benchmarks.capacity --pages 5000 --only counter
 
-A server process with one event loop is started. The counter changes one number; the page of 40 KB changes five. Memory
-is what the process has grown by, per attached page, after the first fifty. Then all pages together click at a rate that
-grows by a quarter until one click in a hundred takes longer than 100 ms, or until this process cannot send them in time
-any more, which is said. Times run from when a click is due. Handlers are `async def`, and `def` for comparison.
+A server process with one event loop is started. The counter changes one number; the page of 40 KB
+changes five. Memory is what the process has grown by, per attached page, after the first fifty.
+Then all pages together click at a rate that grows by a quarter until one click in a hundred takes
+longer than 100 ms, or until this process cannot send them in time any more, which is said. Times
+run from when a click is due. Handlers are `async def`, and `def` for comparison.
 """
 
 import argparse
@@ -130,7 +131,9 @@ async def greatest_rate(pages: list[Page], handler: str) -> tuple[str, str]:
 
 
 async def click(pages: list[Page], handler: str, rate: int) -> tuple[list[float], list[float]]:
-    """Click on one page after the other; the milliseconds of each click, and by how much it was sent too late."""
+    """Click on one page after the other; the milliseconds of each click, and by how much it was
+    sent too late.
+    """
     for page in pages:
         page.times.clear()
     count, late = int(SECONDS * rate), []

@@ -1,10 +1,12 @@
-"""What an event costs when somebody has to be asked for: pages for members, and middleware of the project's own.
+"""What an event costs when somebody has to be asked for: pages for members, and middleware of the
+project's own.
 
     python -m benchmarks.guards        half a minute
 
-Microseconds of CPU of the whole process per event of a counter, through the mailbox of its page. Sessions are in the
-memory of the process, users in SQLite in memory; each event of a members' page reads both. Rounds of all kinds of page
-alternate; the median of each is printed, and its ratio to that of the open page.
+Microseconds of CPU of the whole process per event of a counter, through the mailbox of its page.
+Sessions are in the memory of the process, users in SQLite in memory; each event of a members' page
+reads both. Rounds of all kinds of page alternate; the median of each is printed, and its ratio to
+that of the open page.
 """
 
 import asyncio

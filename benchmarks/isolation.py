@@ -1,12 +1,13 @@
-"""Does one page wait for another? Many pages sit in a handler that blocks; how fast is a click on the others?
+"""Does one page wait for another? Many pages sit in a handler that blocks; how fast is a click on
+the others?
 
     python -m benchmarks.isolation        about two minutes; a server process is started and ended
 
-The blocked handlers are plain `def` functions that sleep for two seconds, as a slow S3 call would: none, 20, 50 and 200
-at the same time, with a pool of 32 threads. Meanwhile 100 other pages click five times a second each, first on a `def`
-handler, then on an `async def` one. Times run from when a click is due to its answer's arrival. Up to the size of the
-pool 99 of 100 clicks must be answered within 50 ms; beyond it `def` handlers wait for a thread, and `async def` ones
-must not.
+The blocked handlers are plain `def` functions that sleep for two seconds, as a slow S3 call would:
+none, 20, 50 and 200 at the same time, with a pool of 32 threads. Meanwhile 100 other pages click
+five times a second each, first on a `def` handler, then on an `async def` one. Times run from when
+a click is due to its answer's arrival. Up to the size of the pool 99 of 100 clicks must be answered
+within 50 ms; beyond it `def` handlers wait for a thread, and `async def` ones must not.
 """
 
 import asyncio

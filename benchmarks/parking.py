@@ -2,11 +2,12 @@
 
     python -m benchmarks.parking        about half a minute; a process for speed, and one per page for memory
 
-Times are medians of many batches. `park` is a whole GET through Django's handler with four of its middleware: mounted,
-rendered, with its ticket, waiting for a browser. `write` puts a snapshot into a cache of files, without encoding it
-(`benchmarks.state` measures that). `restore` is what a browser needs whose page was lost: the snapshot read, a GET, its
-state laid over the mounted view, rendered. Memory is what the process grows by per page that was parked, after the
-garbage was collected; an open page has its connection beside it.
+Times are medians of many batches. `park` is a whole GET through Django's handler with four of its
+middleware: mounted, rendered, with its ticket, waiting for a browser. `write` puts a snapshot into
+a cache of files, without encoding it (`benchmarks.state` measures that). `restore` is what a
+browser needs whose page was lost: the snapshot read, a GET, its state laid over the mounted view,
+rendered. Memory is what the process grows by per page that was parked, after the garbage was
+collected; an open page has its connection beside it.
 """
 
 import argparse
@@ -117,7 +118,8 @@ class Large(LiveView):
 
 VIEWS: dict[str, type[LiveView]] = {"small": Small, "rows": Rows, "large": Large}
 TITLES = {"small": "small page", "rows": "1,000 rows", "large": "40 KB page"}
-# Design: an open page takes 15, 150 and 20 KB more than the floor's 62, 393 and 72, 62 of which are a connection.
+# Design: an open page takes 15, 150 and 20 KB more than the floor's 62, 393 and 72, 62 of which are
+# a connection.
 KILOBYTES = {"small": 15, "rows": 393 - 62 + 150, "large": 72 - 62 + 20}
 PAGES = {"small": 3000, "rows": 150, "large": 2000}
 

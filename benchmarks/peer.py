@@ -1,4 +1,6 @@
-"""What takes the place of a browser's connection where a benchmark drives a page through its mailbox."""
+"""What takes the place of a browser's connection where a benchmark drives a page through its
+mailbox.
+"""
 
 import asyncio
 

@@ -1,4 +1,5 @@
-"""What `benchmarks.publish` measures, done by pyview: a server for its own interpreter, run by `--pyview PYTHON`.
+"""What `benchmarks.publish` measures, done by pyview: a server for its own interpreter, run by
+`--pyview PYTHON`.
 
 Prints its port and serves until standard input ends.
 """

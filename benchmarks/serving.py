@@ -44,7 +44,9 @@ def serving_apart(module: str) -> Iterator[Apart]:
 
 @contextmanager
 def serving_peer(python: str, script: str) -> Iterator[Apart]:
-    """The same for a server of somebody else: `script`, run by an interpreter that has what it needs."""
+    """The same for a server of somebody else: `script`, run by an interpreter that has what it
+    needs.
+    """
     with _serving([python, script]) as apart:
         yield apart
 

@@ -1,11 +1,13 @@
-"""Do memory and threads stay flat? Pages come, click, publish, start slow work and leave, for ten minutes.
+"""Do memory and threads stay flat? Pages come, click, publish, start slow work and leave, for ten
+minutes.
 
     python -m benchmarks.soak                 ten minutes
     python -m benchmarks.soak --minutes 1     a first impression
 
-Twenty visitors take turns without a pause: open a page, click ten times, publish once to all, start a task, leave. Half
-of them close their socket, half just vanish, and half of their GETs are never joined. Each line says what the server
-process holds; the last one compares the end with the state after the first fifth.
+Twenty visitors take turns without a pause: open a page, click ten times, publish once to all, start
+a task, leave. Half of them close their socket, half just vanish, and half of their GETs are never
+joined. Each line says what the server process holds; the last one compares the end with the state
+after the first fifth.
 """
 
 import argparse

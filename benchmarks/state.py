@@ -3,9 +3,10 @@
     python -m benchmarks.state               about ten seconds
     python -m benchmarks.state 1,000 rows    only states whose title begins so
 
-Every state is checked as after an event that has changed nothing in it, written by `encode_state`, and read by
-`decode_state`, which must give an equal state. Times are the best of many runs: what the work takes, without what else
-the machine does. The check of 1,000 rows may take 0.2 ms; the exit code is 1 if it takes longer.
+Every state is checked as after an event that has changed nothing in it, written by `encode_state`,
+and read by `decode_state`, which must give an equal state. Times are the best of many runs: what
+the work takes, without what else the machine does. The check of 1,000 rows may take 0.2 ms; the
+exit code is 1 if it takes longer.
 """
 
 import sys
@@ -98,7 +99,9 @@ def milliseconds(work: Callable[[], object]) -> float:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two states are equal; instances without a key and QuerySets compare by what they hold."""
+    """Whether two states are equal; instances without a key and QuerySets compare by what they
+    hold.
+    """
     if isinstance(one, Group) and one._state.adding:
         return type(other) is Group and other._state.adding and other.name == one.name
     if isinstance(one, dict):

@@ -4,9 +4,9 @@
     python -m benchmarks.templates table form      only these
     python -m benchmarks.templates --profile form  where our time goes
 
-Every page is rendered by all engines in turn, many times; times are medians. `ratio` says how many times faster than
-Django's engine. What is compared renders the same bytes, which is checked first; jinja2's templates are the usual
-translation and may differ in white space.
+Every page is rendered by all engines in turn, many times; times are medians. `ratio` says how many
+times faster than Django's engine. What is compared renders the same bytes, which is checked first;
+jinja2's templates are the usual translation and may differ in white space.
 """
 
 # ruff: noqa: E501 - templates and messages are longer than a line
@@ -134,7 +134,8 @@ def make_rows(count: int, start: int = 1) -> list[dict[str, Any]]:
 class Page:
     """A template and its data. `jinja`: its translation, None where jinja2 has nothing comparable.
 
-    `python`: what the page calls in Django's own Python, without any template; no template engine makes that faster.
+    `python`: what the page calls in Django's own Python, without any template; no template engine
+    makes that faster.
     """
 
     name: str
@@ -333,7 +334,9 @@ class Result:
 
 
 def median_ms(functions: list[Callable[[], Any]], seconds: float = SECONDS) -> list[float]:
-    """The median time of each function in milliseconds; they take turns, so that all see the same machine."""
+    """The median time of each function in milliseconds; they take turns, so that all see the same
+    machine.
+    """
     for function in functions * 5:
         function()  # first renderings compile, and fill caches
     times: list[list[float]] = [[] for _ in functions]
@@ -418,7 +421,9 @@ def compile_admin() -> float:
 
 
 def evaluate_and_diff() -> tuple[float, float]:
-    """Milliseconds of Django's rendering of the table, and of evaluating and comparing ours after one row changed."""
+    """Milliseconds of Django's rendering of the table, and of evaluating and comparing ours after
+    one row changed.
+    """
     page = table_page()
     rendered, ours = Engines(DjangoTemplates, page), Engines(CompiledTemplates, page)
     compiled = compile_template(ours.template)

@@ -1,9 +1,11 @@
-"""What one turn costs without a socket, and what it costs more when somebody receives `event_finished`.
+"""What one turn costs without a socket, and what it costs more when somebody receives
+`event_finished`.
 
     python -m benchmarks.turns        some seconds
 
-Microseconds of CPU of the whole process per event of a counter: the mailbox, the handler, the check of the state, the
-rendering, the difference, the frame. Rounds with and without a receiver alternate; the median of each is printed.
+Microseconds of CPU of the whole process per event of a counter: the mailbox, the handler, the check
+of the state, the rendering, the difference, the frame. Rounds with and without a receiver
+alternate; the median of each is printed.
 """
 
 import asyncio

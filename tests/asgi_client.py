@@ -1,4 +1,5 @@
-"""A browser in this process: it has cookies, makes GETs and opens sockets, all against a plain ASGI application.
+"""A browser in this process: it has cookies, makes GETs and opens sockets, all against a plain ASGI
+application.
 
 async with Browser() as browser:
     page = await browser.open("/counter/")            GET, connect, join
@@ -148,7 +149,9 @@ class Browser:
         return socket
 
     async def join(self, ticket: str, version: int = 0, document: str = "one") -> tuple[Socket, list[Any]]:
-        """Open a socket and join. `document` is the id of the document: a second tab has another one."""
+        """Open a socket and join. `document` is the id of the document: a second tab has another
+        one.
+        """
         socket = await self.connect()
         await socket.send(["join", ticket, version, "/", document])
         return socket, await socket.receive()
@@ -206,7 +209,9 @@ class Socket:
         return json.loads(await self.receive_text())
 
     async def post(self, handler: str, params: Mapping[str, Any] = {}, *args: Any) -> int:
-        """Send an event, which asks for the handler's reply, without waiting for the answer; its reference."""
+        """Send an event, which asks for the handler's reply, without waiting for the answer; its
+        reference.
+        """
         self.ref += 1
         await self.send([self.ref, handler, dict(params), list(args), 1])
         return self.ref

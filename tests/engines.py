@@ -1,4 +1,5 @@
-"""The real servers that tests talk with: Redis, PostgreSQL and Python programs, each ended with the block.
+"""The real servers that tests talk with: Redis, PostgreSQL and Python programs, each ended with the
+block.
 
 with RedisServer() as redis:
     redis.kill()            SIGKILL, as when a machine fails

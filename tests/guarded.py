@@ -1,11 +1,12 @@
-"""Random stacks of what may stand around a view, the same around a live view and around a plain one.
+"""Random stacks of what may stand around a view, the same around a live view and around a plain
+one.
 
     stack = Stack(random.Random(7))
     stack.urlpatterns, stack.middleware      a site with /live/ and /plain/
     tallies["/live/"]["decorator 2"]         how often a layer that counts was passed by requests for /live/
 
-Whoever is banned, locked out or without a permission is refused by some of the layers and not by others. What the plain
-view answers says what a visitor may do.
+Whoever is banned, locked out or without a permission is refused by some of the layers and not by
+others. What the plain view answers says what a visitor may do.
 """
 
 from __future__ import annotations

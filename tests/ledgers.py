@@ -1,7 +1,7 @@
 """A site of one view for tests with several workers: a page to which numbers are added.
 
-`uvicorn tests.ledgers:application --workers 2`. LEDGERS_CACHE is the back end of Django's cache and LEDGERS_PLACE its
-location; what handlers have done is appended to the file LEDGERS_DEEDS.
+`uvicorn tests.ledgers:application --workers 2`. LEDGERS_CACHE is the back end of Django's cache and
+LEDGERS_PLACE its location; what handlers have done is appended to the file LEDGERS_DEEDS.
 """
 
 from __future__ import annotations

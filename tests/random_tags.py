@@ -3,8 +3,9 @@
     Author(random.Random(7)).template()     ->  "{% for x in rows %}{{ x.name|upper }}…{% endfor %}"
     data(random.Random(7))                  ->  {"text": "a<b", "number": Decimal("2.50"), "rows": […], …}
 
-The same seed gives equal data in fresh objects, because iterators and objects with a memory serve one rendering only.
-`random_templates` is about markup; here only what tags and filters compute counts.
+The same seed gives equal data in fresh objects, because iterators and objects with a memory serve
+one rendering only. `random_templates` is about markup; here only what tags and filters compute
+counts.
 """
 
 # ruff: noqa: E501 - one template, one line

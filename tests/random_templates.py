@@ -3,8 +3,9 @@
     template, partials = Writer(random.Random(7)).page()
     contexts = [random_context(rng) for _ in range(5)]
 
-Templates may be anything an author may write: nested blocks in content, in attributes and inside tags, unbalanced blocks,
-loops with and without keys, includes, opaque tags. Values contain markup, quotes, entities and white space.
+Templates may be anything an author may write: nested blocks in content, in attributes and inside
+tags, unbalanced blocks, loops with and without keys, includes, opaque tags. Values contain markup,
+quotes, entities and white space.
 """
 
 # ruff: noqa: E501 - one template, one line
@@ -24,7 +25,9 @@ ATTRIBUTES = ["", "disabled", 'title="t"', 'hidden data-k="1"', "data-x='<&amp;>
 
 
 def random_context(rng: random.Random) -> dict[str, Any]:
-    """Names: t1 t2 text, n number, f g h flags, c class, s safe markup, attrs, xs list of rows, ys of numbers, d dict."""
+    """Names: t1 t2 text, n number, f g h flags, c class, s safe markup, attrs, xs list of rows, ys
+    of numbers, d dict.
+    """
     rows = [random_row(rng, key) for key in rng.sample(range(9), rng.randrange(7))]
     context = {
         "t1": rng.choice(TEXTS),
@@ -95,7 +98,9 @@ ROW_CHANGES: list[Callable[[random.Random, list[Any]], list[Any]]] = [_insert, _
 
 
 class Writer:
-    """Writes one random page. `row` holds the names of the rows of the loops around the place that is being written."""
+    """Writes one random page. `row` holds the names of the rows of the loops around the place that
+    is being written.
+    """
 
     def __init__(self, rng: random.Random, *, unbalanced: bool = True, opaque: bool = True) -> None:
         self.rng = rng

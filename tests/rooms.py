@@ -1,6 +1,7 @@
 """A site of one view for tests with processes: what is published to its room is appended to a text.
 
-`uvicorn tests.rooms:application`; `celery -A tests.rooms worker`. ROOMS_PUBSUB and ROOMS_BROKER say how they talk.
+`uvicorn tests.rooms:application`; `celery -A tests.rooms worker`. ROOMS_PUBSUB and ROOMS_BROKER say
+how they talk.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Tags that do to a context what tags are not meant to do, and blocks that render their content in unusual ways."""
+"""Tags that do to a context what tags are not meant to do, and blocks that render their content in
+unusual ways.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Tags as projects write them, for tests: with and without the context, with and without a target variable."""
+"""Tags as projects write them, for tests: with and without the context, with and without a target
+variable.
+"""
 
 from __future__ import annotations
 

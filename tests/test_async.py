@@ -1,4 +1,6 @@
-"""Views with coroutines: `mount`, handlers, `get_context_data`, and clients that live on the event loop."""
+"""Views with coroutines: `mount`, handlers, `get_context_data`, and clients that live on the event
+loop.
+"""
 
 import asyncio
 import threading

@@ -101,7 +101,9 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture(params=["in tests", "in production"])
 def mode(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A test runs twice: as Django prepares tests, where it replaces `Template._render`, and without that."""
+    """A test runs twice: as Django prepares tests, where it replaces `Template._render`, and
+    without that.
+    """
     if request.param == "in production":
         monkeypatch.setattr(Template, "_render", _TestState.saved_data.template_render)
 
@@ -456,7 +458,9 @@ def test_the_reporter_finds_the_line(folder: Path) -> None:
     ids=["debug", "debug, no cache", "no cache"],
 )
 def test_changed_files_show(folder: Path, changed: str, options: dict[str, Any], *, held: bool) -> None:
-    """As in Django, templates that somebody holds find their parents and includes again for each rendering."""
+    """As in Django, templates that somebody holds find their parents and includes again for each
+    rendering.
+    """
 
     def versions() -> list[str]:
         (folder / changed).write_text(FILES[changed])

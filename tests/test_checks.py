@@ -249,7 +249,9 @@ def test_a_template_of_several_views_may_name_handlers_of_others_on_a_condition(
 
 @pytest.fixture
 def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
-    """Writes a module for each argument, those called `lib…` being installed ones, and gives the messages found."""
+    """Writes a module for each argument, those called `lib…` being installed ones, and gives the
+    messages found.
+    """
     monkeypatch.syspath_prepend(tmp_path)
 
     def check(**texts: str) -> list[str]:
@@ -377,7 +379,9 @@ class ContactView(LiveView):
 
 
 def test_what_the_hints_advise_works() -> None:
-    """Parameters of the URL, a form, and values that are not saved; docs/background.md has the loop."""
+    """Parameters of the URL, a form, and values that are not saved; docs/background.md has the
+    loop.
+    """
     page = LiveClient(ContactView, path="/?first=Ann")
     page.submit("save", name="Barbara")
     assert "at most 5 characters" in page.html
@@ -505,7 +509,9 @@ for work in (check, parse):
 
 @pytest.mark.slow
 def test_two_hundred_modules_take_a_small_multiple_of_the_time_that_python_parses_them(tmp_path: Path) -> None:
-    """Two seconds at most, or four times the parsing where a machine takes more than half a second for that."""
+    """Two seconds at most, or four times the parsing where a machine takes more than half a second
+    for that.
+    """
     for number in range(200):
         (tmp_path / f"generated_views_{number}.py").write_text(GENERATED)
     # In a process of its own: what measures the coverage of tests would be measured as well.

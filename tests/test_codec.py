@@ -1,4 +1,6 @@
-"""State as text and back: equal, of the same type, and nothing else comes of a text that was tampered with."""
+"""State as text and back: equal, of the same type, and nothing else comes of a text that was
+tampered with.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""`python -m examples.services`, which `make demo` runs: it serves, and ends with all that it started."""
+"""`python -m examples.services`, which `make demo` runs: it serves, and ends with all that it
+started.
+"""
 
 import re
 import signal

@@ -1,4 +1,6 @@
-"""Compiled templates give what Django gives, for random templates over all tags and filters, errors included."""
+"""Compiled templates give what Django gives, for random templates over all tags and filters, errors
+included.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +59,8 @@ def outcome(render: Way, template: Template, context: Context) -> tuple[Any, ...
         # Its message ends with the whole context, which holds no names that are Python locals.
         return ("raises", type(error), str(error.params[0]))
     except Exception as error:  # noqa: BLE001 - any error is an outcome
-        # What is not text cannot be joined; the message tells its position among the nodes around it.
+        # What is not text cannot be joined; the message tells its position among the nodes around
+        # it.
         return ("raises", type(error), re.sub(r"sequence item \d+", "sequence item", str(error)))
 
 

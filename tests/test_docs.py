@@ -35,7 +35,7 @@ from tests.asgi_client import Browser, Socket
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = sorted([*DOCS.rglob("*.md"), *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"))])
-PAGES.append(ROOT / "benchmarks" / "README.md")
+PAGES += [DOCS.parent / "ARCHITECTURE.md", DOCS.parent / "benchmarks" / "README.md"]
 COLUMNS = 100
 
 

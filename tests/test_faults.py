@@ -1,7 +1,7 @@
 """Services that fail or hang are felt by their caller alone, and a page outlives them.
 
-Redis and PostgreSQL that are killed and started again are in `test_pubsub`, servers that are killed in
-`test_several_workers` and `browser/test_survival`.
+Redis and PostgreSQL that are killed and started again are in `test_pubsub`, servers that are killed
+in `test_several_workers` and `browser/test_survival`.
 """
 
 from __future__ import annotations

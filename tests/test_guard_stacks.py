@@ -1,8 +1,9 @@
 """Whoever a plain Django view would refuse is refused everywhere, whoever it would serve is served.
 
-A random stack (`tests/guarded.py`) stands around a live view and around a plain one. The plain view's answer to a GET
-is the oracle. A POST to the live view needs two answers: the plain view's to a GET, because the page is what the POST
-is about, and its answer to a POST, because a stack that refuses POST as such (`require_safe`) refuses the transport.
+A random stack (`tests/guarded.py`) stands around a live view and around a plain one. The plain
+view's answer to a GET is the oracle. A POST to the live view needs two answers: the plain view's to
+a GET, because the page is what the POST is about, and its answer to a POST, because a stack that
+refuses POST as such (`require_safe`) refuses the transport.
 
 DJUST_SEED chooses other stacks, DJUST_STACKS says how many; a failure names the stack and its seed.
 """
@@ -45,7 +46,8 @@ CACHES = {name: {"BACKEND": LOCMEM, "LOCATION": f"guards {name}"} for name in ("
 
 # What befalls a visitor while a page is open.
 EVENTS = ["nothing", "nothing", "permission", "ban", "deactivated", "logout"]
-# Afterwards they are somebody else, who does not get the page of the one they were, whatever guards it.
+# Afterwards they are somebody else, who does not get the page of the one they were, whatever guards
+# it.
 OF_ANOTHER = ("deactivated", "logout")
 
 
@@ -160,7 +162,8 @@ def has_done(case: Case, *, by_post: bool = False) -> list[str]:
 async def expect_refused_from_the_start(case: Case) -> None:
     """Neither GET nor join, frames or form of somebody whom the plain view refuses."""
     plain, live = await case.get(), await case.browser.get("/live/")
-    # Of several layers that refuse, another one may be the first: attributes are asked for after mixins.
+    # Of several layers that refuse, another one may be the first: attributes are asked for after
+    # mixins.
     assert (live.status in (302, 403, 404, 410), SECRET in live.text) == (plain.status != 200, False)
     owner = "" if case.user is None else fingerprint(f"{USER}{case.user.pk}")
     ticket = make_join_token(JoinToken("somebody", "/live/", owner))

@@ -1,4 +1,6 @@
-"""Guards of pages hold for their turns: cases that the random stacks of `test_guard_stacks` do not show."""
+"""Guards of pages hold for their turns: cases that the random stacks of `test_guard_stacks` do not
+show.
+"""
 
 from __future__ import annotations
 

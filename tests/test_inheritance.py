@@ -1,4 +1,6 @@
-"""Inheritance as Django has it: text before `extends`, `block.super` in expressions, blocks in tags, the template that renders."""
+"""Inheritance as Django has it: text before `extends`, `block.super` in expressions, blocks in
+tags, the template that renders.
+"""
 
 # ruff: noqa: E501 - a case is a line
 

@@ -1,4 +1,6 @@
-"""Layers: a module imports from its own folder and from lower layers, never upward, and never inside a function."""
+"""Layers: a module imports from its own folder and from lower layers, never upward, and never
+inside a function.
+"""
 
 import ast
 from collections.abc import Iterator
@@ -8,8 +10,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "src" / "djust"
 
-# Layer -> folder -> modules. An entry names a module or a package; "*" stands for any module of the folder.
-# The first layer may be imported by everybody, the last one by nobody.
+# Layer -> folder -> modules. An entry names a module or a package; "*" stands for any module of the
+# folder. The first layer may be imported by everybody, the last one by nobody.
 LAYERS: list[dict[str, str]] = [
     {"": "exceptions conf signals context process loop"},
     {
@@ -36,7 +38,9 @@ MODULES = sorted(ROOT.rglob("*.py"))
 
 
 def dotted(path: Path) -> str:
-    """``src/djust/render/diff.py`` -> ``render.diff``; a package's ``__init__`` has the package's name."""
+    """``src/djust/render/diff.py`` -> ``render.diff``; a package's ``__init__`` has the package's
+    name.
+    """
     parts = path.relative_to(ROOT).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
@@ -55,7 +59,9 @@ def place(module: str) -> tuple[int, str] | None:
 
 
 def imports(path: Path) -> Iterator[tuple[str, int]]:
-    """The modules of this package that a file imports, with the line; names inside a package count as modules."""
+    """The modules of this package that a file imports, with the line; names inside a package count
+    as modules.
+    """
     module = dotted(path)
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     for node in ast.walk(ast.parse(path.read_text())):

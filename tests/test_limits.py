@@ -73,7 +73,7 @@ async def test_too_many_events_are_refused_one_by_one(wire: type[Wire], settings
         answers = [await page.event("add") for _ in range(3)]
         assert [answer[0] for answer in answers] == [1, 2, "error"]
         assert answers[2][1] == 3
-        assert answers[2][2].startswith("Too many events in a short time; ")
+        assert answers[2][2] == "Too many events in a short time; this event was ignored."
 
 
 async def test_a_full_mailbox_refuses_more_events(wire: type[Wire], settings: Any) -> None:
@@ -177,7 +177,8 @@ async def test_a_connection_must_join_first(wire: type[Wire], frame: list[Any]) 
 async def test_pages_are_brought_back_only_so_often(wire: type[Wire]) -> None:
     async with Browser() as browser:
         ticket = make_join_token(JoinToken("gone", "/counter/", ""))
-        for number in range(12):
+        # Two more are allowed each second, and the machine may be slow.
+        for number in range(60):
             page = wire(browser, "/counter/")
             page.document = f"document {number}"
             frame = await page.join(ticket)

@@ -1,4 +1,6 @@
-"""Loops, long templates and settings that tags change: everything as in Django, by every way to render."""
+"""Loops, long templates and settings that tags change: everything as in Django, by every way to
+render.
+"""
 
 # ruff: noqa: E501 - one template, one line
 

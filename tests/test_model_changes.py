@@ -1,4 +1,6 @@
-"""The topic of a model's changes: published after the commit, by whoever saves, deletes or links a row."""
+"""The topic of a model's changes: published after the commit, by whoever saves, deletes or links a
+row.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""`{% partialdef %}` and `{% partial %}`, which Django has since version 6, are compiled and show what Django shows."""
+"""`{% partialdef %}` and `{% partial %}`, which Django has since version 6, are compiled and show
+what Django shows.
+"""
 
 # ruff: noqa: E501 - one template, one line
 

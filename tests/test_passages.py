@@ -1,4 +1,6 @@
-"""Guards of odd kinds: they answer with another view, are coroutines, belong to one object, or raise an exit."""
+"""Guards of odd kinds: they answer with another view, are coroutines, belong to one object, or
+raise an exit.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Pools of threads: nothing that a job does ends a thread, takes a whole pool, or keeps a place for ever."""
+"""Pools of threads: nothing that a job does ends a thread, takes a whole pool, or keeps a place for
+ever.
+"""
 
 from __future__ import annotations
 

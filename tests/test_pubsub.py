@@ -1,4 +1,6 @@
-"""Publish and subscribe, over every back end: what is published arrives, once and in order, whatever fails."""
+"""Publish and subscribe, over every back end: what is published arrives, once and in order,
+whatever fails.
+"""
 
 from __future__ import annotations
 
@@ -107,7 +109,9 @@ def server(request: pytest.FixtureRequest) -> Server:
 
 
 async def lines_of(page: Socket, last: str) -> list[str]:
-    """The lines that the page shows when `last` is among them. Frames of the page are pushes of its only part."""
+    """The lines that the page shows when `last` is among them. Frames of the page are pushes of its
+    only part.
+    """
     async with asyncio.timeout(SECONDS):
         while True:
             frame = await page.receive()

@@ -92,7 +92,9 @@ def counted(way: Callable[..., str], template: Template, data: dict[str, Any], *
 
 
 def costs(source: str, orders: Callable[[], Any] = Order.objects.all) -> tuple[int, int]:
-    """Queries of Django and ours, after a look at the output: here and in a second rendering of the same data."""
+    """Queries of Django and ours, after a look at the output: here and in a second rendering of the
+    same data.
+    """
     template = template_of(source)
     data = {"orders": orders()}
     expected, django = counted(by_django, template, data)

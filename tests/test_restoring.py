@@ -1,7 +1,8 @@
-"""Pages survive their process: what was executed is not executed again, and what is shown is the state.
+"""Pages survive their process: what was executed is not executed again, and what is shown is the
+state.
 
-The model knows every event that was executed. A page that comes back shows the state after one of them, at least the
-last one whose snapshot was written, and says which.
+The model knows every event that was executed. A page that comes back shows the state after one of
+them, at least the last one whose snapshot was written, and says which.
 """
 
 from __future__ import annotations
@@ -463,7 +464,9 @@ async def test_a_cache_that_fails_costs_snapshots_and_no_page(
 
 
 class LateCache(FileBasedCache):
-    """The first snapshot after the join is written late: behind another one, if one is written meanwhile."""
+    """The first snapshot after the join is written late: behind another one, if one is written
+    meanwhile.
+    """
 
     late: ClassVar[list[str]] = []
     overtaken = threading.Event()
@@ -543,7 +546,8 @@ class Model:
         self.page = wire(browser, "/ledger/")
         self.sent = 0
         self.version = 0
-        # The entries after each event of this page, by its reference; what a snapshot holds for certain.
+        # The entries after each event of this page, by its reference; what a snapshot holds for
+        # certain.
         self.history: dict[int, list[int]] = {0: []}
         self.flushed = 0
 
@@ -569,11 +573,14 @@ class Model:
         return next(page.id for page in registry.pages() if page.tab_id == self.page.document)
 
     async def rejoin(self, *, may_forget: bool, must_keep: bool) -> None:
-        """Come back. What is shown is a state that there was, and the last one if the page was not lost."""
+        """Come back. What is shown is a state that there was, and the last one if the page was not
+        lost.
+        """
         await self.page.lose()
         ref = self.page.ref
         frame = await self.page.join(self.ticket, self.version)
-        # ["joined", version, last, extra], ["all", version, values, fragments, last, extra]; empty ends are left out.
+        # A frame "joined" is [name, version, last, extra], a frame "all" has values and fragments
+        # before the last event; ends that are empty are left out.
         members = [*frame, *[0] * 6][2:4] if frame[0] == "joined" else [*frame, *[0] * 6][4:6]
         last, extra = members[0], members[1] or {}
         if frame[0] == "joined":

@@ -1,4 +1,6 @@
-"""Services: made once, when they are needed; closed at the end of their scope; never a part of a view."""
+"""Services: made once, when they are needed; closed at the end of their scope; never a part of a
+view.
+"""
 
 from __future__ import annotations
 
@@ -284,7 +286,7 @@ def make_client() -> AsyncApi:
 )
 def test_a_factory_is_seen_or_declared_to_be_asynchronous(factory: Any, is_async: bool) -> None:
     class Declared(LiveView):
-        api = service(factory, scope="page", is_async=is_async)
+        api = service(factory, is_async=is_async)
 
     async def name() -> str:
         api: Any = await Declared().api

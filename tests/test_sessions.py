@@ -1,4 +1,6 @@
-"""Sessions that come and go under open pages: a page belongs to a person, who keeps it, and to nobody else."""
+"""Sessions that come and go under open pages: a page belongs to a person, who keeps it, and to
+nobody else.
+"""
 
 from __future__ import annotations
 
@@ -129,7 +131,9 @@ urlpatterns = [
 
 @pytest.fixture(autouse=True)
 def _fresh(settings: Any, tmp_path: Any) -> Iterator[None]:
-    """Sessions in a service of their own, as with Redis; snapshots in files, as any process could read them."""
+    """Sessions in a service of their own, as with Redis; snapshots in files, as any process could
+    read them.
+    """
     global away
     registry.clear()
     settings.CACHES = {

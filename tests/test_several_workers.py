@@ -1,4 +1,6 @@
-"""A page outlives the worker that made it: uvicorn with two workers, with the caches that they can share."""
+"""A page outlives the worker that made it: uvicorn with two workers, with the caches that they can
+share.
+"""
 
 from __future__ import annotations
 

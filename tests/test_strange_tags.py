@@ -1,4 +1,6 @@
-"""Every tag that meddles with the context, within everything that a template can put around it, and beside each other."""
+"""Every tag that meddles with the context, within everything that a template can put around it, and
+beside each other.
+"""
 
 # ruff: noqa: E501, SIM905 - one template, one line; names as words
 

@@ -63,7 +63,9 @@ def assert_same_as_django(
 
 
 class Person:
-    """What templates do with objects: attributes, methods, properties, methods that must not be called."""
+    """What templates do with objects: attributes, methods, properties, methods that must not be
+    called.
+    """
 
     name = "Ada"
 

@@ -1,4 +1,6 @@
-"""`{% translate %}` and `{% blocktranslate %}` show what Django shows, whatever the active language does meanwhile."""
+"""`{% translate %}` and `{% blocktranslate %}` show what Django shows, whatever the active language
+does meanwhile.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The same scenarios over every driver of a page: a socket, POSTs with their answers or a stream, the test client."""
+"""The same scenarios over every driver of a page: a socket, POSTs with their answers or a stream,
+the test client.
+"""
 
 from __future__ import annotations
 

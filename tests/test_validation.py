@@ -248,7 +248,8 @@ def test_an_odd_attribute_does_not_make_the_others_slow(odd: Any) -> None:
 
 
 def _fastest(view: type, state: dict[str, Any]) -> float:
-    """Seconds of the fastest of many checks, in moments apart: others may have the machine for a while.
+    """Seconds of the fastest of many checks, in moments apart: others may have the machine for a
+    while.
 
     The coverage of tests is not counted meanwhile, which takes several times as long as a check.
     """

@@ -2,8 +2,9 @@
 
     Table().operate("create", 2)   {"replace": [[1, "neat brown lamp"], [2, "tall grey desk"]]}
 
-The operation changes the table and returns the message that a hand-written page needs to do the same. Labels depend on
-the number of the row alone, so that two tables with the same operations behind them are equal.
+The operation changes the table and returns the message that a hand-written page needs to do the
+same. Labels depend on the number of the row alone, so that two tables with the same operations
+behind them are equal.
 """
 
 import random
@@ -61,7 +62,8 @@ THINGS = [
     "shelf",
 ]
 
-# What a page shows, in its HTML without the comments: class names that are not empty, and pieces of text.
+# What a page shows, in its HTML without the comments: class names that are not empty, and pieces of
+# text.
 SHOWN = r"""class="[^"]+"|>[^<>]*[^<>\s][^<>]*"""
 
 

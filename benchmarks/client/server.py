@@ -1,8 +1,8 @@
 """The pages of all contestants, served by uvicorn in this process.
 
-`/djust/` is a LiveView whose handlers run the operations of `rows.py`; `/vanilla/` and the others are
-an empty page with the script of that name. `/before/` is `/djust/` with another build of our client.
-The header lines make Chromium's clock exact to 5 µs instead of 100.
+`/djust/` is a LiveView whose handlers run the operations of `rows.py`; `/vanilla/` and the others
+are an empty page with the script of that name. `/before/` is `/djust/` with another build of our
+client. The header lines make Chromium's clock exact to 5 µs instead of 100.
 """
 
 from collections.abc import Callable, Iterator
@@ -154,7 +154,9 @@ urlpatterns: list[Any] = [
 
 
 def echoing(application: Any) -> Any:
-    """`application`, and at `/echo` a socket that says what it is told: how every page gets its messages."""
+    """`application`, and at `/echo` a socket that says what it is told: how every page gets its
+    messages.
+    """
 
     async def serve(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "websocket" or scope["path"] != "/echo":

@@ -2,8 +2,8 @@
 
     LIVEVIEW_CONFIG = {"strict_serialization": True, "threads": 64}
 
-`config.threads` is the value that holds now, or its default. It costs no call, so it may be asked for
-at every event.
+`config.threads` is the value that holds now, or its default. It costs no call, so it may be asked
+for at every event.
 """
 
 from __future__ import annotations

@@ -38,7 +38,9 @@ class StateError(DjustError):
 
 
 class TicketError(DjustError):
-    """A ticket cannot be used. `expired` tells old ones from forged ones; `url` is set when the ticket is genuine."""
+    """A ticket cannot be used. `expired` tells old ones from forged ones; `url` is set when the
+    ticket is genuine.
+    """
 
     def __init__(self, message: str, *, expired: bool = False, url: str = "") -> None:
         super().__init__(message)
@@ -49,8 +51,8 @@ class TicketError(DjustError):
 class HandlerError(DjustError):
     """An event was refused: nothing was called.
 
-    The message may be shown to anybody. `detail` may hold what only a developer should see: values that the browser
-    sent, names of handlers.
+    The message may be shown to anybody. `detail` may hold what only a developer should see: values
+    that the browser sent, names of handlers.
     """
 
     def __init__(self, message: str, detail: str = "") -> None:
@@ -77,7 +79,9 @@ class ServerBusyError(HandlerError):
 
 
 class HandlerTimeoutError(DjustError, TimeoutError):
-    """A handler has taken longer than its `@event_handler(timeout=…)` or the setting `handler_timeout` allows."""
+    """A handler has taken longer than its `@event_handler(timeout=…)` or the setting
+    `handler_timeout` allows.
+    """
 
     def __init__(self, title: str, seconds: float) -> None:
         super().__init__(f"{title} has taken longer than its timeout of {seconds:g} s, and was given up.")

@@ -8,9 +8,10 @@
         def add(self):
             self.count += 1
 
-An instance holds what its author assigned, and what Django's own `View` puts there. Everything the machine needs to
-know about it stands in the page that owns it (`live/page.py`); until then a view is an ordinary class-based view.
-`get` and `post` hand over to the *responder*, which is `live/responder.py`.
+An instance holds what its author assigned, and what Django's own `View` puts there. Everything the
+machine needs to know about it stands in the page that owns it (`live/page.py`); until then a view
+is an ordinary class-based view. `get` and `post` hand over to the *responder*, which is
+`live/responder.py`.
 """
 
 from __future__ import annotations
@@ -44,24 +45,29 @@ Responder: TypeAlias = "Callable[[LiveView, HttpRequest], Answer]"
 
 
 class LiveView(SlowWork, View):
-    """A reactive view: its public attributes are its state, its `@event_handler` methods are what a browser may call.
+    """A reactive view: its public attributes are its state, its `@event_handler` methods are what a
+    browser may call.
 
-    `mount` runs once per page, with the keyword arguments of the URL and what `live_session` provides. A template comes
-    from `template_name`, or stands in `template`. Where the template loops over a queryset, the relations that it reads
-    are fetched for all items at once; `auto_related = False` leaves querysets as they are.
+    `mount` runs once per page, with the keyword arguments of the URL and what `live_session`
+    provides. A template comes from `template_name`, or stands in `template`. Where the template
+    loops over a queryset, the relations that it reads are fetched for all items at once;
+    `auto_related = False` leaves querysets as they are.
     """
 
     template_name: ClassVar[str | None] = None
     template: ClassVar[str | None] = None
     auto_related: ClassVar[bool] = True
 
-    # Guards of `djust.access`. They have no values here, or they would hide those of a mixin that comes after.
+    # Guards of `djust.access`. They have no values here, or they would hide those of a mixin that
+    # comes after.
     login_required: ClassVar[bool]
     login_url: ClassVar[str | None]
     permission_required: ClassVar[str | Iterable[str] | None]
 
     def mount(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        """Prepare the page: `def` or `async def`. A response that it returns, such as a redirect, is the answer."""
+        """Prepare the page: `def` or `async def`. A response that it returns, such as a redirect,
+        is the answer.
+        """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -86,7 +92,8 @@ class LiveView(SlowWork, View):
         raise error
 
     def restore(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        """Prepare a page whose process is gone. Gets the arguments of `mount`, and calls it by default.
+        """Prepare a page whose process is gone. Gets the arguments of `mount`, and calls it by
+        default.
 
         Afterwards djust assigns the saved state. This is the place for private attributes.
         """
@@ -121,13 +128,15 @@ class LiveView(SlowWork, View):
     def handle_error(self, event: str, error: Exception) -> Any:
         """Take care of an exception that a handler or a task has raised; `event` is its name.
 
-        By default it is raised on: logged with its traceback, and the user is told that something went wrong. If an
-        override returns, neither happens. In any case the page shows the state as it is now.
+        By default it is raised on: logged with its traceback, and the user is told that something
+        went wrong. If an override returns, neither happens. In any case the page shows the state as
+        it is now.
         """
         raise error
 
     def push_event(self, name: str, payload: Any = None) -> None:
-        """Send an event to the browser, after the changes of this turn: to client hooks, and as a DOM event.
+        """Send an event to the browser, after the changes of this turn: to client hooks, and as a
+        DOM event.
 
         From inside a task it is sent at once.
         """
@@ -148,7 +157,9 @@ class LiveView(SlowWork, View):
         subscriptions.subscribe(self, topic)
 
     async def asubscribe(self, topic: str) -> None:
-        """As `subscribe`, for coroutines: returns when nothing that is published from now on can be missed."""
+        """As `subscribe`, for coroutines: returns when nothing that is published from now on can be
+        missed.
+        """
         await subscriptions.asubscribe(self, topic)
 
     def unsubscribe(self, *topics: str) -> None:
@@ -170,19 +181,22 @@ class LiveView(SlowWork, View):
     def unmount(self) -> Any:
         """The page is gone: its visitor has left, has logged out, or the server ends.
 
-        The last call of a page whose HTML was sent; services are still there. Nobody is asked. A page that is
-        restored in another process is mounted there, whether or not it could be unmounted here: a process that
-        crashes calls nothing.
+        The last call of a page whose HTML was sent; services are still there. Nobody is asked. A
+        page that is restored in another process is mounted there, whether or not it could be
+        unmounted here: a process that crashes calls nothing.
         """
 
     def handle_info(self, message: Any) -> Any:
-        """What was published to a topic of this view: `def` or `async def`. `MessagesMissed` asks to load again."""
+        """What was published to a topic of this view: `def` or `async def`. `MessagesMissed` asks
+        to load again.
+        """
 
     def authorize(self, handler: str) -> Any:
-        """Whether code of this view may run now: `def` or `async def`, asked before each turn that runs some.
+        """Whether code of this view may run now: `def` or `async def`, asked before each turn that
+        runs some.
 
-        `handler` is the name of the handler or task, or `handle_info`. False or `PermissionDenied` refuses the turn:
-        nothing is called, and the page stays.
+        `handler` is the name of the handler or task, or `handle_info`. False or `PermissionDenied`
+        refuses the turn: nothing is called, and the page stays.
         """
         return True
 
@@ -208,7 +222,9 @@ class LiveView(SlowWork, View):
 
     @classproperty
     def view_is_async(cls) -> bool:  # noqa: N805 — a class property of Django's
-        """A view with `async def mount`, `get_context_data` or `get` is an asynchronous one for Django."""
+        """A view with `async def mount`, `get_context_data` or `get` is an asynchronous one for
+        Django.
+        """
         return any(map(iscoroutinefunction, (cls.mount, cls.restore, cls.get_context_data, cls.get)))
 
     @classonlymethod
@@ -227,7 +243,8 @@ async def _given(response: HttpResponseBase) -> HttpResponseBase:
     return response
 
 
-# Stands in the function of a view, with the function itself: a decorator, which copies it, has another one's.
+# Stands in the function of a view, with the function itself: a decorator, which copies it, has
+# another one's.
 OWN_FUNCTION = "_djust_function"
 
 
@@ -292,7 +309,9 @@ def awaits_context(view_class: type[Any]) -> bool:
 
 
 async def given_context_data(view: LiveView) -> object:
-    """What `get_context_data` gives where it is an `async def`, else None: rendering calls an ordinary one itself."""
+    """What `get_context_data` gives where it is an `async def`, else None: rendering calls an
+    ordinary one itself.
+    """
     if not awaits_context(type(view)):
         return None
     given: Any = view.get_context_data()
@@ -335,7 +354,9 @@ _PROVIDED = "_djust_provided"
 
 
 def provide(request: HttpRequest, provided: Mapping[str, Callable[[], Any]]) -> None:
-    """Let `mount` receive these by name, if this request comes to mounting a view; not called before."""
+    """Let `mount` receive these by name, if this request comes to mounting a view; not called
+    before.
+    """
     setattr(request, _PROVIDED, provided)
 
 

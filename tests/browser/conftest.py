@@ -53,7 +53,9 @@ def site() -> Iterator[AppServer]:
 
 @pytest.fixture
 def violations(page: Page) -> Iterator[list[str]]:
-    """What the content security policy has forbidden, and errors of scripts; a test ends with none of it."""
+    """What the content security policy has forbidden, and errors of scripts; a test ends with none
+    of it.
+    """
     found: list[str] = []
     page.on("pageerror", lambda error: found.append(str(error)))
     page.on(
@@ -69,7 +71,9 @@ def violations(page: Page) -> Iterator[list[str]]:
 
 
 def wait_until(page: Page, condition: str) -> None:
-    """Wait for a JavaScript expression. Playwright's own way of polling is `eval`, which the pages forbid."""
+    """Wait for a JavaScript expression. Playwright's own way of polling is `eval`, which the pages
+    forbid.
+    """
     deadline = time.monotonic() + 20
     while not page.evaluate(condition):
         assert time.monotonic() < deadline, f"not within 20 s: {condition}"

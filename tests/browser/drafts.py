@@ -1,4 +1,5 @@
-"""Two pages that somebody writes on for a while: a letter, and a form whose second half depends on the first.
+"""Two pages that somebody writes on for a while: a letter, and a form whose second half depends on
+the first.
 
 `SITE_CACHE=folder uvicorn tests.browser.drafts:application`: what was written survives the process.
 """

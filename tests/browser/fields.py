@@ -101,7 +101,9 @@ class Choosing(LiveView):
 
     @event_handler
     def choose(self, field: str, value: Any) -> None:
-        """The server does not take `no`, `c`, days after the first of a month, more than 5, and red."""
+        """The server does not take `no`, `c`, days after the first of a month, more than 5, and
+        red.
+        """
         self.n += 1
         if field == "date":
             self.date = dt.date.fromisoformat(value).replace(day=1)

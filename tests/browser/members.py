@@ -1,4 +1,5 @@
-"""A page of somebody who has logged in, and a session store that can be emptied, as by a Redis that restarts.
+"""A page of somebody who has logged in, and a session store that can be emptied, as by a Redis that
+restarts.
 
 `uvicorn tests.browser.members:application`
 """
@@ -80,7 +81,9 @@ def come_in(request: HttpRequest, name: str) -> HttpResponse:
 
 
 def greet(request: HttpRequest) -> HttpResponse:
-    """As a login page does, it asks who is here; where a session is not found, Django takes away its cookie."""
+    """As a login page does, it asks who is here; where a session is not found, Django takes away
+    its cookie.
+    """
     return HttpResponse(f"who are you, {request.user}?")
 
 

@@ -1,4 +1,6 @@
-"""The demo as its users run it: its services in this process, its pages in a uvicorn process of their own."""
+"""The demo as its users run it: its services in this process, its pages in a uvicorn process of
+their own.
+"""
 
 from __future__ import annotations
 
@@ -94,7 +96,9 @@ def free_port() -> int:
 
 @contextmanager
 def running_demo(transport: str = "socket") -> Iterator[Demo]:
-    """The services and the pages of `examples/services`, with sockets, without them, or on `manage.py runserver`."""
+    """The services and the pages of `examples/services`, with sockets, without them, or on
+    `manage.py runserver`.
+    """
     with ExitStack() as stack:
         s3 = stack.enter_context(backing.s3())
         stack.enter_context(backing.environment(s3.environment))

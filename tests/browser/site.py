@@ -1,7 +1,8 @@
-"""A small site for the browser tests, under a content security policy that forbids everything inline.
+"""A small site for the browser tests, under a content security policy that forbids everything
+inline.
 
-`uvicorn tests.browser.site:application`; the list on its pages shows what handlers were called with. SITE_CACHE names a
-folder for what has to survive the process.
+`uvicorn tests.browser.site:application`; the list on its pages shows what handlers were called
+with. SITE_CACHE names a folder for what has to survive the process.
 """
 
 from __future__ import annotations

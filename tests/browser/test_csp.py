@@ -1,4 +1,6 @@
-"""A page under a strict content security policy with Trusted Types: every kind of change, and what we add ourselves."""
+"""A page under a strict content security policy with Trusted Types: every kind of change, and what
+we add ourselves.
+"""
 
 from __future__ import annotations
 

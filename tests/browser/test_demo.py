@@ -14,7 +14,9 @@ from tests.browser.servers import Demo, running_demo
 
 @pytest.fixture(scope="module", params=["socket", "stream", "post", "runserver"])
 def demo(request: pytest.FixtureRequest) -> Iterator[Demo]:
-    """The demo over a socket, over POSTs with an event stream, over POSTs alone, and on `manage.py runserver`."""
+    """The demo over a socket, over POSTs with an event stream, over POSTs alone, and on `manage.py
+    runserver`.
+    """
     with running_demo(request.param) as demo:
         demo.streams = request.param != "post"
         yield demo
@@ -50,7 +52,9 @@ def visit(page: Page, demo: Demo, path: str) -> None:
 
 
 def wait_until(page: Page, condition: str) -> None:
-    """Wait for a JavaScript expression. Playwright's own way of polling is `eval`, which the pages forbid."""
+    """Wait for a JavaScript expression. Playwright's own way of polling is `eval`, which the pages
+    forbid.
+    """
     deadline = time.monotonic() + 30
     while not page.evaluate(condition):
         assert time.monotonic() < deadline, f"not within 30 s: {condition}"
@@ -227,7 +231,8 @@ def test_a_restarted_server_is_found_again_without_a_reload(page: Page, demo: De
     expect(page.get_by_role("cell", name="notes.txt")).to_be_visible()
     page.evaluate("window.neverReloaded = true")
     demo.server.stop()
-    # Without a socket or a stream nothing tells, until something is asked: as when the user comes back to the tab.
+    # Without a socket or a stream nothing tells, until something is asked: as when the user comes
+    # back to the tab.
     page.evaluate("window.dispatchEvent(new Event('online'))")
     wait_until(page, "!window.djust.connected")
     demo.server.start()

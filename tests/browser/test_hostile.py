@@ -1,4 +1,6 @@
-"""A page that belongs to others too: translators, drag libraries, scripts that open dialogs, forms whose fields hide properties."""
+"""A page that belongs to others too: translators, drag libraries, scripts that open dialogs, forms
+whose fields hide properties.
+"""
 
 # ruff: noqa: E501 - one template, one line
 
@@ -169,7 +171,9 @@ def test_ids_that_are_not_unique_do_no_harm(shown: Site) -> None:
 
 
 def test_what_a_field_shows_survives_whatever_stands_around_it(shown: Site) -> None:
-    """A tag part, a branch and a loop around fields in which the user has typed or chosen something."""
+    """A tag part, a branch and a loop around fields in which the user has typed or chosen
+    something.
+    """
     source = body("""<form {% if n %}title="{{ n }}"{% endif %}><input id="text" value="{{ n }}"><input id="number" type="number" value="{{ n }}">
       <select id="many" multiple>{% for x in xs %}<option dj-key="{{ x }}" value="{{ x }}"{% if x == n %} selected{% endif %}>{{ x }} of {{ n }}</option>{% endfor %}</select>
       <input type="radio" name="r" value="1"{% if n == 1 %} checked{% endif %}><input type="radio" name="r" value="2"{% if n == 2 %} checked{% endif %}>

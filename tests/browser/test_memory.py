@@ -1,8 +1,8 @@
 """Ten thousand times a list is created and cleared: nothing of it stays in the browser.
 
-The frames are put into the page's own socket, a thousand cycles at a time, so that the server and the network cost
-nothing; the client receives, applies and answers as ever. Between batches some rows are typed into and clicked, as
-users do.
+The frames are put into the page's own socket, a thousand cycles at a time, so that the server and
+the network cost nothing; the client receives, applies and answers as ever. Between batches some
+rows are typed into and clicked, as users do.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Templates of odd but legal HTML: what a browser shows after each diff is what it makes of Django's own rendering.
+"""Templates of odd but legal HTML: what a browser shows after each diff is what it makes of
+Django's own rendering.
 
-The parser of a browser rearranges, closes, moves and drops. Nothing of this may part the marks from what they mark: the
-page that was patched is compared with a fresh parse of the page without marks.
+The parser of a browser rearranges, closes, moves and drops. Nothing of this may part the marks from
+what they mark: the page that was patched is compared with a fresh parse of the page without marks.
 """
 
 # ruff: noqa: E501 - one template, one line
@@ -18,8 +19,9 @@ from playwright.sync_api import Page
 from tests.browser.test_patching import DIFFER, WATCH, Patched, Site
 from tests.test_template import plain
 
-# Compares as COMPARE of `test_patching`, but with a page that has no marks. Left aside: white space at the edges of the
-# body, which a parser moves there or drops, and the content of <noscript>, which is parsed without scripts here.
+# Compares as COMPARE of `test_patching`, but with a page that has no marks. Left aside: white space
+# at the edges of the body, which a parser moves there or drops, and the content of <noscript>,
+# which is parsed without scripts here.
 COMPARE = """html => {
   const tidy = root => {
     for (const ours of root.querySelectorAll('script[data-djust], .djust-banner')) ours.remove();

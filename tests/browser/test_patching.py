@@ -1,6 +1,7 @@
 """After every diff the page in a real browser equals what parsing a fresh render gives.
 
-The page is served, and its socket answered, by the test itself: compiler, diff and client are what is tested.
+The page is served, and its socket answered, by the test itself: compiler, diff and client are what
+is tested.
 """
 
 from __future__ import annotations

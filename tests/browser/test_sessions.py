@@ -1,4 +1,6 @@
-"""The session is lost while somebody writes: after a login in another tab the page goes on, with what was typed."""
+"""The session is lost while somebody writes: after a login in another tab the page goes on, with
+what was typed.
+"""
 
 from __future__ import annotations
 

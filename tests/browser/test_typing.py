@@ -1,4 +1,5 @@
-"""The input rule in a browser: what the user types and chooses stays as it is entered, however slow the server.
+"""The input rule in a browser: what the user types and chooses stays as it is entered, however slow
+the server.
 
 The tools of DEBUG let every frame take 300 ms longer in each direction.
 """
@@ -22,8 +23,8 @@ SHORT = 100
 INTERVAL = 20
 LENGTH = 200
 
-# Types with the browser's own editing. Whatever the server sends, the field keeps focus, text and caret as they were
-# after the last character.
+# Types with the browser's own editing. Whatever the server sends, the field keeps focus, text and
+# caret as they were after the last character.
 TYPIST = """id => {
   const field = document.getElementById(id);
   const state = () => [document.activeElement === field, field.value, field.selectionStart, field.selectionEnd];

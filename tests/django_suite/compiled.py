@@ -1,10 +1,12 @@
-"""Run Django's tests with every template rendered by compiled code, or without us. A program of its own.
+"""Run Django's tests with every template rendered by compiled code, or without us. A program of its
+own.
 
     python compiled.py TESTS RESULT LABEL …           compiled; --plain before TESTS: Django's own rendering
 
-TESTS is the folder of Django's `runtests.py`. RESULT is written as JSON: `{"ran": 4090, "skipped": 243, "failed":
-{label: traceback}, "seconds": {class: s}, "items": {"native": {"django": 17, "other": 3}, "opaque": {…}}}`. A label is
-what `runtests.py` takes: of a test, or of the class or module whose preparation failed.
+TESTS is the folder of Django's `runtests.py`. RESULT is written as JSON: `{"ran": 4090, "skipped":
+243, "failed": {label: traceback}, "seconds": {class: s}, "items": {"native": {"django": 17,
+"other": 3}, "opaque": {…}}}`. A label is what `runtests.py` takes: of a test, or of the class or
+module whose preparation failed.
 """
 
 from __future__ import annotations
@@ -36,7 +38,9 @@ opaque: Counter[str] = Counter()
 
 
 def render_compiled() -> None:
-    """Replace the two functions through which Django's templates are rendered, and count what is compiled."""
+    """Replace the two functions through which Django's templates are rendered, and count what is
+    compiled.
+    """
 
     def render(self: Any, context: Context) -> SafeString:
         return compile_template(self).render(context)
@@ -71,7 +75,9 @@ def count(found: Iterable[Node]) -> None:
 
 
 def own_nodes(found: Iterable[Node]) -> Iterator[Node]:
-    """As `all_nodes`, without those of included templates: each of these is lowered, and counted, for itself."""
+    """As `all_nodes`, without those of included templates: each of these is lowered, and counted,
+    for itself.
+    """
     for node in found:
         yield node
         if not isinstance(node, Inclusion):

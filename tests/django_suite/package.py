@@ -2,8 +2,8 @@
 
     tests = unpack(source_package(), tmp_path)      ->  tmp_path/django-5.2.19/tests
 
-pip downloads it once, and verifies it with the index's checksum. The file stays in a cache folder outside the
-repository, beside its own SHA-256, which is verified before each use.
+pip downloads it once, and verifies it with the index's checksum. The file stays in a cache folder
+outside the repository, beside its own SHA-256, which is verified before each use.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ def cache_folder() -> Path:
 
 
 def source_package() -> Path:
-    """The archive, downloaded if the cache lacks it or holds another file than the one that was downloaded."""
+    """The archive, downloaded if the cache lacks it or holds another file than the one that was
+    downloaded.
+    """
     folder = cache_folder()
     archive = folder / f"django-{VERSION}.tar.gz"
     recorded = folder / f"{archive.name}.sha256"

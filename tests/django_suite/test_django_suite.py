@@ -1,7 +1,9 @@
-"""No test of Django's that passes with Django's rendering fails when its templates are rendered by compiled code.
+"""No test of Django's that passes with Django's rendering fails when its templates are rendered by
+compiled code.
 
-The selection is run once, compiled, in two processes. What fails is run again with plain Django: a test that passes
-then is a failure of ours, one that fails then too is the machine's (a test that expects missing rights fails for root).
+The selection is run once, compiled, in two processes. What fails is run again with plain Django: a
+test that passes then is a failure of ours, one that fails then too is the machine's (a test that
+expects missing rights fails for root).
 """
 
 from __future__ import annotations
@@ -39,7 +41,8 @@ HALVES = [
 # At least this many tests are there in any version; fewer mean that the selection has gone wrong.
 FEWEST = 3000
 
-# Tests that may fail with us: label -> the reason, which follows from the documentation of Django or of Python.
+# Tests that may fail with us: label -> the reason, which follows from the documentation of Django
+# or of Python.
 EXCEPTIONS: dict[str, str] = {}
 
 

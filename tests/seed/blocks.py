@@ -1,11 +1,12 @@
-"""The Python code blocks of the guide "Working with External Services", whose text lost its indentation.
+"""The Python code blocks of the guide "Working with External Services", whose text lost its
+indentation.
 
-`blocks(text)` finds them: a block starts at a comment, an import or a class, and goes on as long as the lines, indented
-again, are Python. A comment that names a file (`# views.py`) starts a new block. No line is changed but for the white
-space before it.
+`blocks(text)` finds them: a block starts at a comment, an import or a class, and goes on as long as
+the lines, indented again, are Python. A comment that names a file (`# views.py`) starts a new
+block. No line is changed but for the white space before it.
 
-Indentation is restored by the shape all these blocks share: classes at the left (but `Meta` in its model), methods in
-classes, one statement in each `if`.
+Indentation is restored by the shape all these blocks share: classes at the left (but `Meta` in its
+model), methods in classes, one statement in each `if`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Every code block of the guide that defines a view runs unchanged: mounted, rendered, every handler driven.
+"""Every code block of the guide that defines a view runs unchanged: mounted, rendered, every
+handler driven.
 
-S3 is moto's server, Redis a real one on localhost:6379 (fakeredis's server where there is none), and httpx is answered
-for the two hosts of the guide.
+S3 is moto's server, Redis a real one on localhost:6379 (fakeredis's server where there is none),
+and httpx is answered for the two hosts of the guide.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""The five pages. Handlers are `async def` where nothing in them blocks; state is public, as the guide has it."""
+"""The five pages. Handlers are `async def` where nothing in them blocks; state is public, as the
+guide has it.
+"""
 
 from benchforms import ProfileForm
 from benchspec import INITIAL, dashboard_body, make_rows, numbers, search

@@ -36,7 +36,8 @@ def script_tag(request: HttpRequest, token: str) -> SafeString:
         attributes += format_html(' data-socket="{}"', socket_path)
     source = static("djust/djust.js")
     if source.rpartition("/")[2] != "djust.js":
-        # A storage that puts digests into names: the client would not find its modules beside itself.
+        # A storage that puts digests into names: the client would not find its modules beside
+        # itself.
         attributes += format_html(' data-modules="{}"', " ".join(map(static, MODULES)))
     # django-csp and Django's own middleware; the nonce is made when it is first used.
     nonce = getattr(request, "csp_nonce", None) or getattr(request, "_csp_nonce", None)

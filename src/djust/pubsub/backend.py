@@ -1,7 +1,7 @@
 """What a back end does: it carries texts from processes that publish to processes that listen.
 
-A back end knows nothing of views. All of its coroutines run on one event loop, `page_loop`; `publish`
-runs in any thread.
+A back end knows nothing of views. All of its coroutines run on one event loop, `page_loop`;
+`publish` runs in any thread.
 """
 
 from __future__ import annotations

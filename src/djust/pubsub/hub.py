@@ -2,7 +2,8 @@
 between processes.
 
     publish("orders", {"id": 7})
-      └─ back end ─▶ every process with subscribers ─▶ hub ─▶ the inbox of every view that has subscribed ─▶ handle_info
+      └─ back end ─▶ every process with subscribers ─▶ hub ─▶ the inbox of every view that has
+      subscribed ─▶ handle_info
 
 A message is encoded as the state of a view is, so it arrives equal and of the same type; every view
 of a process gets the same object and must not change it.

@@ -1,7 +1,7 @@
 """Snapshots: the public state of pages, saved outside of their process in a cache of Django.
 
-    save("6fa1…", Snapshot(version="91c0…", binding="…", page_version=3, last_ref=7, document="0.52", state='{"n":1}'))
-    load("6fa1…")  ->  Snapshot(…), or None
+    save("6fa1…", Snapshot(version="91c0…", binding="…", page_version=3, last_ref=7,
+    document="0.52", state='{"n":1}')) load("6fa1…")  ->  Snapshot(…), or None
 
 `LIVEVIEW_CONFIG["state_cache"]` names the cache, `state_ttl` says how many seconds it keeps them.
 Whoever can read the cache can read the state. A cache that fails costs snapshots and never a page.

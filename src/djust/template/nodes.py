@@ -85,6 +85,8 @@ class Node:
     """The names that it binds."""
     sets: frozenset[str] = NO_NAMES
     """The names that it sets for what follows it."""
+    sets_inside: frozenset[str] = NO_NAMES
+    """As `sets`, with what the nodes inside it set."""
     needs: frozenset[str] = NO_NAMES
     """The names that must stand on Django's context while it is rendered: Django's nodes read or
     set them there. What is given the context may read anything, so it needs ALL_NAMES. A loop or
@@ -160,9 +162,11 @@ class Node:
             self.target = target
         self.tag, self.location = tag, Location.of(tag)
         self.expressions, self.bodies = expressions, bodies
-        self.binds, self.sets = binds, sets
-        self.needs = needs | needs_of(node for body in bodies for node in body)
-        self.has_output = has_output
+        self.binds, self.sets, self.has_output = binds, sets, has_output
+        for body in bodies:
+            for node in body:
+                needs, sets = node.needs | needs, node.sets_inside | sets
+        self.needs, self.sets_inside = needs, sets
         self.is_inline = self.is_text and has_output
 
     def __repr__(self) -> str:
@@ -383,14 +387,9 @@ def needs_of(nodes: Iterable[Node]) -> frozenset[str]:
     return needs
 
 
-def sets_within(node: Node) -> frozenset[str]:
-    """The names that may stand for something else on the context than in a local, inside `node`."""
-    if node.needs is not ALL_NAMES:
-        return node.needs
-    sets = NO_NAMES
-    for inner in all_nodes([node]):
-        sets = inner.sets | sets
-    return sets
+def moved_names(node: Node) -> frozenset[str]:
+    """The names that inside `node` have to be read from the context, and not from a local."""
+    return node.sets_inside if node.needs is ALL_NAMES else node.needs
 
 
 def names_read(nodes: Iterable[Node]) -> set[str]:

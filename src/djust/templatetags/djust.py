@@ -13,7 +13,9 @@ register = template.Library()
 
 @register.simple_tag(takes_context=True)
 def djust_scripts(context: Context) -> str:
-    """The script tag of a live page, where it should not stand before `</body>`; nothing on other pages."""
+    """The script tag of a live page, where it should not stand before `</body>`; nothing on other
+    pages.
+    """
     view, request = context.get("view"), getattr(context, "request", None)
     if not isinstance(view, LiveView) or request is None:
         return ""

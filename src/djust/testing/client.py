@@ -199,7 +199,9 @@ class LiveClient:
         self._opened.settle()
 
     def disconnect(self) -> None:
-        """Lose the connection: the page stays, and waits for `reconnect`. Its view's `disconnected` is called."""
+        """Lose the connection: the page stays, and waits for `reconnect`. Its view's `disconnected`
+        is called.
+        """
         self._opened.disconnect()
         self._is_away = True
 

@@ -47,7 +47,8 @@ class _Reader(HTMLParser):
         self.forms: list[Form] = []
         self._form: Form | None = None
         self._field: Field | None = None
-        # The options of the select that is being read: value, or None for their text; text; whether they are selected.
+        # The options of the select that is being read: value, or None for their text; text; whether
+        # they are selected.
         self._options: list[tuple[str | None, list[str], bool]] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:

@@ -1,8 +1,8 @@
 """A page in a test: what it would do in threads of pools happens in the thread of the test.
 
 A test holds a transaction that other threads do not see, and decides when background tasks run. So
-the context of all turns of its page (`page.turns.context`) holds a `TestMode`, and whoever is about to
-leave the thread or the turn asks for it.
+the context of all turns of its page (`page.turns.context`) holds a `TestMode`, and whoever is about
+to leave the thread or the turn asks for it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """`manage.py djust_source NAME`: the Python that a template is compiled to.
 
-Without an option it is the function that live pages evaluate, with `--render` the one that renders plain HTML.
-`--report` prints what the template consists of: parts by kind, native nodes, opaque nodes with their lines.
+Without an option it is the function that live pages evaluate, with `--render` the one that renders
+plain HTML. `--report` prints what the template consists of: parts by kind, native nodes, opaque
+nodes with their lines.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The connection of a back end: kept alive, and made again when it was lost.
 
-    connected ── lost ──▶ waiting ──▶ connected, subscribed to all topics again ──▶ subscribers receive MessagesMissed
+    connected ── lost ──▶ waiting ──▶ connected, subscribed to all topics again ──▶ subscribers
+    receive MessagesMissed
                   back-off: 0.05 s, doubled up to 5 s, with jitter
 
 A subclass says how to connect, how to listen to a topic and what a connection brings.

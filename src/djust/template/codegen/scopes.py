@@ -15,7 +15,7 @@ from djust.template import nodes
 from djust.template.codegen.expressions import ExpressionWriter, is_direct
 from djust.template.codegen.source import PythonSource
 from djust.template.context import Names
-from djust.template.nodes import NO_NAMES, RENDER_STATE, Node, needs_of, sets_within
+from djust.template.nodes import NO_NAMES, RENDER_STATE, Node, moved_names, needs_of
 from djust.template.optimize.lookups import lookups_of
 from djust.template.optimize.prefetch import Related
 
@@ -50,7 +50,7 @@ class ScopeWriter:
         targets = ", ".join(values)
         value = targets if len(variables) == 1 else src.temporary("item")
         over = f"{value} in counted({loop}, {sequence})" if node.counts else f"{value} in {sequence}"
-        inner = names.bind(local | ({"forloop": loop} if node.counts else {})).unbind(sets_within(node)).within_loop()
+        inner = names.bind(local | ({"forloop": loop} if node.counts else {})).unbind(moved_names(node)).within_loop()
         with self._layer(context, {"forloop": loop} if "forloop" in node.needs else {}, node.needs):
             src.line(f"for {over}:")
             with src.indented():
@@ -91,7 +91,7 @@ class ScopeWriter:
         bindings = self._bindings(names, node)
         pushed = {name: code for name, code in bindings.items() if name in node.needs}
         with self._layer(names.context, pushed, node.needs):
-            yield names.bind(bindings).unbind(sets_within(node))
+            yield names.bind(bindings).unbind(moved_names(node))
 
     @contextmanager
     def _partial(self, names: Names, node: nodes.Partial) -> Iterator[Names]:
@@ -100,7 +100,7 @@ class ScopeWriter:
             return
         self.src.line(f"with rendering({names.context}, {self.src.constant(node.template)}):")
         with self.src.indented():
-            yield names.unbind(sets_within(node))
+            yield names.unbind(moved_names(node))
 
     def _bindings(self, names: Names, node: Node) -> dict[str, str]:
         if node.binds:
@@ -120,7 +120,7 @@ class ScopeWriter:
         self.src.line(f"with inclusion({names.context}, {chain}, {pushed}, {node.isolated}) as {context}:")
         outer = {} if node.isolated else names.local
         with self.src.indented():
-            yield Names(context, {**outer, **bindings}, names.repeated).unbind(sets_within(node))
+            yield Names(context, {**outer, **bindings}, names.repeated).unbind(moved_names(node))
         if node.isolated:
             self.settings(names)  # what is inside may have changed those of its own context
 
@@ -133,7 +133,7 @@ class ScopeWriter:
             return
         self.src.line(f"with block({names.context}, {tag}):")
         with self.src.indented():
-            yield names.unbind(sets_within(node)).unbind({"block"})
+            yield names.unbind(moved_names(node)).unbind({"block"})
 
     @contextmanager
     def _flag(self, names: Names, node: nodes.ContextFlag) -> Iterator[Names]:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from django.template import defaultfilters
 from django.template.base import FilterExpression, Variable
 
-from djust.template.nodes import ALL_NAMES, NO_NAMES, Node, all_nodes, names_read, reads
+from djust.template.nodes import ALL_NAMES, NO_NAMES, Node, names_read, reads
 from djust.template.steps import EffectStep, LeafStep, Step, contents_of
 from djust.template.tree import Blocks, Content, Element, Scoped
 
@@ -48,7 +48,7 @@ def skippable(steps: Sequence[Step]) -> dict[int, frozenset[str]]:
         if names is not None:
             if _is_worth_skipping(step) and given.isdisjoint(names):
                 found[position] = names
-        elif isinstance(step, EffectStep) or any(map(_may_set_names, all_nodes(nodes))):
+        elif isinstance(step, EffectStep) or any(map(_may_set_names, nodes)):
             break
         else:
             given |= names_read(nodes)
@@ -79,7 +79,7 @@ def _is_cheap(piece: Content) -> bool:
 
 
 def _may_set_names(node: Node) -> bool:
-    return node.needs is ALL_NAMES or bool(node.sets)
+    return node.needs is ALL_NAMES or bool(node.sets_inside)
 
 
 def _outer_names(nodes: Iterable[Node]) -> frozenset[str]:
