@@ -18,7 +18,7 @@ LAYERS: list[dict[str, str]] = [
         "protocol": "frames",
         "render": "values diff",
         "state": "fields classes types validation codec tracking snapshots circuit",
-        "threads": "pools pool care watchdog testmode",
+        "threads": "pools pool watchdog testmode",
     },
     {
         "template": "nodes inheritance start_tags tree steps fragments context tags html markup lower codegen optimize"
