@@ -33,7 +33,7 @@ from djust.template.html import (
     VOID,
     spaces,
 )
-from djust.template.nodes import Node, Static
+from djust.template.nodes import Node, Static, append
 from djust.template.start_tags import StartTag, start_tag
 from djust.template.tree import Blocks, Content, Element, Scoped, Tree, is_dynamic
 
@@ -149,12 +149,8 @@ class _Open:
             self._cut(depth)
 
     def _append(self, *contents: Content) -> None:
-        children = self.stack[-1].children
         for content in contents:
-            if isinstance(content, Static) and children and isinstance(children[-1], Static):
-                children[-1] = Static(children[-1].text + content.text)
-            else:
-                children.append(content)
+            append(self.stack[-1].children, content)
 
 
 class _Parser(_Open):
