@@ -164,11 +164,10 @@ class Lowering:
     def include(self, tag: IncludeNode) -> Iterator[Node]:
         chain = self._included(tag)
         # An include reads all names, but sets them in its own layer.
-        yield (
-            nodes.DynamicInclude(tag, sets=NO_NAMES)
-            if chain is None
-            else _own_state(nodes.Inclusion(tag, chain, self._inlined(chain)))
-        )
+        if chain is None:
+            yield nodes.DynamicInclude(tag, sets=NO_NAMES)
+        else:
+            yield _own_state(nodes.Inclusion(tag, chain, self._inlined(chain)))
 
     def _inlined(self, chain: Chain) -> list[Node]:
         """The nodes of a template that is inlined here."""

@@ -168,6 +168,13 @@ def text_of(pieces: Iterable[Node]) -> str:
     return "".join(piece.text if isinstance(piece, Static) else "\0" for piece in pieces)
 
 
+def written(pieces: Iterable[Node]) -> str:
+    """As `text_of`, with the text inside what is dynamic."""
+    return "".join(
+        piece.text if isinstance(piece, Static) else " ".join(map(written, piece.bodies)) or "\0" for piece in pieces
+    )
+
+
 def merged(pieces: Iterable[Node]) -> list[Node]:
     """`pieces` with texts that stand side by side in one."""
     found: list[Node] = []
