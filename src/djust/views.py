@@ -375,26 +375,20 @@ def mount_view(view: LiveView, request: HttpRequest, *, again: bool = False) -> 
         )
     for name, factory in provided.items():
         kwargs[name] = provided_by(factory, view, name)
-    if any(is_pending(kwargs[name]) for name in provided):
-        return _mount_with(view, request, kwargs, provided, again=again)
-    return _mount(view, request, kwargs, again=again)
 
+    def mounted() -> Any:
+        if again:
+            return view.restore(request, **_taken(kwargs, restore_names(type(view))))
+        return view.mount(request, **_taken(kwargs, mount_names(type(view))))
 
-def _mount(view: LiveView, request: HttpRequest, kwargs: dict[str, Any], *, again: bool) -> Any | Awaitable[Any]:
-    if again:
-        return view.restore(request, **_taken(kwargs, restore_names(type(view))))
-    return view.mount(request, **_taken(kwargs, mount_names(type(view))))
+    async def mounted_with_pending() -> Any:
+        for name in provided:
+            if is_pending(kwargs[name]):
+                kwargs[name] = await kwargs[name]
+        result = mounted()
+        return await result if inspect.isawaitable(result) else result
 
-
-async def _mount_with(
-    view: LiveView, request: HttpRequest, kwargs: dict[str, Any], provided: Iterable[str], *, again: bool
-) -> Any:
-    """Wait for what is provided by coroutines."""
-    for name in provided:
-        if is_pending(kwargs[name]):
-            kwargs[name] = await kwargs[name]
-    mounted = _mount(view, request, kwargs, again=again)
-    return await mounted if inspect.isawaitable(mounted) else mounted
+    return mounted_with_pending() if any(is_pending(kwargs[name]) for name in provided) else mounted()
 
 
 def _taken(kwargs: dict[str, Any], names: frozenset[str] | None) -> dict[str, Any]:
@@ -417,7 +411,8 @@ def _keyword_names(view_class: type[Any], method: str) -> frozenset[str] | None:
     signature = inspect.signature(getattr(view_class, method))
     parameters = list(signature.parameters.values())
     kinds = [parameter.kind for parameter in parameters]
-    if inspect.Parameter.VAR_POSITIONAL not in kinds[:2] and sum(kind in _BY_POSITION for kind in kinds) < 2:
+    by_position = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    if inspect.Parameter.VAR_POSITIONAL not in kinds[:2] and sum(kind in by_position for kind in kinds) < 2:
         raise TypeError(
             f"{view_class.__name__}.{method}{signature} does not take the request. "
             f"Write def {method}(self, request, …)."
@@ -426,6 +421,3 @@ def _keyword_names(view_class: type[Any], method: str) -> frozenset[str] | None:
         return None
     by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     return frozenset(parameter.name for parameter in parameters[2:] if parameter.kind in by_name)
-
-
-_BY_POSITION = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)

@@ -158,10 +158,7 @@ async def _render_on_loop(page: Page, mount: Mount, mounted: Any) -> HttpRespons
             except SynchronousOnlyOperation:
                 return await sync_to_async(_answer, thread_sensitive=True)(page, mount)
         except BaseException as error:
-            failure = failure_on_loop(error, task)
-            if failure is error:
-                raise
-            raise failure  # noqa: B904 — its cause is set
+            raise failure_on_loop(error, task)  # noqa: B904 — the cause of a new one is set
 
 
 def _restore(page: Page, mount: Mount) -> None:
