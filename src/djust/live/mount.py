@@ -157,7 +157,7 @@ async def _render_on_loop(page: Page, mount: Mount, mounted: Any) -> HttpRespons
                 return _answer(page, mount)
             except SynchronousOnlyOperation:
                 return await sync_to_async(_answer, thread_sensitive=True)(page, mount)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 — raised again
             raise failure_on_loop(error, task)  # noqa: B904 — the cause of a new one is set
 
 
