@@ -207,12 +207,9 @@ _OF_VISITOR = frozenset({"session", "user", "auser", "_cached_user", "_acached_u
 # Made of META when they are first used, which is that of the browser that holds the page.
 _OF_META = frozenset({"COOKIES", "headers", "_current_scheme_host"})
 _NOT_HANDED_OVER = OF_BODY | _OF_VISITOR | _OF_META | {PURPOSE, MOUNT, "META", "method"}
-# What Django's own middleware sets, which turns do not pass, and its handler.
+# What Django's own middleware sets, which turns do not pass.
 _OF_DJANGO = frozenset(
-    {
-        *("LANGUAGE_CODE", "_csp_nonce", "_dont_enforce_csrf_checks", "_messages", "csrf_processing_done"),
-        *("resolver_match", "site"),
-    }
+    {"LANGUAGE_CODE", "_csp_nonce", "_dont_enforce_csrf_checks", "_messages", "csrf_processing_done", "site"}
 )
 _made_with: dict[type[HttpRequest], frozenset[str]] = {}
 
@@ -352,9 +349,7 @@ def _unread(user: Any) -> Any:
 
 
 def _own_names(request: HttpRequest) -> frozenset[str]:
-    """The attributes of a request that middleware of the project, as far as turns pass it, and
-    guards have not set.
-    """
+    """The attributes of a request that neither guards nor the middleware of turns have set."""
     if WITHOUT_MIDDLEWARE in request.META or config.skip_middleware:
         return frozenset(vars(request)) - _OF_VISITOR - _OF_META - {MOUNT}
     kind = type(request)
@@ -381,7 +376,7 @@ def guards_of(view: LiveView, request: HttpRequest) -> Guards | None:
 
 
 def asker(request: HttpRequest, purpose: str) -> Caller:
-    """Whose work it is to ask the guards of a page: it takes threads of GETs, and counts as one."""
+    """Whose work it is to ask the guards of a page: it counts as a GET of the same address."""
     return Caller(f"address {request.META.get('REMOTE_ADDR')}", f"{purpose} {request.path!r:.200}", must_run=True)
 
 

@@ -73,7 +73,7 @@ class RequestRunner:
     def __init__(self, asynchronous: ASGIHandler) -> None:
         make_chains()
         self._asynchronous = asynchronous
-        self._synchronous: _SyncHandler | None = None
+        self._synchronous = _SyncHandler()
 
     @staticmethod
     def serves(scope: Scope) -> bool:
@@ -112,7 +112,7 @@ class RequestRunner:
     ) -> HttpResponseBase | None:
         """The answer, or None where the browser went away before anything has begun."""
         try:
-            call = request_pool.begin(_caller(scope), self._job(request, scope))
+            call = request_pool.begin(_caller(scope), partial(self._synchronous.answer, request, scope))
         except ServerBusyError as error:
             return _busy(error)
         leaving: asyncio.Task[bool] | None = None
@@ -121,7 +121,8 @@ class RequestRunner:
             await asyncio.wait([call.done], timeout=_LISTEN_SECONDS)
             if not call.done.done():
                 leaving = asyncio.create_task(_goes_away(receive))
-                await asyncio.wait([call.done, leaving], return_when=asyncio.FIRST_COMPLETED)
+                either: list[asyncio.Future[Any]] = [call.done, leaving]
+                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
                 if leaving.done() and leaving.result():
                     mount.is_over = True
                     if call.withdraw():
@@ -145,7 +146,7 @@ class RequestRunner:
         vars(request)[MOUNT] = mount
         if self.serves(scope):
             try:
-                return await request_pool.run_for(_caller(scope), self._job(request, scope))
+                return await request_pool.run_for(_caller(scope), partial(self._synchronous.answer, request, scope))
             except ServerBusyError as error:
                 return _busy(error)
         async with ThreadSensitiveContext():
@@ -154,11 +155,6 @@ class RequestRunner:
             response: HttpResponseBase = await self._asynchronous.get_response_async(request)
             await sync_to_async(response.close)()
         return response
-
-    def _job(self, request: HttpRequest, scope: Scope) -> Callable[[], HttpResponseBase]:
-        if self._synchronous is None:
-            self._synchronous = _SyncHandler()
-        return partial(self._synchronous.answer, request, scope)
 
 
 def _caller(scope: Scope) -> Caller:
