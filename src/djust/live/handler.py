@@ -125,16 +125,16 @@ class RequestRunner:
                 await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
                 if leaving.done() and leaving.result():
                     mount.is_over = True
-                    if call.withdraw():
+                    if request_pool.withdraw(call):
                         return None
                     # Browsers that went away at the same time are withdrawn first, and do not get
                     # the place.
                     await asyncio.wait([call.done], timeout=_ASIDE_SECONDS)
-                    call.set_aside()
-            return await call
+                    request_pool.set_aside(call)
+            return await call.done
         except asyncio.CancelledError:
             mount.is_over = True
-            call.withdraw()
+            request_pool.withdraw(call)
             raise
         finally:
             if leaving is not None:
