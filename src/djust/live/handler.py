@@ -127,8 +127,8 @@ class RequestRunner:
                     mount.is_over = True
                     if request_pool.withdraw(call):
                         return None
-                    # Browsers that went away at the same time are withdrawn first, and do not get
-                    # the place.
+                    # First browsers that went away at the same time are withdrawn: not one of them
+                    # is to get the place.
                     await asyncio.wait([call.done], timeout=_ASIDE_SECONDS)
                     request_pool.set_aside(call)
             return await call.done

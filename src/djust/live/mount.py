@@ -207,9 +207,8 @@ def send_page(page: Page, mount: Mount, *, status: int = 200, notice: str = "") 
 
 
 def _uncached(request: HttpRequest, response: HttpResponse) -> HttpResponse:
-    # No cache may give this page to somebody else, or twice; but no-store would also keep the
-    # browser's back/forward cache from holding it, which costs visitors their page when they
-    # return.
+    # No cache may give this page to anybody else, or twice. But no-store would also keep it out of
+    # the browser's back/forward cache, and visitors would lose their page when they return.
     response.headers["Cache-Control"] = "private, no-cache"
     keep_out_of_caches(request)
     return response

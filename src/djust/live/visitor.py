@@ -192,7 +192,7 @@ class SocketRequest(ASGIRequest):
 
 # Headers of one request, not of the browser; and the page's address, which tenants may depend on.
 _OF_ONE_REQUEST = re.compile(
-    "HTTP_(ACCEPT|CACHE_CONTROL|CONNECTION|COOKIE|HOST|ORIGIN|PRAGMA|RANGE|REFERER|UPGRADE|X_CSRFTOKEN"
+    "HTTP_(ACCEPT|CACHE_CONTROL|CONNECTION|HOST|ORIGIN|PRAGMA|RANGE|REFERER|UPGRADE|X_CSRFTOKEN"
     "|X_FORWARDED_(HOST|PORT|PROTO)|X_REQUESTED_WITH|IF_.*|(SEC|X_DJUST).*)"
 )
 
@@ -204,13 +204,10 @@ def take_over(request: HttpRequest, source: HttpRequest) -> None:
     object stays the same, as do method, path and whatever else stands on it.
     """
     known, meta = vars(request), source.META
+    request.META.pop("HTTP_COOKIE", None)
     for name in meta:
         if name.startswith(("HTTP_", "REMOTE_")) and not _OF_ONE_REQUEST.fullmatch(name):
             request.META[name] = meta[name]
-    if "HTTP_COOKIE" in meta:
-        request.META["HTTP_COOKIE"] = meta["HTTP_COOKIE"]
-    else:
-        request.META.pop("HTTP_COOKIE", None)
     known.pop("headers", None)
     known["COOKIES"] = dict(source.COOKIES)
     if "session" in known:
