@@ -157,11 +157,8 @@ async def _render_on_loop(page: Page, mount: Mount, mounted: Any) -> HttpRespons
                 return _answer(page, mount)
             except SynchronousOnlyOperation:
                 return await sync_to_async(_answer, thread_sensitive=True)(page, mount)
-        except BaseException as error:
-            failure = failure_on_loop(error, task)
-            if failure is error:
-                raise
-            raise failure  # noqa: B904 — its cause is set
+        except BaseException as error:  # noqa: BLE001 — raised again
+            raise failure_on_loop(error, task)  # noqa: B904 — the cause of a new one is set
 
 
 def _restore(page: Page, mount: Mount) -> None:
@@ -210,9 +207,8 @@ def send_page(page: Page, mount: Mount, *, status: int = 200, notice: str = "") 
 
 
 def _uncached(request: HttpRequest, response: HttpResponse) -> HttpResponse:
-    # No cache may give this page to somebody else, or twice; but no-store would also keep the
-    # browser's back/forward cache from holding it, which costs visitors their page when they
-    # return.
+    # No cache may give this page to anybody else, or twice. But no-store would also keep it out of
+    # the browser's back/forward cache, and visitors would lose their page when they return.
     response.headers["Cache-Control"] = "private, no-cache"
     keep_out_of_caches(request)
     return response
