@@ -24,9 +24,10 @@ from django.http import HttpRequest
 from djust import process
 from djust.conf import config
 from djust.live.page import Page, end_all
-from djust.live.snapshots import save_all, save_before_exit
+from djust.live.snapshots import save_all
 from djust.process import Phase
 from djust.protocol.messages import Peer
+from djust.state.snapshots import is_shared
 
 _SWEEP_SECONDS = 5.0
 # How long the end of a process waits for a cache to take snapshots.
@@ -228,7 +229,9 @@ async def _stop() -> None:
 
 def save_at_exit() -> None:
     """Save the pages where no server tells of its end, as under WSGI."""
-    save_before_exit(registry.pages(), _SAVE_SECONDS)
+    pages = registry.pages()
+    if pages and is_shared():
+        asyncio.run(save_all(pages, _SAVE_SECONDS, settled=False))
 
 
 process.register(Phase.PAGES, start=registry.keep_sweeping, stop=_stop, at_exit=save_at_exit)

@@ -20,7 +20,6 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from functools import partial
 from typing import Protocol
 
 from djust import process
@@ -369,9 +368,12 @@ process.register(Phase.PAGES, forget=backlog.reset)
 # The end of the process
 
 
-async def save_all(pages: Iterable[SnapshotOwner], seconds: float) -> None:
-    """The server ends: write everything that was not written, for at most so many seconds."""
-    unsaved = [asyncio.create_task(_save_settled(page)) for page in pages]
+async def save_all(pages: Iterable[SnapshotOwner], seconds: float, *, settled: bool = True) -> None:
+    """Write everything that was not written, for at most so many seconds.
+
+    `settled`: on the event loop of the pages, where their handlers can be waited for.
+    """
+    unsaved = [asyncio.create_task(_save_here(page, settled=settled)) for page in pages]
     if unsaved:
         _, late = await asyncio.wait(unsaved, timeout=seconds)
         for saving in late:
@@ -380,34 +382,13 @@ async def save_all(pages: Iterable[SnapshotOwner], seconds: float) -> None:
             logger.warning("%d snapshots could not be written in time.", len(late))
 
 
-async def _save_settled(page: SnapshotOwner) -> None:
+async def _save_here(page: SnapshotOwner, *, settled: bool) -> None:
     # Half of what a handler does is not a state to come back to.
-    if page.is_busy:
-        settled = asyncio.Event()
-        page.post(Settled(settled))
-        await settled.wait()
+    if settled and page.is_busy:
+        done = asyncio.Event()
+        page.post(Settled(done))
+        await done.wait()
     await snapshot_write_pool.run(page.snapshots.save_here, page)
-
-
-def save_before_exit(pages: Iterable[SnapshotOwner], seconds: float) -> None:
-    """The same where no server tells of the end, in the thread that ends the process."""
-    unsaved = [*pages]
-    if not unsaved or not is_shared():
-        return
-    saved = threading.Semaphore(0)
-
-    def save_one(page: SnapshotOwner) -> None:
-        try:
-            page.snapshots.save_here(page)
-        finally:
-            saved.release()
-
-    for page in unsaved:
-        snapshot_write_pool.submit(partial(save_one, page))
-    end = time.monotonic() + seconds
-    late = sum(not saved.acquire(timeout=max(0.0, end - time.monotonic())) for _ in unsaved)
-    if late:
-        logger.warning("%d snapshots could not be written in time.", late)
 
 
 # Coming back
