@@ -1,4 +1,4 @@
-"""Slow work beside a page, as a browser sees it."""
+"""Background tasks of a page, as a browser sees them."""
 
 import asyncio
 import gc
@@ -718,7 +718,7 @@ async def test_a_task_that_outlives_its_page_is_told_so(rf: RequestFactory) -> N
 
 def test_a_view_without_page_can_start_nothing_but_assign() -> None:
     view = Unfinished()
-    with pytest.raises(RuntimeError, match=r"^Unfinished has no page, so nothing can run beside it"):
+    with pytest.raises(RuntimeError, match=r"^Unfinished has no page, so nothing can run in its background"):
         view.start_async(view.forever)
     with pytest.raises(RuntimeError, match=r"^Unfinished has no page"):
         view.assign_async("figures", view.forever)

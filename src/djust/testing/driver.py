@@ -74,7 +74,7 @@ class Driver:
         return next(frame for frame in frames if frame[0] == ref or frame[:2] == [wire.ERROR, ref])
 
     def settle(self) -> None:
-        """Let slow work run until it has ended."""
+        """Let background tasks run until they have ended."""
         self._look(self._ended())
         if self._end is not None:
             raise self._end
@@ -117,7 +117,7 @@ class Driver:
         self._jobs.put(job)
 
     def defer(self, begin: Job) -> None:
-        """Let slow work begin with `settle`."""
+        """Let a background task begin with `settle`."""
         self._held.append(begin)
 
     def raised(self, error: Exception) -> None:
