@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, ParamSpec
 
 from djust import process
@@ -83,6 +83,17 @@ class Ticker:
         if self._loop is loop:
             self._function()
             self._timer = loop.call_later(self._seconds, self._tick, loop)
+
+
+async def finish(coroutines: Iterable[Coroutine[Any, Any, object]], seconds: float) -> int:
+    """Run these for at most so many seconds; how many were cancelled because they were late."""
+    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
+    if not tasks:
+        return 0
+    _, late = await asyncio.wait(tasks, timeout=seconds)
+    for task in late:
+        task.cancel()
+    return len(late)
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:

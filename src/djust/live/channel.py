@@ -59,7 +59,7 @@ from djust.live.token import JoinToken, is_of_session, is_of_user, load_join_tok
 from djust.live.visitor import NOBODY, SessionStoreError, Visitor, visitor_of
 from djust.protocol import frames as wire
 from djust.protocol.frames import Event
-from djust.protocol.messages import Joining, Message, Settled, Visit
+from djust.protocol.messages import Joining, Message, Visit
 from djust.threads.pools import Caller, io_pool
 from djust.views import LiveView
 
@@ -253,11 +253,9 @@ class Channel:
             await asyncio.wait([self._joining])
         if self.page is None or self._is_over:
             return True
-        done = asyncio.Event()
-        self.page.post(Settled(done))
         try:
             async with asyncio.timeout(seconds):
-                await done.wait()
+                await self.page.settled()
         except TimeoutError:
             return False
         return True

@@ -24,9 +24,9 @@ from typing import Protocol
 
 from djust import process
 from djust.exceptions import ServerBusyError, StateError
-from djust.loop import page_loop
+from djust.loop import finish, page_loop
 from djust.process import Phase
-from djust.protocol.messages import Message, Save, Settled
+from djust.protocol.messages import Message, Save
 from djust.pubsub.subscriptions import inbox_of
 from djust.state.codec import decode_state, encode_state
 from djust.state.fields import computed_names, fields_version
@@ -78,6 +78,9 @@ class SnapshotOwner(Protocol):
 
     def post(self, message: Message) -> None:
         """Take a message."""
+
+    async def settled(self) -> None:
+        """Wait until everything that is in the mailbox now is dealt with."""
 
 
 class SnapshotWriter:
@@ -373,21 +376,14 @@ async def save_all(pages: Iterable[SnapshotOwner], seconds: float, *, settled: b
 
     `settled`: on the event loop of the pages, where their handlers can be waited for.
     """
-    unsaved = [asyncio.create_task(_save_here(page, settled=settled)) for page in pages]
-    if unsaved:
-        _, late = await asyncio.wait(unsaved, timeout=seconds)
-        for saving in late:
-            saving.cancel()
-        if late:
-            logger.warning("%d snapshots could not be written in time.", len(late))
+    if late := await finish([_save_here(page, settled=settled) for page in pages], seconds):
+        logger.warning("%d snapshots could not be written in time.", late)
 
 
 async def _save_here(page: SnapshotOwner, *, settled: bool) -> None:
     # Half of what a handler does is not a state to come back to.
     if settled and page.is_busy:
-        done = asyncio.Event()
-        page.post(Settled(done))
-        await done.wait()
+        await page.settled()
     await snapshot_write_pool.run(page.snapshots.save_here, page)
 
 
@@ -413,11 +409,6 @@ async def load_snapshot(page_id: str, tab_id: str, admits: Callable[[str, str], 
     if snapshot is None or not admits(snapshot.binding, snapshot.document) or snapshot.document not in ("", tab_id):
         return None
     return snapshot
-
-
-def fits(view: LiveView, snapshot: Snapshot) -> bool:
-    """Whether the snapshot is one of this version of the class."""
-    return snapshot.version == fields_version(type(view))
 
 
 def restore_state(view: LiveView, snapshot: Snapshot) -> None:

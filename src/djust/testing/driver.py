@@ -21,7 +21,7 @@ from djust.live.snapshots import SnapshotOwner, SnapshotWriter
 from djust.live.visitor import maker_of
 from djust.loop import page_loop
 from djust.protocol import frames as wire
-from djust.protocol.messages import Joining, Settled
+from djust.protocol.messages import Joining
 from djust.threads.testmode import FRESH, Job, testmode
 from djust.views import has_hooks
 
@@ -145,9 +145,7 @@ class Driver:
         self._channel.lost()
         if ends:
             self.page.end()
-        settled = asyncio.Event()
-        self.page.post(Settled(settled))
-        await settled.wait()
+        await self.page.settled()
 
     async def _ended(self) -> None:
         await self._through()

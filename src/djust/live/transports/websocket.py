@@ -24,6 +24,7 @@ from django.middleware.csrf import CsrfViewMiddleware
 from djust.live.channel import FAILED, Channel, close_all, log_refusal
 from djust.live.handler import RequestRunner, Scope, Send
 from djust.live.mount import Mount
+from djust.loop import finish
 from djust.protocol import frames as wire
 
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -52,9 +53,7 @@ class Sockets:
     async def close(self) -> None:
         """Close all connections, those of other transports as well, because the server ends."""
         close_all()
-        if self._open:
-            waiting = [asyncio.create_task(connection.ended.wait()) for connection in self._open]
-            await asyncio.wait(waiting, timeout=_CLOSE_SECONDS)
+        await finish([connection.ended.wait() for connection in self._open], _CLOSE_SECONDS)
 
 
 class Connection:
