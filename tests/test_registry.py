@@ -19,8 +19,6 @@ class Connection:
 
     def close(self, code: int, text: str = "") -> None: ...
 
-    def close_from_thread(self, code: int, text: str = "") -> None: ...
-
 
 class Clock:
     now = 1000.0

@@ -632,8 +632,8 @@ async def test_tasks_end_when_the_page_goes() -> None:
         assert await gate.next() == "async"
         running = next(task for task in asyncio.all_tasks() if "Tasks._run" in repr(task.get_coro()))
         await page.close()
-        (waiting,) = registry._waiting.values()
-        waiting.end = 0
+        ((page_id, waiting),) = registry._waiting.items()
+        registry._waiting[page_id] = waiting._replace(end=0.0)
         registry.sweep()
         with pytest.raises(asyncio.CancelledError):
             await running

@@ -165,14 +165,6 @@ class Channel:
         if transport is not None:
             transport.close(code, text)
 
-    def close_from_thread(self, code: int, text: str = "") -> None:
-        """As `close`, in any thread."""
-        try:
-            self._loop.call_soon_threadsafe(self.close, code, text)
-        except RuntimeError:
-            # The server has ended, and the connection with it.
-            pass
-
     def _fail(self, error: Exception) -> None:
         """Close the channel for this reason, and log it once."""
         match error:

@@ -27,7 +27,7 @@ from djust.conf import config
 from djust.live.page import Page
 from djust.live.registry import registry
 from djust.live.visitor import SessionStoreError, Visitor, ended_by_logout, visitor_of
-from djust.loop import Ticker
+from djust.loop import Ticker, page_loop
 from djust.process import Phase
 from djust.protocol import frames as wire
 from djust.pubsub.codec import encode_message
@@ -141,7 +141,7 @@ def _check(key: str, found: Visitor, pages: list[Page]) -> None:
     _ask_again(doubtful, _DOUBT_SECONDS)
     for peer in registry.peers_of([page for page in others if page not in doubtful]):
         # Without a word: where the browser has a session again, nobody needs one.
-        peer.close_from_thread(wire.CLOSE_SESSION)
+        page_loop.call(peer.close, wire.CLOSE_SESSION)
 
 
 def _ask_again(pages: list[Page], seconds: float) -> None:
@@ -157,7 +157,7 @@ def end_pages(session: str, except_request: HttpRequest, text: str) -> None:
     The page of the request `except_request` stays.
     """
     for peer in registry.drop(session, except_request):
-        peer.close_from_thread(wire.CLOSE_REFUSED, text)
+        page_loop.call(peer.close, wire.CLOSE_REFUSED, text)
 
 
 @receiver(user_logged_out, dispatch_uid="djust")
