@@ -2,7 +2,7 @@
 survives a fork.
 
     process.register(Phase.PUBSUB, stop=hub.close, forget=hub.reset)      when hub.py is imported
-    process.start()                                                       the loop of a server runs: idempotent
+    process.start()                                                       on the loop of a server
     await process.stop()                                                  the server ends
 
 A process ends phase by phase, in the order of `Phase`: what is in use ends before what it uses. It

@@ -38,13 +38,13 @@ from djust.events.handlers import is_handler
 from djust.pubsub import subscriptions
 from djust.services import Service, is_pending, provided_by
 from djust.state.fields import per_class, prepare_fields, public_state
-from djust.tasks import SlowWork, page_now, running_task
+from djust.tasks import BackgroundTasks, page_now, running_task
 
 Answer: TypeAlias = HttpResponseBase | Coroutine[Any, Any, HttpResponseBase]
 Responder: TypeAlias = "Callable[[LiveView, HttpRequest], Answer]"
 
 
-class LiveView(SlowWork, View):
+class LiveView(BackgroundTasks, View):
     """A reactive view: public attributes are its state, `@event_handler` methods its events.
 
     `mount` runs once per page, with the keyword arguments of the URL and what `live_session`

@@ -39,11 +39,12 @@ from djust.live.logout import set_visitor
 from djust.live.page import Page
 from djust.live.registry import registry
 from djust.live.script import at_the_end, with_script
-from djust.live.snapshots import fits, restore_state
+from djust.live.snapshots import restore_state
 from djust.live.token import JoinToken, digest_of, make_join_token
 from djust.live.visitor import maker_of
 from djust.loop import page_loop
 from djust.services import call_scope
+from djust.state.fields import fields_version
 from djust.state.snapshots import Snapshot
 from djust.threads.pools import SyncThread, exits_as_errors
 from djust.views import Answer, LiveView, mount_view
@@ -129,7 +130,7 @@ def render(view: LiveView, request: HttpRequest, mount: Mount) -> Answer:
     If the view's `mount` returns a response, that is the answer.
     """
     page = Page(view, request)
-    if mount.snapshot is not None and not fits(view, mount.snapshot):
+    if mount.snapshot is not None and mount.snapshot.version != fields_version(type(view)):
         mount.snapshot = None
     with exits_as_errors, call_scope():
         mounted = mount_view(view, request, again=mount.snapshot is not None)
