@@ -5,7 +5,7 @@ their state.
         return boto3.client("s3")
 
     class Buckets(LiveView):
-        s3 = service(get_s3)                        # one client for all views of the process that name this factory
+        s3 = service(get_s3)        # one client for all views of the process with this factory
 
     self.s3.list_buckets()                          # in mount, handlers and tasks
 

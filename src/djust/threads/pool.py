@@ -504,7 +504,7 @@ class ThreadPool:
         return time.monotonic() - since > self._hang_seconds > 0
 
     def report(self) -> PoolReport:
-        """How many threads there are, how many of them are busy or hang, and how much work waits."""
+        """How many threads there are, are busy and hang, and how much work waits."""
         with self._lock:
             return {
                 "threads": len(self._threads),

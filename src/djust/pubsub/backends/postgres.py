@@ -1,6 +1,6 @@
 """The back end on PostgreSQL: LISTEN and NOTIFY, no service beside the database.
 
-    LIVEVIEW_CONFIG = {"pubsub": "postgres"}                        the database of DATABASES["default"]
+    LIVEVIEW_CONFIG = {"pubsub": "postgres"}        the database of DATABASES["default"]
     LIVEVIEW_CONFIG = {"pubsub": "postgresql://user:password@host/name"}
 
 A channel's name has at most 63 bytes, so it is a digest of the topic. A payload has less than
