@@ -26,7 +26,7 @@ from djust.decorators import permission_required as handler_permission_required
 from djust.decorators import rate_limit
 from djust.exceptions import HandlerError
 from djust.live import logout as sessions
-from djust.live.limits import Buckets
+from djust.live.channel import Buckets
 from djust.live.registry import registry
 from djust.live.token import JoinToken, make_join_token
 from djust.live.transports.post import _connections

@@ -19,7 +19,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
-from functools import update_wrapper
+from functools import partial, update_wrapper
 from typing import Any, ClassVar, TypeAlias
 from weakref import WeakKeyDictionary
 
@@ -298,9 +298,8 @@ def has_hooks(view_class: type[Any]) -> bool:
     return any(overrides(view_class, name) for name in ("connected", "disconnected", "unmount"))
 
 
-def state_of(view: LiveView) -> dict[str, Any]:
-    """The public state of `view`, without what Django and this class put into it."""
-    return public_state(view, _OWN_NAMES)
+# The public state of a view, without what Django and `LiveView` put into it.
+state_of = partial(public_state, reserved=_OWN_NAMES)
 
 
 @per_class

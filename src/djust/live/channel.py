@@ -21,12 +21,23 @@ one that exists, be it in this process or as a snapshot:
 
 The id of a tab is its secret. So an anonymous visitor may log in, or lose the session, and keeps
 the page. Everything here happens on the event loop of the pages.
+
+What one browser may ask for is bounded:
+
+    events of a page            `events_per_second`, and `max_waiting` that wait (`live/page.py`)
+    other frames of a channel   `events_per_second`
+    remounts with one token     ten in a burst, then two a second
+    the size of a frame         `max_frame`
+
+Pages that wait for a browser are bounded by `live/registry.py`, messages that wait for a view by
+`pubsub/subscriptions.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, NamedTuple, Protocol
@@ -39,16 +50,16 @@ from django.http.response import HttpResponseBase
 from djust import process
 from djust.conf import config
 from djust.exceptions import ProtocolError, ServerBusyError, TicketError
-from djust.live.limits import Bucket, is_too_big, joins
 from djust.live.logout import set_visitor
 from djust.live.mount import Mount, Purpose, known_version
-from djust.live.page import Page
+from djust.live.page import Bucket, Page
 from djust.live.registry import registry
 from djust.live.snapshots import load_snapshot
 from djust.live.token import JoinToken, is_of_session, is_of_user, load_join_token, make_join_token, same_visitor
 from djust.live.visitor import NOBODY, SessionStoreError, Visitor, visitor_of
 from djust.protocol import frames as wire
-from djust.protocol.messages import Event, Joining, Message, Settled, Visit, message_of
+from djust.protocol.frames import Event
+from djust.protocol.messages import Joining, Message, Settled, Visit
 from djust.threads.pools import Caller, io_pool
 from djust.views import LiveView
 
@@ -219,7 +230,7 @@ class Channel:
                 self._count_other()
                 await self.send(_PONG)
                 return False
-            message = message_of(frame)
+            message = wire.message_of(frame)
             if type(message) is not Event:
                 self._count_other()
         except (ProtocolError, Closing) as error:
@@ -391,6 +402,40 @@ def _has_passed(page: Page, request: HttpRequest, reached: type[LiveView] | None
         return False
     own = page.request
     return (request.get_full_path(), request.get_host()) == (own.get_full_path(), own.get_host())
+
+
+# What is too much
+
+
+class Buckets:
+    """A bucket for each of many names, which are forgotten when there are too many."""
+
+    def __init__(self, rate: float, burst: float, names: int = 10_000) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._names = names
+        self._lock = threading.Lock()
+        self._buckets: dict[str, Bucket] = {}
+
+    def take(self, name: str) -> bool:
+        """Whether one more is allowed now."""
+        with self._lock:
+            bucket = self._buckets.pop(name, None) or Bucket(self._rate, self._burst)
+            # The last one used is the last one forgotten.
+            self._buckets[name] = bucket
+            if len(self._buckets) > self._names:
+                del self._buckets[next(iter(self._buckets))]
+            return bucket.take()
+
+
+# A page that is gone is mounted or restored for a join, which may cost what a GET does.
+joins = Buckets(rate=2.0, burst=10.0)
+
+
+def is_too_big(text: str, limit: int) -> bool:
+    """Whether `text` is longer than `limit` bytes of UTF-8."""
+    # A character takes up to four bytes, so most frames need not be encoded to be measured.
+    return len(text) * 4 > limit and len(text.encode("utf-8", "surrogatepass")) > limit
 
 
 # Who gets which page

@@ -44,7 +44,7 @@ from djust.conf import config
 from djust.exceptions import HandlerError
 from djust.live.failures import failure_on_loop
 from djust.live.middleware import Chain, errors_as_responses, turn_middleware
-from djust.live.visitor import has_lost_session, is_lazy, lazy_user, of_request, unread_session
+from djust.live.visitor import OF_VISITOR, has_lost_session, is_lazy, lazy_user, of_request, unread_session
 from djust.threads.pools import Caller, SyncThread, request_pool
 from djust.views import OWN_FUNCTION, LiveView
 
@@ -205,8 +205,7 @@ class Passage:
 # The guards of a page
 
 OF_BODY = frozenset({"_body", "_files", "_post", "_read_started", "_stream", "_upload_handlers", "_post_parse_error"})
-_OF_VISITOR = frozenset({"session", "user", "auser", "_cached_user", "_acached_user"})
-_NOT_HANDED_OVER = OF_BODY | _OF_VISITOR | {PURPOSE, MOUNT, "META", "COOKIES", "method", "headers"}
+_NOT_HANDED_OVER = OF_BODY | OF_VISITOR | {PURPOSE, MOUNT, "META", "COOKIES", "method", "headers"}
 # What Django's own middleware sets, which turns do not pass, and its handler.
 _OF_DJANGO = frozenset(
     {
@@ -361,7 +360,7 @@ def _own_names(request: HttpRequest) -> frozenset[str]:
     guards have not set.
     """
     if WITHOUT_MIDDLEWARE in request.META or config.skip_middleware:
-        return frozenset(vars(request)) - _OF_VISITOR - _OF_META - {MOUNT}
+        return frozenset(vars(request)) - OF_VISITOR - _OF_META - {MOUNT}
     kind = type(request)
     if kind not in _made_with:
         if isinstance(request, ASGIRequest):

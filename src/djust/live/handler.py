@@ -118,12 +118,12 @@ class RequestRunner:
             return _busy(error)
         listener = _Listener(receive, mount, call)
         try:
-            return await call
+            return await call.done
         except asyncio.CancelledError:
             if listener.has_withdrawn:
                 return None
             mount.is_over = True
-            call.withdraw()
+            request_pool.withdraw(call)
             raise
         finally:
             listener.stop()
@@ -191,13 +191,13 @@ class _Listener:
         if task.cancelled() or not task.result():
             return
         self._mount.is_over = True
-        if self._call.withdraw():
+        if request_pool.withdraw(self._call):
             self.has_withdrawn = True
             self._call.done.cancel()
         else:
             # Browsers that went away at the same time are withdrawn first, and do not get the
             # place.
-            self._loop.call_later(_ASIDE_SECONDS, self._call.set_aside)
+            self._loop.call_later(_ASIDE_SECONDS, request_pool.set_aside, self._call)
 
 
 async def _goes_away(receive: Receive) -> bool:

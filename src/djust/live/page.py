@@ -41,7 +41,6 @@ from djust.context import context_of
 from djust.events.handlers import Handler, refusal
 from djust.exceptions import ForbiddenError, HandlerError, ParameterError
 from djust.live.guards import GuardFailedError, NotAllowedError
-from djust.live.limits import Bucket
 from djust.live.metering import Meter
 from djust.live.nodes import Node, Nodes
 from djust.live.snapshots import SnapshotWriter
@@ -50,20 +49,8 @@ from djust.live.turn import WENT_WRONG, Turn, TurnRunner, client_error, json_err
 from djust.live.visitor import NOBODY, ThreadState, take_over
 from djust.loop import page_loop
 from djust.protocol import frames as wire
-from djust.protocol.messages import (
-    End,
-    Event,
-    Hook,
-    Joining,
-    Message,
-    Peer,
-    Refused,
-    Resync,
-    Save,
-    Settled,
-    Visit,
-    Work,
-)
+from djust.protocol.frames import Event, Resync
+from djust.protocol.messages import End, Hook, Joining, Message, Peer, Refused, Save, Settled, Visit, Work
 from djust.pubsub.subscriptions import handles_on_loop
 from djust.signals import event_finished
 from djust.tasks import task_of
@@ -80,6 +67,28 @@ _RETRY_SECONDS = 2.0
 HOOK_SECONDS = 5.0
 # Close codes of WebSocket itself.
 _FAILED = 1011
+
+
+class Bucket:
+    """A token bucket: `rate` per second in the long run, `burst` at once (twice the rate)."""
+
+    __slots__ = ("_burst", "_left", "_rate", "_then")
+
+    def __init__(self, rate: float, burst: float | None = None) -> None:
+        self._rate = rate
+        self._burst = rate * 2 if burst is None else burst
+        self._left = self._burst
+        self._then = time.monotonic()
+
+    def take(self) -> bool:
+        """Whether one more is allowed now."""
+        now = time.monotonic()
+        self._left = min(self._left + (now - self._then) * self._rate, self._burst)
+        self._then = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
 
 
 class Page:

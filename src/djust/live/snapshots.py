@@ -206,7 +206,7 @@ class SnapshotWriter:
             self._give_up(writer)
             return
         await asyncio.wait((call.done,), timeout=_READ_SECONDS)
-        if not call.done.done() and call.withdraw():
+        if not call.done.done() and snapshot_write_pool.withdraw(call):
             self._give_up(writer)
 
     def _encode(self, page: SnapshotOwner) -> None:

@@ -73,9 +73,15 @@ class ThreadState(NamedTuple):
         set_script_prefix(self.prefix)
 
 
+# Where a request keeps who its visitor is.
+OF_VISITOR = frozenset({"session", "user", "auser", "_cached_user", "_acached_user"})
+
+
 def refresh_session_and_user(request: HttpRequest) -> None:
     """Forget what the request has read of session and user: the next access reads it again."""
     known = vars(request)
+    if known.keys().isdisjoint(OF_VISITOR):
+        return
     session = known.get("session")
     if session is not None and session.accessed:
         known["session"] = unread_session(request)

@@ -16,8 +16,7 @@ from typing import Any, TypeVar
 
 from djust.exceptions import HandlerError
 from djust.live.channel import Channel
-from djust.live.limits import Bucket
-from djust.live.page import Page
+from djust.live.page import Bucket, Page
 from djust.live.snapshots import SnapshotOwner, SnapshotWriter
 from djust.live.visitor import maker_of
 from djust.loop import page_loop

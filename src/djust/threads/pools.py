@@ -37,7 +37,6 @@ from asgiref.sync import SyncToAsync, ThreadSensitiveContext
 from djust import process
 from djust.conf import config
 from djust.process import Phase
-from djust.threads.care import tidy_connections
 from djust.threads.pool import NOBODY, Caller, ThreadPool, as_error, exits_as_errors, join, signal_pool, wait_for
 from djust.threads.testmode import Job
 
@@ -57,7 +56,6 @@ __all__ = [
     "snapshot_write_pool",
     "stop_threads",
     "task_pool",
-    "tidy_connections",
     "turn_pool",
 ]
 
