@@ -245,11 +245,12 @@ class _View:
                 return Text(source.shown, "\n".join(lines), value.lineno)
         return Text(str(getattr(template.origin, "template_name", None) or name), template.source)
 
-    def _place(self, read: _Read) -> tuple[Text, int]:
-        for template in compile_template(self.template).templates:
-            if template.origin == read.node.tag.origin:
-                return self._text(template), int(read.node.location.rpartition(":")[2])
-        return self._text(self.template), 1
+    def _finding(self, code: str, read: _Read, message: str, hint: str) -> list[Finding]:
+        """A warning where a template reads a name."""
+        templates = compile_template(self.template).templates
+        found = next((template for template in templates if template.origin == read.node.tag.origin), None)
+        line = int(read.node.location.rpartition(":")[2]) if found else 1
+        return self._text(found or self.template).finding(code, line, f"{{place}} -- {message}", hint)
 
     # S001
 
@@ -257,12 +258,10 @@ class _View:
         sent = {name for name, values in self.scan.attributes.items() if is_sent(values)}
         for read in reading.reads:
             if read.node.shows_value and read.root in sent and _is_raw(read):
-                text, line = self._place(read)
-                yield from text.finding(
+                yield from self._finding(
                     "S001",
-                    line,
-                    f"{{place}} -- {self.view.__name__}.{read.root} holds what a browser has sent, and is shown "
-                    "without escaping.",
+                    read,
+                    f"{self.view.__name__}.{read.root} holds what a browser has sent, and is shown without escaping.",
                     f"Leave out |safe: any visitor could put a script into the page. If {read.root} is HTML, clean it"
                     " in the handler.",
                 )
@@ -279,11 +278,10 @@ class _View:
         for read in reading.reads:
             is_own = read.node.tag.origin == self.template.origin
             if is_own and read.name == read.root and read.name not in known | optional:
-                known.add(read.name)
-                text, line = self._place(read)
-                message = f'{{place}} -- {self.view.__name__} has no "{read.name}", which its template reads.'
                 advice = f"Declare it: {read.name} = state(…), or assign self.{read.name} in mount()."
-                yield from text.finding("V009", line, message, did_you_mean(read.name, known - {read.name}, advice))
+                message = f'{self.view.__name__} has no "{read.name}", which its template reads.'
+                yield from self._finding("V009", read, message, did_you_mean(read.name, known, advice))
+                known.add(read.name)
 
     def _names(self) -> set[str] | None:
         """All names that the template is given, or None if that cannot be known."""

@@ -199,7 +199,7 @@ class SnapshotWriter:
         if not is_available():
             return
         with self._lock:
-            self._next, writer = (0, snapshot._replace(binding=page.fingerprint)), self._begin()
+            self._next, writer = (0, snapshot._replace(fingerprint=page.fingerprint)), self._begin()
         try:
             call = snapshot_write_pool.begin(_caller(page, "write"), self._write, page, writer)
         except ServerBusyError:
@@ -464,7 +464,7 @@ async def load_snapshot(page_id: str, tab_id: str, admits: Callable[[str, str], 
     except ServerBusyError as error:
         logger.warning("A page comes back without its snapshot: %s", error.detail)
         return None
-    if snapshot is None or not admits(snapshot.binding, snapshot.document) or snapshot.document not in ("", tab_id):
+    if snapshot is None or not admits(snapshot.fingerprint, snapshot.tab_id) or snapshot.tab_id not in ("", tab_id):
         return None
     return snapshot
 
