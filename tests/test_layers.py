@@ -46,7 +46,7 @@ def dotted(path: Path) -> str:
 
 
 def place(module: str) -> tuple[int, str] | None:
-    """Layer and folder of a module such as ``render.diff``, or None if the table does not know it."""
+    """Layer and folder of a module such as `render.diff`; None if the table does not know it."""
     first, _, rest = module.partition(".")
     for layer, folders in enumerate(LAYERS):
         if first in folders:

@@ -1,4 +1,4 @@
-"""Who may do what, on every way into a page: raw frames, lost permissions, ended sessions, floods."""
+"""Authorization on every way into a page: raw frames, lost permissions, ended sessions, floods."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ class SwitchedInInit(Open):
 
 
 class Remembering(Open):
-    """Keeps its verdict for the length of a request, as much code does that is asked several times."""
+    """Keeps its verdict for the length of a request, as code does that is asked several times."""
 
     def check_permissions(self, request: HttpRequest) -> Any:
         known = vars(request)

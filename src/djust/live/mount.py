@@ -173,7 +173,7 @@ def _restore(page: Page, mount: Mount) -> None:
         mount.restore_failed = True
         logger.warning("%s is remounted, its state cannot be restored: %s", type(page.view).__name__, error)
     else:
-        page.version, page.last_ref, page.tab_id = snapshot.page_version, snapshot.last_ref, snapshot.document
+        page.version, page.last_ref, page.tab_id = snapshot.page_version, snapshot.last_ref, snapshot.tab_id
 
 
 def _answer(page: Page, mount: Mount) -> HttpResponseBase:

@@ -190,7 +190,7 @@ class SnapshotWriter:
         if not is_available():
             return
         with self._lock:
-            self._newest, self._next, writing = 0, snapshot._replace(binding=page.fingerprint), self._begin()
+            self._newest, self._next, writing = 0, snapshot._replace(fingerprint=page.fingerprint), self._begin()
         try:
             async with asyncio.timeout(_READ_SECONDS):
                 await snapshot_write_pool.run_for(_caller(page, "write"), self._write, page, writing)
@@ -406,7 +406,7 @@ async def load_snapshot(page_id: str, tab_id: str, admits: Callable[[str, str], 
     except ServerBusyError as error:
         logger.warning("A page comes back without its snapshot: %s", error.detail)
         return None
-    if snapshot is None or not admits(snapshot.binding, snapshot.document) or snapshot.document not in ("", tab_id):
+    if snapshot is None or not admits(snapshot.fingerprint, snapshot.tab_id) or snapshot.tab_id not in ("", tab_id):
         return None
     return snapshot
 

@@ -88,7 +88,7 @@ class Turn:
     passed: bool = False
     # Neither guards nor `authorize` are asked.
     is_unasked: bool = False
-    # The binding of the page: whose share of the threads it takes.
+    # The session fingerprint of the page: whose share of the threads it takes.
     owner: str = ""
     meter: Meter | None = None
     guards: Guards | None = None

@@ -192,8 +192,8 @@ def _job_context() -> Context:
 def tidy_connections() -> bool:
     """Do what Django does around a request with this thread's connections; whether there are any.
 
-    A thread keeps them between jobs, as one of a WSGI server does between requests. Where this fails
-    they are dropped, and the thread gets new ones.
+    A thread keeps them between jobs, as one of a WSGI server does between requests. Where this
+    fails they are dropped, and the thread gets new ones.
     """
     # A back end may raise whatever it likes, and the thread has to go on.
     try:
@@ -530,7 +530,7 @@ class ThreadPool:
         return time.monotonic() - since > self._hang_seconds > 0
 
     def report(self) -> PoolReport:
-        """How many threads there are, how many of them are busy or hang, and how much work waits."""
+        """How many threads there are, are busy and hang, and how much work waits."""
         with self._lock:
             return {
                 "threads": len(self._threads),

@@ -151,7 +151,7 @@ class _TurnExecutor(Executor):
             self._queue = None
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Run a call in the turn's thread; between turns, as tasks outlive them, in one of its own."""
+        """Run a call in the turn's thread; between turns, which tasks outlive, in its own."""
         future: Future[Any] = Future()
         queue, caller = self._queue, self._caller
         if queue is None:
