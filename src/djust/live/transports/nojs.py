@@ -23,7 +23,6 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
 from djust.live.mount import Mount, mount_in_place, send_page
-from djust.live.page import Page
 from djust.loop import page_loop
 from djust.protocol.frames import Event
 from djust.views import LiveView
@@ -47,17 +46,14 @@ def answer_form(view: LiveView, request: HttpRequest, mount: Mount) -> HttpRespo
         return HttpResponse(_reason(view, asked, names), status=400, content_type="text/plain; charset=utf-8")
     params = {name: _value(fields.getlist(name)) for name in fields if name not in (FIELD, "csrfmiddlewaretoken")}
     event = Event(1, asked, params, [], passed=True)
-    answer = asyncio.run_coroutine_threadsafe(_handle(page, event), page_loop.loop).result()
+    # In the context of this request it would need the thread that waits.
+    context = page.turns.context.copy()
+    answer = context.run(asyncio.run_coroutine_threadsafe, page.process(event), page_loop.loop).result()
     status, notice = _outcome(json.loads(answer))
     # The browser gets it whole, and knows nothing of an event.
     page.version = page.last_ref = 0
     page.nodes.begin_again()
     return send_page(page, mount, status=status, notice=notice)
-
-
-async def _handle(page: Page, event: Event) -> str:
-    """The frame that answers. In this request's context it would need the thread that waits."""
-    return await asyncio.get_running_loop().create_task(page.process(event), context=page.turns.context.copy())
 
 
 def _value(values: list[str]) -> str | list[str]:
