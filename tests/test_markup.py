@@ -17,7 +17,7 @@ from djust.template.inheritance import resolve_chain
 from djust.template.lower import Lowering
 from djust.template.markup import ancestors_closed_by, parse
 from djust.template.nodes import Node, Static
-from djust.template.tree import Blocks, Content, Element, Scoped
+from djust.template.tree import Blocks, Content, Element
 
 ENGINE = Engine(builtins=[*Engine.default_builtins, "django.templatetags.i18n", "django.templatetags.static"])
 
@@ -46,8 +46,6 @@ def _written(content: Content) -> str:
             return start + written(content.children) + content.end
         case Blocks():
             return _tag(content.node).replace(" %}", f": {' | '.join(map(written, content.bodies))} %}}")
-        case Scoped():
-            return _tag(content.node).replace(" %}", f": {written(content.children)} %}}")
     return _tag(content)
 
 

@@ -28,7 +28,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Collection, Coroutine
 from functools import partial
 from typing import Any
 
@@ -47,7 +47,7 @@ from djust.live.snapshots import SnapshotWriter
 from djust.live.tasks import Tasks
 from djust.live.turn import WENT_WRONG, Turn, TurnRunner, client_error, json_error
 from djust.live.visitor import NOBODY, ThreadState, take_over
-from djust.loop import page_loop
+from djust.loop import finish, page_loop
 from djust.protocol import frames as wire
 from djust.protocol.frames import Event, Resync
 from djust.protocol.messages import End, Hook, Joining, Message, Peer, Refused, Save, Settled, Visit, Work
@@ -228,6 +228,12 @@ class Page:
         self._mailbox.append((message, time.perf_counter() if event_finished.receivers else 0.0))
         if self._task is None:
             self._begin_next()
+
+    async def settled(self) -> None:
+        """Wait until everything that is in the mailbox now is dealt with."""
+        event = asyncio.Event()
+        self.post(Settled(event))
+        await event.wait()
 
     def _post_all(self, messages: list[Message]) -> None:
         for message in messages:
@@ -516,18 +522,9 @@ def _error(ref: int, text: str, detail: str = "") -> str:
     return wire.encode([wire.ERROR, ref, text, detail])
 
 
-async def end_all(pages: Iterable[Page], seconds: float) -> None:
+async def end_all(pages: Collection[Page], seconds: float) -> None:
     """The server ends: end pages, and wait for so many seconds until their views are unmounted."""
-    ended = []
     for page in pages:
         page.end()
-        if page.is_busy:
-            event = asyncio.Event()
-            page.post(Settled(event))
-            ended.append(asyncio.create_task(event.wait()))
-    if ended:
-        _, late = await asyncio.wait(ended, timeout=seconds)
-        for waiting in late:
-            waiting.cancel()
-        if late:
-            logger.warning("%d pages could not be unmounted within %g seconds.", len(late), seconds)
+    if late := await finish([page.settled() for page in pages if page.is_busy], seconds):
+        logger.warning("%d pages could not be unmounted within %g seconds.", late, seconds)

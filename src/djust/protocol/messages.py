@@ -23,10 +23,7 @@ class Peer(Protocol):
         """Send one frame; whether it arrives is not the page's concern."""
 
     def close(self, code: int, text: str = "") -> None:
-        """Close the connection, soon; its browser is told `text` before."""
-
-    def close_from_thread(self, code: int, text: str = "") -> None:
-        """As `close`, in any thread."""
+        """Close the connection soon; its browser receives `text` before. On the loop of pages."""
 
 
 class Refused(NamedTuple):

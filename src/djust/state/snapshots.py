@@ -121,11 +121,6 @@ def forget(page_id: str) -> bool:
     return _ask(lambda cache: cache.delete(_key(page_id))) is not _FAILED
 
 
-def probe() -> bool:
-    """Whether the cache answers, as far as it may be asked."""
-    return _ask(lambda cache: cache.get(_key(""))) is not _FAILED
-
-
 def is_available() -> bool:
     """Whether the cache may be asked now: it works, or it is time to try it again."""
     return circuit.allows()

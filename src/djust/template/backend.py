@@ -16,8 +16,6 @@ Django names a back end after its module: code that asks for `engines["django"]`
 from __future__ import annotations
 
 import sys
-from functools import partial
-from types import ModuleType
 from typing import Any
 
 import django.forms.renderers
@@ -74,11 +72,16 @@ def _html(template: Any, context: Context) -> SafeString:
     compiled: CompiledTemplate | None = vars(template).get("_djust_compiled")
     if compiled is None or compiled.template is not template:
         compiled = compile_template(template)
-    # Nearly always it is Django's own method, and this is called for each include.
-    instrumentation = None if _Base._render.__module__ == "django.template.base" else _instrumentation()
-    if instrumentation is None:
+    # In tests, Django replaces `Template._render` by a function that announces what is rendered.
+    # Its module is large and of no use elsewhere, so it is not imported for this.
+    utils: Any = sys.modules.get("django.test.utils")
+    if _Base._render is not getattr(utils, "instrumented_test_render", None):
         return compiled.render(context)
-    return compiled.render_instrumented(context, partial(_announce, instrumentation, context))
+
+    def announce(shown: django.template.base.Template) -> None:
+        utils.template_rendered.send(sender=shown, template=shown, context=context)
+
+    return compiled.render_instrumented(context, announce)
 
 
 _Base: Any = django.template.base.Template
@@ -99,9 +102,6 @@ class Engine(django.template.engine.Engine):
     def find_template(self, name: str, dirs: Any = None, skip: list[Origin] | None = None) -> tuple[Any, Origin]:
         template, origin = super().find_template(name, dirs, skip)
         return _adopted(template), origin
-
-    def get_template(self, template_name: str) -> Any:
-        return _adopted(super().get_template(template_name))
 
 
 class DjangoTemplates(django.template.backends.django.DjangoTemplates):
@@ -132,16 +132,3 @@ def _adopted(template: Any) -> Any:
                 part.__class__ = _Partial
                 part.engine, part.source_of_all = template.engine, template.source
     return template
-
-
-def _instrumentation() -> ModuleType | None:
-    """`django.test.utils` while it has replaced `Template._render` to announce what is rendered.
-
-    It is large and of no use outside of tests and debug toolbars, so it is not imported for this.
-    """
-    utils = sys.modules.get("django.test.utils")
-    return utils if utils is not None and _Base._render is utils.instrumented_test_render else None
-
-
-def _announce(instrumentation: ModuleType, context: Context, template: django.template.base.Template) -> None:
-    instrumentation.template_rendered.send(sender=template, template=template, context=context)

@@ -1,6 +1,6 @@
 """From a template to a Python function: lower → parse → build → generate.
 
-    lowered = lower(resolve_chain(template, context))
+    lowered = Lowered(resolve_chain(template, context))
     generate("page", lowered, {}, names)  ->  Generated(src, nodes, fragment, tracked)
 
 `cache` makes functions of what is generated here, and has it generated again when it turns out that

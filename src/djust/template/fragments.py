@@ -10,7 +10,7 @@ run time.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from djust.render.diff import FOREIGN_NAMES, attribute_text
@@ -30,9 +30,9 @@ from djust.render.values import (
 )
 from djust.template.html import DOCUMENT, RAW_TEXT, spaces
 from djust.template.nodes import Node, Static
-from djust.template.start_tags import Attribute, StartTag, attribute_names, has_nodes, merged, text_of
+from djust.template.start_tags import Attribute, StartTag, attribute_names, has_nodes, merged, text_of, written
 from djust.template.steps import BranchStep, EffectStep, LeafStep, LoopStep, Program, ScopeStep, Step
-from djust.template.tree import Blocks, Content, Element, Scoped, Tree, has_output, is_dynamic
+from djust.template.tree import Blocks, Content, Element, Tree, has_output, is_dynamic
 
 # Text around variables that may be sent again with them; one part instead of several, and no
 # comments.
@@ -115,9 +115,9 @@ class _Builder:
                     self._static(content.text)
                 case Element():
                     self._element(content, namespace, rooted)
-                case Scoped():
-                    with self._scoped(content):
-                        self._contents(content.children, namespace, rooted=rooted)
+                case Blocks(node=Node(is_scope=True)):
+                    with self._scope(content.node):
+                        self._contents(content.bodies[0], namespace, rooted=rooted)
                 case Node(has_output=False):
                     self.steps.append(EffectStep(content))
                 case _:
@@ -136,9 +136,9 @@ class _Builder:
         for content in contents:
             if isinstance(content, Node) and not content.has_output:
                 self.steps.append(EffectStep(content))
-            elif isinstance(content, Scoped):
-                with self._scoped(content):
-                    return self._sole(content.children, namespace)
+            elif isinstance(content, Blocks) and content.node.is_scope:
+                with self._scope(content.node):
+                    return self._sole(content.bodies[0], namespace)
             else:
                 return self._part_of(content, namespace)
         raise ValueError(f"{contents!r} has no output.")
@@ -239,11 +239,11 @@ class _Builder:
             self.skeleton.append(text)
 
     @contextmanager
-    def _scoped(self, content: Scoped) -> Iterator[None]:
-        """While it is entered, the steps go into a scope."""
+    def _scope(self, node: Node) -> Iterator[None]:
+        """While it is entered, the steps go into the scope of `node`."""
         outer, self.steps = self.steps, []
         yield
-        outer.append(ScopeStep(content.node, self.steps))
+        outer.append(ScopeStep(node, self.steps))
         self.steps = outer
 
 
@@ -279,8 +279,8 @@ def _row_shape(children: Sequence[Content]) -> tuple[int, int] | None:
 
 def _flat(children: Sequence[Content]) -> Iterator[Content]:
     for child in children:
-        if isinstance(child, Scoped):
-            yield from _flat(child.children)
+        if isinstance(child, Blocks) and child.node.is_scope:
+            yield from _flat(child.bodies[0])
         elif has_output(child):
             yield child
 
@@ -335,8 +335,8 @@ def _is_sole(children: Sequence[Content]) -> bool:
     if len(shown) != 1 or children[-1] is not shown[0]:
         return False
     only = shown[0]
-    if isinstance(only, Scoped):
-        return _is_sole(only.children) or _is_text_run(only.children)
+    if isinstance(only, Blocks) and only.node.is_scope:
+        return _is_sole(only.bodies[0]) or _is_text_run(only.bodies[0])
     return not isinstance(only, Static | Element)
 
 
@@ -390,10 +390,10 @@ def _dynamic_stretch(tag: StartTag) -> range:
     if any(map(_is_unquoted, attributes)):
         return range(start, len(attributes))  # an empty value takes what follows for its value
     pieces = [piece for attribute in attributes[start:end] for piece in (Static(" "), *attribute.pieces)]
-    written = attribute_names(_written(pieces))
-    unknown = any("\0" in name for name in written)
+    names_set = attribute_names(written(pieces))
+    unknown = any("\0" in name for name in names_set)
     for at in range(end, len(attributes)):
-        is_set = names[at] in written or (unknown and names[at] not in KEY_ATTRIBUTES[:2])
+        is_set = names[at] in names_set or (unknown and names[at] not in KEY_ATTRIBUTES[:2])
         if is_set and has_nodes(attributes[at].value):
             end = at + 1
     return range(start, end)
@@ -406,13 +406,6 @@ def _is_unquoted(attribute: Attribute) -> bool:
 def _takes_rest(tag: StartTag, stretch: range) -> bool:
     """Whether the stretch reaches to the end of the tag."""
     return any(_is_unquoted(tag.attributes[at]) for at in stretch)
-
-
-def _written(nodes: Iterable[Node]) -> str:
-    """What `nodes` write, with a NUL for everything that is dynamic."""
-    return "".join(
-        node.text if isinstance(node, Static) else " ".join(map(_written, node.bodies)) or "\0" for node in nodes
-    )
 
 
 def _tag_part(tag: StartTag, stretch: range, foreign: Mapping[str, str], where: str) -> tuple[Part, list[Node]]:

@@ -90,11 +90,6 @@ def _include(
 
 def _include_tag(show: Show, context: Context, tag: InclusionNode, data: Any) -> Shown:
     """What an `inclusion_tag` shows whose function returned `data`."""
-    template, inner = _tag_template(context, tag, data)
-    return show(inner, template)
-
-
-def _tag_template(context: Context, tag: InclusionNode, data: Any) -> tuple[Template, Context]:
     template = context.render_context.get(tag)
     if template is None:
         named = getattr(tag.filename, "template", tag.filename)
@@ -110,4 +105,4 @@ def _tag_template(context: Context, tag: InclusionNode, data: Any) -> tuple[Temp
     token = context.get("csrf_token")
     if token is not None:
         inner["csrf_token"] = token
-    return template, inner
+    return show(inner, template)

@@ -1,6 +1,7 @@
 """Django's nodes (*tags*) → ours, with their facts. One short function per tag.
 
-A tag that has none becomes a `Call`, if it is one of Django's, or `Opaque`.
+A tag that has none becomes a `Call`, if it is one of Django's, or `Opaque`. So does a tag with an
+expression that cannot be written as Python.
 
 Inheritance is resolved here: a template that extends others has the nodes of the root parent, every
 block replaced by the tag that overrides it, and `{{ block.super }}` by the nodes of the block it
@@ -29,7 +30,7 @@ from djust.template import nodes
 from djust.template.codegen.expressions import is_native, leaves
 from djust.template.debug import Location
 from djust.template.inheritance import Chain, binding_context, is_static_chain, resolve_chain
-from djust.template.nodes import ALL_NAMES, NO_NAMES, RENDER_STATE, Node, Static, all_nodes, names_read
+from djust.template.nodes import ALL_NAMES, NO_NAMES, RENDER_STATE, Node, Static, all_nodes, append, names_read
 from djust.template.tags import delegate, names_of
 
 # CPython refuses code with more than 20 nested loops and `with` blocks, and with more than 100
@@ -91,10 +92,7 @@ class Lowering:
             for node in self._tag(tag):
                 if isinstance(node, nodes.Opaque) and node.tag is tag:
                     node.index = index
-                if isinstance(node, Static) and found and isinstance(found[-1], Static):
-                    found[-1] = Static(found[-1].text + node.text)
-                else:
-                    found.append(node)
+                append(found, node)
         return found
 
     def shadowed(self, names: Iterable[str], tags: Sequence[DjangoNode]) -> list[Node]:
@@ -107,10 +105,11 @@ class Lowering:
         return found
 
     def _tag(self, tag: DjangoNode) -> Iterable[Node]:
-        lower = LOWERINGS.get(type(tag))
-        if lower is None:
-            return [delegate(tag) or nodes.Opaque(tag)]
-        return self._nested(tag, lower) if type(tag) in _BLOCKS else lower(self, tag)
+        lower = LOWERINGS.get(type(tag), _djangos)
+        found = [*(self._nested(tag, lower) if type(tag) in _BLOCKS else lower(self, tag))]
+        if all(is_native(e) for node in found for e in (*node.expressions, *node.inner)):
+            return found
+        return _djangos(self, tag, has_output=all(node.has_output for node in found))
 
     def _nested(self, tag: DjangoNode, lower: Lower) -> Iterator[Node]:
         blocks = _BLOCKS[type(tag)]
@@ -131,10 +130,8 @@ class Lowering:
                 block = self._block_at(name, position + 1)
                 block.is_super = True
                 yield block
-        elif is_native(expression):
-            yield nodes.Interpolation(tag, expressions=[expression])
         else:
-            yield nodes.Opaque(tag)
+            yield nodes.Interpolation(tag, expressions=[expression])
 
     def _is_super(self, expression: FilterExpression) -> bool:
         var = expression.var
@@ -167,11 +164,10 @@ class Lowering:
     def include(self, tag: IncludeNode) -> Iterator[Node]:
         chain = self._included(tag)
         # An include reads all names, but sets them in its own layer.
-        yield (
-            nodes.DynamicInclude(tag, sets=NO_NAMES)
-            if chain is None
-            else _own_state(nodes.Inclusion(tag, chain, self._inlined(chain)))
-        )
+        if chain is None:
+            yield nodes.DynamicInclude(tag, sets=NO_NAMES)
+        else:
+            yield _own_state(nodes.Inclusion(tag, chain, self._inlined(chain)))
 
     def _inlined(self, chain: Chain) -> list[Node]:
         """The nodes of a template that is inlined here."""
@@ -234,6 +230,11 @@ def _own_state(node: nodes.Inclusion | nodes.Partial) -> Node:
 # One function per tag
 
 
+def _djangos(lowering: Lowering, tag: DjangoNode, *, has_output: bool = True) -> Iterator[Node]:
+    """What Django's own node renders."""
+    yield delegate(tag) or nodes.Opaque(tag, has_output=has_output)
+
+
 def _text(lowering: Lowering, tag: TextNode) -> Iterator[Node]:
     if tag.s:
         yield Static(tag.s)
@@ -242,9 +243,6 @@ def _text(lowering: Lowering, tag: TextNode) -> Iterator[Node]:
 def _if(lowering: Lowering, tag: defaulttags.IfNode) -> Iterator[Node]:
     conditions = [condition for condition, _ in tag.conditions_nodelists if condition is not None]
     expressions = [leaf for condition in conditions for leaf in leaves(condition)]
-    if not all(map(is_native, expressions)):
-        yield nodes.Opaque(tag)
-        return
     node = nodes.If(tag, expressions=expressions, bodies=[lowering.nodes(tags) for _, tags in tag.conditions_nodelists])
     node.is_exhaustive = len(conditions) < len(node.bodies)
     yield node
@@ -252,9 +250,6 @@ def _if(lowering: Lowering, tag: defaulttags.IfNode) -> Iterator[Node]:
 
 def _for(lowering: Lowering, tag: defaulttags.ForNode) -> Iterator[Node]:
     sequence = cast(FilterExpression, tag.sequence)
-    if not is_native(sequence):
-        yield nodes.Opaque(tag)
-        return
     bodies = [lowering.shadowed(tag.loopvars, cast(NodeList, tag.nodelist_loop))]
     if tag.nodelist_empty:
         bodies.append(lowering.nodes(cast(NodeList, tag.nodelist_empty)))
@@ -266,24 +261,20 @@ def _for(lowering: Lowering, tag: defaulttags.ForNode) -> Iterator[Node]:
 
 def _with(lowering: Lowering, tag: defaulttags.WithNode) -> Iterator[Node]:
     given = tag.extra_context
-    if all(map(is_native, given.values())):
-        body = lowering.shadowed(given, tag.nodelist)
-        yield nodes.With(tag, expressions=[*given.values()], bodies=[body], binds=given)
-    else:
-        yield nodes.Opaque(tag)
+    body = lowering.shadowed(given, tag.nodelist)
+    yield nodes.With(tag, expressions=[*given.values()], bodies=[body], binds=given)
 
 
 def _url(lowering: Lowering, tag: defaulttags.URLNode) -> Iterator[Node]:
-    expressions = [tag.view_name, *tag.args, *tag.kwargs.values()]
-    if tag.asvar or not all(map(is_native, expressions)):
-        yield delegate(tag) or nodes.Opaque(tag)
+    if tag.asvar:
+        yield from _djangos(lowering, tag)
     else:
-        yield nodes.Url(tag, expressions=expressions)
+        yield nodes.Url(tag, expressions=[tag.view_name, *tag.args, *tag.kwargs.values()])
 
 
 def _static(lowering: Lowering, tag: StaticNode) -> Iterator[Node]:
-    if tag.varname is not None or not is_native(tag.path):
-        yield delegate(tag) or nodes.Opaque(tag)
+    if tag.varname is not None:
+        yield from _djangos(lowering, tag)
     else:
         yield nodes.StaticUrl(tag, expressions=[tag.path])
 
@@ -292,16 +283,12 @@ def _translate(lowering: Lowering, tag: TranslateNode) -> Iterator[Node]:
     expression = tag.filter_expression
     literal = expression.var.literal if type(expression.var) is Variable and not expression.filters else None
     if tag.noop or tag.message_context or tag.asvar is not None or not isinstance(literal, SafeString):
-        yield delegate(tag) or nodes.Opaque(tag)
+        yield from _djangos(lowering, tag)
     else:  # Percent signs are doubled, as in the catalogs that makemessages writes.
         yield nodes.Translation(tag, literal.replace("%", "%%"))
 
 
 def _block_translate(lowering: Lowering, tag: Any) -> Iterator[Node]:
-    expressions = (tag.message_context, *tag.extra_context.values(), tag.counter)
-    if not all(is_native(expression) for expression in expressions if expression is not None):
-        yield delegate(tag) or nodes.Opaque(tag)
-        return
     singular, names = tag.render_token_list(tag.singular)
     plural = None
     if tag.plural and tag.countervar and tag.counter:
@@ -312,9 +299,6 @@ def _block_translate(lowering: Lowering, tag: Any) -> Iterator[Node]:
 
 def _context_flag(lowering: Lowering, tag: Any) -> Iterator[Node]:
     expression = getattr(tag, "language", None) or getattr(tag, "tz", None)
-    if expression is not None and not is_native(expression):
-        yield nodes.Opaque(tag)
-        return
     node = nodes.ContextFlag(tag, [] if expression is None else [expression], lowering.nodes(tag.nodelist))
     match tag:
         case defaulttags.AutoEscapeControlNode():
@@ -327,10 +311,7 @@ def _context_flag(lowering: Lowering, tag: Any) -> Iterator[Node]:
 
 
 def _filter(lowering: Lowering, tag: defaulttags.FilterNode) -> Iterator[Node]:
-    if is_native(tag.filter_expr):
-        yield nodes.RenderedBlock(tag, expressions=[tag.filter_expr], bodies=[lowering.nodes(tag.nodelist)])
-    else:
-        yield nodes.Opaque(tag)
+    yield nodes.RenderedBlock(tag, expressions=[tag.filter_expr], bodies=[lowering.nodes(tag.nodelist)])
 
 
 def _spaceless(lowering: Lowering, tag: defaulttags.SpacelessNode) -> Iterator[Node]:
@@ -346,9 +327,6 @@ def _cache(lowering: Lowering, tag: CacheNode) -> Iterator[Node]:
 
 def _if_changed(lowering: Lowering, tag: Any) -> Iterator[Node]:
     compared = list(tag._varlist)  # none if it compares its output
-    if not all(map(is_native, compared)):
-        yield nodes.Opaque(tag)
-        return
     bodies = [lowering.nodes(tag.nodelist_true), lowering.nodes(tag.nodelist_false or ())]
     node = nodes.IfChanged(tag, expressions=compared, bodies=bodies, needs=frozenset({RENDER_STATE}))
     node.variables = ["forloop"]  # where it keeps its state
@@ -356,34 +334,25 @@ def _if_changed(lowering: Lowering, tag: Any) -> Iterator[Node]:
 
 
 def _simple_tag(lowering: Lowering, tag: SimpleNode) -> Iterator[Node]:
-    yield _function_tag(nodes.SimpleTag, tag, [])
+    yield _function_tag(nodes.SimpleTag, tag, target=tag.target_var)
 
 
 def _simple_block(lowering: Lowering, tag: SimpleBlockNode) -> Iterator[Node]:
-    yield _function_tag(nodes.RenderedBlock, tag, [lowering.nodes(tag.nodelist)])
-
-
-def _function_tag(kind: type[Node], tag: Any, bodies: list[list[Node]]) -> Node:
-    """What a function of anybody renders; generated code gives it its arguments."""
-    arguments = [*tag.args, *tag.kwargs.values()]
-    if not all(map(is_native, arguments)):
-        return nodes.Opaque(tag, has_output=tag.target_var is None)
-    needs = _context_needs(tag)
-    return kind(tag, expressions=arguments, bodies=bodies, needs=needs, sets=needs, target=tag.target_var)
+    bodies = [lowering.nodes(tag.nodelist)]
+    yield _function_tag(nodes.RenderedBlock, tag, bodies=bodies, target=tag.target_var)
 
 
 def _inclusion_tag(lowering: Lowering, tag: InclusionNode) -> Iterator[Node]:
-    arguments = [*tag.args, *tag.kwargs.values()]
-    if all(map(is_native, arguments)):
-        needs = _context_needs(tag)
-        yield nodes.InclusionTag(tag, expressions=arguments, needs=needs | {"csrf_token"}, sets=needs)
-    else:
-        yield nodes.Opaque(tag)
+    yield _function_tag(nodes.InclusionTag, tag, needs=frozenset({"csrf_token"}))
 
 
-def _context_needs(tag: Any) -> frozenset[str]:
-    takes_context = tag.takes_context and tag.func is not getattr(defaulttags, "querystring", None)
-    return ALL_NAMES if takes_context else NO_NAMES
+def _function_tag(kind: type[Node], tag: Any, *, needs: frozenset[str] = NO_NAMES, **facts: Any) -> Node:
+    """What a function of anybody renders; generated code gives it its arguments."""
+    takes_names = tag.takes_context and tag.func is not getattr(defaulttags, "querystring", None)
+    names = ALL_NAMES if takes_names else NO_NAMES
+    node = kind(tag, expressions=[*tag.args, *tag.kwargs.values()], needs=names | needs, sets=names, **facts)
+    node.gets_context = bool(tag.takes_context)
+    return node
 
 
 def _template_tag(lowering: Lowering, tag: defaulttags.TemplateTagNode) -> Iterator[Node]:

@@ -1,10 +1,10 @@
 """Finds the elements around dynamic nodes: a small HTML parser that runs at compile time.
 
 It knows just enough of HTML to say where a node stands (content, attribute value, inside a tag, raw
-text) and whether the markup in a block is balanced. What it finds is a tree of `Element`, `Blocks`,
-`Scoped` and nodes. Where a block is not balanced, or the markup is such that a browser would
-rearrange it, the enclosing element is marked `broken`: its content becomes one region. The stage
-after this one, `fragments`, makes fragments and steps of the tree.
+text) and whether the markup in a block is balanced. What it finds is a tree of `Element`, `Blocks`
+and nodes. Where a block is not balanced, or the markup is such that a browser would rearrange it,
+the enclosing element is marked `broken`: its content becomes one region. The stage after this one,
+`fragments`, makes fragments and steps of the tree.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from djust.template.html import (
     VOID,
     spaces,
 )
-from djust.template.nodes import Node, Static
-from djust.template.start_tags import StartTag, start_tag
-from djust.template.tree import Blocks, Content, Element, Scoped, Tree, is_dynamic
+from djust.template.nodes import Node, Static, append
+from djust.template.start_tags import StartTag, start_tag, written
+from djust.template.tree import Blocks, Content, Element, Tree, is_dynamic
 
 MARKS = {mark: mark.replace("<!--", "<!-- ") for mark in (OPEN, CLOSE, ROW)}
 
@@ -149,12 +149,8 @@ class _Open:
             self._cut(depth)
 
     def _append(self, *contents: Content) -> None:
-        children = self.stack[-1].children
         for content in contents:
-            if isinstance(content, Static) and children and isinstance(children[-1], Static):
-                children[-1] = Static(children[-1].text + content.text)
-            else:
-                children.append(content)
+            append(self.stack[-1].children, content)
 
 
 class _Parser(_Open):
@@ -366,7 +362,7 @@ class _Parser(_Open):
             top.broken = True
             self._append(node)
         elif self._is_raw():
-            if f"</{top.name}" in _all_text(node).lower():
+            if f"</{top.name}" in written([node]).lower():
                 self._break(0)
             self._append(node)
         else:
@@ -404,21 +400,14 @@ class _Parser(_Open):
 
     def _bodies(self, node: Node, names: tuple[str, ...]) -> None:
         trees = [parse(body, names or ("",), self.unbalanced) for body in node.bodies]
-        self._check_begin(trees)
+        begins = {child.name for tree in trees for child in tree.children if isinstance(child, Element)}
+        if not (self.begun or self.names or HEAD_CONTENT.isdisjoint(begins)):
+            self._break(0)  # a block before the body begins must not reach into the head
         if not all(tree.balanced for tree in trees):
             self._break(min((at for tree in trees for at in tree.closed_ancestors), default=len(self.names)))
             self._append(node)
-        elif node.is_scope:
-            self._append(Scoped(node, trees[0].children))
         else:
             self._append(Blocks(node, [tree.children for tree in trees]))
-
-    def _check_begin(self, trees: Sequence[Tree]) -> None:
-        """A block before the body begins must not reach into the head."""
-        if not self.begun and not self.names:
-            inner = [child for tree in trees for child in tree.children]
-            if any(isinstance(child, Element) and child.name in HEAD_CONTENT for child in inner):
-                self._break(0)
 
 
 def _is_wrapped(content: Content) -> bool:
@@ -455,12 +444,6 @@ def _flow(contents: Sequence[Content], path: tuple[int, int]) -> Iterator[str]:
                     yield from _flow(arms[path[0]], path[::-1])
             case Node(bodies=[body, *_], is_string=False):
                 yield from _flow(body, path)
-
-
-def _all_text(node: Node) -> str:
-    if isinstance(node, Static):
-        return node.text
-    return " ".join(_all_text(inner) for body in node.bodies for inner in body)
 
 
 def _keeps_tag(node: Node, quote: str) -> bool:

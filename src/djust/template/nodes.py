@@ -234,19 +234,11 @@ class SimpleTag(Node):
 
     is_text = is_uncertain = True
 
-    @property
-    def gets_context(self) -> bool:  # type: ignore[override]
-        return bool(self.tag.takes_context)
-
 
 class InclusionTag(Node):
     """An `inclusion_tag` of anybody: the template it names becomes a fragment."""
 
     part = BRANCH
-
-    @property
-    def gets_context(self) -> bool:  # type: ignore[override]
-        return bool(self.tag.takes_context)
 
 
 class Call(Node):
@@ -312,10 +304,6 @@ class RenderedBlock(Node):
 
     is_uncertain = is_string = True
 
-    @property
-    def gets_context(self) -> bool:  # type: ignore[override]
-        return getattr(self.tag, "takes_context", False)
-
 
 class With(Node):
     """`{% with %}`: its expressions are evaluated in the outer scope."""
@@ -369,6 +357,14 @@ class ContextFlag(Node):
     def __init__(self, tag: Any, expressions: Sequence[FilterExpression], body: list[Node]) -> None:
         super().__init__(tag, expressions=expressions, bodies=[body])
         self.flag, self.value = "", False
+
+
+def append(nodes: list[Any], node: object) -> None:
+    """Append `node` to `nodes`; a text is joined to a text before it."""
+    if isinstance(node, Static) and nodes and isinstance(nodes[-1], Static):
+        nodes[-1] = Static(nodes[-1].text + node.text)
+    else:
+        nodes.append(node)
 
 
 def all_nodes(nodes: Iterable[Node]) -> Iterator[Node]:

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from djust.template.nodes import Node, Static
+from djust.template.nodes import Node, Static, append
 
 _BETWEEN, _NAME, _AFTER_NAME, _BEFORE_VALUE, _UNQUOTED = "between", "name", "after name", "before value", "unquoted"
 _QUOTES = ('"', "'")
@@ -168,22 +168,25 @@ def text_of(pieces: Iterable[Node]) -> str:
     return "".join(piece.text if isinstance(piece, Static) else "\0" for piece in pieces)
 
 
+def written(pieces: Iterable[Node]) -> str:
+    """As `text_of`, with the text inside what is dynamic."""
+    return "".join(
+        piece.text if isinstance(piece, Static) else " ".join(map(written, piece.bodies)) or "\0" for piece in pieces
+    )
+
+
 def merged(pieces: Iterable[Node]) -> list[Node]:
     """`pieces` with texts that stand side by side in one."""
     found: list[Node] = []
     for piece in pieces:
-        if isinstance(piece, Static):
-            _add(found, piece.text)
-        else:
-            found.append(piece)
+        if not isinstance(piece, Static) or piece.text:
+            append(found, piece)
     return found
 
 
 def _add(pieces: list[Node], text: str) -> None:
-    if pieces and isinstance(pieces[-1], Static):
-        pieces[-1] = Static(pieces[-1].text + text)
-    elif text:
-        pieces.append(Static(text))
+    if text:
+        append(pieces, Static(text))
 
 
 def has_nodes(pieces: Iterable[Node]) -> bool:

@@ -34,7 +34,7 @@ def names_of(expressions: Iterable[Any]) -> frozenset[str]:
 class _Use:
     """The attributes of a tag with its expressions, and the one with the name that it sets.
 
-    `needs`: other names that it uses. The rest is as in `Node`.
+    `needs`: other names that it uses. The rest is as in `Node`, if it has no target.
     """
 
     expressions: str = ""
@@ -42,6 +42,7 @@ class _Use:
     needs: frozenset[str] = NO_NAMES
     is_inline: bool = True
     is_steady: bool = False
+    has_output: bool = True
     certain: int | None = None
 
     def of(self, tag: Any) -> list[FilterExpression]:
@@ -60,8 +61,8 @@ _USES: dict[type[DjangoNode], _Use] = {
     # Of some tags, the values only tell which expression comes next.
     defaulttags.FirstOfNode: _Use("vars", "asvar", is_steady=True, certain=0),
     defaulttags.CycleNode: _Use("cyclevars", "variable_name", frozenset({RENDER_STATE}), certain=0),
-    defaulttags.ResetCycleNode: _Use(needs=frozenset({RENDER_STATE})),
-    defaulttags.RegroupNode: _Use("target", "var_name", is_inline=False),
+    defaulttags.ResetCycleNode: _Use(needs=frozenset({RENDER_STATE}), has_output=False),
+    defaulttags.RegroupNode: _Use("target expression", "var_name", is_inline=False),
     defaulttags.URLNode: _Use("view_name args kwargs", "asvar"),
     defaulttags.CsrfTokenNode: _Use(needs=frozenset({"csrf_token"}), is_inline=False),
     i18n.TranslateNode: _Use("filter_expression message_context", "asvar", is_steady=True),
@@ -84,31 +85,23 @@ def delegate(tag: DjangoNode) -> Call | None:
         return None
     expressions = use.of(tag)
     target = frozenset(filter(None, [getattr(tag, use.target, None)] if use.target else ()))
-    needs = names_of(expressions) | use.needs | _names_used(tag) | target
-    sets = ALL_NAMES if needs is ALL_NAMES else target
-    call = Call(tag, needs=needs, sets=sets, has_output=_has_output(tag, target))
+    needs = names_of(expressions) | use.needs | target
+    if isinstance(tag, i18n.BlockTranslateNode):
+        needs = needs | _names_in_text(tag)
+    has_output = not tag.silent if isinstance(tag, defaulttags.CycleNode) else use.has_output and not target
+    call = Call(tag, needs=needs, sets=ALL_NAMES if needs is ALL_NAMES else target, has_output=has_output)
     call.delegated, call.certain = expressions, use.certain
-    call.is_inline = use.is_inline and call.has_output
-    call.is_steady = use.is_steady and call.has_output and needs is not ALL_NAMES
+    call.is_inline = use.is_inline and has_output
+    call.is_steady = use.is_steady and has_output and needs is not ALL_NAMES
     if isinstance(tag, defaulttags.RegroupNode):
-        target_, by = tag.target, tag.expression
-        call.delegated, call.inner, call.binds = [target_], [by], {tag.var_name: target_}
+        sequence, by = expressions
+        call.delegated, call.inner, call.binds = [sequence], [by], {tag.var_name: sequence}
         call.reads_all = call.each = True
     return call
 
 
-def _has_output(tag: Any, target: frozenset[str]) -> bool:
-    if isinstance(tag, defaulttags.CycleNode):
-        return not tag.silent
-    return not (target or isinstance(tag, defaulttags.ResetCycleNode))
-
-
-def _names_used(tag: Any) -> frozenset[str]:
-    """The names that a tag uses besides those in its expressions."""
-    if isinstance(tag, defaulttags.RegroupNode):
-        return names_of([tag.expression])
-    if isinstance(tag, i18n.BlockTranslateNode):
-        tokens = [*tag.singular, *(tag.plural or ())]
-        read = {token.contents for token in tokens if token.token_type == TokenType.VAR}
-        return frozenset({*read, *tag.extra_context, tag.countervar or ""})
-    return NO_NAMES
+def _names_in_text(tag: Any) -> frozenset[str]:
+    """The names that the text of a `{% blocktranslate %}` uses."""
+    tokens = [*tag.singular, *(tag.plural or ())]
+    read = {token.contents for token in tokens if token.token_type == TokenType.VAR}
+    return frozenset({*read, *tag.extra_context, tag.countervar or ""})

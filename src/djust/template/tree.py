@@ -25,21 +25,13 @@ class Element:
 
 @dataclass(slots=True, eq=False)
 class Blocks:
-    """A choice or a loop, each of whose `bodies` is balanced on its own."""
+    """A choice, a loop or a scope, each of whose `bodies` is balanced on its own."""
 
     node: Node
     bodies: list[list[Content]]
 
 
-@dataclass(slots=True, eq=False)
-class Scoped:
-    """A scope whose content is balanced."""
-
-    node: Node
-    children: list[Content]
-
-
-Content = Node | Element | Blocks | Scoped
+Content = Node | Element | Blocks
 
 
 @dataclass(slots=True)

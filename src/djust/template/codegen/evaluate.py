@@ -76,8 +76,7 @@ class _StepWriter:
         """Write the steps of `program`; returns the tuple of its values."""
         results: dict[int, str] = {}
         self._steps(names, program.steps, results)
-        values = [results[index] for index in range(len(program.fragment.parts))]
-        return f"({', '.join(values)}{',' if values else ''})"
+        return _tuple(results)
 
     def page_values(self, program: Program, unchanging: Mapping[int, frozenset[str]]) -> str:
         """As `values`, with those of `old`, the last rendering, for steps with names in `same`.
@@ -90,8 +89,7 @@ class _StepWriter:
                 self._skipped(step, unchanging[position], results)
             else:
                 self._steps(Names(), [step], results)
-        values = [results[index] for index in range(len(program.fragment.parts))]
-        return f"({', '.join(values)}{',' if values else ''})"
+        return _tuple(results)
 
     def _skipped(self, step: Step, read: frozenset[str], results: dict[int, str]) -> None:
         fresh: dict[int, str] = {}
@@ -115,7 +113,8 @@ class _StepWriter:
                 case LeafStep():
                     results[step.index] = self._leaf(names, step)
                 case BranchStep():
-                    results[step.index] = self._branch(names, step)
+                    result = results[step.index] = self.src.temporary("v")
+                    BRANCHES[type(step.node)](self, names, step, result)
                 case LoopStep():
                     results[step.index] = self._loop(names, step)
                 case ScopeStep():
@@ -154,11 +153,6 @@ class _StepWriter:
             self.src.line(f"{result} = source(f{_quoted(html)}) if {is_html} else f{_quoted(plain)}")
         return result
 
-    def _branch(self, names: Names, step: BranchStep) -> str:
-        result = self.src.temporary("v")
-        BRANCHES[type(step.node)](self, names, step, result)
-        return result
-
     def _if(self, names: Names, step: BranchStep, result: str) -> None:
         self.src.line(f"{result} = None")
         self.scopes.write_if(names, step.node, lambda arm: self._arm(names, step.arms[arm], result))
@@ -172,17 +166,11 @@ class _StepWriter:
             rows = self._loop(names, loop, sequence)
             self.src.line(f"{result} = ({self.src.constant(step.arms[0].fragment)}, ({rows},))")
         self.src.line("else:")
-        with self.src.indented(), self.scopes.empty(names, node) as inner:
-            self._arm(inner, step.arms[1], result)
+        with self.src.indented(), self.scopes.empty(names, node):
+            self._arm(names, step.arms[1], result)
 
-    def _dynamic_include(self, names: Names, step: BranchStep, result: str) -> None:
-        code = f"include({self.strings.included(names, step.node)})"
-        self.src.line(f"{result} = {self.strings.settled(names, step.node, code)}")
-
-    def _inclusion_tag(self, names: Names, step: BranchStep, result: str) -> None:
-        data = self.strings.called(names, step.node)
-        code = f"include_tag({names.context}, {self.src.constant(step.node.tag)}, {data})"
-        self.src.line(f"{result} = {self.strings.settled(names, step.node, code)}")
+    def _include(self, names: Names, step: BranchStep, result: str) -> None:
+        self.src.line(f"{result} = {self.strings.included(names, step.node)}")
 
     def _arm(self, names: Names, program: Program, result: str) -> None:
         values = self.values(names, program)
@@ -198,8 +186,7 @@ class _StepWriter:
         def row(inner: Names) -> None:
             values: dict[int, str] = {}
             self._steps(inner, step.body.steps, values)
-            code = ", ".join(values[index] for index in range(len(values)))
-            self.src.line(f"{rows}.append(({code}{',' if values else ''}))")
+            self.src.line(f"{rows}.append({_tuple(values)})")
             if step.key is not None:
                 self.src.line(f"{keys}.append({values[step.key]})")
 
@@ -211,11 +198,16 @@ class _StepWriter:
 
 # Who writes a part that shows fragments.
 BRANCHES: dict[type[Node], Callable[[_StepWriter, Names, BranchStep, str], None]] = {
-    DynamicInclude: _StepWriter._dynamic_include,
+    DynamicInclude: _StepWriter._include,
     For: _StepWriter._loop_or_empty,
     If: _StepWriter._if,
-    InclusionTag: _StepWriter._inclusion_tag,
+    InclusionTag: _StepWriter._include,
 }
+
+
+def _tuple(values: Mapping[int, str]) -> str:
+    """The tuple of the values of all parts, by number."""
+    return f"({', '.join(values[index] for index in range(len(values)))}{',' if values else ''})"
 
 
 def _literal(text: str) -> str:

@@ -66,11 +66,9 @@ class ScopeWriter:
                         src.line(f"{context}.dicts[-1][{variables[0]!r}] = {targets}")
                     write_body(inner)
 
-    @contextmanager
-    def empty(self, names: Names, node: Node) -> Iterator[Names]:
+    def empty(self, names: Names, node: Node) -> AbstractContextManager[None]:
         """The scope of `{% empty %}`: names that are set in it end with the loop."""
-        with self._layer(names.context, {}, needs_of(node.bodies[1])):
-            yield names
+        return self._layer(names.context, {}, needs_of(node.bodies[1]))
 
     @contextmanager
     def _layer(self, context: str, values: dict[str, str], needs: frozenset[str]) -> Iterator[None]:

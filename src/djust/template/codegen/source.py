@@ -35,8 +35,7 @@ class PythonSource:
         self._constants: dict[int, str] = {}
 
     def line(self, text: str) -> None:
-        if self._entries:
-            self._extend()
+        self._extend()
         self.lines.append(self._indent + text)
         self.locations.append(self.location)
 
@@ -66,13 +65,15 @@ class PythonSource:
 
     def append(self, target: str, code: str) -> None:
         """Append the value of `code` to the list `target`, in one statement with its neighbours."""
-        if target != self._list and self._entries:
+        if target != self._list:
             self._extend()
         self._list = target
         self._entries.append((code, self.location))
 
     def _extend(self) -> None:
         """Write the statement of `append`, a line per value, so that errors have a location."""
+        if not self._entries:
+            return
         entries, self._entries = self._entries, []
         notes = [entries.pop()] if entries[-1][0].startswith("# ") else []
         if len(entries) == 1:
@@ -91,14 +92,12 @@ class PythonSource:
         return self
 
     def __enter__(self) -> None:
-        if self._entries:
-            self._extend()
+        self._extend()
         self._indent += "    "
         self._starts.append(len(self.lines))
 
     def __exit__(self, *error: object) -> None:
-        if self._entries:
-            self._extend()
+        self._extend()
         if self._starts.pop() == len(self.lines):
             self.line("pass")
         self._indent = self._indent[4:]

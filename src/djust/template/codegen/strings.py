@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from django.template.base import FilterExpression
 from django.template.defaulttags import FilterNode, SpacelessNode
-from django.template.library import SimpleBlockNode
+from django.template.library import InclusionNode, SimpleBlockNode
 from django.template.loader_tags import IncludeNode
 
 from djust.template import nodes
@@ -93,7 +93,7 @@ class StringWriter:
         _, value, known = self.output(names, node)
         return f"{known}balanced({value}, {self.src.constant(node)})" if checked else f"{known}{value}"
 
-    def settled(self, names: Names, node: Node, code: str) -> str:
+    def _settled(self, names: Names, node: Node, code: str) -> str:
         """`code`; the name of its result where `node` may change how values are shown."""
         if not node.gets_context:
             return code
@@ -112,14 +112,14 @@ class StringWriter:
         return Output(f"escaped({text}) if {guard} else {html}", value, f"{text} if {guard} else ")
 
     def _simple_tag(self, names: Names, node: nodes.SimpleTag) -> Output:
-        called = self.called(names, node)
-        if not node.has_output:
-            return of_html(self.settled(names, node, called))
-        return of_value(self.settled(names, node, f"tag_output({names.context}, {called})"))
-
-    def called(self, names: Names, node: Node) -> str:
-        """The call of the function of a `simple_tag` or `inclusion_tag`."""
         self.scopes.comment(node)
+        called = self._called(names, node)
+        if not node.has_output:
+            return of_html(self._settled(names, node, called))
+        return of_value(self._settled(names, node, f"tag_output({names.context}, {called})"))
+
+    def _called(self, names: Names, node: Node) -> str:
+        """The call of the function of a `simple_tag` or `inclusion_tag`."""
         tag = node.tag
         arguments = [names.context] if tag.takes_context else []
         arguments.extend(self.expressions.value(names, e) for e in tag.args)
@@ -166,29 +166,29 @@ class StringWriter:
 
     # Includes
 
-    def _dynamic_include(self, names: Names, node: nodes.DynamicInclude) -> Output:
-        return of_html(self.settled(names, node, f"include_html({self.included(names, node)})"))
+    def _included_html(self, names: Names, node: Node) -> Output:
+        return of_html(self.included(names, node, "_html"))
 
-    def included(self, names: Names, node: Node) -> str:
-        """Write what an include names and binds; returns the arguments for who renders it."""
+    def included(self, names: Names, node: Node, kind: str = "") -> str:
+        """Write an include or inclusion tag; returns what gives its fragment, or its HTML."""
         self.scopes.comment(node)
         tag, context = node.tag, names.context
-        if not isinstance(tag, IncludeNode):
-            return f"{context}, {self.src.constant(tag.partial_mapping[tag.partial_name])}"
-        name = self._resolved(names, tag.template)
-        template = self.scopes.assign(f"included({context}, {self.src.constant(tag)}, {name})")
-        values = {name: self._resolved(names, value) for name, value in tag.extra_context.items()}
-        return f"{context}, {template}, {dictionary(values)}, {tag.isolated_context}"
+        if isinstance(tag, InclusionNode):
+            data = self._called(names, node)
+            code = f"include_tag{kind}({context}, {self.src.constant(tag)}, {data})"
+        elif isinstance(tag, IncludeNode):
+            name = self._resolved(names, tag.template)
+            template = self.scopes.assign(f"included({context}, {self.src.constant(tag)}, {name})")
+            values = {name: self._resolved(names, value) for name, value in tag.extra_context.items()}
+            code = f"include{kind}({context}, {template}, {dictionary(values)}, {tag.isolated_context})"
+        else:
+            code = f"include{kind}({context}, {self.src.constant(tag.partial_mapping[tag.partial_name])})"
+        return self._settled(names, node, code)
 
     def _resolved(self, names: Names, expression: FilterExpression) -> str:
         if is_native(expression):
             return self.expressions.value(names, expression)
         return f"{self.src.constant(expression)}.resolve({names.context})"
-
-    def _inclusion_tag(self, names: Names, node: nodes.InclusionTag) -> Output:
-        data = self.called(names, node)
-        code = f"include_tag_html({names.context}, {self.src.constant(node.tag)}, {data})"
-        return of_html(self.settled(names, node, code))
 
     # Blocks
 
@@ -254,7 +254,7 @@ class StringWriter:
                 code = self._simple_block(names, node)
             case _:
                 code = self._cached(names, node)
-        return of_html(self.settled(names, node, code))
+        return of_html(self._settled(names, node, code))
 
     def _simple_block(self, names: Names, node: nodes.RenderedBlock) -> str:
         context, tag = names.context, node.tag
@@ -297,7 +297,7 @@ def _static_url(writer: StringWriter, names: Names, node: nodes.StaticUrl) -> Ou
 def _rendered(writer: StringWriter, names: Names, node: nodes.Call | nodes.Opaque) -> Output:
     writer.scopes.comment(node)
     index = f", {node.index}" if isinstance(node, nodes.Opaque) and node.index else ""
-    return of_html(writer.settled(names, node, f"rendered({names.context}, {writer.src.constant(node.tag)}{index})"))
+    return of_html(writer._settled(names, node, f"rendered({names.context}, {writer.src.constant(node.tag)}{index})"))
 
 
 def _translation(writer: StringWriter, names: Names, node: nodes.Translation) -> Output:
@@ -319,15 +319,15 @@ def _for(writer: StringWriter, names: Names, node: nodes.For, out: str) -> None:
     writer.scopes.write_loop(names, node, sequence, lambda inner: writer.write(inner, node.bodies[0], out))
     if len(node.bodies) > 1:
         writer.src.line(f"if {sequence} is EMPTY:")
-        with writer.src.indented(), writer.scopes.empty(names, node) as inner:
-            writer.write(inner, node.bodies[1], out)
+        with writer.src.indented(), writer.scopes.empty(names, node):
+            writer.write(names, node.bodies[1], out)
 
 
 OUTPUTS: dict[type[Node], Callable[[StringWriter, Names, Any], Output]] = {
     nodes.BlockTranslate: StringWriter._block_translate,
     nodes.Call: _rendered,
-    nodes.DynamicInclude: StringWriter._dynamic_include,
-    nodes.InclusionTag: StringWriter._inclusion_tag,
+    nodes.DynamicInclude: StringWriter._included_html,
+    nodes.InclusionTag: StringWriter._included_html,
     nodes.Interpolation: StringWriter._interpolation,
     nodes.Opaque: _rendered,
     nodes.RenderedBlock: StringWriter._rendered_block,

@@ -72,14 +72,13 @@ _MANAGER_METHODS = ("get_queryset", "all")
 def related(context: Context, value: Any, loop: Related, *, reverse: bool = False) -> Sequence[Any] | LoopItems:
     """What `{% for %}` iterates over, given `value`; relations are fetched early."""
     found: Any = value if isinstance(value, QuerySet) else sequence(value)  # whose length would be a query
-    if found is EMPTY or (type(found) is list and type(found[0]) in PLAIN):
-        return backwards(found) if reverse else found
-    rows = _rows(found, loop) if vars(context).get("auto_related", True) and not router.routers else None
+    plain = found is EMPTY or (type(found) is list and type(found[0]) in PLAIN)
+    early = not plain and vars(context).get("auto_related", True) and not router.routers
+    rows = _rows(found, loop) if early else None
+    items = backwards(sequence(found)) if reverse else sequence(found)
     if rows is None:
-        found = sequence(found)
-        return backwards(found) if reverse else found
-    if reverse:
-        rows.items = backwards(found)
+        return items
+    rows.items = items
     return rows
 
 
@@ -186,8 +185,8 @@ def _planned(model: type[Model], lookups: Iterable[Lookup], origin: Any = None) 
         if lookup.path:
             by_name.setdefault(lookup.path[0], []).append(lookup._replace(path=lookup.path[1:]))
     plan = _Plan()
-    if not _looks_up_attributes(model):
-        return plan
+    if hasattr(model, "__getitem__") or model.__getattribute__ is not object.__getattribute__:
+        return plan  # a lookup does not lead to its attributes
     for name, inner in by_name.items():
         relation = inspect.getattr_static(model, name, None)
         if (single := _to_one(name, relation, inner, origin)) is not None:
@@ -195,10 +194,6 @@ def _planned(model: type[Model], lookups: Iterable[Lookup], origin: Any = None) 
         elif (many := _to_many(name, relation, inner)) is not None:
             plan.lists.append(many)
     return plan
-
-
-def _looks_up_attributes(model: type[Model]) -> bool:
-    return not hasattr(model, "__getitem__") and model.__getattribute__ is object.__getattribute__
 
 
 def _to_one(name: str, relation: Any, inner: list[Lookup], origin: Any) -> _ToOne | None:
@@ -236,15 +231,13 @@ def _to_many(name: str, relation: Any, inner: list[Lookup]) -> _ToMany | None:
         cache_name = key.related_query_name() if relation.reverse else key.name
     else:
         return None
-    # Anything but reading all of the list might query the database all the same.
-    whole = [lookup for lookup in inner if lookup.path[:1] == ("all",)]
-    read = [lookup for lookup in whole if lookup.path == ("all",) and lookup.reads]
+    read = [lookup for lookup in inner if lookup.path == ("all",) and lookup.reads]
+    rows = [lookup._replace(path=lookup.path[2:]) for lookup in inner if lookup.path[:2] == ("all", EACH)]
     certain = any(lookup.certain for lookup in read)
-    others = [lookup for lookup in inner if lookup.path[1:2] not in ((), (EACH,)) or lookup not in whole]
-    unread = [lookup for lookup in whole if lookup.path == ("all",) and not lookup.reads]
-    if not read or not (certain or not (others or unread)) or not _is_usual_manager(model._default_manager):
+    # Anything but reading all of the list might query the database all the same.
+    only_all = len(read) + len(rows) == len(inner)
+    if not read or not (certain or only_all) or not _is_usual_manager(model._default_manager):
         return None
-    rows = [lookup._replace(path=lookup.path[2:]) for lookup in whole if lookup.path[1:2] == (EACH,)]
     return _ToMany(name, cache_name, model, certain, _planned(model, rows, origin))
 
 
@@ -267,13 +260,11 @@ def _is_plain(value: QuerySet[Any]) -> bool:
     return (
         value._iterable_class is ModelIterable
         and type(query) is Query
-        and _is_usual_queryset(value)
         and not vars(value)["_prefetch_related_lookups"]
         and query.select_related is False
         and not (query.is_sliced or query.combinator or query.select_for_update or query.is_empty())
         and query.deferred_loading == (frozenset(), True)
         and _is_usual_mode(getattr(value, "_fetch_mode", FETCH_ONE))
-        and not router.routers
     )
 
 

@@ -16,7 +16,7 @@ from django.template.base import FilterExpression, Variable
 
 from djust.template.nodes import ALL_NAMES, NO_NAMES, Node, names_read, reads
 from djust.template.steps import EffectStep, LeafStep, Step, contents_of
-from djust.template.tree import Blocks, Content, Element, Scoped
+from djust.template.tree import Blocks, Content, Element
 
 # Filters of Django's whose result depends on the clock or on chance.
 _UNSTEADY = frozenset({"random", "timesince", "timeuntil"})
@@ -48,7 +48,7 @@ def skippable(steps: Sequence[Step]) -> dict[int, frozenset[str]]:
         if names is not None:
             if _is_worth_skipping(step) and given.isdisjoint(names):
                 found[position] = names
-        elif isinstance(step, EffectStep) or any(map(_may_set_names, nodes)):
+        elif isinstance(step, EffectStep) or any(node.needs is ALL_NAMES or node.sets_inside for node in nodes):
             break
         else:
             given |= names_read(nodes)
@@ -61,7 +61,7 @@ def _nodes(contents: Iterable[Content]) -> Iterator[Node]:
         match content:
             case Element():
                 yield from _nodes((*content.start.pieces, *content.children))
-            case Blocks() | Scoped():
+            case Blocks():
                 yield content.node
             case _:
                 yield content
@@ -76,10 +76,6 @@ def _is_cheap(piece: Content) -> bool:
     if not isinstance(piece, Node):
         return False
     return piece.is_static or (piece.shows_value and not piece.expressions[0].filters)
-
-
-def _may_set_names(node: Node) -> bool:
-    return node.needs is ALL_NAMES or bool(node.sets_inside)
 
 
 def _outer_names(nodes: Iterable[Node]) -> frozenset[str]:
