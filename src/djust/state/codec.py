@@ -1,7 +1,7 @@
 """State as text: JSON in which every other type carries a tag.
 
-    encode_state(view_class, {"n": 1, "seen": {2}})  ->  '{"n":1,"seen":{"$":["set",[2]]}}'
-    decode_state(view_class, text)                   ->  Decoded({"n": 1, "seen": {2}}, missing={})
+    encode_state({"n": 1, "seen": {2}}) ->  '{"n":1,"seen":{"$":["set",[2]]}}'
+    decode_state(view_class, text)      ->  Decoded({"n": 1, "seen": {2}}, missing={})
 
 What comes back is equal and of the same type. Saved models are written by reference and fetched
 again, with one query per model and database. Models that are not in the database are written by the
@@ -52,7 +52,7 @@ class Decoded(NamedTuple):
     missing: dict[str, StateError]
 
 
-def encode_state(view_class: type, state: Mapping[str, Any]) -> str:
+def encode_state(state: Mapping[str, Any]) -> str:
     """The state of a view as text. Runs queries for QuerySets that were not evaluated; raises
     `StateError` only where the state is too large to be written.
     """
