@@ -174,7 +174,7 @@ async def measure(name: str) -> dict[str, float]:
     view_class, runner = VIEWS[name], RequestRunner(ASGIHandler())
     await runner.answer(scope_of(name), stay, ignore)
     (page,) = registry.pages()
-    text = encode_state(view_class, state_of(page.view))
+    text = encode_state(state_of(page.view))
     snapshot = Snapshot(fields_version(view_class), page.fingerprint, 0, 0, "", text)
 
     async def write() -> None:

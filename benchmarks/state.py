@@ -113,11 +113,11 @@ def same(one: Any, other: Any) -> bool:
 
 def measure(title: str, state: dict[str, Any]) -> bool:
     """Print one line; whether the check was fast enough."""
-    text = encode_state(StateView, state)
+    text = encode_state(state)
     if not same(state, decode_state(StateView, text).values):
         raise SystemExit(f"{title}: what was read is not what was written.")
     check = milliseconds(lambda: check_state(StateView, state, strict=True))
-    encode = milliseconds(lambda: encode_state(StateView, state))
+    encode = milliseconds(lambda: encode_state(state))
     decode = milliseconds(lambda: decode_state(StateView, text))
     missed = title == f"{ROWS:,} rows" and check > CHECK_MS
     cells = "".join(f"{cost:10.3f}{1000 / cost:12,.0f}" for cost in (check, encode, decode))

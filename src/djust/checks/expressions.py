@@ -60,7 +60,7 @@ class Assigned:
     where: str
 
 
-class Scan(Protocol):
+class ViewFacts(Protocol):
     """What is found out about one view class; `flow.ViewScan` is one."""
 
     view: type
@@ -79,7 +79,7 @@ class Scan(Protocol):
 class Expressions:
     """One function: `env` holds its names, and the attributes of the view as "self.name"."""
 
-    def __init__(self, scan: Scan, source: Source, hidden: frozenset[str], env: dict[str, Values]) -> None:
+    def __init__(self, scan: ViewFacts, source: Source, hidden: frozenset[str], env: dict[str, Values]) -> None:
         self.scan, self.source, self.hidden, self.env = scan, source, hidden, env
         self.nodes: dict[tuple[str, Value], ast.AST] = {}
         self.touched: dict[str, ast.AST] = {}

@@ -16,7 +16,7 @@ import inspect
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from djust.checks.expressions import Assigned, Expressions, Scan
+from djust.checks.expressions import Assigned, Expressions, ViewFacts
 from djust.checks.services import Verdict
 from djust.checks.sources import Definition, Function, Project, Source, decorators
 from djust.checks.values import (
@@ -146,7 +146,9 @@ def _given_by(function: Any, returned: Values) -> Values:
 class Run(Expressions):
     """One function that is read: `env` holds its names, and the attributes as "self.name"."""
 
-    def __init__(self, scan: Scan, source: Source, hidden: frozenset[str], env: dict[str, Values], owner: str) -> None:
+    def __init__(
+        self, scan: ViewFacts, source: Source, hidden: frozenset[str], env: dict[str, Values], owner: str
+    ) -> None:
         super().__init__(scan, source, hidden, env)
         self.owner = owner
         self.records = True

@@ -37,7 +37,7 @@ class Mention:
 
 
 @dataclass(frozen=True)
-class _Around:
+class _Position:
     """Where a node stands. `own` are the names under which methods know their object or class."""
 
     prefix: str = ""
@@ -50,7 +50,7 @@ class _Around:
 def mentions_of(tree: ast.Module) -> Mapping[str, list[Mention]]:
     """Name → where the module reads an attribute of this name."""
     found: defaultdict[str, list[Mention]] = defaultdict(list)
-    nodes: list[tuple[ast.AST, _Around]] = [(tree, _Around())]
+    nodes: list[tuple[ast.AST, _Position]] = [(tree, _Position())]
     for node, around in nodes:
         for name, receiver in _read(node, around.own):
             found[name].append(Mention(name, receiver, around.classes, around.inside))
@@ -74,7 +74,7 @@ def defined_names(statement: ast.stmt) -> frozenset[str]:
     return frozenset(node.id for node in nodes if isinstance(node.ctx, ast.Store))
 
 
-def _entered(node: ast.AST, around: _Around) -> _Around:
+def _entered(node: ast.AST, around: _Position) -> _Position:
     """Where the children of `node` stand."""
     members = defined_names(node) if around.is_class_body and isinstance(node, ast.stmt) else frozenset()
     inside = around.inside | members

@@ -53,9 +53,6 @@ class Text:
         self.shown, self.first = shown, first
         self.lines = text.splitlines()
 
-    def place(self, line: int) -> str:
-        return f"{self.shown}:{line + self.first - 1}"
-
     def line_of(self, pattern: str) -> int | None:
         """The first line in which `pattern` is found."""
         found = re.compile(pattern)
@@ -73,7 +70,7 @@ class Text:
         end = start if is_line else getattr(where, "end_lineno", None) or start
         if any(self._silences(line, {code, *also}) for line in range(start, end + 1)):
             return []
-        place = self.place(start)
+        place = f"{self.shown}:{start + self.first - 1}"
         return [Finding(message.replace("{place}", place), hint=hint, obj=place, id=f"djust.{code}")]
 
     def _silences(self, number: int, codes: set[str]) -> bool:

@@ -72,12 +72,17 @@ class _Around:
 
     def root(self, expression: FilterExpression) -> str | None:
         """The name of the page's data that the value of `expression` comes from, unchanged."""
-        variable = expression.var
-        if not expression.is_var or not isinstance(variable, Variable) or not variable.lookups:
+        name = _name_in(expression)
+        if name is None or any(function not in _LENIENT | _RAW for function, _ in expression.filters):
             return None
-        if any(function not in _LENIENT | _RAW for function, _ in expression.filters):
-            return None
-        return self.names.get(variable.lookups[0], variable.lookups[0])
+        return self.names.get(name, name)
+
+
+def _name_in(expression: FilterExpression) -> str | None:
+    """The name that an expression begins with, if it is a variable."""
+    variable = expression.var
+    is_name = expression.is_var and isinstance(variable, Variable) and variable.lookups
+    return str(variable.lookups[0]) if is_name else None
 
 
 @dataclass(frozen=True)
@@ -109,14 +114,16 @@ class _Reading:
 
     def _node(self, node: Node, around: _Around) -> None:
         for expression in (*node.expressions, *node.inner):
-            self._expression(expression, node, around)
+            if name := _name_in(expression):
+                root = around.names.get(name, name)
+                self.reads.append(_Read(name, root, expression, node, around.escapes))
         self._bind(node)
-        mark = _is_condition(node)
+        before, after = (_IF, _END) if _is_condition(node) else ("", "")
         self.html.append(_UNKNOWN)
         for body in node.bodies:
-            self.html.append(_IF if mark else "")
+            self.html.append(before)
             self._nodes(body, around.inside(node))
-            self.html.append(_END if mark else "")
+            self.html.append(after)
         self.html.append(_UNKNOWN)
 
     def _bind(self, node: Node) -> None:
@@ -128,12 +135,6 @@ class _Reading:
             # A tag such as `firstof` may name what is missing.
             used = node.needs if node.delegated else node.sets
             self.bound.update(node.binds, () if used is ALL_NAMES else used)
-
-    def _expression(self, expression: FilterExpression, node: Node, around: _Around) -> None:
-        variable = expression.var
-        if expression.is_var and isinstance(variable, Variable) and variable.lookups:
-            name = variable.lookups[0]
-            self.reads.append(_Read(name, around.names.get(name, name), expression, node, around.escapes))
 
     def handlers(self) -> Iterator[tuple[str, str, bool]]:
         """The handlers that the markup names: directive, name, and whether on a condition."""

@@ -219,7 +219,7 @@ class SnapshotWriter:
         self._taken = self.changes
         view_class = type(page.view)
         try:
-            state = encode_state(view_class, state_of(page.view))
+            state = encode_state(state_of(page.view))
         except StateError as error:
             logger.warning("%s: no snapshot is kept: %s", view_class.__name__, error)
             return None

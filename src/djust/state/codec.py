@@ -1,7 +1,7 @@
 """State as text: JSON in which every other type carries a tag.
 
-    encode_state(view_class, {"n": 1, "seen": {2}})  ->  '{"n":1,"seen":{"$":["set",[2]]}}'
-    decode_state(view_class, text)                   ->  Decoded({"n": 1, "seen": {2}}, missing={})
+    encode_state({"n": 1, "seen": {2}}) ->  '{"n":1,"seen":{"$":["set",[2]]}}'
+    decode_state(view_class, text)      ->  Decoded({"n": 1, "seen": {2}}, missing={})
 
 What comes back is equal and of the same type. Saved models are written by reference and fetched
 again, with one query per model and database. Models that are not in the database are written by the
@@ -34,7 +34,7 @@ from django.db.models import Model
 
 from djust.exceptions import StateError
 from djust.state.classes import model_of
-from djust.state.types import TAG, Decoder, Encoder, RowGone, Source, key_of, source_of
+from djust.state.types import TAG, Decoder, Encoder, RowGone, RowSource, key_of, source_of
 from djust.state.validation import scan
 
 # Longer texts are not read.
@@ -52,7 +52,7 @@ class Decoded(NamedTuple):
     missing: dict[str, StateError]
 
 
-def encode_state(view_class: type, state: Mapping[str, Any]) -> str:
+def encode_state(state: Mapping[str, Any]) -> str:
     """The state of a view as text. Runs queries for QuerySets that were not evaluated; raises
     `StateError` only where the state is too large to be written.
     """
@@ -120,9 +120,9 @@ def _decoder_for(written: Any) -> Decoder:
     return Decoder({source: _fetch(source, keys) for source, keys in _keys_in(written).items()})
 
 
-def _keys_in(written: Any) -> dict[Source, list[Any]]:
+def _keys_in(written: Any) -> dict[RowSource, list[Any]]:
     """The keys of all rows that are referred to; a key is read without rows."""
-    found: dict[Source, list[Any]] = {}
+    found: dict[RowSource, list[Any]] = {}
     waiting = [written]
     without_rows = Decoder({})
     while waiting:
@@ -140,7 +140,7 @@ def _keys_in(written: Any) -> dict[Source, list[Any]]:
     return found
 
 
-def _fetch(source: Source, keys: list[Any]) -> dict[Any, Model]:
+def _fetch(source: RowSource, keys: list[Any]) -> dict[Any, Model]:
     label, database = source
     model = model_of(label)
     if database not in connections:

@@ -62,7 +62,7 @@ MAX_DEPTH = 100
 MAX_VALUES = 5_000_000
 
 # The label of a model and the alias of a database.
-Source = tuple[str, str]
+RowSource = tuple[str, str]
 # What a value holds, each with the step that leads to it, such as `[3]` or `.name`.
 Children = Iterable[tuple[str, Any]]
 
@@ -140,7 +140,7 @@ class Encoder:
 class Decoder:
     """Builds the values of one state from JSON. `rows` holds the rows it refers to, by key."""
 
-    def __init__(self, rows: Mapping[Source, Mapping[Any, Model]]) -> None:
+    def __init__(self, rows: Mapping[RowSource, Mapping[Any, Model]]) -> None:
         self.rows = rows
 
     def decode(self, written: Any) -> Any:
@@ -249,6 +249,7 @@ def _moment(kind: type[datetime | time], tag: str) -> StateType:
         partial(_write_moment, tag),
         {tag: partial(_read_moment, kind)},
         lambda value: () if _is_known_zone(value.tzinfo) else ((".tzinfo", value.tzinfo),),
+        lambda values: () if all(_is_known_zone(value.tzinfo) for value in values) else UNKNOWN,
     )
 
 
@@ -431,7 +432,7 @@ def key_of(model: type[Model], key: Any) -> Any:
     return model._meta.pk.to_python(key)
 
 
-def source_of(label: str, database: str | None) -> Source:
+def source_of(label: str, database: str | None) -> RowSource:
     """Where rows come from."""
     return label, database or DEFAULT_DB_ALIAS
 
@@ -566,6 +567,7 @@ TABLE: tuple[StateType, ...] = (
         _write_model,
         {"model": _read_model, "row": _read_row},
         lambda value: () if _is_row(value) else _by_name(_field_values(value).items()),
+        lambda values: chain.from_iterable(_field_values(value).values() for value in values if not _is_row(value)),
     ),
     StateType(named_subclass(QuerySet), _write_queryset, {"queryset": _read_queryset}, _queryset_children),
 )

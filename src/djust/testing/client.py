@@ -213,7 +213,7 @@ class LiveClient:
     def restart(self) -> None:
         """Lose the process of the page: a new view is restored from a snapshot of its state."""
         page = self._caught_up().page
-        state, version = encode_state(type(page.view), state_of(page.view)), fields_version(type(page.view))
+        state, version = encode_state(state_of(page.view)), fields_version(type(page.view))
         self._leave()
         snapshot = Snapshot(version, page.fingerprint, page.version, self._ref, page.tab_id, state)
         self._open(Mount(Purpose.RESTORE, snapshot=snapshot))
