@@ -52,7 +52,8 @@ from benchmarks.peer import CountingPeer  # noqa: E402
 from djust import LiveView, event_handler, state  # noqa: E402
 from djust.live.page import Page  # noqa: E402
 from djust.live.registry import registry  # noqa: E402
-from djust.protocol.messages import Event, Joining  # noqa: E402
+from djust.protocol.frames import Event  # noqa: E402
+from djust.protocol.messages import Joining  # noqa: E402
 
 
 class Counter(LiveView):

@@ -1,6 +1,6 @@
 """What does a page cost that waits for its browser, and one that comes back from its snapshot?
 
-    python -m benchmarks.parking        about half a minute; a process for speed, and one per page for memory
+    python -m benchmarks.parking    half a minute; one process for speed, one per page for memory
 
 Times are medians of many batches. `park` is a whole GET through Django's handler with four of its
 middleware: mounted, rendered, with its ticket, waiting for a browser. `write` puts a snapshot into

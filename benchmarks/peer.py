@@ -19,5 +19,3 @@ class CountingPeer:
 
     def close(self, code: int, text: str = "") -> None:
         raise AssertionError(f"refused: {code} {text}")
-
-    close_from_thread = close

@@ -1,9 +1,9 @@
 """One publish to many pages: how long until the last browser socket has it, and what each page
 costs the server.
 
-    python -m benchmarks.publish                      1, 100, 1,000 and 5,000 pages; about two minutes
+    python -m benchmarks.publish                   1, 100, 1,000 and 5,000 pages; about two minutes
     python -m benchmarks.publish --pages 1 100 --only counter
-    python -m benchmarks.publish --pyview PYTHON      the same with pyview, which that interpreter has
+    python -m benchmarks.publish --pyview PYTHON   the same with pyview, which that interpreter has
 
 A server process with one event loop is started. A page that is none of these publishes by a click;
 the time runs from its sending to the arrival of the last frame. CPU is what the server process has

@@ -32,7 +32,8 @@ django.setup()
 from benchmarks.peer import CountingPeer  # noqa: E402
 from djust import LiveView, event_handler, state  # noqa: E402 - the settings come first in a single-file project
 from djust.live.page import Page  # noqa: E402
-from djust.protocol.messages import Event, Joining  # noqa: E402
+from djust.protocol.frames import Event  # noqa: E402
+from djust.protocol.messages import Joining  # noqa: E402
 from djust.signals import event_finished  # noqa: E402
 from djust.threads.pools import signal_pool  # noqa: E402
 

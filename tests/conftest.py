@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from djust.live.limits import joins
+from djust.live.channel import joins
 from djust.live.transports.post import _connections
 
 BROWSER_TESTS = Path(__file__).parent / "browser"

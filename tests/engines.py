@@ -103,7 +103,7 @@ def until(works: Callable[[], object], message: str, seconds: float = SECONDS) -
 
 @contextmanager
 def process(*command: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
-    """`python -m …`, of a program that has Django settings of its own; asked to end with the block."""
+    """`python -m …`, of a program with Django settings of its own; asked to end with the block."""
     inherited = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
     child = subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, env={**inherited, **environment})
     try:
@@ -126,7 +126,7 @@ class RedisServer(Server):
 
 
 class PostgresServer(Server):
-    """A cluster of its own: nothing is written to disk for good. PostgreSQL refuses to run as root."""
+    """A cluster of its own: nothing is written to disk for good. PostgreSQL refuses to be root."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -2,8 +2,8 @@
 one.
 
     stack = Stack(random.Random(7))
-    stack.urlpatterns, stack.middleware      a site with /live/ and /plain/
-    tallies["/live/"]["decorator 2"]         how often a layer that counts was passed by requests for /live/
+    stack.urlpatterns, stack.middleware    a site with /live/ and /plain/
+    tallies["/live/"]["decorator 2"]       how often requests for /live/ passed a layer that counts
 
 Whoever is banned, locked out or without a permission is refused by some of the layers and not by
 others. What the plain view answers says what a visitor may do.
@@ -680,5 +680,5 @@ class Stack:
 
     @property
     def is_late_for_posts(self) -> bool:
-        """Some decorator, or middleware, refuses the answer to a POST, in which handlers have run."""
+        """A decorator or middleware refuses the answer to a POST, in which handlers have run."""
         return self.is_late or any(name.endswith(" late") for name in self.names)

@@ -1,7 +1,7 @@
 """Random templates over all of Django's tags and filters, and values as contexts hold them.
 
-    Author(random.Random(7)).template()     ->  "{% for x in rows %}{{ x.name|upper }}…{% endfor %}"
-    data(random.Random(7))                  ->  {"text": "a<b", "number": Decimal("2.50"), "rows": […], …}
+    Author(random.Random(7)).template()  ->  "{% for x in rows %}{{ x.name|upper }}…{% endfor %}"
+    data(random.Random(7))               ->  {"text": "a<b", "number": Decimal("2.50"), …}
 
 The same seed gives equal data in fresh objects, because iterators and objects with a memory serve
 one rendering only. `random_templates` is about markup; here only what tags and filters compute
@@ -285,7 +285,7 @@ class Author:
         return written
 
     def filled(self, pattern: str, depth: int) -> str:
-        """`pattern` with E an expression, V a variable, T a target name, B a body, C a condition."""
+        """`pattern` with E an expression, V a variable, T a target, B a body, C a condition."""
         written = {"E": self.expression, "V": self.name, "C": self.condition, "B": lambda: self.content(depth)}
         written["T"] = lambda: self.rng.choice(["x", "y", "w", "text", "z"])
         return "".join(written[word]() if (word := piece) in written else piece for piece in pattern.split("`"))

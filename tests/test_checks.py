@@ -29,7 +29,7 @@ from djust.asgi import Application
 from djust.checks import configuration
 from djust.checks.attributes import IGNORED, LOOK_LIKE_GUARDS
 from djust.checks.flow import ViewScan
-from djust.checks.sources import Project, Source
+from djust.checks.sources import Definition, Project, Source
 from djust.checks.templates import check_templates
 from djust.checks.values import offenders
 from djust.checks.views import check_view
@@ -111,19 +111,19 @@ def test_there_is_no_code_that_it_cannot_read() -> None:
     )
     owner = Project(owns=lambda name: name.startswith(packages))
     sources = [owner.source(name) for name in sorted(sys.modules) if name.startswith(packages)]
-    nodes = [*class_nodes(filter(None, sources))]
+    definitions = [*class_definitions(filter(None, sources))]
     scan = ViewScan(LiveView, owner)
-    for source, node in nodes:
-        scan.read_class(LiveView, source, node, frozenset())
-    assert len(nodes) > 500
+    for definition in definitions:
+        scan.read_class(LiveView, definition)
+    assert len(definitions) > 500
     assert sum(bool(list(offenders(item.values))) for item in scan.assigned) > 50
 
 
-def class_nodes(sources: Iterable[Source]) -> Iterator[tuple[Source, ast.ClassDef]]:
+def class_definitions(sources: Iterable[Source]) -> Iterator[Definition[ast.ClassDef]]:
     for source in sources:
         for node in ast.walk(source.tree):
             if isinstance(node, ast.ClassDef):
-                yield source, node
+                yield Definition(source, node, frozenset())
 
 
 @pytest.mark.slow

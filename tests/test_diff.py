@@ -12,8 +12,7 @@ import pytest
 
 from djust.exceptions import ProtocolError
 from djust.protocol.frames import answer, decode
-from djust.render.diff import attribute_text, longest_increasing, tag_attributes
-from djust.render.sent import SentFragments
+from djust.render.diff import SentFragments, attribute_text, longest_increasing, tag_attributes
 from djust.render.values import Fragment, Html, Part, Values, source
 from tests.random_templates import Writer, changed, random_context
 from tests.test_template import engine, evaluated

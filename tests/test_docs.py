@@ -105,7 +105,6 @@ def test_parameters_become_what_the_table_of_the_page_on_events_says(
     annotation: Any, value: Any, expected: Any
 ) -> None:
     convert = converter(annotation)
-    assert convert is not None
     assert convert(value) == expected
 
 

@@ -24,7 +24,7 @@ from django.core.cache import caches
 from django.test import override_settings
 
 from djust import apublish
-from djust.live.limits import joins
+from djust.live.channel import joins
 from djust.live.page import Page
 from djust.live.registry import registry
 from djust.live.token import USER, JoinToken, fingerprint, make_join_token

@@ -463,6 +463,35 @@ async def test_a_snapshot_that_could_not_be_deleted_is_deleted_when_the_cache_is
         await asyncio.to_thread(_until, lambda: states == {})
 
 
+async def test_a_write_that_hangs_is_overtaken_and_what_it_writes_at_last_is_replaced(
+    states: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("djust.live.snapshots._OVERTAKE_SECONDS", 0.1)
+    monkeypatch.setattr(circuit, "CALL_SECONDS", 30.0)
+    written: list[int] = []
+    hanging = threading.Event()
+
+    def write(cache: SharedCache, key: str, value: Any, *args: Any) -> None:
+        last_ref = json.loads(value)[3]
+        if last_ref == 1 and not hanging.is_set():
+            hanging.set()
+            gate.wait(30)
+        written.append(last_ref)
+        SharedCache.held[key] = value
+
+    monkeypatch.setattr(SharedCache, "set", write)
+    async with Browser() as browser:
+        page = await browser.open("/")
+        await page.event("add")
+        assert await asyncio.to_thread(hanging.wait, 10)
+        await asyncio.sleep(0.15)
+        await page.event("add")
+        await asyncio.to_thread(_until, lambda: last_refs(states) == [2])
+        gate.set()
+        await asyncio.to_thread(_until, lambda: written[-2:] == [1, 2])
+        assert last_refs(states) == [2]
+
+
 async def test_the_end_of_a_server_waits_for_a_hanging_cache_only_so_long(
     states: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,9 +16,9 @@ LAYERS: list[dict[str, str]] = [
     {"": "exceptions conf signals context process loop"},
     {
         "protocol": "frames",
-        "render": "values diff sent",
+        "render": "values diff",
         "state": "fields classes types validation codec tracking snapshots circuit",
-        "threads": "pools pool care watchdog testmode",
+        "threads": "pools pool watchdog testmode",
     },
     {
         "template": "nodes inheritance start_tags tree steps fragments context tags html markup lower codegen optimize"
@@ -29,7 +29,7 @@ LAYERS: list[dict[str, str]] = [
     {"protocol": "messages"},
     {
         "live": "page turn snapshots tasks metering nodes failures registry visitor channel"
-        " limits mount responder handler script guards middleware logout token transports",
+        " mount responder handler script guards middleware logout token transports",
     },
     {"": "routing asgi checks testing apps otel health", "templatetags": "*", "management": "*"},
 ]
@@ -38,7 +38,7 @@ MODULES = sorted(ROOT.rglob("*.py"))
 
 
 def dotted(path: Path) -> str:
-    """``src/djust/render/sent.py`` -> ``render.sent``; a package's ``__init__`` has the package's
+    """``src/djust/render/diff.py`` -> ``render.diff``; a package's ``__init__`` has the package's
     name.
     """
     parts = path.relative_to(ROOT).with_suffix("").parts
@@ -46,7 +46,7 @@ def dotted(path: Path) -> str:
 
 
 def place(module: str) -> tuple[int, str] | None:
-    """Layer and folder of a module such as ``render.sent``, or None if the table does not know it."""
+    """Layer and folder of a module such as `render.diff`; None if the table does not know it."""
     first, _, rest = module.partition(".")
     for layer, folders in enumerate(LAYERS):
         if first in folders:

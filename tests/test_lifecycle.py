@@ -292,8 +292,6 @@ async def test_a_join_whose_connection_is_lost_before_its_turn_is_void(rf: Reque
 
         def close(self, code: int, text: str = "") -> None: ...
 
-        close_from_thread = close
-
     page, peer = Page(Lamp(), rf.get("/")), Peer()
     page.prepare()
     page.post(Joining(Peer(), 0, passed=True))

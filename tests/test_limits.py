@@ -12,7 +12,8 @@ from django.http import HttpRequest
 from django.urls import path
 
 from djust import LiveView, event_handler, state
-from djust.live.limits import Bucket, is_too_big
+from djust.live.channel import is_too_big
+from djust.live.page import Bucket
 from djust.live.registry import registry
 from djust.live.token import JoinToken, make_join_token
 from tests.asgi_client import Browser

@@ -321,11 +321,11 @@ async def test_a_call_that_nobody_waits_for_keeps_its_thread_and_not_its_place(
     following = asyncio.create_task(pool.run_for(ANNE, int))
     await asyncio.sleep(0)
     assert pool.waiting == 1
-    assert [call.withdraw() for call in calls] == [False] * 3
-    calls[0].set_aside()
+    assert [pool.withdraw(call) for call in calls] == [False] * 3
+    pool.set_aside(calls[0])
     assert await following == 0
     gate.set()
-    assert [await call for call in calls] == [True] * 3
+    assert [await call.done for call in calls] == [True] * 3
 
 
 # Health

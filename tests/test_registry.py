@@ -19,8 +19,6 @@ class Connection:
 
     def close(self, code: int, text: str = "") -> None: ...
 
-    def close_from_thread(self, code: int, text: str = "") -> None: ...
-
 
 class Clock:
     now = 1000.0
@@ -121,7 +119,7 @@ def test_an_attached_page_is_given_up_to_the_same_document_only(registry: Regist
 async def test_the_sweeper_starts_once_and_stops(registry: Registry, clock: type[Clock]) -> None:
     registry.park(page())
     clock.now += 31
-    registry.keep_sweeping()
+    registry.sweeper.start()
     assert len(registry) == 0
-    registry.keep_sweeping()
-    registry.stop_sweeping()
+    registry.sweeper.start()
+    registry.sweeper.stop()

@@ -299,8 +299,8 @@ async def test_a_restored_page_is_written_again_for_its_visitor_before_its_brows
         assert (await come_back(page, 1))[0] == "all"
         after = load(only_page())
         assert after is not None
-        assert (after.binding, after.last_ref) == (before.binding, 1)
-        assert after.binding != ""
+        assert (after.fingerprint, after.last_ref) == (before.fingerprint, 1)
+        assert after.fingerprint != ""
 
 
 @pytest.mark.parametrize("url", ["/ledger/x/", "/restoring/x/", "/async/x/"])
@@ -323,7 +323,7 @@ async def test_somebody_elses_state_is_not_restored(wire: type[Wire]) -> None:
         page = await opened(wire, browser)
         await page.event("enter", {"number": 7})
         snapshot = await written(only_page(), lambda snapshot: snapshot.last_ref == 1)
-        save(only_page(), snapshot._replace(binding="another"), "Ledger")
+        save(only_page(), snapshot._replace(fingerprint="another"), "Ledger")
         crash()
         frame = await come_back(page, 1)
         assert frame[2][:2] == ["", 0]

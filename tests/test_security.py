@@ -1,4 +1,4 @@
-"""Who may do what, on every way into a page: raw frames, lost permissions, ended sessions, floods."""
+"""Authorization on every way into a page: raw frames, lost permissions, ended sessions, floods."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from djust.decorators import permission_required as handler_permission_required
 from djust.decorators import rate_limit
 from djust.exceptions import HandlerError
 from djust.live import logout as sessions
-from djust.live.limits import Buckets
+from djust.live.channel import Buckets
 from djust.live.registry import registry
 from djust.live.token import JoinToken, make_join_token
 from djust.live.transports.post import _connections
@@ -130,7 +130,7 @@ class SwitchedInInit(Open):
 
 
 class Remembering(Open):
-    """Keeps its verdict for the length of a request, as much code does that is asked several times."""
+    """Keeps its verdict for the length of a request, as code does that is asked several times."""
 
     def check_permissions(self, request: HttpRequest) -> Any:
         known = vars(request)

@@ -669,8 +669,6 @@ class Nowhere:
 
     def close(self, code: int, text: str = "") -> None: ...
 
-    def close_from_thread(self, code: int, text: str = "") -> None: ...
-
 
 @override_settings(LIVEVIEW_CONFIG={"session_check_seconds": 100})
 def test_sessions_are_asked_for_at_random_times() -> None:

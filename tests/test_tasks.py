@@ -1,4 +1,4 @@
-"""Slow work beside a page, as a browser sees it."""
+"""Background tasks of a page, as a browser sees them."""
 
 import asyncio
 import gc
@@ -632,8 +632,8 @@ async def test_tasks_end_when_the_page_goes() -> None:
         assert await gate.next() == "async"
         running = next(task for task in asyncio.all_tasks() if "Tasks._run" in repr(task.get_coro()))
         await page.close()
-        (waiting,) = registry._waiting.values()
-        waiting.end = 0
+        ((page_id, waiting),) = registry._waiting.items()
+        registry._waiting[page_id] = waiting._replace(end=0.0)
         registry.sweep()
         with pytest.raises(asyncio.CancelledError):
             await running
@@ -718,7 +718,7 @@ async def test_a_task_that_outlives_its_page_is_told_so(rf: RequestFactory) -> N
 
 def test_a_view_without_page_can_start_nothing_but_assign() -> None:
     view = Unfinished()
-    with pytest.raises(RuntimeError, match=r"^Unfinished has no page, so nothing can run beside it"):
+    with pytest.raises(RuntimeError, match=r"^Unfinished has no page, so nothing can run in its background"):
         view.start_async(view.forever)
     with pytest.raises(RuntimeError, match=r"^Unfinished has no page"):
         view.assign_async("figures", view.forever)

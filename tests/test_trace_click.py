@@ -9,8 +9,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 
-FILES = 24
-CALLS = 93
+FILES = 18
+CALLS = 90
 
 
 def test_a_click_takes_a_short_way_through_the_server() -> None:

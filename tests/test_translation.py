@@ -86,7 +86,7 @@ def template_of(source: str, **options: Any) -> Template:
 
 
 def shown(template: Template, data: dict[str, Any]) -> list[str]:
-    """What Django shows, what the compiled template shows, what a live page shows; or the errors."""
+    """What Django, the compiled template and a live page show; or the errors."""
 
     def django(template: Template, data: dict[str, Any]) -> str:
         return template.render(Context(dict(data)))

@@ -22,6 +22,7 @@ from djust import LiveView, apublish, background, event_handler, state
 from djust.live.registry import registry
 from djust.live.token import JoinToken, make_join_token
 from djust.live.transports.post import _connections
+from djust.loop import page_loop
 from tests.asgi_client import Browser, Response
 from tests.transports import PostWire, SocketWire, StreamWire, Wire
 
@@ -244,7 +245,7 @@ async def test_logging_out_ends_the_connection(wire: type[Wire]) -> None:
         await page.open()
         (held,) = registry.pages()
         for peer in registry.drop(held.visitor.session, HttpRequest()):
-            peer.close_from_thread(4403, "You have logged out.")
+            page_loop.call(peer.close, 4403, "You have logged out.")
         await asyncio.sleep(0)
         assert await page.closing() == 4403
 

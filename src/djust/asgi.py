@@ -48,17 +48,13 @@ class Application:
                 await self._runner.answer(scope, receive, send)
             else:
                 await self._http(scope, receive, send)
-        elif scope["type"] == "websocket":
-            await self._websocket(scope, receive, send)
-        elif scope["type"] == "lifespan":
-            await self._lifespan(receive, send)
-
-    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if path_below_prefix(scope) == config.socket_path:
+        elif scope["type"] == "websocket" and path_below_prefix(scope) == config.socket_path:
             await self._sockets(scope, receive, send)
-        else:
+        elif scope["type"] == "websocket":
             await receive()  # websocket.connect
             await send({"type": "websocket.close"})
+        elif scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()

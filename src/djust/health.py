@@ -1,6 +1,7 @@
 """What a health check may ask: whether work gets a thread in this process.
 
-    report()    {"healthy": True, "state_cache": "available", "pools": {"turn": {"threads": 3, "busy": 1, …}, …}}
+    report()  ->  {"healthy": True, "state_cache": "available",
+                   "pools": {"turn": {"threads": 3, "busy": 1, …}, …}}
 
 It takes some microseconds, waits for nothing and asks no service, so an `async def` view can answer
 with it even where every thread hangs.

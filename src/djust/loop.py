@@ -4,13 +4,14 @@ Under ASGI it is the server's. Where none runs, as under WSGI, in a management c
 queue's worker, one is started in a thread of its own when it is first needed.
 
     page_loop.call(page.post, message)       from any thread
+    Ticker(5.0, registry.sweep)              once started, calls it every five seconds
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, ParamSpec
 
 from djust import process
@@ -53,6 +54,46 @@ class PageLoop:
         except RuntimeError:
             # The server ends, and its pages with it.
             pass
+
+
+class Ticker:
+    """Calls `function` every so many seconds, on the event loop where it was started last."""
+
+    def __init__(self, seconds: float, function: Callable[[], object]) -> None:
+        self._seconds = seconds
+        self._function = function
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Begin now, unless the running loop has it already."""
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            self._loop = loop
+            self._tick(loop)
+
+    def stop(self) -> None:
+        """The event loop is about to end."""
+        self._loop = None
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
+        # Another loop may have it by now, and this one still run in its thread.
+        if self._loop is loop:
+            self._function()
+            self._timer = loop.call_later(self._seconds, self._tick, loop)
+
+
+async def finish(coroutines: Iterable[Coroutine[Any, Any, object]], seconds: float) -> int:
+    """Run these for at most so many seconds; how many were cancelled because they were late."""
+    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
+    if not tasks:
+        return 0
+    _, late = await asyncio.wait(tasks, timeout=seconds)
+    for task in late:
+        task.cancel()
+    return len(late)
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:

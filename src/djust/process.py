@@ -1,9 +1,9 @@
 """What belongs to the whole process: it starts and stops with the server, and nothing of it
 survives a fork.
 
-    process.register(Phase.PUBSUB, stop=hub.close, forget=hub.reset)      when hub.py is imported
-    process.start()                                                       the loop of a server runs: idempotent
-    await process.stop()                                                  the server ends
+    process.register(Phase.PUBSUB, stop=hub.close, forget=hub.reset)   when hub.py is imported
+    process.start()         the loop of a server runs: idempotent
+    await process.stop()    the server ends
 
 A process ends phase by phase, in the order of `Phase`: what is in use ends before what it uses. It
 starts the other way round. Where no server tells of the end, as under WSGI or in a management

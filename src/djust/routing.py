@@ -24,7 +24,7 @@ def live_session(view_class: type[LiveView], /, **provided: Any) -> Callable[...
     function with `@contextmanager` is entered, and left when the page is gone. Anything else is
     passed as it is; whoever made it closes it, because all pages may share it.
     """
-    if not _is_view(view_class):
+    if LiveView not in getattr(view_class, "__mro__", ()):
         raise TypeError(
             f"live_session() expects a LiveView class as its first argument; got {view_class!r}. "
             "Write path('dashboard/', live_session(DashboardView, name=factory))."
@@ -47,10 +47,6 @@ def live_session(view_class: type[LiveView], /, **provided: Any) -> Callable[...
     wrapped = update_wrapper(live, view)
     # Decorators inside stay visible: only around a function of ours is this one ours.
     return mark_own(wrapped) if getattr(view, OWN_FUNCTION, None) is view else wrapped
-
-
-def _is_view(value: object) -> bool:
-    return isinstance(value, type) and issubclass(value, LiveView)
 
 
 def _factory(view_class: type[LiveView], taken: frozenset[str] | None, name: str, value: Any) -> Callable[[], Any]:

@@ -5,7 +5,7 @@ their state.
         return boto3.client("s3")
 
     class Buckets(LiveView):
-        s3 = service(get_s3)                        # one client for all views of the process that name this factory
+        s3 = service(get_s3)        # one client for all views of the process with this factory
 
     self.s3.list_buckets()                          # in mount, handlers and tasks
 
@@ -48,6 +48,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 Lifetime = Literal["process", "page", "call"]
 
 _CLOSE_SECONDS = 5.0
+_NOT_CLOSED = "A service could not be closed: %s"
 # What a factory raises to answer the request; these are no failures of the service.
 _ANSWERS = (Http404, PermissionDenied, SuspiciousOperation)
 
@@ -97,7 +98,7 @@ class _Slot:
         if _is_context(type(made)):
             self._put(made.__enter__(), partial(made.__exit__, None, None, None))
         else:
-            self._put(made, _closer(made))
+            self._put(made)
 
     async def _open_async(self, made: Any) -> None:
         if inspect.iscoroutine(made):
@@ -105,10 +106,12 @@ class _Slot:
         if _is_async_context(type(made)):
             self._put(await made.__aenter__(), partial(made.__aexit__, None, None, None))
         else:
-            self._put(made, _closer(made))
+            self._put(made)
 
-    def _put(self, value: Any, close: Any) -> None:
-        self.value, self.close, self.is_made = value, close, True
+    def _put(self, value: Any, close: Any = None) -> None:
+        # Asynchronous clients have `aclose`.
+        self.close = close or getattr(value, "aclose", getattr(value, "close", None))
+        self.value, self.is_made = value, True
 
     @contextmanager
     def _making(self, title: str) -> Iterator[None]:
@@ -136,26 +139,21 @@ class _Slot:
     def _does_need(self, other: _Slot) -> bool:
         return self is other or any(needed._does_need(other) for needed in self.needs)
 
-    def begin_closing(self) -> Awaitable[Any] | None:
+    def begin_closing(self) -> Coroutine[Any, Any, None] | None:
         """Close the service, which may block; what is left to be awaited."""
-        closing = None
-        with _failures_logged(self.value):
+        try:
             closing = self.close() if callable(self.close) else None
-        return closing if inspect.isawaitable(closing) else None
+        except Exception:
+            logger.exception(_NOT_CLOSED, type(self.value).__name__)
+            return None
+        return self._finish_closing(closing) if inspect.isawaitable(closing) else None
 
-    async def finish_closing(self, closing: Awaitable[Any]) -> None:
-        """Await what is left."""
-        with _failures_logged(self.value):
+    async def _finish_closing(self, closing: Awaitable[Any]) -> None:
+        try:
             async with asyncio.timeout(_CLOSE_SECONDS):
                 await closing
-
-
-@contextmanager
-def _failures_logged(value: object) -> Iterator[None]:
-    try:
-        yield
-    except Exception:
-        logger.exception("A service could not be closed: %s", type(value).__name__)
+        except Exception:
+            logger.exception(_NOT_CLOSED, type(self.value).__name__)
 
 
 # What this chain of calls is making: the factory of one service may use another one.
@@ -204,7 +202,7 @@ class Services:
         """Close everything: what needs the event loop there, the rest here."""
         for slot in self.drain():
             if (closing := slot.begin_closing()) is not None:
-                page_loop.call(_spawn, slot.finish_closing(closing))
+                page_loop.call(_spawn, closing)
 
     def stop(self) -> None:
         """Close everything, soon: the page of this scope is gone."""
@@ -214,7 +212,7 @@ class Services:
         """Close everything: what blocks in a thread."""
         for slot in self.drain():
             if (closing := await asyncio.to_thread(slot.begin_closing)) is not None:
-                await slot.finish_closing(closing)
+                await closing
 
 
 def _spawn(work: Coroutine[Any, Any, None]) -> None:
@@ -365,11 +363,6 @@ def _is_async_context(kind: type) -> bool:
     return hasattr(kind, "__aenter__") and not (hasattr(kind, "aclose") or hasattr(kind, "close"))
 
 
-def _closer(made: Any) -> Any:
-    """How an object without a context is closed; `aclose` is what asynchronous clients have."""
-    return getattr(made, "aclose", getattr(made, "close", None))
-
-
 @contextmanager
 def failures_of(factory: Callable[[], Any], title: str) -> Iterator[None]:
     """What a factory raises becomes a `ServiceError` that names view, service and factory."""
@@ -415,33 +408,34 @@ class call_scope:  # noqa: N801 — used as a word: `with call_scope():`
             await scope.aclose()
 
 
-def _scopes_of_pages() -> list[Services]:
-    return [scope for context in all_contexts() if (scope := context.take_out(Services)) is not None]
+def _all_scopes() -> list[Services]:
+    pages = (context.take_out(Services) for context in all_contexts())
+    return [_process, *filter(None, pages)]
 
 
 async def close_process_services() -> None:
     """The server ends: close everything."""
-    scopes = [_process, *_scopes_of_pages()]
     try:
         async with asyncio.timeout(_CLOSE_SECONDS):
-            for scope in scopes:
+            for scope in _all_scopes():
                 await scope.aclose()
     except TimeoutError:
         logger.warning("Not all services were closed within %g seconds.", _CLOSE_SECONDS)
 
 
 def _close_at_exit() -> None:
-    for scope in [_process, *_scopes_of_pages()]:
+    for scope in _all_scopes():
         for slot in scope.drain():
-            # No loop runs any more.
-            if not isinstance(slot.lock, asyncio.Lock) and not inspect.iscoroutinefunction(slot.close):
-                slot.begin_closing()
+            # No loop runs any more, so nothing can be awaited.
+            is_async = isinstance(slot.lock, asyncio.Lock) or inspect.iscoroutinefunction(slot.close)
+            if not is_async and (closing := slot.begin_closing()) is not None:
+                closing.close()
 
 
 process.register(Phase.SERVICES, stop=close_process_services, at_exit=_close_at_exit, forget=_process.reset)
 
 
-# What factories give
+# What providers give
 
 
 def _fake_of(factory: Callable[[], Any], is_async: bool) -> Any:

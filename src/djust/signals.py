@@ -19,10 +19,10 @@ event_finished = Signal()
 """A turn of a page is over. Sent with
 
     sender    the view's class
-    event     the name of the handler, of the task or of another turn that the server took automatically
+    event     the name of the handler, of the task or of another turn that the server took
     pushed    whether it was the server that began it, and not an event of the browser
-    seconds   a dict: "waiting" for earlier events of the page and for a thread, "handler", "render" (the state is
-              checked, the template evaluated and compared), and "total"
+    seconds   a dict: "waiting" for earlier events of the page and for a thread, "handler",
+              "render" (the state is checked, the template evaluated and compared), and "total"
     queries   database queries
     bytes     the size of the answer
     queue     messages that wait behind it in the mailbox of the page

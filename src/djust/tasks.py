@@ -1,4 +1,4 @@
-"""Background tasks: slow work waits for a service while the page goes on answering.
+"""Background tasks: they wait for a service while the page goes on answering.
 
     class Dashboard(LiveView):
         template = "{% if metrics.ok %}{{ metrics.result }}{% else %}…{% endif %}{{ percent }}"
@@ -59,7 +59,7 @@ class AsyncResult:
 running_task: ContextVar[Task | None] = ContextVar("djust_task", default=None)
 
 
-class SlowWork:
+class BackgroundTasks:
     """The part of `LiveView` for background tasks."""
 
     def start_async(self, function: Callable[..., Any], *args: Any, name: str = "", **kwargs: Any) -> None:
@@ -134,11 +134,11 @@ def background(function: F) -> F:
     return function
 
 
-def task_of(view: SlowWork, name: str, call: partial[Any], timeout: float | None = None) -> Task:
+def task_of(view: BackgroundTasks, name: str, call: partial[Any], timeout: float | None = None) -> Task:
     """The task that makes `call` and gives its result to the view's `handle_async`."""
     is_async = _is_async(call.func)
     merges_on_loop = is_async
-    if type(view).handle_async is not SlowWork.handle_async:
+    if type(view).handle_async is not BackgroundTasks.handle_async:
         merges_on_loop = iscoroutinefunction(view.handle_async)
     title = f"{type(view).__name__}.{name}"
     merge = partial(_deliver, view, name)
@@ -153,13 +153,13 @@ def page_now(view: object) -> Host | None:
     return page
 
 
-def runner_of(view: SlowWork) -> Runner:
+def runner_of(view: BackgroundTasks) -> Runner:
     """What runs the tasks of this view."""
     page = context_of(view).page
     if page is None:
         raise RuntimeError(
-            f"{type(view).__name__} has no page, so nothing can run beside it: either it was made by hand, or its page "
-            "is gone. Open it as a page."
+            f"{type(view).__name__} has no page, so nothing can run in its background: either it was made by hand, or "
+            "its page is gone. Open it as a page."
         )
     return page.tasks
 
@@ -170,13 +170,13 @@ def set_all(view: object, values: Mapping[str, Any]) -> None:
         setattr(view, name, value)
 
 
-def _deliver(view: SlowWork, name: str, result: Any, error: Exception | None) -> Any:
+def _deliver(view: BackgroundTasks, name: str, result: Any, error: Exception | None) -> Any:
     if error is not None:
         raise error
     return view.handle_async(name, result)
 
 
-def _assign_result(view: SlowWork, name: str, result: Any, error: Exception | None) -> None:
+def _assign_result(view: BackgroundTasks, name: str, result: Any, error: Exception | None) -> None:
     if error is None:
         setattr(view, name, AsyncResult(ok=True, result=result))
         return

@@ -19,7 +19,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
-from functools import update_wrapper
+from functools import partial, update_wrapper
 from typing import Any, ClassVar, TypeAlias
 from weakref import WeakKeyDictionary
 
@@ -38,15 +38,14 @@ from djust.events.handlers import is_handler
 from djust.pubsub import subscriptions
 from djust.services import Service, is_pending, provided_by
 from djust.state.fields import per_class, prepare_fields, public_state
-from djust.tasks import SlowWork, page_now, running_task
+from djust.tasks import BackgroundTasks, page_now, running_task
 
 Answer: TypeAlias = HttpResponseBase | Coroutine[Any, Any, HttpResponseBase]
 Responder: TypeAlias = "Callable[[LiveView, HttpRequest], Answer]"
 
 
-class LiveView(SlowWork, View):
-    """A reactive view: its public attributes are its state, its `@event_handler` methods are what a
-    browser may call.
+class LiveView(BackgroundTasks, View):
+    """A reactive view: public attributes are its state, `@event_handler` methods its events.
 
     `mount` runs once per page, with the keyword arguments of the URL and what `live_session`
     provides. A template comes from `template_name`, or stands in `template`. Where the template
@@ -65,9 +64,7 @@ class LiveView(SlowWork, View):
     permission_required: ClassVar[str | Iterable[str] | None]
 
     def mount(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        """Prepare the page: `def` or `async def`. A response that it returns, such as a redirect,
-        is the answer.
-        """
+        """Prepare the page: `def` or `async def`. A response that it returns is the answer."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -92,8 +89,7 @@ class LiveView(SlowWork, View):
         raise error
 
     def restore(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        """Prepare a page whose process is gone. Gets the arguments of `mount`, and calls it by
-        default.
+        """Prepare a page whose process is gone, with the arguments of `mount`; by default by it.
 
         Afterwards djust assigns the saved state. This is the place for private attributes.
         """
@@ -135,8 +131,7 @@ class LiveView(SlowWork, View):
         raise error
 
     def push_event(self, name: str, payload: Any = None) -> None:
-        """Send an event to the browser, after the changes of this turn: to client hooks, and as a
-        DOM event.
+        """Send an event to client hooks, and as a DOM event, after the changes of this turn.
 
         From inside a task it is sent at once.
         """
@@ -157,9 +152,7 @@ class LiveView(SlowWork, View):
         subscriptions.subscribe(self, topic)
 
     async def asubscribe(self, topic: str) -> None:
-        """As `subscribe`, for coroutines: returns when nothing that is published from now on can be
-        missed.
-        """
+        """As `subscribe`, for coroutines: returns when no later message can be missed any more."""
         await subscriptions.asubscribe(self, topic)
 
     def unsubscribe(self, *topics: str) -> None:
@@ -187,13 +180,10 @@ class LiveView(SlowWork, View):
         """
 
     def handle_info(self, message: Any) -> Any:
-        """What was published to a topic of this view: `def` or `async def`. `MessagesMissed` asks
-        to load again.
-        """
+        """Receive a message of a topic: `def` or `async def`. `MessagesMissed` asks to reload."""
 
     def authorize(self, handler: str) -> Any:
-        """Whether code of this view may run now: `def` or `async def`, asked before each turn that
-        runs some.
+        """Whether code of this view may run now: `def` or `async def`, asked before it does.
 
         `handler` is the name of the handler or task, or `handle_info`. False or `PermissionDenied`
         refuses the turn: nothing is called, and the page stays.
@@ -222,9 +212,7 @@ class LiveView(SlowWork, View):
 
     @classproperty
     def view_is_async(cls) -> bool:  # noqa: N805 — a class property of Django's
-        """A view with `async def mount`, `get_context_data` or `get` is an asynchronous one for
-        Django.
-        """
+        """Whether `mount`, `restore`, `get_context_data` or `get` is `async def`: Django asks."""
         return any(map(iscoroutinefunction, (cls.mount, cls.restore, cls.get_context_data, cls.get)))
 
     @classonlymethod
@@ -243,8 +231,7 @@ async def _given(response: HttpResponseBase) -> HttpResponseBase:
     return response
 
 
-# Stands in the function of a view, with the function itself: a decorator, which copies it, has
-# another one's.
+# An attribute of a view's function, which is the function itself: a decorator copies another one's.
 OWN_FUNCTION = "_djust_function"
 
 
@@ -298,9 +285,8 @@ def has_hooks(view_class: type[Any]) -> bool:
     return any(overrides(view_class, name) for name in ("connected", "disconnected", "unmount"))
 
 
-def state_of(view: LiveView) -> dict[str, Any]:
-    """The public state of `view`, without what Django and this class put into it."""
-    return public_state(view, _OWN_NAMES)
+# The public state of a view, without what Django and `LiveView` put into it.
+state_of = partial(public_state, reserved=_OWN_NAMES)
 
 
 @per_class
@@ -310,9 +296,7 @@ def awaits_context(view_class: type[Any]) -> bool:
 
 
 async def given_context_data(view: LiveView) -> object:
-    """What `get_context_data` gives where it is an `async def`, else None: rendering calls an
-    ordinary one itself.
-    """
+    """What an `async def get_context_data` gives; None for others, which rendering calls itself."""
     if not awaits_context(type(view)):
         return None
     given: Any = view.get_context_data()
@@ -355,9 +339,7 @@ _PROVIDED = "_djust_provided"
 
 
 def provide(request: HttpRequest, provided: Mapping[str, Callable[[], Any]]) -> None:
-    """Let `mount` receive these by name, if this request comes to mounting a view; not called
-    before.
-    """
+    """Let `mount` receive these by name; they are called if a view is mounted for this request."""
     setattr(request, _PROVIDED, provided)
 
 
@@ -375,26 +357,20 @@ def mount_view(view: LiveView, request: HttpRequest, *, again: bool = False) -> 
         )
     for name, factory in provided.items():
         kwargs[name] = provided_by(factory, view, name)
-    if any(is_pending(kwargs[name]) for name in provided):
-        return _mount_with(view, request, kwargs, provided, again=again)
-    return _mount(view, request, kwargs, again=again)
 
+    def mounted() -> Any:
+        if again:
+            return view.restore(request, **_taken(kwargs, restore_names(type(view))))
+        return view.mount(request, **_taken(kwargs, mount_names(type(view))))
 
-def _mount(view: LiveView, request: HttpRequest, kwargs: dict[str, Any], *, again: bool) -> Any | Awaitable[Any]:
-    if again:
-        return view.restore(request, **_taken(kwargs, restore_names(type(view))))
-    return view.mount(request, **_taken(kwargs, mount_names(type(view))))
+    async def mounted_with_pending() -> Any:
+        for name in provided:
+            if is_pending(kwargs[name]):
+                kwargs[name] = await kwargs[name]
+        result = mounted()
+        return await result if inspect.isawaitable(result) else result
 
-
-async def _mount_with(
-    view: LiveView, request: HttpRequest, kwargs: dict[str, Any], provided: Iterable[str], *, again: bool
-) -> Any:
-    """Wait for what is provided by coroutines."""
-    for name in provided:
-        if is_pending(kwargs[name]):
-            kwargs[name] = await kwargs[name]
-    mounted = _mount(view, request, kwargs, again=again)
-    return await mounted if inspect.isawaitable(mounted) else mounted
+    return mounted_with_pending() if any(is_pending(kwargs[name]) for name in provided) else mounted()
 
 
 def _taken(kwargs: dict[str, Any], names: frozenset[str] | None) -> dict[str, Any]:
@@ -417,7 +393,8 @@ def _keyword_names(view_class: type[Any], method: str) -> frozenset[str] | None:
     signature = inspect.signature(getattr(view_class, method))
     parameters = list(signature.parameters.values())
     kinds = [parameter.kind for parameter in parameters]
-    if inspect.Parameter.VAR_POSITIONAL not in kinds[:2] and sum(kind in _BY_POSITION for kind in kinds) < 2:
+    by_position = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    if inspect.Parameter.VAR_POSITIONAL not in kinds[:2] and sum(kind in by_position for kind in kinds) < 2:
         raise TypeError(
             f"{view_class.__name__}.{method}{signature} does not take the request. "
             f"Write def {method}(self, request, …)."
@@ -426,6 +403,3 @@ def _keyword_names(view_class: type[Any], method: str) -> frozenset[str] | None:
         return None
     by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     return frozenset(parameter.name for parameter in parameters[2:] if parameter.kind in by_name)
-
-
-_BY_POSITION = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)

@@ -7,7 +7,7 @@ import json
 from playwright.sync_api import Page
 
 from djust.protocol.frames import ALL, EXTRA_HTML, answer
-from djust.render.sent import SentFragments
+from djust.render.diff import SentFragments
 from tests.browser.test_patching import Site
 from tests.test_template import engine, evaluated
 

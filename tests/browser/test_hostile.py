@@ -59,7 +59,7 @@ def test_a_translated_page_goes_on_living(shown: Site) -> None:
 def step(patched: Patched, context: dict[str, Any]) -> None:
     """Shows a context without asking what stands there."""
     _, values = patched.fresh(context)
-    diff, fragments = patched.outlet.diff(patched.fragment, patched.values, values)
+    diff, fragments = patched.sent.diff(patched.fragment, patched.values, values)
     patched.values = values
     patched.version += bool(diff)
     patched.site.send(json.dumps([0, patched.version, diff or 0, fragments, {"push": [["step", patched.version]]}]))

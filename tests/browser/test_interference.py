@@ -1,18 +1,21 @@
-"""Others change the page between our changes: what is theirs stays, and what is ours is right all the same.
+"""Others change the page between our changes: what is theirs stays, and what is ours is right all
+the same.
 
-Between any two diffs "third parties" insert elements and comments anywhere in the body (`FOREIGN`), add attributes and
-classes, wrap texts as translators do, take the focus and type. The oracle:
+Between any two diffs "third parties" insert elements and comments anywhere in the body (`FOREIGN`),
+add attributes and classes, wrap texts as translators do, take the focus and type. The oracle:
 
-* **Ours.** After every diff the page without what is foreign equals a fresh parse of a fresh render. White space is not
-  compared exactly: who puts a node between a row and the white space that belongs to it has taken the white space away.
-* **Theirs, outside.** A foreign node around which nothing is ours to replace (no ancestor, its parent included, carries
-  a mark, and it does not stand between the marks of a part) stays where it is. Otherwise it may go with what it is in.
-* **Theirs, among rows.** A foreign element beside the rows of a loop of single elements stays somewhere in their
-  parent; a comment may go with the last row.
-* **Attributes and classes** of others stay as long as the element does; a class goes when the server says what the
-  `class` of the element is.
-* **No resync**, unless a node of ours was destroyed: the diff that needs it asks for all values, with which the page is
-  right again, and the focus elsewhere has not moved.
+* **Ours.** After every diff the page without what is foreign equals a fresh parse of a fresh
+  render. White space is not compared exactly: who puts a node between a row and the white space
+  that belongs to it has taken the white space away.
+* **Theirs, outside.** A foreign node around which nothing is ours to replace (no ancestor, its
+  parent included, carries a mark, and it does not stand between the marks of a part) stays where it
+  is. Otherwise it may go with what it is in.
+* **Theirs, among rows.** A foreign element beside the rows of a loop of single elements stays
+  somewhere in their parent; a comment may go with the last row.
+* **Attributes and classes** of others stay as long as the element does; a class goes when the
+  server says what the `class` of the element is.
+* **No resync**, unless a node of ours was destroyed: the diff that needs it asks for all values,
+  with which the page is right again, and the focus elsewhere has not moved.
 
 Each failure names its seed.
 """
@@ -305,7 +308,9 @@ DESTROY = {
 
 
 def send(patched: Patched, frame: list[Any], extra: dict[str, Any]) -> None:
-    """Sends a frame with `extra` as its last member and waits until the page has it, and we what it says."""
+    """Sends a frame with `extra` as its last member, and waits until the page has it and its
+    reports are here.
+    """
     patched.site.send(json.dumps([*frame, {"push": [["step", patched.version]], **extra}]))
     patched.site.page.wait_for_function("version => window.seen === version", arg=patched.version)
     patched.site.page.evaluate("0")
@@ -319,8 +324,9 @@ def show_whole(patched: Patched, *, whole: bool = True) -> None:
 
 
 def change(patched: Patched, context: dict[str, Any]) -> tuple[str, str]:
-    """Shows a context, and answers as a server does until the client asks for nothing: what it has asked for, and the
-    first difference."""
+    """Shows a context, and answers as a server does until the client asks for nothing: what it has
+    asked for, and the first difference.
+    """
     _, values = patched.fresh(context)
     diff, fragments = patched.sent.diff(patched.fragment, patched.values, values)
     patched.values = values
@@ -380,7 +386,9 @@ VANDAL = """seed => {
 
 @pytest.mark.parametrize("block", range(4))
 def test_a_page_that_others_have_taken_apart_can_be_put_together(harness: Site, block: int) -> None:
-    """What is destroyed is noticed when something is to change there; the whole document makes up for anything."""
+    """What is destroyed is noticed when something is to change there; the whole document makes up
+    for anything.
+    """
     base = random.randrange(10**6)
     for seed in range(base, base + 6):
         rng = random.Random(seed)

@@ -63,7 +63,7 @@ def frames_of(patched: Patched, *contexts: dict[str, Any]) -> list[Any]:
     frames = []
     for shown in contexts:
         _, values = patched.fresh(shown)
-        diff, fragments = patched.outlet.diff(patched.fragment, patched.values, values)
+        diff, fragments = patched.sent.diff(patched.fragment, patched.values, values)
         assert not fragments
         patched.values = values
         frames.append([0, 0, diff])

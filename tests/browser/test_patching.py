@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Page, Route, WebSocketRoute
 
 from djust.protocol.frames import answer
-from djust.render.sent import SentFragments
+from djust.render.diff import SentFragments
 from djust.render.values import Fragment, Values
 from tests.random_templates import Writer, changed, random_context
 from tests.test_template import engine, evaluated

@@ -1,4 +1,4 @@
-"""The server is killed while somebody is at work, and comes back: nothing that was entered is lost."""
+"""The server is killed while somebody works, and comes back: nothing that was entered is lost."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Run Django's tests with every template rendered by compiled code, or without us. A program of its
 own.
 
-    python compiled.py TESTS RESULT LABEL …           compiled; --plain before TESTS: Django's own rendering
+    python compiled.py TESTS RESULT LABEL …             compiled
+    python compiled.py --plain TESTS RESULT LABEL …     Django's own rendering
 
 TESTS is the folder of Django's `runtests.py`. RESULT is written as JSON: `{"ran": 4090, "skipped":
 243, "failed": {label: traceback}, "seconds": {class: s}, "items": {"native": {"django": 17,
@@ -86,7 +87,7 @@ def own_nodes(found: Iterable[Node]) -> Iterator[Node]:
 
 
 def author_of(node: Node) -> str:
-    """The function of a `simple_tag` and its like, the class of any other node, with their modules."""
+    """The function of a `simple_tag` and its like, the class of any other node, with the module."""
     author = getattr(node.tag, "func", type(node.tag))
     return f"{author.__module__}.{author.__qualname__}"
 

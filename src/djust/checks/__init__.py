@@ -18,7 +18,6 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,7 @@ from django.core.checks.registry import CheckRegistry
 from django.utils.module_loading import import_string
 
 from djust.asgi import Application
-from djust.checks.sources import Project, Text, shown
+from djust.checks.sources import Project, Text, did_you_mean, shown
 from djust.checks.templates import check_templates
 from djust.checks.views import check_view
 from djust.conf import SETTING, Config
@@ -174,16 +173,10 @@ def _several_workers() -> str | None:
 def _keys(text: Text) -> Iterator[Finding]:
     known = {field.name for field in fields(Config)}
     for key in _given().keys() - known:
-        near = get_close_matches(str(key).lower(), known, 1)
-        line = (
-            text.line_of(rf"""["']?\b{re.escape(str(key))}\b["']?\s*[:=]""") or text.line_of(rf"^\s*{SETTING}\b") or 1
-        )
-        yield from text.finding(
-            "C003",
-            line,
-            f'{SETTING} has the unknown key "{key}".',
-            f'Did you mean "{near[0]}"?' if near else f"The keys are {', '.join(sorted(known))}.",
-        )
+        place = rf"""["']?\b{re.escape(str(key))}\b["']?\s*[:=]"""
+        line = text.line_of(place) or text.line_of(rf"^\s*{SETTING}\b") or 1
+        hint = did_you_mean(str(key).lower(), known, f"The keys are {', '.join(sorted(known))}.")
+        yield from text.finding("C003", line, f'{SETTING} has the unknown key "{key}".', hint)
 
 
 def _given() -> dict[str, Any]:

@@ -87,35 +87,22 @@ def check_attributes(view: type[LiveView], project: Project) -> Iterator[Finding
     for name, owner, source, node in defined:
         if name not in unread or _is_declared(view, owner, name):
             continue
+        title, is_method = f"{owner.__name__}.{name}", isinstance(node, Function)
         if name in IGNORED and _ONLY_WITH.get(name, name) in unread:
-            yield from _ignored(name, owner, source, node)
+            message = f"{title} has no effect: djust does not {'call' if is_method else 'read'} it."
+            yield from source.finding("V010", node, message, IGNORED[name])
         elif name in LOOK_LIKE_GUARDS and _is_on(view, owner, name):
-            yield from _not_a_guard(name, owner, source, node)
-
-
-def _ignored(name: str, owner: type, source: Source, node: ast.stmt) -> list[Finding]:
-    is_method = isinstance(node, Function)
-    message = f"{owner.__name__}.{name} has no effect: djust does not {'call' if is_method else 'read'} it."
-    return source.finding("V010", node.lineno if is_method else node, message, IGNORED[name])
-
-
-def _not_a_guard(name: str, owner: type, source: Source, node: ast.stmt) -> list[Finding]:
-    is_method = isinstance(node, Function)
-    kind = "a method that djust calls" if is_method else "an attribute that djust reads"
-    message = f"{owner.__name__}.{name} is not {kind}: the page is not guarded by it."
-    return source.finding("V011", node.lineno if is_method else node, message, _GUARDS[LOOK_LIKE_GUARDS[name]][0])
+            kind = "a method that djust calls" if is_method else "an attribute that djust reads"
+            message = f"{title} is not {kind}: the page is not guarded by it."
+            yield from source.finding("V011", node, message, _GUARDS[LOOK_LIKE_GUARDS[name]][0])
 
 
 def _defined(view: type[LiveView], project: Project) -> Iterator[tuple[str, type, Source, ast.stmt]]:
     """The names of the tables that the project's classes of a view define, with class and place."""
-    for owner in view.__mro__:
-        found = project.class_node(owner) if project.owns_module(owner.__module__) else None
-        if found is None:
-            continue
-        source, node, _ = found
+    for owner, found in project.classes_of(view):
         # Of several definitions the last one counts.
-        places = {name: statement for statement in own_statements(node) for name in defined_names(statement)}
-        yield from ((name, owner, source, places[name]) for name in places if name in _NAMES)
+        places = {name: statement for statement in own_statements(found.node) for name in defined_names(statement)}
+        yield from ((name, owner, found.source, places[name]) for name in places if name in _NAMES)
 
 
 def _is_declared(view: type[LiveView], owner: type, name: str) -> bool:

@@ -289,7 +289,7 @@ class Expressions:
                 return
             if function in (getattr, hasattr, isinstance, super, type, id, repr, str, print, delattr):
                 return
-            if function is not None and self.scan.project.function_node(function):
+            if function is not None and self.scan.project.function_definition(function):
                 return
         self.scan.closed = False
 

@@ -17,10 +17,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from djust.checks.expressions import Assigned, Expressions, Scan
-from djust.checks.services import (
-    Verdict,
-)
-from djust.checks.sources import Function, Project, Source, decorators
+from djust.checks.services import Verdict
+from djust.checks.sources import Definition, Function, Project, Source, decorators
 from djust.checks.values import (
     FUNCTION,
     GENERATOR,
@@ -70,19 +68,19 @@ class ViewScan:
         self.closed = True
         self.active: list[object] = []
         self.memo: dict[object, Values] = {}
-        owners = [owner for owner in view.__mro__ if project.owns_module(owner.__module__)]
-        found = [(owner, *place) for owner in owners if (place := project.class_node(owner))]
+        classes = project.classes_of(view)
         # A second time, what other methods leave in private attributes is known.
         for _ in range(2):
             self.assigned, self.memo = [], {}
-            for owner, source, node, hidden in found:
-                self.read_class(owner, source, node, hidden)
+            for owner, found in classes:
+                self.read_class(owner, found)
             for item in self.assigned:
                 self.attributes[item.name] = self.attributes.get(item.name, NOTHING) | item.values
 
-    def read_class(self, owner: type, source: Source, node: ast.ClassDef, hidden: frozenset[str]) -> None:
+    def read_class(self, owner: type, definition: Definition[ast.ClassDef]) -> None:
         """Read the methods and fields of one class of the view."""
         handlers = handler_functions(owner)
+        source, node, hidden = definition
         for statement in node.body:
             match statement:
                 case ast.FunctionDef() | ast.AsyncFunctionDef():
@@ -119,7 +117,7 @@ class ViewScan:
         self, function: Any, args: list[Values], named: Mapping[str, Values] | None = None, *, is_method: bool = False
     ) -> Values:
         """What a function of the project gives; what a method assigns is found elsewhere."""
-        found = self.project.function_node(function)
+        found = self.project.function_definition(function)
         if found is None or len(self.active) >= _DEPTH or function in self.active:
             return NOTHING
         source, node, hidden = found

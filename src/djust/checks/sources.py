@@ -1,9 +1,9 @@
 """What the checks read: the project's views, their source, and where findings stand.
 
     project = Project()
-    project.views                                   ->  [S3BrowserView, …], what is installed left out
-    project.class_node(S3BrowserView)               ->  its ast.ClassDef, and the Source of its module
-    source.finding("V006", node, "…", hint="…")     ->  [a warning of Django's]; [] where `# noqa` stands
+    project.views                                ->  [S3BrowserView, …]; installed ones left out
+    project.class_definition(S3BrowserView)      ->  Definition: its Source, and its ast.ClassDef
+    source.finding("V006", node, "…", hint="…")  ->  [a warning of Django's]; [] where `# noqa` is
 
 Each run of checks makes a `Project` of its own and drops it with the trees it holds.
 """
@@ -13,15 +13,17 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+import symtable
 import sys
 import sysconfig
 import tokenize
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from functools import cache, cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from django.apps import AppConfig
 from django.conf import settings
@@ -34,6 +36,8 @@ from djust.state.classes import class_name
 from djust.views import LiveView
 
 Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
+Defining: TypeAlias = ast.ClassDef | Function
+N = TypeVar("N", bound=Defining)
 
 _FOLDERS = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
 _INSTALLED = [Path(__file__).parent.parent, *map(Path, _FOLDERS)]
@@ -60,9 +64,13 @@ class Text:
     def finding(
         self, code: str, where: ast.AST | int, message: str, hint: str, *, also: tuple[str, ...] = ()
     ) -> list[Finding]:
-        """One warning, unless `# noqa` silences a code of it. `{place}` becomes file and line."""
+        """One warning, unless `# noqa` silences a code of it. `{place}` becomes file and line.
+
+        `where` is a line or a statement; a definition stands for its first line.
+        """
         start = where if isinstance(where, int) else getattr(where, "lineno", 1)
-        end = start if isinstance(where, int) else getattr(where, "end_lineno", None) or start
+        is_line = isinstance(where, int | Defining)
+        end = start if is_line else getattr(where, "end_lineno", None) or start
         if any(self._silences(line, {code, *also}) for line in range(start, end + 1)):
             return []
         place = self.place(start)
@@ -84,41 +92,36 @@ class Source(Text):
         super().__init__(shown, text)
         self.names = names
         self.tree = ast.parse(text)
-        self._bound: dict[Function, frozenset[str]] = {}
+        self._bound: dict[tuple[str, int], frozenset[str]] = {}
+        self._read_scope(symtable.symtable(text, shown, "exec"))
+
+    def _read_scope(self, scope: symtable.SymbolTable) -> frozenset[str]:
+        own = scope.get_locals() if isinstance(scope, symtable.Function) else ()
+        names = frozenset(own).union(*map(self._read_scope, scope.get_children()))
+        self._bound[scope.get_name(), scope.get_lineno()] = names
+        return names
 
     def bound(self, function: Function) -> frozenset[str]:
         """The names that a function binds, or one inside it; there they never mean the module's."""
-        if function not in self._bound:
-            self._bound[function] = _bound_names(function)
-        return self._bound[function]
+        return self._bound[function.name, function.lineno]
 
     @cached_property
-    def nodes(self) -> Mapping[str, list[tuple[ast.ClassDef | Function, frozenset[str]]]]:
-        """Qualified name → its definitions, each with the names of the functions around it."""
-        found: defaultdict[str, list[tuple[ast.ClassDef | Function, frozenset[str]]]] = defaultdict(list)
-        self._collect(self.tree, "", frozenset(), found)
+    def definitions(self) -> Mapping[str, list[Definition[Any]]]:
+        """The classes and functions by their qualified names; several may have the same."""
+        found: defaultdict[str, list[Definition[Any]]] = defaultdict(list)
+
+        def collect(parent: ast.AST, prefix: str, hidden: frozenset[str]) -> None:
+            for node in own_statements(parent):
+                if isinstance(node, Defining):
+                    name = prefix + node.name
+                    found[name].append(Definition(self, node, hidden))
+                    if isinstance(node, ast.ClassDef):
+                        collect(node, f"{name}.", hidden)
+                    else:
+                        collect(node, f"{name}.<locals>.", hidden | self.bound(node))
+
+        collect(self.tree, "", frozenset())
         return found
-
-    def _collect(
-        self, parent: ast.AST, prefix: str, hidden: frozenset[str], found: defaultdict[str, list[Any]]
-    ) -> None:
-        for node in chain.from_iterable(getattr(parent, field, ()) for field in _BLOCKS):
-            if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-                name = prefix + node.name
-                found[name].append((node, hidden))
-                if isinstance(node, ast.ClassDef):
-                    self._collect(node, f"{name}.", hidden, found)
-                else:
-                    self._collect(node, f"{name}.<locals>.", hidden | self.bound(node), found)
-            else:
-                self._collect(node, prefix, hidden, found)
-
-    @cached_property
-    def mentioned(self) -> frozenset[str]:
-        """Names that something in the module asks an object for, or names in a string."""
-        names = {node.attr for node in ast.walk(self.tree) if isinstance(node, ast.Attribute)}
-        texts = (node.value for node in ast.walk(self.tree) if isinstance(node, ast.Constant))
-        return frozenset(names.union(text for text in texts if isinstance(text, str) and text.isidentifier()))
 
     @cached_property
     def mentions(self) -> Mapping[str, list[Mention]]:
@@ -126,34 +129,16 @@ class Source(Text):
         return mentions_of(self.tree)
 
 
-def _bound_names(function: Function) -> frozenset[str]:
-    names: set[str] = set()
-    of_module: set[str] = set()
-    nodes: list[ast.AST] = [function]
-    for node in nodes:
-        match node:
-            case ast.Name():
-                if not isinstance(node.ctx, ast.Load):
-                    names.add(node.id)
-                continue
-            case ast.Constant():
-                continue
-            case ast.arg():
-                names.add(node.arg)
-            case ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef() if node is not function:
-                names.add(node.name)
-            case ast.alias():
-                names.add((node.asname or node.name).partition(".")[0])
-            case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
-                names.add(name)
-            case ast.Global():
-                of_module.update(node.names)
-        for value in vars(node).values():
-            if isinstance(value, list):
-                nodes.extend(item for item in value if isinstance(item, ast.AST))
-            elif isinstance(value, ast.AST):
-                nodes.append(value)
-    return frozenset(names - of_module)
+class Definition(NamedTuple, Generic[N]):
+    """A class or function of the project. `hidden` are the names that functions around it bind."""
+
+    source: Source
+    node: N
+    hidden: frozenset[str]
+
+    def finding(self, code: str, message: str, hint: str) -> list[Finding]:
+        """A warning on the first line."""
+        return self.source.finding(code, self.node, message, hint)
 
 
 def decorators(node: Function) -> frozenset[str]:
@@ -166,14 +151,14 @@ def own_statements(node: ast.AST) -> Iterator[ast.stmt]:
     for child in chain.from_iterable(getattr(node, field, ()) for field in _BLOCKS):
         if isinstance(child, ast.stmt):
             yield child
-        if not isinstance(child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+        if not isinstance(child, Defining):
             yield from own_statements(child)
 
 
 def own_nodes(node: ast.AST) -> Iterator[ast.AST]:
     """The nodes of a function, without those of functions inside."""
     for child in ast.iter_child_nodes(node):
-        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.GeneratorExp):
+        if not isinstance(child, Function | ast.Lambda | ast.GeneratorExp):
             yield child
             yield from own_nodes(child)
 
@@ -217,7 +202,7 @@ class Project:
     def owns(self, kind: type) -> bool:
         """Whether the module is the project's own, and still has the class under its name."""
         is_there = "<locals>" in kind.__qualname__ or class_name(kind) is not None
-        return is_there and self.owns_module(kind.__module__) and self.class_node(kind) is not None
+        return is_there and self.class_definition(kind) is not None
 
     def source(self, module_name: str) -> Source | None:
         """The source of an imported module, or None where there is none."""
@@ -225,25 +210,27 @@ class Project:
             self._sources[module_name] = _read(module_name)
         return self._sources[module_name]
 
-    def class_node(self, kind: type) -> tuple[Source, ast.ClassDef, frozenset[str]] | None:
-        """The definition of a class, and the names of functions around it."""
-        source = self.source(kind.__module__)
-        found = source.nodes.get(kind.__qualname__, []) if source else []
-        classes = [(node, hidden) for node, hidden in found if isinstance(node, ast.ClassDef)]
+    def class_definition(self, kind: type) -> Definition[ast.ClassDef] | None:
+        """The definition of a class, if it is the project's."""
+        source = self.source(kind.__module__) if self.owns_module(kind.__module__) else None
+        found = source.definitions.get(kind.__qualname__, ()) if source else ()
         # Of several with one name, what the module has is the last one, or nobody can tell.
-        return None if source is None or not classes else (source, *classes[-1])
+        return next((one for one in reversed(found) if isinstance(one.node, ast.ClassDef)), None)
 
-    def function_node(self, function: Any) -> tuple[Source, Function, frozenset[str]] | None:
+    def classes_of(self, view: type) -> list[tuple[type, Definition[ast.ClassDef]]]:
+        """The project's classes among those from which a view inherits, and the view itself."""
+        return [(owner, found) for owner in view.__mro__ if (found := self.class_definition(owner))]
+
+    def function_definition(self, function: Any) -> Definition[Function] | None:
         """The definition of a function of the project, which a decorator may have wrapped."""
         function = inspect.unwrap(function) if inspect.isroutine(function) else None
         if not inspect.isfunction(function) or not self.owns_module(function.__module__ or ""):
             return None
         source = self.source(function.__module__)
-        for node, hidden in source.nodes.get(function.__qualname__, ()) if source else ():
-            first = min([node.lineno, *(decorator.lineno for decorator in getattr(node, "decorator_list", ()))])
-            if isinstance(node, Function) and first == function.__code__.co_firstlineno:
-                assert source is not None
-                return source, node, hidden
+        for found in source.definitions.get(function.__qualname__, ()) if source else ():
+            first = min([found.node.lineno, *(decorator.lineno for decorator in found.node.decorator_list)])
+            if isinstance(found.node, Function) and first == function.__code__.co_firstlineno:
+                return found
         return None
 
 
@@ -296,3 +283,9 @@ def shown(path: str, module_name: str = "") -> str:
     except ValueError:
         count = module_name.count(".") + (2 if Path(path).stem == "__init__" else 1)
         return "/".join(Path(path).parts[-count:]) if module_name else path
+
+
+def did_you_mean(name: str, known: Iterable[str], otherwise: str) -> str:
+    """A hint to the name of `known` that is nearly `name`, or `otherwise`."""
+    near = get_close_matches(name, [*known], 1)
+    return f'Did you mean "{near[0]}"?' if near else otherwise

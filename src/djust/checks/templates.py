@@ -13,7 +13,6 @@ import re
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,8 @@ from django.template.base import FilterExpression, Variable
 from django.views.generic import View
 
 from djust.checks.flow import ViewScan
-from djust.checks.sources import Function, Project, Source, Text, own_nodes, shown
+from djust.checks.mentions import defined_names
+from djust.checks.sources import Function, Project, Source, Text, did_you_mean, own_nodes, shown
 from djust.checks.values import is_sent
 from djust.checks.views import has_own_template, undeclared, undeclared_finding
 from djust.events.handlers import handler_functions
@@ -194,16 +194,14 @@ class _View:
         text = f'there is no template "{error}"' if isinstance(error, TemplateDoesNotExist) else str(error)
         message = f"{self.view.__name__}: {text.rstrip('.')}."
         for source, statement in self._statements():
-            targets = getattr(statement, "targets", [getattr(statement, "target", None)])
-            if any(isinstance(target, ast.Name) and target.id in ("template_name", "template") for target in targets):
+            if defined_names(statement) & {"template_name", "template"}:
                 return source.finding("V001", statement, message, "Correct template_name, or write the template.")
         return []
 
     def _statements(self) -> Iterator[tuple[Source, ast.stmt]]:
         """What the bodies of the view's classes say, as far as they are the project's."""
-        for owner in self.view.__mro__:
-            if self.project.owns_module(owner.__module__) and (found := self.project.class_node(owner)):
-                yield from ((found[0], statement) for statement in found[1].body)
+        for _, found in self.project.classes_of(self.view):
+            yield from ((found.source, statement) for statement in found.node.body)
 
     # V004, V005
 
@@ -215,22 +213,17 @@ class _View:
                 continue
             seen.add(name)
             method = inspect.getattr_static(self.view, name, None)
-            if inspect.isfunction(method) and not is_own_name(name) and (found := self.project.function_node(method)):
+            found = self.project.function_definition(method) if inspect.isfunction(method) else None
+            if found and not is_own_name(name):
                 if name not in undeclared(self.view, self.project):
-                    yield from undeclared_finding(self.view, found[1], found[0])
+                    yield from undeclared_finding(self.view, found)
                 continue
             text, line = self._find(rf"{re.escape(directive)}\s*=\s*[\"']?\s*{name}\b")
-            near = get_close_matches(name, known, 1)
+            title = self.view.__name__
             names = ", ".join(f'"{handler}"' for handler in sorted(known)) or "none"
-            yield from text.finding(
-                "V005",
-                line,
-                f'{{place}} -- {directive} names "{name}", and {self.view.__name__} has no such event handler.',
-                f'Did you mean "{near[0]}"?'
-                if near
-                else f"Handlers of {self.view.__name__}: {names}. Write one, "
-                f"decorated with @event_handler, or correct the name.",
-            )
+            advice = f"Handlers of {title}: {names}. Write one, decorated with @event_handler, or correct the name."
+            message = f'{{place}} -- {directive} names "{name}", and {title} has no such event handler.'
+            yield from text.finding("V005", line, message, did_you_mean(name, known, advice))
 
     def _find(self, pattern: str) -> tuple[Text, int]:
         """The first line of the view's templates that matches."""
@@ -252,11 +245,12 @@ class _View:
                 return Text(source.shown, "\n".join(lines), value.lineno)
         return Text(str(getattr(template.origin, "template_name", None) or name), template.source)
 
-    def _place(self, read: _Read) -> tuple[Text, int]:
-        for template in compile_template(self.template).templates:
-            if template.origin == read.node.tag.origin:
-                return self._text(template), int(read.node.location.rpartition(":")[2])
-        return self._text(self.template), 1
+    def _finding(self, code: str, read: _Read, message: str, hint: str) -> list[Finding]:
+        """A warning where a template reads a name."""
+        templates = compile_template(self.template).templates
+        found = next((template for template in templates if template.origin == read.node.tag.origin), None)
+        line = int(read.node.location.rpartition(":")[2]) if found else 1
+        return self._text(found or self.template).finding(code, line, f"{{place}} -- {message}", hint)
 
     # S001
 
@@ -264,12 +258,10 @@ class _View:
         sent = {name for name, values in self.scan.attributes.items() if is_sent(values)}
         for read in reading.reads:
             if read.node.shows_value and read.root in sent and _is_raw(read):
-                text, line = self._place(read)
-                yield from text.finding(
+                yield from self._finding(
                     "S001",
-                    line,
-                    f"{{place}} -- {self.view.__name__}.{read.root} holds what a browser has sent, and is shown "
-                    "without escaping.",
+                    read,
+                    f"{self.view.__name__}.{read.root} holds what a browser has sent, and is shown without escaping.",
                     f"Leave out |safe: any visitor could put a script into the page. If {read.root} is HTML, clean it"
                     " in the handler.",
                 )
@@ -286,17 +278,10 @@ class _View:
         for read in reading.reads:
             is_own = read.node.tag.origin == self.template.origin
             if is_own and read.name == read.root and read.name not in known | optional:
+                advice = f"Declare it: {read.name} = state(…), or assign self.{read.name} in mount()."
+                message = f'{self.view.__name__} has no "{read.name}", which its template reads.'
+                yield from self._finding("V009", read, message, did_you_mean(read.name, known, advice))
                 known.add(read.name)
-                text, line = self._place(read)
-                near = get_close_matches(read.name, known - {read.name}, 1)
-                yield from text.finding(
-                    "V009",
-                    line,
-                    f'{{place}} -- {self.view.__name__} has no "{read.name}", which its template reads.',
-                    f'Did you mean "{near[0]}"?'
-                    if near
-                    else f"Declare it: {read.name} = state(…), or assign self.{read.name} in mount().",
-                )
 
     def _names(self) -> set[str] | None:
         """All names that the template is given, or None if that cannot be known."""
@@ -307,11 +292,10 @@ class _View:
         if not self.scan.closed:
             return None
         for owner in self.view.__mro__:
-            if self.project.owns_module(owner.__module__):
-                found = self.project.class_node(owner)
-                own = found and next((n for n in found[1].body if getattr(n, "name", "") == "get_context_data"), None)
+            if found := self.project.class_definition(owner):
+                own = next((n for n in found.node.body if getattr(n, "name", "") == "get_context_data"), None)
                 given = set() if own is None else _given_names(own)
-                if found is None or given is None or "__getattr__" in vars(owner):
+                if given is None or "__getattr__" in vars(owner):
                     return None
                 names |= given
             elif not _is_silent(owner):

@@ -69,9 +69,9 @@ class Method:
     name: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Mark:
-    """The view itself, or text that a browser has sent."""
+    """The view itself, or text that a browser has sent; there is one object for each."""
 
     what: str
 

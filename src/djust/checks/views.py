@@ -16,7 +16,7 @@ from django.core.checks import Warning as Finding
 from djust.checks.attributes import IGNORED, check_attributes
 from djust.checks.expressions import Assigned
 from djust.checks.flow import ViewScan
-from djust.checks.sources import Function, Project, Source
+from djust.checks.sources import Definition, Function, Project
 from djust.checks.values import offenders
 from djust.events.handlers import handler_functions, read_handler
 from djust.state.fields import State
@@ -32,8 +32,8 @@ def check_view(view: type[LiveView], project: Project) -> Iterator[Finding]:
     yield from _mount(view, project)
     yield from _handlers(view, project)
     yield from check_attributes(view, project)
-    for node, source in undeclared(view, project).values():
-        yield from undeclared_finding(view, node, source)
+    for method in undeclared(view, project).values():
+        yield from undeclared_finding(view, method)
     for item in ViewScan(view, project).assigned:
         yield from _assigned(view, item)
 
@@ -42,20 +42,15 @@ def check_view(view: type[LiveView], project: Project) -> Iterator[Finding]:
 
 
 def _template(view: type[LiveView], project: Project) -> Iterator[Finding]:
-    found = project.class_node(view)
+    found = project.class_definition(view)
     if found is None or has_own_template(view):
         return
     routes = project.routes.get(view, [])
     is_routed = any(not {"template", "template_name"} & given.keys() for given, _ in routes)
     is_abstract = _ABSTRACT.match(view.__name__) or view.__subclasses__() or routes
     if is_routed or not is_abstract:
-        source, node, _ = found
-        yield from source.finding(
-            "V001",
-            node.lineno,
-            f"{view.__name__} has no template.",
-            'Set template_name = "…", or write the template into template = "…".',
-        )
+        hint = 'Set template_name = "…", or write the template into template = "…".'
+        yield from found.finding("V001", f"{view.__name__} has no template.", hint)
 
 
 def has_own_template(view: type[LiveView]) -> bool:
@@ -70,16 +65,13 @@ def has_own_template(view: type[LiveView]) -> bool:
 def _mount(view: type[LiveView], project: Project) -> Iterator[Finding]:
     for name, read in (("mount", mount_names), ("restore", restore_names)):
         member = inspect.getattr_static(view, name)
-        found = project.function_node(member)
-        if found is None:
-            if not inspect.isfunction(member) and (owner := _owner(view, name, project)):
-                source, node, _ = owner
-                line = next((inner.lineno for inner in node.body if getattr(inner, "name", "") == name), node.lineno)
-                yield from source.finding("V003", line, f"{view.__name__}.{name} is not a method.", _MOUNT_HINT)
-            continue
-        source, function, _ = found
-        if wrong := _wrong_mount(view, name, read, member, project):
-            yield from source.finding("V003", function.lineno, f"{view.__name__}.{name} {wrong}.", _MOUNT_HINT)
+        owner = project.class_definition(next(base for base in view.__mro__ if name in vars(base)))
+        if found := project.function_definition(member):
+            if wrong := _wrong_mount(view, name, read, member, project):
+                yield from found.finding("V003", f"{view.__name__}.{name} {wrong}.", _MOUNT_HINT)
+        elif owner and not inspect.isfunction(member):
+            where = next((inner for inner in owner.node.body if getattr(inner, "name", "") == name), owner.node)
+            yield from owner.source.finding("V003", where, f"{view.__name__}.{name} is not a method.", _MOUNT_HINT)
 
 
 _MOUNT_HINT = "Write def mount(self, request, **kwargs), or async def; name the keyword arguments that you use."
@@ -102,32 +94,26 @@ def _wrong_mount(
     return None
 
 
-def _owner(view: type, name: str, project: Project) -> tuple[Source, ast.ClassDef, frozenset[str]] | None:
-    owner = next(base for base in view.__mro__ if name in vars(base))
-    return project.class_node(owner) if project.owns_module(owner.__module__) else None
-
-
 # V004
 
 
-def undeclared(view: type[LiveView], project: Project) -> dict[str, tuple[Function, Source]]:
+def undeclared(view: type[LiveView], project: Project) -> dict[str, Definition[Function]]:
     """The methods of a class that look like handlers: named like one, or with `**kwargs`; they
     change public state, have no decorator and override nothing, and nothing in the module speaks of
     them.
     """
-    found: dict[str, tuple[Function, Source]] = {}
-    class_node = project.class_node(view)
-    source, node, _ = class_node or (None, None, None)
-    for method in node.body if node else ():
-        assert source is not None
-        if not isinstance(method, ast.FunctionDef | ast.AsyncFunctionDef) or method.name.startswith("_"):
+    found: dict[str, Definition[Function]] = {}
+    owner = project.class_definition(view)
+    for method in owner.node.body if owner else ():
+        assert owner is not None
+        if not isinstance(method, Function) or method.name.startswith("_"):
             continue
         inherits = any(method.name in vars(base) for base in view.__mro__[1:])
         is_known = is_own_name(method.name) or method.name in IGNORED
-        if method.decorator_list or inherits or is_known or method.name in source.mentioned:
+        if method.decorator_list or inherits or is_known or method.name in owner.source.mentions:
             continue
         if (_HANDLER_NAME.match(method.name) or method.args.kwarg) and _changes_state(method):
-            found[method.name] = method, source
+            found[method.name] = Definition(owner.source, method, owner.hidden)
     return found
 
 
@@ -143,12 +129,12 @@ def _changes_state(method: Function) -> bool:
     )
 
 
-def undeclared_finding(view: type, node: Function, source: Source) -> list[Finding]:
-    return source.finding(
+def undeclared_finding(view: type, method: Definition[Function]) -> list[Finding]:
+    name = method.node.name
+    return method.finding(
         "V004",
-        node.lineno,
-        f"{view.__name__}.{node.name} looks like an event handler, but is not declared as one.",
-        f'Decorate it with @event_handler; else a browser cannot call it. If it is none, call it "_{node.name}".',
+        f"{view.__name__}.{name} looks like an event handler, but is not declared as one.",
+        f'Decorate it with @event_handler; else a browser cannot call it. If it is none, call it "_{name}".',
     )
 
 
@@ -188,14 +174,11 @@ def _assigned(view: type[LiveView], item: Assigned) -> Iterator[Finding]:
 
 def _handlers(view: type[LiveView], project: Project) -> Iterator[Finding]:
     for name, function in handler_functions(view).items():
-        found = project.function_node(function)
+        found = project.function_definition(function)
         if found is None:
             continue
         try:
             read_handler(view, name, function)
         except (TypeError, NameError) as error:
-            source, node, _ = found
             text, _, advice = str(error).partition(". ")
-            yield from source.finding(
-                "V007", node.lineno, f"{text}.", advice or "Annotate it with a type of the guide."
-            )
+            yield from found.finding("V007", f"{text}.", advice or "Annotate it with a type of the guide.")

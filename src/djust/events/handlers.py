@@ -25,7 +25,7 @@ from typing import Any, TypeVar, get_type_hints, overload
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.conf import settings
 
-from djust.events.parameters import Converter, Refused, Unsupported, converter
+from djust.events.parameters import Converter, Refused, Unsupported, converter, unchanged
 from djust.exceptions import HandlerError, ParameterError
 from djust.state.fields import per_class
 
@@ -74,13 +74,10 @@ def _mark(function: F, timeout: float | None) -> F:
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One declared parameter. `convert` is None where everything is taken.
-
-    `expected` is its annotation in words.
-    """
+    """One declared parameter. `expected` is its annotation in words."""
 
     name: str
-    convert: Converter | None
+    convert: Converter
     expected: str
     default: Any
     positional_only: bool
@@ -89,10 +86,7 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """A method that the browser may call.
-
-    `name` is what it is called, `title` includes the class.
-    """
+    """A method that the browser may call. `title` is its name with the class."""
 
     name: str
     title: str
@@ -149,8 +143,6 @@ class Handler:
                     )
 
     def _converted(self, parameter: Parameter, name: str, value: Any) -> Any:
-        if parameter.convert is None:
-            return value
         try:
             return parameter.convert(value)
         except Refused as error:
@@ -173,11 +165,8 @@ def handler_functions(view_class: type[Any]) -> dict[str, Callable[..., Any]]:
     members: dict[str, object] = {}
     for owner in reversed(view_class.__mro__):
         members.update(vars(owner))
-    return {name: function for name in sorted(members) if (function := _marked(members[name])) is not None}
-
-
-def _marked(member: object) -> Callable[..., Any] | None:
-    return member if inspect.isfunction(member) and is_handler(member) else None
+    handlers = {name: member for name, member in members.items() if inspect.isfunction(member) and is_handler(member)}
+    return dict(sorted(handlers.items()))
 
 
 def is_handler(member: object) -> bool:
@@ -231,10 +220,7 @@ _MORE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 def _hints(function: Callable[..., Any], annotations: dict[str, Any]) -> dict[str, Any]:
-    """The annotations of parameters with names in text resolved.
-
-    The return annotation may name what it likes.
-    """
+    # Without the return annotation, which may name what it likes.
     given = {name: hint for name, hint in annotations.items() if hint is not inspect.Parameter.empty}
     return get_type_hints(SimpleNamespace(__annotations__=given), inspect.unwrap(function).__globals__)
 
@@ -242,7 +228,7 @@ def _hints(function: Callable[..., Any], annotations: dict[str, Any]) -> dict[st
 def _parameter(title: str, parameter: inspect.Parameter, hint: Any) -> Parameter:
     annotated = parameter.annotation is not inspect.Parameter.empty
     try:
-        convert = converter(hint) if annotated else None
+        convert = converter(hint) if annotated else unchanged
     except Unsupported as error:
         raise TypeError(
             f'{title}: parameter "{parameter.name}" is annotated {inspect.formatannotation(hint)}, and a browser '

@@ -8,8 +8,7 @@ both forms are taken:
     converter(list[int])("12")        ->  [12]       a form with one box ticked sends no list
     converter(int)("twelve")          raises Refused
 
-A converter is made once per parameter and class; `None` instead of one means that everything passes
-as it came.
+A converter is made once per parameter and class. Where everything is allowed, it is `unchanged`.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ from collections.abc import Callable, Iterable
 from datetime import date, datetime, time
 from decimal import Decimal, InvalidOperation
 from enum import Enum
+from functools import partial
 from typing import Any, Literal, NewType, TypeVar, Union, get_args, get_origin, get_type_hints, is_typeddict
 from uuid import UUID
 
@@ -47,10 +47,15 @@ class Unsupported(Exception):  # noqa: N818 — as above, on an annotation
     """No browser can fill a parameter with this annotation."""
 
 
-def converter(annotation: Any) -> Converter | None:
-    """The converter for an annotation, or None where everything is taken as it comes."""
+def unchanged(value: Any) -> Any:
+    """The converter where everything is allowed."""
+    return value
+
+
+def converter(annotation: Any) -> Converter:
+    """The converter for an annotation."""
     if annotation is Any or annotation is object or isinstance(annotation, TypeVar):
-        return None
+        return unchanged
     if annotation is None or annotation is type(None):
         return _nothing
     if annotation in _SIMPLE:
@@ -65,9 +70,11 @@ def converter(annotation: Any) -> Converter | None:
     if origin is Literal:
         return _literal(arguments)
     if origin is list:
-        return _list(converter(arguments[0]))
+        each = converter(arguments[0])
+        return lambda value: [each(item) for item in _list(value)]
     if origin is dict:
-        return _dict(converter(arguments[0]), converter(arguments[1]))
+        key, member = map(converter, arguments)
+        return lambda value: {key(name): member(item) for name, item in _dict(value).items()}
     raise Unsupported(annotation)
 
 
@@ -75,7 +82,7 @@ def _of_class(kind: type) -> Converter:
     if issubclass(kind, Enum):
         return _enum(kind)
     if is_typeddict(kind):
-        return _dict(None, None)
+        return _dict
     if dataclasses.is_dataclass(kind):
         return _dataclass(kind)
     raise Unsupported(kind)
@@ -97,11 +104,16 @@ def _int(value: Any) -> int:
     raise Refused
 
 
-def _float(value: Any) -> float:
+def _number(value: Any) -> int | float | str:
+    """A number, or a text that may be one. Python would take `1_000` for one."""
     if type(value) not in (int, float, str) or (type(value) is str and "_" in value):
         raise Refused
+    return value  # type: ignore[no-any-return]
+
+
+def _float(value: Any) -> float:
     try:
-        number = float(value)
+        number = float(_number(value))
     except (ValueError, OverflowError) as error:
         raise Refused from error
     if not math.isfinite(number):
@@ -110,10 +122,8 @@ def _float(value: Any) -> float:
 
 
 def _decimal(value: Any) -> Decimal:
-    if type(value) not in (int, float, str) or (type(value) is str and "_" in value):
-        raise Refused
     try:
-        number = Decimal(str(value).strip())
+        number = Decimal(str(_number(value)).strip())
     except InvalidOperation as error:
         raise Refused from error
     if not number.is_finite() or abs(number.adjusted()) > _DECIMAL_EXPONENT:
@@ -141,21 +151,6 @@ def _str(value: Any) -> str:
     raise Refused
 
 
-def _uuid(value: Any) -> UUID:
-    try:
-        return UUID(_text(value))
-    except ValueError as error:
-        raise Refused from error
-
-
-def _date(value: Any) -> date:
-    return _parsed(parse_date, value)
-
-
-def _time(value: Any) -> time:
-    return _parsed(parse_time, value)
-
-
 def _datetime(value: Any) -> datetime:
     moment = _parsed(parse_datetime, value)
     if settings.USE_TZ and timezone.is_naive(moment):
@@ -168,8 +163,11 @@ T = TypeVar("T")
 
 
 def _parsed(parse: Callable[[str], T | None], value: Any) -> T:
+    """What `parse` makes of a text; it raises `ValueError` or gives None for others."""
+    if type(value) is not str:
+        raise Refused
     try:
-        result = parse(_text(value))
+        result = parse(value.strip())
     except ValueError as error:
         raise Refused from error
     if result is None:
@@ -177,17 +175,11 @@ def _parsed(parse: Callable[[str], T | None], value: Any) -> T:
     return result
 
 
-def _text(value: Any) -> str:
-    if type(value) is not str:
-        raise Refused
-    return value.strip()
-
-
-def _any_list(value: Any) -> list[Any]:
+def _list(value: Any) -> list[Any]:
     return value if type(value) is list else [value]
 
 
-def _any_dict(value: Any) -> dict[str, Any]:
+def _dict(value: Any) -> dict[str, Any]:
     if type(value) is not dict:
         raise Refused
     return value
@@ -199,31 +191,30 @@ _SIMPLE: dict[Any, Converter] = {
     bool: _bool,
     str: _str,
     Decimal: _decimal,
-    UUID: _uuid,
-    date: _date,
+    UUID: partial(_parsed, UUID),
+    date: partial(_parsed, parse_date),
     datetime: _datetime,
-    time: _time,
-    list: _any_list,
-    dict: _any_dict,
+    time: partial(_parsed, parse_time),
+    list: _list,
+    dict: _dict,
 }
 
 
 # Types made of others
 
 
-def _union(alternatives: tuple[Any, ...]) -> Converter | None:
+def _union(alternatives: tuple[Any, ...]) -> Converter:
     wanted = [alternative for alternative in alternatives if alternative is not type(None)]
     optional = len(wanted) < len(alternatives)
     converters = [converter(alternative) for alternative in wanted]
-    if None in converters:
-        return None
+    if unchanged in converters:
+        return unchanged
     empty_is_nothing = optional and str not in wanted
 
     def convert(value: Any) -> Any:
         if optional and (value is None or (empty_is_nothing and value == "")):
             return None
         for attempt in converters:
-            assert attempt is not None
             try:
                 return attempt(value)
             except Refused:
@@ -262,34 +253,12 @@ def _choice(choices: list[tuple[Any, Any]]) -> Converter:
     return convert
 
 
-def _list(each: Converter | None) -> Converter:
-    if each is None:
-        return _any_list
-    return lambda value: [each(item) for item in _any_list(value)]
-
-
-def _dict(key: Converter | None, value: Converter | None) -> Converter:
-    if key is None and value is None:
-        return _any_dict
-
-    def convert(given: Any) -> dict[Any, Any]:
-        return {
-            (name if key is None else key(name)): (item if value is None else value(item))
-            for name, item in _any_dict(given).items()
-        }
-
-    return convert
-
-
 def _dataclass(kind: Any) -> Converter:
     hints = get_type_hints(kind)
     converters = {field.name: converter(hints[field.name]) for field in dataclasses.fields(kind) if field.init}
 
     def convert(given: Any) -> Any:
-        known = {name: item for name, item in _any_dict(given).items() if name in converters}
-        for name, item in known.items():
-            each = converters[name]
-            known[name] = item if each is None else each(item)
+        known = {name: convert(item) for name, item in _dict(given).items() if (convert := converters.get(name))}
         try:
             return kind(**known)
         except (TypeError, ValueError) as error:

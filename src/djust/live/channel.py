@@ -21,15 +21,26 @@ one that exists, be it in this process or as a snapshot:
 
 The id of a tab is its secret. So an anonymous visitor may log in, or lose the session, and keeps
 the page. Everything here happens on the event loop of the pages.
+
+What one browser may ask for is bounded:
+
+    events of a page            `events_per_second`, and `max_waiting` that wait (`live/page.py`)
+    other frames of a channel   `events_per_second`
+    remounts with one token     ten in a burst, then two a second
+    the size of a frame         `max_frame`
+
+Pages that wait for a browser are bounded by `live/registry.py`, messages that wait for a view by
+`pubsub/subscriptions.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 from weakref import WeakSet
 
 from django.conf import settings
@@ -39,16 +50,16 @@ from django.http.response import HttpResponseBase
 from djust import process
 from djust.conf import config
 from djust.exceptions import ProtocolError, ServerBusyError, TicketError
-from djust.live.limits import Bucket, is_too_big, joins
 from djust.live.logout import set_visitor
 from djust.live.mount import Mount, Purpose, known_version
-from djust.live.page import Page
+from djust.live.page import Bucket, Page
 from djust.live.registry import registry
 from djust.live.snapshots import load_snapshot
 from djust.live.token import JoinToken, is_of_session, is_of_user, load_join_token, make_join_token, same_visitor
 from djust.live.visitor import NOBODY, SessionStoreError, Visitor, visitor_of
 from djust.protocol import frames as wire
-from djust.protocol.messages import Event, Joining, Message, Settled, Visit, message_of
+from djust.protocol.frames import Event
+from djust.protocol.messages import Joining, Message, Visit
 from djust.threads.pools import Caller, io_pool
 from djust.views import LiveView
 
@@ -92,19 +103,8 @@ class Closing(Exception):  # noqa: N818 — not an error of ours: the reason why
         self.text = text
 
 
-class _Gone:
-    """In place of a transport that is gone."""
-
-    title = ""
-
-    async def send(self, text: str) -> None:
-        """Nobody receives it."""
-
-    def close(self, code: int, text: str) -> None:
-        """It is closed."""
-
-
-_GONE = _Gone()
+async def _send_nowhere(text: str) -> None:
+    """The connection is gone: nobody receives it."""
 
 
 class Channel:
@@ -122,7 +122,7 @@ class Channel:
         self.page: Page | None = None
         # The page's frames need no detour.
         self.send = transport.send
-        self._transport: Transport = transport
+        self._transport: Transport | None = transport
         self._get = get
         self._loop = asyncio.get_running_loop()
         # The browser's, until a page has it; whose it is, and the view that it has reached.
@@ -152,7 +152,7 @@ class Channel:
         if self._joining is not None:
             self._joining.cancel()
         # The transport holds this channel, which is not to hold it in a circle with the page.
-        self._transport, self.send, self._get = _GONE, _GONE.send, None
+        self._transport, self.send, self._get = None, _send_nowhere, None
         if (page := self.page) is not None:
             page.detach(self)
             registry.release(page, self)
@@ -162,15 +162,8 @@ class Channel:
         """End the connection; the browser receives `text` before."""
         transport = self._transport
         self.lost()
-        transport.close(code, text)
-
-    def close_from_thread(self, code: int, text: str = "") -> None:
-        """As `close`, in any thread."""
-        try:
-            self._loop.call_soon_threadsafe(self.close, code, text)
-        except RuntimeError:
-            # The server has ended, and the connection with it.
-            pass
+        if transport is not None:
+            transport.close(code, text)
 
     def _fail(self, error: Exception) -> None:
         """Close the channel for this reason, and log it once."""
@@ -193,7 +186,7 @@ class Channel:
 
     def refuse(self, code: int, text: str) -> None:
         """Close the channel because of what the browser has sent, and log it."""
-        if not self._is_over:
+        if self._transport is not None:
             request = self._request if self.page is None else self.page.request
             log_refusal(self._transport.title, code, request, text)
             self.close(code, text)
@@ -219,7 +212,7 @@ class Channel:
                 self._count_other()
                 await self.send(_PONG)
                 return False
-            message = message_of(frame)
+            message = wire.message_of(frame)
             if type(message) is not Event:
                 self._count_other()
         except (ProtocolError, Closing) as error:
@@ -252,11 +245,9 @@ class Channel:
             await asyncio.wait([self._joining])
         if self.page is None or self._is_over:
             return True
-        done = asyncio.Event()
-        self.page.post(Settled(done))
         try:
             async with asyncio.timeout(seconds):
-                await done.wait()
+                await self.page.settled()
         except TimeoutError:
             return False
         return True
@@ -293,7 +284,7 @@ class Channel:
     async def _join(self, frame: list[Any]) -> None:
         process.start()
         try:
-            await self._enter(join_frame(frame))
+            await self._enter(*join_frame(frame))
         except TicketError as error:
             if error.expired:
                 await self._go(error.url)
@@ -302,8 +293,7 @@ class Channel:
         except Exception as error:  # noqa: BLE001 — whatever the project's own code raises for a GET
             self._fail(error)
 
-    async def _enter(self, frame: JoinFrame) -> None:
-        token, version, tab_id = frame
+    async def _enter(self, token: JoinToken, version: int, tab_id: str) -> None:
         request = self._request
         assert request is not None, "a channel joins once"
         if self._reached is not None and token.url != request.get_full_path():
@@ -314,15 +304,14 @@ class Channel:
         if holder is not None:
             holder.close(NORMAL)
         if page is None:
-            await self._restore_or_mount(frame, visitor)
+            await self._restore_or_mount(token, version, tab_id, visitor)
         else:
             set_visitor(page, visitor)
             page.post(Visit(request))
             passed = _has_passed(page, request, self._reached)
             self.attach(page, Joining(self, version, tab_id=tab_id, passed=passed))
 
-    async def _restore_or_mount(self, frame: JoinFrame, visitor: Visitor) -> None:
-        token, version, tab_id = frame
+    async def _restore_or_mount(self, token: JoinToken, version: int, tab_id: str, visitor: Visitor) -> None:
         check_user(token.fingerprint, visitor)
         if not joins.take(token.page_id):
             raise Closing(wire.CLOSE_TOO_MANY, "Too many joins in a short time.")
@@ -393,26 +382,55 @@ def _has_passed(page: Page, request: HttpRequest, reached: type[LiveView] | None
     return (request.get_full_path(), request.get_host()) == (own.get_full_path(), own.get_host())
 
 
+# What is too much
+
+
+class Buckets:
+    """A bucket for each of many names, which are forgotten when there are too many."""
+
+    def __init__(self, rate: float, burst: float, names: int = 10_000) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._names = names
+        self._lock = threading.Lock()
+        self._buckets: dict[str, Bucket] = {}
+
+    def take(self, name: str) -> bool:
+        """Whether one more is allowed now."""
+        with self._lock:
+            bucket = self._buckets.pop(name, None) or Bucket(self._rate, self._burst)
+            # The last one used is the last one forgotten.
+            self._buckets[name] = bucket
+            if len(self._buckets) > self._names:
+                del self._buckets[next(iter(self._buckets))]
+            return bucket.take()
+
+
+# A page that is gone is mounted or restored for a join, which may cost what a GET does.
+joins = Buckets(rate=2.0, burst=10.0)
+
+
+def is_too_big(text: str, limit: int) -> bool:
+    """Whether `text` is longer than `limit` bytes of UTF-8."""
+    # A character takes up to four bytes, so most frames need not be encoded to be measured.
+    return len(text) * 4 > limit and len(text.encode("utf-8", "surrogatepass")) > limit
+
+
 # Who gets which page
 
 
-class JoinFrame(NamedTuple):
-    """`version` is what the browser shows, `tab_id` the id that it gave its document."""
+def join_frame(frame: list[Any]) -> tuple[JoinToken, int, str]:
+    """The token of a join, the version that the browser shows, and the id that it gave its tab.
 
-    token: JoinToken
-    version: int
-    tab_id: str
-
-
-def join_frame(frame: list[Any]) -> JoinFrame:
-    """The members of a join. Raises `ProtocolError`, `TicketError` or `Closing`."""
+    Raises `ProtocolError`, `TicketError` or `Closing`.
+    """
     if frame[0] != wire.JOIN:
         raise Closing(wire.CLOSE_NOT_JOINED, "The first frame must be a join.")
     members: list[Any] = [*frame[1:5], *(None, None, "", "")[len(frame) - 1 :]]
     token, version, _, tab_id = members
     if type(version) is not int or version < 0 or type(tab_id) is not str or len(tab_id) > 64:
         raise ProtocolError('Malformed frame: expected ["join", "ticket", version, "url", "document"].')
-    return JoinFrame(load_join_token(token, config.ticket_seconds), version, tab_id)
+    return load_join_token(token, config.ticket_seconds), version, tab_id
 
 
 def admits(fingerprint: str, holder: str, tab_id: str, visitor: Visitor) -> bool:

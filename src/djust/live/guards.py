@@ -44,8 +44,8 @@ from djust.conf import config
 from djust.exceptions import HandlerError
 from djust.live.failures import failure_on_loop
 from djust.live.middleware import Chain, errors_as_responses, turn_middleware
-from djust.live.visitor import has_lost_session, is_lazy, lazy_user, of_request, unread_session
-from djust.threads.pools import Caller, SyncThread, request_pool
+from djust.live.visitor import OF_VISITOR, has_lost_session, is_lazy, lazy_user, of_request, unread_session
+from djust.threads.pools import Caller, SyncThread
 from djust.views import OWN_FUNCTION, LiveView
 
 logger = logging.getLogger("djust")
@@ -126,14 +126,12 @@ def keep_out_of_caches(request: HttpRequest) -> None:
 class Passage:
     """One way of a request through middleware and guards to a turn, and what came of it."""
 
+    guards: Guards
     purpose: str
-    view_class: type[LiveView]
-    match: ResolverMatch
     # Whether the view's function is to be called; middleware is passed in any case.
     calls_view: bool
-    # The turn, and what is to be done before it. None as soon as nobody waits for it any more.
+    # The turn. None as soon as nobody waits for it any more.
     body: Callable[[], Any] | None
-    enters: Callable[[Passage, HttpRequest], None] | None
     token: bytes = field(default_factory=new_token)
     was_entered: bool = False
     result: Any = None
@@ -141,7 +139,7 @@ class Passage:
 
     def authorize(self, view: LiveView) -> HttpResponseBase:
         """The answer of a view that was called: of another one, if a guard refuses with that."""
-        return token_response(self.token) if type(view) is self.view_class else HttpResponse(status=403)
+        return token_response(self.token) if type(view) is self.guards.view_class else HttpResponse(status=403)
 
     def enter(self, request: HttpRequest) -> None:
         """Call the body."""
@@ -161,10 +159,10 @@ class Passage:
             self.error = failure_on_loop(error, task)
 
     def _begin(self, request: HttpRequest) -> Callable[[], Any]:
-        if self.body is None or self.enters is None:
+        if self.body is None:
             raise RuntimeError("The turn was given up before its guards have answered.")
         self.was_entered = True
-        self.enters(self, request)
+        self.guards.hand_over(self, request)
         return self.body
 
     async def in_time(self, passing: Coroutine[Any, Any, HttpResponseBase], seconds: float | None) -> HttpResponseBase:
@@ -186,7 +184,7 @@ class Passage:
 
     def leave(self) -> None:
         """Nobody waits any more. The request may stay, and is not to keep the turn."""
-        self.body = self.enters = self.result = self.error = None
+        self.body = self.result = self.error = None
 
     def outcome(self, request: HttpRequest, response: HttpResponseBase) -> Any:
         """What the body has returned or raised, if the response comes from the view."""
@@ -205,17 +203,13 @@ class Passage:
 # The guards of a page
 
 OF_BODY = frozenset({"_body", "_files", "_post", "_read_started", "_stream", "_upload_handlers", "_post_parse_error"})
-_OF_VISITOR = frozenset({"session", "user", "auser", "_cached_user", "_acached_user"})
-_NOT_HANDED_OVER = OF_BODY | _OF_VISITOR | {PURPOSE, MOUNT, "META", "COOKIES", "method", "headers"}
-# What Django's own middleware sets, which turns do not pass, and its handler.
-_OF_DJANGO = frozenset(
-    {
-        *("LANGUAGE_CODE", "_csp_nonce", "_dont_enforce_csrf_checks", "_messages", "csrf_processing_done"),
-        *("resolver_match", "site"),
-    }
-)
 # Made of META when they are first used, which is that of the browser that holds the page.
-_OF_META = frozenset({"headers", "_current_scheme_host"})
+_OF_META = frozenset({"COOKIES", "headers", "_current_scheme_host"})
+_NOT_HANDED_OVER = OF_BODY | OF_VISITOR | _OF_META | {PURPOSE, MOUNT, "META", "method"}
+# What Django's own middleware sets, which turns do not pass.
+_OF_DJANGO = frozenset(
+    {"LANGUAGE_CODE", "_csp_nonce", "_dont_enforce_csrf_checks", "_messages", "csrf_processing_done", "site"}
+)
 _made_with: dict[type[HttpRequest], frozenset[str]] = {}
 
 
@@ -223,8 +217,8 @@ class Guards:
     """What stands around the turns of one page."""
 
     __slots__ = (
-        *("_conditions", "_given", "_match", "_names", "_page", "_pristine", "_user", "_view_class"),
-        *("has_middleware", "is_asynchronous", "is_guarded"),
+        *("_conditions", "_given", "_names", "_page", "_pristine", "_user"),
+        *("has_middleware", "is_asynchronous", "is_guarded", "match", "view_class"),
     )
 
     def __init__(
@@ -236,9 +230,9 @@ class Guards:
         *,
         is_guarded: bool,
     ) -> None:
-        self._view_class = view_class
+        self.view_class = view_class
+        self.match = match
         self._page = request
-        self._match = match
         self._names = names
         # The view is not mounted yet: guards do not see what it does to its request. What
         # middleware or guards have set they set again, unless it does not hold any more.
@@ -259,7 +253,8 @@ class Guards:
 
         Without `asks`, the guards were asked a moment ago, and only middleware is passed.
         """
-        chain, passage, request = self._begin(body, purpose, asks=asks, is_async=False)
+        chain = _chain(self._names, is_async=False)
+        passage, request = self._begin(body, purpose, asks=asks)
         try:
             result: T = passage.outcome(request, chain(request))
             return result
@@ -278,19 +273,17 @@ class Guards:
 
         Raises `LateError` if the body was not called within so many seconds; then it never is.
         """
-        chain, passage, request = self._begin(body, purpose, asks=asks, is_async=True)
+        chain = _chain(self._names, is_async=True)
+        passage, request = self._begin(body, purpose, asks=asks)
         try:
             result: T = passage.outcome(request, await passage.in_time(chain(request), seconds))
             return result
         finally:
             passage.leave()
 
-    def _begin(
-        self, body: Callable[[], Any], purpose: str, *, asks: bool, is_async: bool
-    ) -> tuple[Chain, Passage, HttpRequest]:
+    def _begin(self, body: Callable[[], Any], purpose: str, *, asks: bool) -> tuple[Passage, HttpRequest]:
         """A passage, with a new GET of the page by the visitor as they are known now."""
-        chain, calls_view = _chain(self._names, is_async=is_async), asks and self.is_guarded
-        passage = Passage(purpose, self._view_class, self._match, calls_view, body, self._hand_over)
+        passage = Passage(self, purpose, asks and self.is_guarded, body)
         page = self._page
         request = page.__class__.__new__(page.__class__)
         known, at_hand = vars(request), vars(page)
@@ -299,9 +292,7 @@ class Guards:
         known["META"] = meta = dict(page.META)
         for name in self._conditions:
             meta.pop(name, None)
-        known["resolver_match"] = self._match
-        if "COOKIES" in at_hand:
-            known["COOKIES"] = at_hand["COOKIES"]
+        known["resolver_match"] = self.match
         known[PURPOSE], known[MOUNT] = purpose, passage
         keep_out_of_caches(request)
         if at_hand.get("session") is not None:
@@ -312,9 +303,9 @@ class Guards:
             known["user"] = lazy_user(request)
             if "auser" in at_hand:
                 known["auser"] = of_request(request, at_hand["auser"])
-        return chain, passage, request
+        return passage, request
 
-    def _hand_over(self, passage: Passage, asked: HttpRequest) -> None:
+    def hand_over(self, passage: Passage, asked: HttpRequest) -> None:
         """Give the page's request the visitor and the attributes that the passage has found."""
         known, found = vars(self._page), vars(asked)
         if "session" in found:
@@ -357,11 +348,9 @@ def _unread(user: Any) -> Any:
 
 
 def _own_names(request: HttpRequest) -> frozenset[str]:
-    """The attributes of a request that middleware of the project, as far as turns pass it, and
-    guards have not set.
-    """
+    """The attributes of a request that neither guards nor the middleware of turns have set."""
     if WITHOUT_MIDDLEWARE in request.META or config.skip_middleware:
-        return frozenset(vars(request)) - _OF_VISITOR - _OF_META - {MOUNT}
+        return frozenset(vars(request)) - OF_VISITOR - _OF_META - {MOUNT}
     kind = type(request)
     if kind not in _made_with:
         if isinstance(request, ASGIRequest):
@@ -386,7 +375,7 @@ def guards_of(view: LiveView, request: HttpRequest) -> Guards | None:
 
 
 def asker(request: HttpRequest, purpose: str) -> Caller:
-    """Whose work it is to ask the guards of a page: it takes threads of GETs, and counts as one."""
+    """Whose work it is to ask the guards of a page: it counts as a GET of the same address."""
     return Caller(f"address {request.META.get('REMOTE_ADDR')}", f"{purpose} {request.path!r:.200}", must_run=True)
 
 
@@ -435,7 +424,7 @@ def _ask(chain: Chain, request: HttpRequest) -> HttpResponseBase:
     A hook that answers refuses as a rule, but it may have called the view.
     """
     passage: Passage = vars(request)[MOUNT]
-    function, args, kwargs = passage.match
+    function, args, kwargs = passage.guards.match
     for hook in chain.view_hooks:
         answer = hook(request, function, args, kwargs)
         if answer is not None:
@@ -450,7 +439,7 @@ def _ask(chain: Chain, request: HttpRequest) -> HttpResponseBase:
 
 async def _ask_on_loop(chain: Chain, request: HttpRequest) -> HttpResponseBase:
     passage: Passage = vars(request)[MOUNT]
-    function, args, kwargs = passage.match
+    function, args, kwargs = passage.guards.match
     for hook in chain.view_hooks:
         answer = await hook(request, function, args, kwargs)
         if answer is not None:
@@ -468,19 +457,14 @@ async def _call_view(chain: Chain, passage: Passage, request: HttpRequest) -> Ht
 
     Without middleware, call it in a thread that is free again when it has answered.
     """
-    function, args, kwargs = passage.match
+    function, args, kwargs = passage.guards.match
+    if not iscoroutinefunction(function):
+        # An exception becomes a response in the thread: a future cannot hold StopIteration.
+        function = sync_to_async(errors_as_responses(function, is_async=False), thread_sensitive=True)
     response: HttpResponseBase
-    if iscoroutinefunction(function):
-        if not chain.is_empty:
-            response = await function(request, *args, **kwargs)
-        else:
-            with SyncThread().entered(lambda: asker(request, passage.purpose)):
-                response = await function(request, *args, **kwargs)
-        return response
-    # An exception becomes a response in the thread: a future cannot hold StopIteration.
-    function = errors_as_responses(function, is_async=False)
-    if chain.is_empty:
-        response = await request_pool.run_for(asker(request, passage.purpose), function, request, *args, **kwargs)
+    if not chain.is_empty:
+        response = await function(request, *args, **kwargs)
     else:
-        response = await sync_to_async(function, thread_sensitive=True)(request, *args, **kwargs)
+        with SyncThread().entered(lambda: asker(request, passage.purpose)):
+            response = await function(request, *args, **kwargs)
     return response

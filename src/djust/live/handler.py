@@ -26,7 +26,6 @@ from djust.exceptions import ServerBusyError
 from djust.live.guards import MOUNT, make_chains
 from djust.live.mount import STREAM, Mount, mount_of
 from djust.live.visitor import SocketRequest
-from djust.threads.pool import Call
 from djust.threads.pools import Caller, request_pool
 from djust.views import LiveView
 
@@ -74,7 +73,7 @@ class RequestRunner:
     def __init__(self, asynchronous: ASGIHandler) -> None:
         make_chains()
         self._asynchronous = asynchronous
-        self._synchronous: _SyncHandler | None = None
+        self._synchronous = _SyncHandler()
 
     @staticmethod
     def serves(scope: Scope) -> bool:
@@ -113,20 +112,33 @@ class RequestRunner:
     ) -> HttpResponseBase | None:
         """The answer, or None where the browser went away before anything has begun."""
         try:
-            call = request_pool.begin(_caller(scope), self._job(request, scope))
+            call = request_pool.begin(_caller(scope), partial(self._synchronous.answer, request, scope))
         except ServerBusyError as error:
             return _busy(error)
-        listener = _Listener(receive, mount, call)
+        leaving: asyncio.Task[bool] | None = None
         try:
-            return await call
+            # Most GETs are answered by then: a task for each of them would cost 60 µs.
+            await asyncio.wait([call.done], timeout=_LISTEN_SECONDS)
+            if not call.done.done():
+                leaving = asyncio.create_task(_goes_away(receive))
+                either: list[asyncio.Future[Any]] = [call.done, leaving]
+                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+                if leaving.done() and leaving.result():
+                    mount.is_over = True
+                    if request_pool.withdraw(call):
+                        return None
+                    # First browsers that went away at the same time are withdrawn: not one of them
+                    # is to get the place.
+                    await asyncio.wait([call.done], timeout=_ASIDE_SECONDS)
+                    request_pool.set_aside(call)
+            return await call.done
         except asyncio.CancelledError:
-            if listener.has_withdrawn:
-                return None
             mount.is_over = True
-            call.withdraw()
+            request_pool.withdraw(call)
             raise
         finally:
-            listener.stop()
+            if leaving is not None:
+                leaving.cancel()
 
     async def mount(self, scope: Scope, mount: Mount) -> HttpResponseBase:
         """Make a GET for a channel; if it mounts a LiveView, `mount.page` is its page."""
@@ -134,7 +146,7 @@ class RequestRunner:
         vars(request)[MOUNT] = mount
         if self.serves(scope):
             try:
-                return await request_pool.run_for(_caller(scope), self._job(request, scope))
+                return await request_pool.run_for(_caller(scope), partial(self._synchronous.answer, request, scope))
             except ServerBusyError as error:
                 return _busy(error)
         async with ThreadSensitiveContext():
@@ -143,11 +155,6 @@ class RequestRunner:
             response: HttpResponseBase = await self._asynchronous.get_response_async(request)
             await sync_to_async(response.close)()
         return response
-
-    def _job(self, request: HttpRequest, scope: Scope) -> Callable[[], HttpResponseBase]:
-        if self._synchronous is None:
-            self._synchronous = _SyncHandler()
-        return partial(self._synchronous.answer, request, scope)
 
 
 def _caller(scope: Scope) -> Caller:
@@ -159,45 +166,6 @@ def _caller(scope: Scope) -> Caller:
 def _busy(error: ServerBusyError) -> HttpResponse:
     headers = {"Retry-After": str(_RETRY_SECONDS), "Cache-Control": "no-store"}
     return HttpResponse(str(error), status=503, content_type="text/plain; charset=utf-8", headers=headers)
-
-
-class _Listener:
-    """Notices that the browser of a GET goes away.
-
-    It begins to listen late, when most GETs are answered: a task for each of them would cost 60 µs.
-    """
-
-    def __init__(self, receive: Receive, mount: Mount, call: Call[HttpResponseBase]) -> None:
-        self._receive = receive
-        self._mount = mount
-        self._call = call
-        # The browser went away before anything had begun.
-        self.has_withdrawn = False
-        self._task: asyncio.Task[bool] | None = None
-        self._loop = asyncio.get_running_loop()
-        self._timer = self._loop.call_later(_LISTEN_SECONDS, self._begin)
-
-    def stop(self) -> None:
-        """The GET is answered."""
-        self._timer.cancel()
-        if self._task is not None:
-            self._task.cancel()
-
-    def _begin(self) -> None:
-        self._task = self._loop.create_task(_goes_away(self._receive))
-        self._task.add_done_callback(self._heard)
-
-    def _heard(self, task: asyncio.Task[bool]) -> None:
-        if task.cancelled() or not task.result():
-            return
-        self._mount.is_over = True
-        if self._call.withdraw():
-            self.has_withdrawn = True
-            self._call.done.cancel()
-        else:
-            # Browsers that went away at the same time are withdrawn first, and do not get the
-            # place.
-            self._loop.call_later(_ASIDE_SECONDS, self._call.set_aside)
 
 
 async def _goes_away(receive: Receive) -> bool:

@@ -9,7 +9,6 @@ browser has to join again with the cookies that it has, and the join decides.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import random
 import secrets
@@ -28,6 +27,7 @@ from djust.conf import config
 from djust.live.page import Page
 from djust.live.registry import registry
 from djust.live.visitor import SessionStoreError, Visitor, ended_by_logout, visitor_of
+from djust.loop import Ticker, page_loop
 from djust.process import Phase
 from djust.protocol import frames as wire
 from djust.pubsub.codec import encode_message
@@ -68,25 +68,20 @@ class SessionMonitor:
     """Looks every half second for pages whose session is to be asked for."""
 
     def __init__(self) -> None:
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ticker = Ticker(_TICK_SECONDS, self._ask_due)
         self.topics: set[str] = set()
 
     def start(self) -> None:
         """Begin, on the running event loop."""
-        loop = asyncio.get_running_loop()
-        if self._loop is not loop:
-            self._loop = loop
-            if config.pubsub != "memory":
-                hub.subscribe(self, TOPIC)
-            self._tick(loop)
+        if config.pubsub != "memory":
+            hub.subscribe(self, TOPIC)
+        self._ticker.start()
 
     async def stop(self) -> None:
         """The event loop is about to end."""
-        self._loop = None
+        self._ticker.stop()
 
-    def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
-        if self._loop is not loop:
-            return
+    def _ask_due(self) -> None:
         now = time.monotonic()
         pages = registry.attached_pages()
         due = {page.visitor.key for page in pages if page.session_due <= now}
@@ -98,7 +93,6 @@ class SessionMonitor:
                 groups[page.visitor.key].append(page)
         for key, group in groups.items():
             io_pool.offer(lambda key=key, group=group: _ask(key, group))  # type: ignore[misc] # defaults bind them
-        loop.call_later(_TICK_SECONDS, self._tick, loop)
 
     # What the hub asks of a subscriber
 
@@ -147,7 +141,7 @@ def _check(key: str, found: Visitor, pages: list[Page]) -> None:
     _ask_again(doubtful, _DOUBT_SECONDS)
     for peer in registry.peers_of([page for page in others if page not in doubtful]):
         # Without a word: where the browser has a session again, nobody needs one.
-        peer.close_from_thread(wire.CLOSE_SESSION)
+        page_loop.call(peer.close, wire.CLOSE_SESSION)
 
 
 def _ask_again(pages: list[Page], seconds: float) -> None:
@@ -163,7 +157,7 @@ def end_pages(session: str, except_request: HttpRequest, text: str) -> None:
     The page of the request `except_request` stays.
     """
     for peer in registry.drop(session, except_request):
-        peer.close_from_thread(wire.CLOSE_REFUSED, text)
+        page_loop.call(peer.close, wire.CLOSE_REFUSED, text)
 
 
 @receiver(user_logged_out, dispatch_uid="djust")

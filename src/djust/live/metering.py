@@ -2,10 +2,11 @@
 
 Where nobody receives that, nothing is made of this.
 
-meter = Meter(posted)       the message came at `posted` meter.enter()               in each thread
-or task that does a part of the turn: queries are counted there meter.begins()              the
-handler is called meter.called()              it has returned meter.report(…)             the answer
-is there
+    meter = Meter(posted)     the message came at `posted`
+    meter.enter()             queries of this thread or task are counted from here on
+    meter.begins()            the handler is called
+    meter.called()            it has returned
+    meter.report(…)           the answer is there
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ class Meter:
         }
         signal_pool.submit(
             partial(
-                _send,
+                event_finished.send_robust,
                 sender=sender,
                 event=event,
                 pushed=pushed,
@@ -84,10 +85,6 @@ class Meter:
                 ended=time.time(),
             )
         )
-
-
-def _send(**report: Any) -> None:
-    event_finished.send_robust(**report)
 
 
 _meter: ContextVar[Meter | None] = ContextVar("djust_meter", default=None)

@@ -66,8 +66,7 @@ _HANDLED = frozenset(
     }
 )
 
-# What Django answers with a status of its own; anything else that is raised is a failure and not a
-# refusal.
+# What Django answers with a status of its own is a refusal; anything else is a failure.
 _STATUS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], int], ...] = (
     (Http404, 404),
     (PermissionDenied, 403),
@@ -124,11 +123,9 @@ def _adapted(function: GetResponse, function_is_async: bool, is_async: bool) -> 
 
 
 def errors_as_responses(get_response: GetResponse, *, is_async: bool) -> GetResponse:
-    """`get_response`, or a hook, whose exceptions become responses, as Django does it around
-    middleware and views.
+    """`get_response`, or a hook, whose exceptions become responses, as in Django's own chain.
 
-    The response has no content, and holds what was raised as `failure` if that was no refusal. What
-    would end a thread or the event loop is a failure as well.
+    What would end a thread or the event loop becomes one as well.
     """
     if is_async:
 
@@ -154,7 +151,7 @@ def errors_as_responses(get_response: GetResponse, *, is_async: bool) -> GetResp
 
 
 class Failed(HttpResponse):
-    """What stands for an exception. `failure` is it, unless it only says no."""
+    """What stands for an exception, which is `failure` unless it is a refusal."""
 
     def __init__(self, error: Exception) -> None:
         status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)

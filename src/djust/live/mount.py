@@ -39,11 +39,12 @@ from djust.live.logout import set_visitor
 from djust.live.page import Page
 from djust.live.registry import registry
 from djust.live.script import at_the_end, with_script
-from djust.live.snapshots import fits, restore_state
+from djust.live.snapshots import restore_state
 from djust.live.token import JoinToken, digest_of, make_join_token
 from djust.live.visitor import maker_of
 from djust.loop import page_loop
 from djust.services import call_scope
+from djust.state.fields import fields_version
 from djust.state.snapshots import Snapshot
 from djust.threads.pools import SyncThread, exits_as_errors
 from djust.views import Answer, LiveView, mount_view
@@ -129,7 +130,7 @@ def render(view: LiveView, request: HttpRequest, mount: Mount) -> Answer:
     If the view's `mount` returns a response, that is the answer.
     """
     page = Page(view, request)
-    if mount.snapshot is not None and not fits(view, mount.snapshot):
+    if mount.snapshot is not None and mount.snapshot.version != fields_version(type(view)):
         mount.snapshot = None
     with exits_as_errors, call_scope():
         mounted = mount_view(view, request, again=mount.snapshot is not None)
@@ -157,11 +158,8 @@ async def _render_on_loop(page: Page, mount: Mount, mounted: Any) -> HttpRespons
                 return _answer(page, mount)
             except SynchronousOnlyOperation:
                 return await sync_to_async(_answer, thread_sensitive=True)(page, mount)
-        except BaseException as error:
-            failure = failure_on_loop(error, task)
-            if failure is error:
-                raise
-            raise failure  # noqa: B904 — its cause is set
+        except BaseException as error:  # noqa: BLE001 — raised again
+            raise failure_on_loop(error, task)  # noqa: B904 — the cause of a new one is set
 
 
 def _restore(page: Page, mount: Mount) -> None:
@@ -175,7 +173,7 @@ def _restore(page: Page, mount: Mount) -> None:
         mount.restore_failed = True
         logger.warning("%s is remounted, its state cannot be restored: %s", type(page.view).__name__, error)
     else:
-        page.version, page.last_ref, page.tab_id = snapshot.page_version, snapshot.last_ref, snapshot.document
+        page.version, page.last_ref, page.tab_id = snapshot.page_version, snapshot.last_ref, snapshot.tab_id
 
 
 def _answer(page: Page, mount: Mount) -> HttpResponseBase:
@@ -210,9 +208,8 @@ def send_page(page: Page, mount: Mount, *, status: int = 200, notice: str = "") 
 
 
 def _uncached(request: HttpRequest, response: HttpResponse) -> HttpResponse:
-    # No cache may give this page to somebody else, or twice; but no-store would also keep the
-    # browser's back/forward cache from holding it, which costs visitors their page when they
-    # return.
+    # No cache may give this page to anybody else, or twice. But no-store would also keep it out of
+    # the browser's back/forward cache, and visitors would lose their page when they return.
     response.headers["Cache-Control"] = "private, no-cache"
     keep_out_of_caches(request)
     return response

@@ -31,7 +31,7 @@ from djust.conf import config
 from djust.context import LiveContext, context_of
 from djust.events.handlers import Handler, handlers_of
 from djust.pubsub.subscriptions import deliver_messages, inbox_of
-from djust.render.sent import SentFragments
+from djust.render.diff import SentFragments
 from djust.render.values import Fragment, Values
 from djust.state.fields import check_types, computed_getters
 from djust.state.tracking import Tracker

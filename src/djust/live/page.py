@@ -28,7 +28,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Collection, Coroutine
 from functools import partial
 from typing import Any
 
@@ -41,29 +41,16 @@ from djust.context import context_of
 from djust.events.handlers import Handler, refusal
 from djust.exceptions import ForbiddenError, HandlerError, ParameterError
 from djust.live.guards import GuardFailedError, NotAllowedError
-from djust.live.limits import Bucket
 from djust.live.metering import Meter
 from djust.live.nodes import Node, Nodes
 from djust.live.snapshots import SnapshotWriter
 from djust.live.tasks import Tasks
 from djust.live.turn import WENT_WRONG, Turn, TurnRunner, client_error, json_error
 from djust.live.visitor import NOBODY, ThreadState, take_over
-from djust.loop import page_loop
+from djust.loop import finish, page_loop
 from djust.protocol import frames as wire
-from djust.protocol.messages import (
-    End,
-    Event,
-    Hook,
-    Joining,
-    Message,
-    Peer,
-    Refused,
-    Resync,
-    Save,
-    Settled,
-    Visit,
-    Work,
-)
+from djust.protocol.frames import Event, Resync
+from djust.protocol.messages import End, Hook, Joining, Message, Peer, Refused, Save, Settled, Visit, Work
 from djust.pubsub.subscriptions import handles_on_loop
 from djust.signals import event_finished
 from djust.tasks import task_of
@@ -80,6 +67,28 @@ _RETRY_SECONDS = 2.0
 HOOK_SECONDS = 5.0
 # Close codes of WebSocket itself.
 _FAILED = 1011
+
+
+class Bucket:
+    """A token bucket: `rate` per second in the long run, `burst` at once (twice the rate)."""
+
+    __slots__ = ("_burst", "_left", "_rate", "_then")
+
+    def __init__(self, rate: float, burst: float | None = None) -> None:
+        self._rate = rate
+        self._burst = rate * 2 if burst is None else burst
+        self._left = self._burst
+        self._then = time.monotonic()
+
+    def take(self) -> bool:
+        """Whether one more is allowed now."""
+        now = time.monotonic()
+        self._left = min(self._left + (now - self._then) * self._rate, self._burst)
+        self._then = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
 
 
 class Page:
@@ -219,6 +228,12 @@ class Page:
         self._mailbox.append((message, time.perf_counter() if event_finished.receivers else 0.0))
         if self._task is None:
             self._begin_next()
+
+    async def settled(self) -> None:
+        """Wait until everything that is in the mailbox now is dealt with."""
+        event = asyncio.Event()
+        self.post(Settled(event))
+        await event.wait()
 
     def _post_all(self, messages: list[Message]) -> None:
         for message in messages:
@@ -507,18 +522,9 @@ def _error(ref: int, text: str, detail: str = "") -> str:
     return wire.encode([wire.ERROR, ref, text, detail])
 
 
-async def end_all(pages: Iterable[Page], seconds: float) -> None:
+async def end_all(pages: Collection[Page], seconds: float) -> None:
     """The server ends: end pages, and wait for so many seconds until their views are unmounted."""
-    ended = []
     for page in pages:
         page.end()
-        if page.is_busy:
-            event = asyncio.Event()
-            page.post(Settled(event))
-            ended.append(asyncio.create_task(event.wait()))
-    if ended:
-        _, late = await asyncio.wait(ended, timeout=seconds)
-        for waiting in late:
-            waiting.cancel()
-        if late:
-            logger.warning("%d pages could not be unmounted within %g seconds.", len(late), seconds)
+    if late := await finish([page.settled() for page in pages if page.is_busy], seconds):
+        logger.warning("%d pages could not be unmounted within %g seconds.", late, seconds)

@@ -16,7 +16,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Container
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from django.http import HttpRequest
@@ -24,9 +23,11 @@ from django.http import HttpRequest
 from djust import process
 from djust.conf import config
 from djust.live.page import Page, end_all
-from djust.live.snapshots import save_all, save_before_exit
+from djust.live.snapshots import save_all
+from djust.loop import Ticker
 from djust.process import Phase
 from djust.protocol.messages import Peer
+from djust.state.snapshots import is_shared
 
 _SWEEP_SECONDS = 5.0
 # How long the end of a process waits for a cache to take snapshots.
@@ -37,18 +38,17 @@ _END_SECONDS = 5.0
 _PAGE_BYTES = 10_000
 
 
-@dataclass(slots=True)
-class _Waiting:
+class _Waiting(NamedTuple):
     page: Page
+    tab_id: str
     end: float
     size: int
-    tab_id: str
 
 
 class _Attached(NamedTuple):
     page: Page
-    peer: Peer
     tab_id: str
+    peer: Peer
 
 
 class Registry:
@@ -61,8 +61,7 @@ class Registry:
         # Of the waiting pages.
         self._bytes = 0
         self._visitors: Counter[str] = Counter()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self.sweeper = Ticker(_SWEEP_SECONDS, self.sweep)
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._attached)
@@ -74,7 +73,7 @@ class Registry:
     def attach(self, page: Page, peer: Peer, tab_id: str) -> None:
         """Keep a page that has come into being for a connection."""
         with self._lock:
-            self._attached[page.id] = _Attached(page, peer, tab_id)
+            self._attached[page.id] = _Attached(page, tab_id, peer)
 
     def claim(
         self, page_id: str, peer: Peer, tab_id: str, admits: Callable[[str, str], bool] = lambda _, holder: True
@@ -90,19 +89,15 @@ class Registry:
             waiting = self._waiting.get(page_id)
             if waiting is not None and waiting.end <= time.monotonic():
                 self._end_waiting(page_id)
-            elif waiting is not None:
-                if not admits(waiting.page.fingerprint, waiting.tab_id):
-                    return None, None
-                self._take_out(page_id)
-                self._attached[page_id] = _Attached(waiting.page, peer, tab_id)
-                return waiting.page, None
-            attached = self._attached.get(page_id)
-            if attached is None or not admits(attached.page.fingerprint, attached.tab_id):
+            found = self._waiting.get(page_id) or self._attached.get(page_id)
+            if found is None or not admits(found.page.fingerprint, found.tab_id):
                 return None, None
-            if not tab_id or attached.tab_id != tab_id:
+            holder = found.peer if isinstance(found, _Attached) else None
+            if holder is not None and (not tab_id or found.tab_id != tab_id):
                 return None, None
-            self._attached[page_id] = _Attached(attached.page, peer, tab_id)
-            return attached.page, attached.peer
+            self._take_out(page_id)
+            self._attached[page_id] = _Attached(found.page, tab_id, peer)
+            return found.page, holder
 
     def release(self, page: Page, peer: Peer) -> None:
         """The connection `peer` is gone: keep the page for a while, unless another one has it."""
@@ -156,19 +151,6 @@ class Registry:
                 attached.page.end()
             self._attached.clear()
 
-    def keep_sweeping(self) -> None:
-        """Sweep now and every few seconds, on the running event loop, until `stop_sweeping`."""
-        loop = asyncio.get_running_loop()
-        if self._loop is not loop:
-            self._loop = loop
-            self._tick(loop)
-
-    def stop_sweeping(self) -> None:
-        """The event loop is about to end."""
-        self._loop = None
-        if self._timer is not None:
-            self._timer.cancel()
-
     def sweep(self) -> None:
         """Forget the pages whose time is over."""
         now = time.monotonic()
@@ -196,7 +178,7 @@ class Registry:
         with self._lock:
             self._take_out(page.id)
             size, fingerprint = page.snapshots.size + _PAGE_BYTES, page.fingerprint
-            self._waiting[page.id] = _Waiting(page, now + seconds, size, tab_id)
+            self._waiting[page.id] = _Waiting(page, tab_id, now + seconds, size)
             self._bytes += size
             self._visitors[fingerprint] += 1
             if fingerprint and self._visitors[fingerprint] > config.pages_per_session:
@@ -209,18 +191,12 @@ class Registry:
     def _is_too_much(self) -> bool:
         return len(self._waiting) > config.max_pages or self._bytes > config.max_page_bytes
 
-    def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
-        # Another loop may sweep by now, and this one still run in its thread.
-        if self._loop is loop:
-            self.sweep()
-            self._timer = loop.call_later(_SWEEP_SECONDS, self._tick, loop)
-
 
 registry = Registry()
 
 
 async def _stop() -> None:
-    registry.stop_sweeping()
+    registry.sweeper.stop()
     await save_all(registry.pages(), _SAVE_SECONDS)
     await end_all(registry.pages(), _END_SECONDS)
     registry.clear()
@@ -228,7 +204,9 @@ async def _stop() -> None:
 
 def save_at_exit() -> None:
     """Save the pages where no server tells of its end, as under WSGI."""
-    save_before_exit(registry.pages(), _SAVE_SECONDS)
+    pages = registry.pages()
+    if pages and is_shared():
+        asyncio.run(save_all(pages, _SAVE_SECONDS, settled=False))
 
 
-process.register(Phase.PAGES, start=registry.keep_sweeping, stop=_stop, at_exit=save_at_exit)
+process.register(Phase.PAGES, start=registry.sweeper.start, stop=_stop, at_exit=save_at_exit)

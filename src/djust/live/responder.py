@@ -39,8 +39,10 @@ def respond(view: LiveView, request: HttpRequest) -> Answer:
         case Purpose.AUTHORIZE:
             assert mount.passage is not None, "a mount for this purpose has one"
             return answer_of(view, mount.passage.authorize(view))
-        case Purpose.FRAMES | Purpose.FORM:
-            return _in_thread_of_request(_answer_posted, view, request, mount)
+        case Purpose.FRAMES:
+            return _in_thread_of_request(answer_post, view, mount.posted or request, mount)
+        case Purpose.FORM:
+            return _in_thread_of_request(answer_form, view, mount.posted or request, mount)
         case Purpose.STREAM:
             return _in_thread_of_request(answer_stream, view, request, mount)
         case Purpose.CSRF_TOKEN:
@@ -58,13 +60,6 @@ def _in_thread_of_request(
         return answer(view, request, mount)
     # As in a synchronous view.
     return sync_to_async(answer, thread_sensitive=True)(view, request, mount)
-
-
-def _answer_posted(view: LiveView, request: HttpRequest, mount: Mount) -> HttpResponseBase:
-    assert mount.posted is not None, "a mount for this purpose has one"
-    request = mount.posted
-    answer = answer_form if mount.purpose is Purpose.FORM else answer_post
-    return answer(view, request, mount)
 
 
 def _csrf_token(request: HttpRequest) -> HttpResponseBase:

@@ -36,8 +36,7 @@ def script_tag(request: HttpRequest, token: str) -> SafeString:
         attributes += format_html(' data-socket="{}"', socket_path)
     source = static("djust/djust.js")
     if source.rpartition("/")[2] != "djust.js":
-        # A storage that puts digests into names: the client would not find its modules beside
-        # itself.
+        # A storage puts digests into names: the client would not find its modules beside itself.
         attributes += format_html(' data-modules="{}"', " ".join(map(static, MODULES)))
     # django-csp and Django's own middleware; the nonce is made when it is first used.
     nonce = getattr(request, "csp_nonce", None) or getattr(request, "_csp_nonce", None)
@@ -60,9 +59,5 @@ def with_script(html: str, request: HttpRequest, token: str) -> str:
 
 def at_the_end(html: str, more: str) -> str:
     """`html` with `more` at the end of the body."""
-    end = html.rfind("</body>")
-    if end < 0:
-        end = html.lower().rfind("</body>")
-    if end < 0:
-        end = len(html)
-    return f"{html[:end]}{more}{html[end:]}"
+    end = max(html.rfind("</body>"), html.rfind("</BODY>"))
+    return f"{html[:end]}{more}{html[end:]}" if end >= 0 else html + more

@@ -165,7 +165,7 @@ class Tasks:
                         task.awaiting = None
                         call.done.add_done_callback(lambda done: self._leave(task, done))
                         raise
-                    value = await call
+                    value = await call.done
                 if task.is_async or inspect.isawaitable(value):
                     # A `def` may give something to be awaited, such as `lambda: client.get(url)`.
                     async with _room(), call_scope():

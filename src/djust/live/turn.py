@@ -88,7 +88,7 @@ class Turn:
     passed: bool = False
     # Neither guards nor `authorize` are asked.
     is_unasked: bool = False
-    # The binding of the page: whose share of the threads it takes.
+    # The session fingerprint of the page: whose share of the threads it takes.
     owner: str = ""
     meter: Meter | None = None
     guards: Guards | None = None
@@ -233,9 +233,9 @@ class TurnRunner:
         call = turn_pool.begin(self._caller(turn), self._run_in_thread, turn, deadline)
         done, _ = await asyncio.wait([call.done], timeout=seconds)
         if done or not deadline.comes_first("time"):
-            return await call
-        if not call.withdraw():
-            call.set_aside()
+            return await call.done
+        if not turn_pool.withdraw(call):
+            turn_pool.set_aside(call)
         error = HandlerTimeoutError(turn.title, seconds)
         if turn.guards is not None and not deadline.has_begun:
             # Nobody knows whether the visitor may still use the page.

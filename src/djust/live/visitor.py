@@ -26,6 +26,7 @@ from hashlib import blake2b
 from importlib import import_module
 from typing import Any, NamedTuple, Self
 
+from asgiref.sync import sync_to_async
 from django.apps import apps
 from django.conf import settings
 from django.contrib import auth
@@ -73,9 +74,15 @@ class ThreadState(NamedTuple):
         set_script_prefix(self.prefix)
 
 
+# Where a request keeps who its visitor is.
+OF_VISITOR = frozenset({"session", "user", "auser", "_cached_user", "_acached_user"})
+
+
 def refresh_session_and_user(request: HttpRequest) -> None:
     """Forget what the request has read of session and user: the next access reads it again."""
     known = vars(request)
+    if known.keys().isdisjoint(OF_VISITOR):
+        return
     session = known.get("session")
     if session is not None and session.accessed:
         known["session"] = unread_session(request)
@@ -145,10 +152,9 @@ def user_of(request: HttpRequest) -> Any:
 
 
 async def _auser(request: HttpRequest) -> Any:
-    known = vars(request)
-    if "_acached_user" not in known:
-        known["_acached_user"] = await auth.aget_user(_ReadOnly(request.session))  # type: ignore[arg-type] # as above
-    return known["_acached_user"]
+    if "_cached_user" in vars(request):
+        return user_of(request)
+    return await sync_to_async(user_of, thread_sensitive=True)(request)
 
 
 class _ReadOnly:
@@ -169,20 +175,11 @@ class _ReadOnly:
     def get(self, name: str) -> Any:
         return self._session.get(name)
 
-    async def aget(self, name: str) -> Any:
-        return await self._session.aget(name)
-
     def __setitem__(self, name: str, value: Any) -> None: ...
-
-    async def aset(self, name: str, value: Any) -> None: ...
 
     def cycle_key(self) -> None: ...
 
-    async def acycle_key(self) -> None: ...
-
     def flush(self) -> None: ...
-
-    async def aflush(self) -> None: ...
 
 
 class SocketRequest(ASGIRequest):
@@ -195,7 +192,7 @@ class SocketRequest(ASGIRequest):
 
 # Headers of one request, not of the browser; and the page's address, which tenants may depend on.
 _OF_ONE_REQUEST = re.compile(
-    "HTTP_(ACCEPT|CACHE_CONTROL|CONNECTION|COOKIE|HOST|ORIGIN|PRAGMA|RANGE|REFERER|UPGRADE|X_CSRFTOKEN"
+    "HTTP_(ACCEPT|CACHE_CONTROL|CONNECTION|HOST|ORIGIN|PRAGMA|RANGE|REFERER|UPGRADE|X_CSRFTOKEN"
     "|X_FORWARDED_(HOST|PORT|PROTO)|X_REQUESTED_WITH|IF_.*|(SEC|X_DJUST).*)"
 )
 
@@ -207,13 +204,10 @@ def take_over(request: HttpRequest, source: HttpRequest) -> None:
     object stays the same, as do method, path and whatever else stands on it.
     """
     known, meta = vars(request), source.META
+    request.META.pop("HTTP_COOKIE", None)
     for name in meta:
         if name.startswith(("HTTP_", "REMOTE_")) and not _OF_ONE_REQUEST.fullmatch(name):
             request.META[name] = meta[name]
-    if "HTTP_COOKIE" in meta:
-        request.META["HTTP_COOKIE"] = meta["HTTP_COOKIE"]
-    else:
-        request.META.pop("HTTP_COOKIE", None)
     known.pop("headers", None)
     known["COOKIES"] = dict(source.COOKIES)
     if "session" in known:

@@ -1,7 +1,8 @@
-"""The names of all frames, and their encoding: JSON arrays in text frames.
+"""The names of all frames, their encoding, JSON arrays in text frames, and what a browser sends.
 
-    answer(1, 1, [0, "title"], [], {})  ->  '[1,1,[0,"title"]]'
-    decode('[1,"add",{"by":2}]')        ->  [1, "add", {"by": 2}]
+    answer(1, 1, [0, "title"], [], {})   ->  '[1,1,[0,"title"]]'
+    decode('[1,"add",{"by":2}]')         ->  [1, "add", {"by": 2}]
+    message_of([1, "add", {"by": 2}])    ->  Event(1, "add", {"by": 2}, [])
 
 `docs/protocol.md` is the reference. `client/src/core/protocol.ts` holds the same names; a test
 compares the two.
@@ -12,7 +13,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from djust.exceptions import ProtocolError
 
@@ -110,3 +111,50 @@ def _refuse_lone_surrogates(frame: list[Any]) -> None:
         _encode(frame).encode()
     except ValueError as error:
         raise ProtocolError(f"Malformed frame: not Unicode text ({error}).") from error
+
+
+# What a browser sends to its page
+
+
+class Event(NamedTuple):
+    """The browser calls a handler."""
+
+    ref: int
+    name: str
+    params: dict[str, Any]
+    args: list[Any]
+    # The browser waits for what the handler returns.
+    wants_reply: bool = False
+    # The node whose handler it is; empty for the root of the page.
+    target: str = ""
+    # It came with a request that has just passed what guards the page.
+    passed: bool = False
+
+
+class Resync(NamedTuple):
+    """The browser could not apply something.
+
+    `whole`: all values would not help, the document is not what it was.
+    """
+
+    reason: str
+    whole: bool = False
+
+
+def message_of(frame: list[Any]) -> Event | Resync:
+    """The message in a frame that a browser may send to its page."""
+    if frame[0] == RESYNC and 2 <= len(frame) <= 3:
+        return Resync(str(frame[1])[:200], bool(frame[2:] and frame[2]))
+    # After the parameters a text can only be the target, which is left out for the root.
+    target = frame[3] if len(frame) > 3 and type(frame[3]) is str else None
+    rest = frame if target is None else [*frame[:3], *frame[4:]]
+    if 2 <= len(rest) <= 5:
+        members: list[Any] = [*rest, *({}, [], 0)[len(rest) - 2 :]]
+        ref, name, params, args, asks = members
+        valid = type(ref) is int and ref > 0 and type(name) is str and type(params) is dict and type(args) is list
+        if valid and asks in (0, 1):
+            return Event(ref, name, params, args, asks == 1, target or "")
+    raise ProtocolError(
+        'Malformed frame: expected [ref, "handler", {params}, "target", [args], asks] or ["resync", "reason"], '
+        f"got {len(frame)} members that begin with {frame[0]!r:.40}."
+    )

@@ -1,10 +1,8 @@
 """What waits in the mailbox of a page, and where its answers go.
 
-    message_of([1, "add", {"n": 2}, []])  ->  Event(1, "add", {"n": 2}, [])
-
-Frames of a browser become `Event` or `Resync`. Whoever has its connection posts `Visit`, `Joining`
-and `Refused`. `Work` is what the server itself wants to do to a view: the result of a task, a
-message of a topic. A `Hook` says what has happened to the page.
+Frames of a browser become `Event` or `Resync` (`protocol/frames.py`). Whoever has its connection
+posts `Visit`, `Joining` and `Refused`. `Work` is what the server itself wants to do to a view: the
+result of a task, a message of a topic. A `Hook` says what has happened to the page.
 """
 
 from __future__ import annotations
@@ -15,8 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 from django.http import HttpRequest
 
-from djust.exceptions import ProtocolError
-from djust.protocol import frames as wire
+from djust.protocol.frames import Event, Resync
 
 
 class Peer(Protocol):
@@ -26,25 +23,7 @@ class Peer(Protocol):
         """Send one frame; whether it arrives is not the page's concern."""
 
     def close(self, code: int, text: str = "") -> None:
-        """Close the connection, soon; its browser is told `text` before."""
-
-    def close_from_thread(self, code: int, text: str = "") -> None:
-        """As `close`, in any thread."""
-
-
-class Event(NamedTuple):
-    """The browser calls a handler."""
-
-    ref: int
-    name: str
-    params: dict[str, Any]
-    args: list[Any]
-    # The browser waits for what the handler returns.
-    wants_reply: bool = False
-    # The node whose handler it is; empty for the root of the page.
-    target: str = ""
-    # It came with a request that has just passed what guards the page.
-    passed: bool = False
+        """Close the connection soon; its browser receives `text` before. On the loop of pages."""
 
 
 class Refused(NamedTuple):
@@ -52,16 +31,6 @@ class Refused(NamedTuple):
 
     ref: int
     text: str
-
-
-class Resync(NamedTuple):
-    """The browser could not apply something.
-
-    `whole`: all values would not help, the document is not what it was.
-    """
-
-    reason: str
-    whole: bool = False
 
 
 class Joining(NamedTuple):
@@ -121,22 +90,3 @@ class Settled(NamedTuple):
 
 
 Message = Settled | Save | Visit | Hook | End | Event | Refused | Resync | Joining | Work
-
-
-def message_of(frame: list[Any]) -> Event | Resync:
-    """The message in a frame that a browser may send to its page."""
-    if frame[0] == wire.RESYNC and 2 <= len(frame) <= 3:
-        return Resync(str(frame[1])[:200], bool(frame[2:] and frame[2]))
-    # After the parameters a text can only be the target, which is left out for the root.
-    target = frame[3] if len(frame) > 3 and type(frame[3]) is str else None
-    rest = frame if target is None else [*frame[:3], *frame[4:]]
-    if 2 <= len(rest) <= 5:
-        members: list[Any] = [*rest, *({}, [], 0)[len(rest) - 2 :]]
-        ref, name, params, args, asks = members
-        valid = type(ref) is int and ref > 0 and type(name) is str and type(params) is dict and type(args) is list
-        if valid and asks in (0, 1):
-            return Event(ref, name, params, args, asks == 1, target or "")
-    raise ProtocolError(
-        'Malformed frame: expected [ref, "handler", {params}, "target", [args], asks] or ["resync", "reason"], '
-        f"got {len(frame)} members that begin with {frame[0]!r:.40}."
-    )

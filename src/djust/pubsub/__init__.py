@@ -6,7 +6,7 @@
 
         def handle_info(self, message): ...         # {"id": 7}
 
-    publish("orders", {"id": 7})                    # from any thread, and with Redis or PostgreSQL any process
+    publish("orders", {"id": 7})    # from any thread; with Redis or PostgreSQL from any process
 
 `hub` keeps who in this process has subscribed to what. A back end carries texts between processes:
 `memory`, `redis` or `postgres`, chosen by `LIVEVIEW_CONFIG["pubsub"]`. Each process receives a

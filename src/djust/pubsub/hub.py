@@ -2,8 +2,7 @@
 between processes.
 
     publish("orders", {"id": 7})
-      └─ back end ─▶ every process with subscribers ─▶ hub ─▶ the inbox of every view that has
-      subscribed ─▶ handle_info
+      └─ back end ─▶ hub of every process ─▶ inbox of every view that has subscribed ─▶ handle_info
 
 A message is encoded as the state of a view is, so it arrives equal and of the same type; every view
 of a process gets the same object and must not change it.
@@ -141,21 +140,24 @@ class Hub:
                 self._backend = backend(address, self._deliver, self._lost)
             return self._backend
 
-    async def close(self) -> None:
-        """End the connection to the service; the next subscription or message makes a new one."""
-        with self._lock:
-            backend = self._backend
-            self._reset_connection()
-        if backend is not None:
-            await backend.close()
+    def detach(self) -> Backend | None:
+        """End all subscriptions and give up the back end, which whoever calls has to close.
 
-    def _reset_connection(self) -> None:
-        self._backend = None
-        self._subscribers.clear()
-        for subscribed in self._subscribed.values():
-            # It may wait for a service that is away.
-            subscribed.cancel()
-        self._subscribed.clear()
+        The next subscription or message makes a new one.
+        """
+        with self._lock:
+            backend, self._backend = self._backend, None
+            self._subscribers.clear()
+            for subscribed in self._subscribed.values():
+                # It may wait for a service that is away.
+                subscribed.cancel()
+            self._subscribed.clear()
+            return backend
+
+    async def close(self) -> None:
+        """End the connection to the service."""
+        if (backend := self.detach()) is not None:
+            await backend.close()
 
 
 def _for_each(subscribers: Iterable[Subscriber], call: Callable[[Subscriber], None]) -> None:
@@ -199,9 +201,7 @@ def _address_of_database() -> str:
 
 
 def _close_when_settings_change(*, setting: str, **_: object) -> None:
-    if setting == SETTING and hub._backend is not None:
-        backend = hub._backend
-        hub._reset_connection()
+    if setting == SETTING and (backend := hub.detach()) is not None:
         closing = asyncio.run_coroutine_threadsafe(backend.close(), page_loop.loop)
         if asyncio._get_running_loop() is not page_loop.loop:
             # A test goes on when the connection is closed, unless the loop that closes it is its

@@ -1,7 +1,9 @@
 """What a view has subscribed to, and how what was published becomes a call of its `handle_info`.
 
-    hub ─▶ inbox.put(Publication("orders", {"id": 7}))      one inbox for each view, in its LiveContext
+    hub ─▶ inbox.put(Publication("orders", {"id": 7}))
              └─ a turn of the page ─▶ deliver_messages(view) ─▶ view.handle_info({"id": 7})
+
+Each view has an inbox of its own, a part of its `LiveContext`.
 
 A page takes everything that waits in one turn, so many messages share one rendering. A view without
 a browser takes no turns: while its page is parked or detached, messages wait, and one turn takes

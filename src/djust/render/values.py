@@ -12,7 +12,7 @@ Example: `<ul class="{{ c }}">{% for x in xs %}<li>{{ x }}</li>{% endfor %}</ul>
 2] has the values `("a", (None, [(1,), (2,)]))`, and `fragment.html(values)` is `<ul dj
 class="a"><li dj>1</li><li dj>2</li></ul>`.
 
-The template compiler builds fragments, `diff` compares values, `sent` sends them once.
+The template compiler builds fragments, `diff` compares values and sends fragments once.
 """
 
 from __future__ import annotations

@@ -29,15 +29,6 @@ LONGEST_PAUSE = 60.0
 _JITTER = 0.2
 
 
-class Attempt:
-    """One call of the service."""
-
-    __slots__ = ("began",)
-
-    def __init__(self) -> None:
-        self.began = time.monotonic()
-
-
 class Circuit:
     """The circuit around one service. In any thread. `name` is asked for whenever it is logged."""
 
@@ -50,8 +41,9 @@ class Circuit:
         self._lock = threading.Lock()
         self.is_open = False
         self._failures = 0
-        self._running: dict[Attempt, None] = {}
-        self._probe: Attempt | None = None
+        # The attempts that have not ended, and when they began.
+        self._running: dict[object, float] = {}
+        self._probe: object = None
         self._pause = 0.0
         self._next_probe = 0.0
 
@@ -68,27 +60,25 @@ class Circuit:
         """Seconds until an attempt may be let through."""
         return max(0.0, self._next_probe - time.monotonic()) if self.is_open else 0.0
 
-    def begin(self, *, forced: bool = False) -> Attempt | None:
+    def begin(self, *, forced: bool = False) -> object:
         """Begin an attempt; None where there is to be none. A `forced` one always begins."""
         with self._lock:
             self._count_late()
             if not forced and not self._allows():
                 return None
-            attempt = Attempt()
-            self._running[attempt] = None
+            attempt = object()
+            self._running[attempt] = time.monotonic()
             if self.is_open:
                 self._probe = attempt
             return attempt
 
-    def end(self, attempt: Attempt, error: BaseException | None = None) -> None:
+    def end(self, attempt: object, error: BaseException | None = None) -> None:
         """The attempt is over. One that was counted as too late changes nothing any more."""
         with self._lock:
             self._count_late()
             if attempt not in self._running:
                 return
-            del self._running[attempt]
-            if self._probe is attempt:
-                self._probe = None
+            self._remove(attempt)
             if error is not None:
                 self._fail(f"{type(error).__name__}: {error}")
                 return
@@ -102,12 +92,14 @@ class Circuit:
 
     def _count_late(self) -> None:
         due = time.monotonic() - CALL_SECONDS
-        # The first is the oldest.
-        while self._running and (oldest := next(iter(self._running))).began < due:
-            del self._running[oldest]
-            if self._probe is oldest:
-                self._probe = None
+        for attempt in [attempt for attempt, began in self._running.items() if began < due]:
+            self._remove(attempt)
             self._fail(f"no answer within {CALL_SECONDS:g} s")
+
+    def _remove(self, attempt: object) -> None:
+        del self._running[attempt]
+        if self._probe is attempt:
+            self._probe = None
 
     def _fail(self, reason: str) -> None:
         self._failures += 1

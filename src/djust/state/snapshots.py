@@ -1,7 +1,7 @@
 """Snapshots: the public state of pages, saved outside of their process in a cache of Django.
 
-    save("6fa1…", Snapshot(version="91c0…", binding="…", page_version=3, last_ref=7,
-    document="0.52", state='{"n":1}')) load("6fa1…")  ->  Snapshot(…), or None
+    save("6fa1…", Snapshot(version="91c0…", page_version=3, last_ref=7, …), "Basket")
+    load("6fa1…")  ->  Snapshot(…), or None
 
 `LIVEVIEW_CONFIG["state_cache"]` names the cache, `state_ttl` says how many seconds it keeps them.
 Whoever can read the cache can read the state. A cache that fails costs snapshots and never a page.
@@ -40,14 +40,14 @@ class Snapshot(NamedTuple):
 
     version: str
     """A digest of the view's fields: another version of the class does not fit."""
-    binding: str
-    """Whose page it is, as in its ticket."""
+    fingerprint: str
+    """Whose page it is: the session fingerprint of its join token."""
     page_version: int
     """How many diffs its browser was sent."""
     last_ref: int
     """The last event that was executed."""
-    document: str
-    """The id of the document that held the page, or "" if none has joined yet."""
+    tab_id: str
+    """The browser document that held the page, or "" if none has joined yet."""
     state: str
     """The public state, from `encode_state`."""
 
@@ -110,21 +110,15 @@ def load(page_id: str) -> Snapshot | None:
     if text is None or text is _FAILED:
         return None
     try:
-        snapshot = Snapshot(*json.loads(text))
+        return Snapshot(*json.loads(text))
     except (ValueError, TypeError):
         # Something else stands under this key, or another version of this package wrote it.
         return None
-    return snapshot
 
 
 def forget(page_id: str) -> bool:
     """Delete the snapshot of a page; false if the cache did not do it."""
     return _ask(lambda cache: cache.delete(_key(page_id))) is not _FAILED
-
-
-def probe() -> bool:
-    """Whether the cache answers, as far as it may be asked."""
-    return _ask(lambda cache: cache.get(_key(""))) is not _FAILED
 
 
 def is_available() -> bool:

@@ -1,8 +1,8 @@
 """What of a view's data has certainly not changed since the last rendering.
 
     tracker = Tracker()
-    tracker.unchanged({"rows": rows, "n": 1}, {"rows", "n"}, thread_state)  ->  set()      the first time
-    tracker.unchanged({"rows": rows, "n": 2}, {"rows", "n"}, thread_state)  ->  {"rows"}   also if it is another list
+    tracker.unchanged({"rows": rows, "n": 1}, {"rows", "n"}, thread_state)  ->  set() at first
+    tracker.unchanged({"rows": rows, "n": 2}, {"rows", "n"}, thread_state)  ->  {"rows"}
 
 Values decide, not identity: `rows.append(x)` is seen, and an equal list is the same. Only plain
 values can be vouched for (text, numbers, and lists, dictionaries, tuples and sets of them, to any
@@ -26,12 +26,12 @@ _PAUSE = 3
 class Tracker:
     """Remembers a fingerprint of each name: a scalar itself, 16 bytes for a container."""
 
-    __slots__ = ("_paused", "_prints", "_surroundings")
+    __slots__ = ("_paused", "_prints", "_thread_state")
 
     def __init__(self) -> None:
         self._prints: dict[str, Any] = {}
         self._paused: dict[str, int] = {}
-        self._surroundings: object = None
+        self._thread_state: object = None
 
     def unchanged(self, data: Mapping[str, Any], names: Collection[str], thread_state: object) -> set[str]:
         """The `names` whose values in `data` are plain and equal to those of the last call.
@@ -39,8 +39,8 @@ class Tracker:
         `thread_state` is what else the rendering depends on, such as the language: if it differs,
         nothing is the same.
         """
-        if thread_state != self._surroundings:
-            self._surroundings = thread_state
+        if thread_state != self._thread_state:
+            self._thread_state = thread_state
             self._prints.clear()
         return {name for name in names if self._is_same(name, data)}
 

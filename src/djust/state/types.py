@@ -249,7 +249,6 @@ def _moment(kind: type[datetime | time], tag: str) -> StateType:
         partial(_write_moment, tag),
         {tag: partial(_read_moment, kind)},
         lambda value: () if _is_known_zone(value.tzinfo) else ((".tzinfo", value.tzinfo),),
-        lambda values: () if all(_is_known_zone(value.tzinfo) for value in values) else UNKNOWN,
     )
 
 
@@ -293,10 +292,6 @@ _FACTORIES: dict[str, Any] = {kind.__name__: kind for kind in (list, dict, set, 
 
 def _by_name(values: Iterable[tuple[str, Any]]) -> Children:
     return ((f".{name}", value) for name, value in values)
-
-
-def _unordered(values: Iterable[Any]) -> Children:
-    return (("{…}", value) for value in values)
 
 
 def _keys_and_values(mapping: Mapping[Any, Any]) -> Children:
@@ -571,7 +566,6 @@ TABLE: tuple[StateType, ...] = (
         _write_model,
         {"model": _read_model, "row": _read_row},
         lambda value: () if _is_row(value) else _by_name(_field_values(value).items()),
-        lambda values: chain.from_iterable(_field_values(value).values() for value in values if not _is_row(value)),
     ),
     StateType(named_subclass(QuerySet), _write_queryset, {"queryset": _read_queryset}, _queryset_children),
 )

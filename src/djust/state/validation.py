@@ -115,26 +115,27 @@ class Unserializable(NamedTuple):
     path: str
 
 
-def find_unserializable(value: object) -> Unserializable | None:
-    """The first thing in `value`, itself included, that cannot be serialized."""
-    return _find(value, "", frozenset(), set())
+def find_unserializable(
+    value: object, path: str = "", above: frozenset[int] = frozenset(), done: set[int] | None = None
+) -> Unserializable | None:
+    """The first thing in `value`, itself included, that cannot be serialized.
 
-
-def _find(value: object, path: str, above: frozenset[int], done: set[int]) -> Unserializable | None:
-    """As `find_unserializable`; `above` is what `value` stands in, `done` what was seen."""
+    `path` leads to `value`, `above` is what it stands in, and `done` what was seen.
+    """
+    done = set() if done is None else done
     # Types are asked, not the values: isinstance() of a lazy object makes it load what it stands
     # for.
     known = find_type(type(value))
-    if known is not None and (known.children is None or id(value) in done):
-        return None
-    if known is None or known.children is None or id(value) in above or len(above) > MAX_DEPTH:
+    if known is None:
         return Unserializable(value, path)
-    children = known.children(value)
+    if known.children is None or id(value) in done:
+        return None
+    children = None if id(value) in above or len(above) > MAX_DEPTH else known.children(value)
     if children is None:
         return Unserializable(value, path)
     above |= {id(value)}
     for step, child in children:
-        if (found := _find(child, path + step, above, done)) is not None:
+        if (found := find_unserializable(child, path + step, above, done)) is not None:
             return found
     done.add(id(value))
     return None

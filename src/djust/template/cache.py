@@ -10,6 +10,7 @@ again only if this finds the same templates, or templates of the same origin and
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -18,14 +19,16 @@ from functools import partial
 from typing import Any
 
 from django.template import Context, Engine, TemplateDoesNotExist, TemplateSyntaxError
+from django.template.base import Node as DjangoNode
 from django.template.base import Template, VariableDoesNotExist
 from django.template.loaders.cached import Loader as CachedLoader
 from django.utils.safestring import SafeString
 
 from djust.render.values import Fragment, Values
 from djust.template import includes, runtime
-from djust.template.compiler import CompiledFunction, Kind, Lowered, compile_function, report
+from djust.template.compiler import Generated, Kind, Lowered, generate, report
 from djust.template.context import Checkpoint
+from djust.template.debug import Location, explain, location_of
 from djust.template.inheritance import Chain, binding_context, is_static_chain, resolve_chain
 from djust.template.markup import UnbalancedError
 from djust.template.nodes import NO_NAMES, Node, all_nodes
@@ -39,6 +42,7 @@ MAX_VARIANTS = 16
 MAX_SOURCES = 256
 
 _lock = threading.RLock()
+_numbers = itertools.count(1)
 
 
 def compile_template(template: Template) -> CompiledTemplate:
@@ -78,7 +82,7 @@ class CompiledTemplate:
         values are certainly those of that time: parts that depend on nothing else are not evaluated
         again.
         """
-        variant = self._variant(context)
+        variant = self._only or self._variant(context)
         result = variant.evaluate("page", context, last, same)
         self._tracked |= variant.functions["page"].tracked
         return result
@@ -112,7 +116,7 @@ class CompiledTemplate:
 
     def inner(self, context: Context) -> tuple[Fragment, Values]:
         """As `evaluate`, for a template that is included in another."""
-        return self._variant(context).evaluate("included", context)
+        return (self._only or self._variant(context)).evaluate("included", context)
 
     @property
     def source(self) -> str:
@@ -193,10 +197,12 @@ class _Variant:
         start = Checkpoint(context)
         while True:
             function = self.functions[kind]
+            fragment = function.fragment
+            assert fragment is not None, "a page and what is included have values"
             try:
-                if last is not None and last[0] is function.fragment:
-                    return function.fragment, function.run(context, last[1], same)
-                return function.fragment, function.run(context)
+                if last is not None and last[0] is fragment:
+                    return fragment, function.run(context, last[1], same)
+                return fragment, function.run(context)
             except UnbalancedError as error:
                 self._note_unbalanced(error)
             except Exception as error:  # noqa: BLE001 - raised again unless it stands for a value
@@ -204,7 +210,7 @@ class _Variant:
             start.restore()
 
     def _compile(self, kind: Kind) -> CompiledFunction:
-        function = compile_function(kind, self.lowered, self.unbalanced, NAMES)
+        function = CompiledFunction(kind, self.lowered, generate(kind, self.lowered, self.unbalanced, NAMES))
         if function.silent_super_tags and kind in ("render", "instrumented"):
             function.run = partial(self._render, kind, function, function.run)
         return function
@@ -249,6 +255,55 @@ class _Variant:
         if not _is_same(self.chain, chain):
             return False
         return not _may_change(chain.templates[0].engine) or all(map(_finds_again, self.lowered.inclusions))
+
+
+class CompiledFunction:
+    """One generated function, whose errors tell where in the template they happened."""
+
+    def __init__(self, kind: Kind, lowered: Lowered, generated: Generated) -> None:
+        src, nodes, self.fragment, self.tracked = generated
+        chain = lowered.chain
+        self.source = src.text
+        self._filename = f"<djust {kind} {chain.name} {next(_numbers)}>"
+        self._function = src.function("render" if self.fragment is None else "evaluate", self._filename)
+        self._locations, self._templates = src.locations, lowered.templates
+        extends = any(one.extends for one in (chain, *lowered.inclusions))
+        self.silent_super_tags = _tags_in_supers(nodes) if extends else set()
+        self._root = chain.templates[-1]  # which is what renders
+        self.run: Callable[..., Any] = self._run_child if chain.extends else self._run
+
+    def tag_of(self, error: Exception) -> DjangoNode | None:
+        """The tag whose code has raised `error`."""
+        location = location_of(error, self._filename, self._locations)
+        return None if location is None else location.tag
+
+    def _run_child(self, context: Context, *last: Any) -> Any:
+        state, template = context.render_context, context.render_context.template
+        state.template = self._root
+        try:
+            return self._run(context, *last)
+        finally:
+            state.template = template
+
+    def _run(self, context: Context, *last: Any) -> Any:
+        depth = len(context.dicts)
+        try:
+            return self._function(context, *last)
+        except Exception as error:
+            del context.dicts[depth:]  # loops and scopes pop their layers only if nothing is raised
+            if isinstance(error, UnbalancedError):
+                raise
+            explained = explain(error, self._filename, self._locations, self._templates)
+            if explained is not error:
+                raise explained from None
+            raise
+
+
+def _tags_in_supers(nodes: list[Node]) -> set[DjangoNode]:
+    """The tags that inlined `{{ block.super }}` show, where some errors stand for a value."""
+    supers = [node for node in all_nodes(nodes) if node.is_super]
+    locations = [inner.location for node in supers for inner in all_nodes([node])]
+    return {location.tag for location in locations if isinstance(location, Location)}
 
 
 class _Functions(dict[Kind, CompiledFunction]):

@@ -206,7 +206,7 @@ class LiveClient:
         self._is_away = True
 
     def reconnect(self) -> None:
-        """Connect again, as a browser does by itself. The view's `connected` is called."""
+        """Connect again, as a browser does automatically. The view's `connected` is called."""
         self._is_away = False
         self._opened.reconnect()
 

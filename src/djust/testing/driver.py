@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Coroutine
 from contextvars import copy_context
 from queue import Empty, SimpleQueue
@@ -16,13 +17,12 @@ from typing import Any, TypeVar
 
 from djust.exceptions import HandlerError
 from djust.live.channel import Channel
-from djust.live.limits import Bucket
-from djust.live.page import Page
+from djust.live.page import Bucket, Page
 from djust.live.snapshots import SnapshotOwner, SnapshotWriter
 from djust.live.visitor import maker_of
 from djust.loop import page_loop
 from djust.protocol import frames as wire
-from djust.protocol.messages import Joining, Settled
+from djust.protocol.messages import Joining
 from djust.threads.testmode import FRESH, Job, testmode
 from djust.views import has_hooks
 
@@ -74,7 +74,7 @@ class Driver:
         return next(frame for frame in frames if frame[0] == ref or frame[:2] == [wire.ERROR, ref])
 
     def settle(self) -> None:
-        """Let slow work run until it has ended."""
+        """Let background tasks run until they have ended."""
         self._look(self._ended())
         if self._end is not None:
             raise self._end
@@ -117,7 +117,7 @@ class Driver:
         self._jobs.put(job)
 
     def defer(self, begin: Job) -> None:
-        """Let slow work begin with `settle`."""
+        """Let a background task begin with `settle`."""
         self._held.append(begin)
 
     def raised(self, error: Exception) -> None:
@@ -146,9 +146,7 @@ class Driver:
         self._channel.lost()
         if ends:
             self.page.end()
-        settled = asyncio.Event()
-        self.page.post(Settled(settled))
-        await settled.wait()
+        await self.page.settled()
 
     async def _ended(self) -> None:
         await self._through()
@@ -176,7 +174,9 @@ class Driver:
         """The result of a coroutine on the pages' loop. This thread does what pools would."""
         context = copy_context()
         context.run(testmode.set, self)
-        done = context.run(asyncio.run_coroutine_threadsafe, _in_time(coroutine, self._timeout), page_loop.loop)
+        end = time.monotonic() + self._timeout
+        timed = asyncio.wait_for(coroutine, self._timeout)
+        done = context.run(asyncio.run_coroutine_threadsafe, timed, page_loop.loop)
         done.add_done_callback(lambda _: self._jobs.put(None))
         try:
             while (job := self._jobs.get(timeout=self._timeout + 1)) is not None:
@@ -193,7 +193,10 @@ class Driver:
             raise errors[0]
         try:
             return done.result()
-        except _LateError as error:
+        except TimeoutError as error:
+            if time.monotonic() < end:
+                # It is one of user code.
+                raise
             running = self.page.tasks.running if hasattr(self, "page") else []
             raise TimeoutError(
                 f"{self.title}: still running after {self._timeout:g} s: {', '.join(running) or 'one call'}."
@@ -215,17 +218,3 @@ class _Watcher(SnapshotWriter):
 
     def save_last(self, page: SnapshotOwner) -> None:
         """Nobody comes back to it."""
-
-
-class _LateError(Exception):
-    """Time is up."""
-
-
-async def _in_time(coroutine: Coroutine[Any, Any, T], seconds: float) -> T:
-    try:
-        async with asyncio.timeout(seconds) as clock:
-            return await coroutine
-    except TimeoutError as error:
-        if clock.expired():
-            raise _LateError from error
-        raise

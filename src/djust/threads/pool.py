@@ -28,17 +28,20 @@ import time
 import traceback
 from asyncio import AbstractEventLoop
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from contextlib import suppress
+from contextvars import Context, copy_context
 from functools import partial
 from queue import SimpleQueue
-from types import TracebackType
 from typing import Any, Generic, NamedTuple, ParamSpec, TypedDict, TypeVar
+
+from django.conf import settings
+from django.core.cache import caches
+from django.db import connections
 
 from djust.conf import SETTING, config
 from djust.exceptions import ServerBusyError
 from djust.signals import pool_exhausted, pool_recovered
-from djust.threads.care import job_context, tidy_connections
 from djust.threads.testmode import Job, testmode
 from djust.threads.watchdog import watchdog
 
@@ -98,9 +101,7 @@ class _ExitsAsErrors:
 
     def __enter__(self) -> None: ...
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if error is not None and not isinstance(error, Exception):
             raise as_error(error)
 
@@ -126,15 +127,14 @@ class _Share:
 
 
 class Call(Generic[T]):
-    """A job that a pool was given; await it for its result.
+    """A job that a pool was given; `done` is its result.
 
     Without a `loop` nobody waits for a result, and the thread logs what the job raises.
     """
 
-    __slots__ = ("_job", "_loop", "_pool", "caller", "done", "share", "since", "thread")
+    __slots__ = ("_job", "_loop", "caller", "done", "share", "since", "thread")
 
-    def __init__(self, pool: ThreadPool, caller: Caller, job: Callable[[], T], loop: AbstractEventLoop | None) -> None:
-        self._pool = pool
+    def __init__(self, caller: Caller, job: Callable[[], T], loop: AbstractEventLoop | None) -> None:
         self._job = job
         self._loop = loop
         if loop is not None:
@@ -175,16 +175,42 @@ class Call(Generic[T]):
             # If nobody waits for it any more, that is no reason for asyncio to complain.
             self.done.exception()
 
-    def __await__(self) -> Generator[Any, None, T]:
-        return self.done.__await__()
 
-    def withdraw(self) -> bool:
-        """Let it never begin; false if it has begun."""
-        return self._pool.withdraw(self)
+def _job_context() -> Context:
+    """The context that each job of this thread gets a copy of.
 
-    def set_aside(self) -> None:
-        """Its result is not needed any more: while it runs, its thread does not count."""
-        self._pool.set_aside(self)
+    So no job sees what an earlier one has activated, such as a language. Django keeps its cache
+    clients in the context as well; they are made here, or each job would open a connection.
+    """
+    for alias in settings.CACHES:
+        # Code that uses a cache that cannot be made gets the error.
+        with suppress(BaseException):
+            caches[alias]
+    return copy_context()
+
+
+def tidy_connections() -> bool:
+    """Do what Django does around a request with this thread's connections; whether there are any.
+
+    A thread keeps them between jobs, as one of a WSGI server does between requests. Where this
+    fails they are dropped, and the thread gets new ones.
+    """
+    # A back end may raise whatever it likes, and the thread has to go on.
+    try:
+        known = connections.all(initialized_only=True)
+        for connection in known:
+            connection.queries_log.clear()
+            connection.close_if_unusable_or_obsolete()
+        return bool(known)
+    except BaseException:
+        with suppress(BaseException):
+            logger.exception("The database connections of a thread cannot be tidied, and are dropped")
+    with suppress(BaseException):
+        for connection in connections.all(initialized_only=True):
+            with suppress(BaseException):
+                connection.close()
+            del connections[connection.alias]
+    return False
 
 
 class _WorkerThread(threading.Thread):
@@ -205,7 +231,7 @@ class _WorkerThread(threading.Thread):
         """Run jobs until there are none for this thread any more."""
         pool = self._pool
         try:
-            context = job_context()
+            context = _job_context()
             has_connections = False
             call = pool.handoff.get()
             while call is not None:
@@ -291,7 +317,7 @@ class ThreadPool:
 
         Raises `ServerBusyError` where too many jobs wait, unless the caller's work must run.
         """
-        self._put(Call(self, caller, job, None))
+        self._put(Call(caller, job, None))
 
     def offer(self, job: Job, caller: Caller = Caller()) -> bool:  # noqa: B008 - it is immutable
         """As `submit`, for work that may be skipped; whether it was accepted."""
@@ -302,14 +328,14 @@ class ThreadPool:
         return True
 
     def begin(self, caller: Caller, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Call[T]:
-        """Make the call in a thread; to be awaited, or withdrawn."""
-        call = Call(self, caller, partial(function, *args, **kwargs), asyncio.get_running_loop())
+        """Make the call in a thread; its `done` is to be awaited, or it withdrawn."""
+        call = Call(caller, partial(function, *args, **kwargs), asyncio.get_running_loop())
         self._put(call)
         return call
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The result of the call, made in a thread."""
-        return await self.begin(NOBODY, function, *args, **kwargs)
+        return await self.begin(NOBODY, function, *args, **kwargs).done
 
     async def run_for(self, caller: Caller, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The same for `caller`; raises `ServerBusyError` where too many jobs wait.
@@ -322,7 +348,7 @@ class ThreadPool:
             return await call.done
         except asyncio.CancelledError:
             if not caller.must_run:
-                call.withdraw()
+                self.withdraw(call)
             raise
 
     def _put(self, call: Call[Any]) -> None:
@@ -504,7 +530,7 @@ class ThreadPool:
         return time.monotonic() - since > self._hang_seconds > 0
 
     def report(self) -> PoolReport:
-        """How many threads there are, how many of them are busy or hang, and how much work waits."""
+        """How many threads there are, are busy and hang, and how much work waits."""
         with self._lock:
             return {
                 "threads": len(self._threads),

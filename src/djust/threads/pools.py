@@ -37,7 +37,6 @@ from asgiref.sync import SyncToAsync, ThreadSensitiveContext
 from djust import process
 from djust.conf import config
 from djust.process import Phase
-from djust.threads.care import tidy_connections
 from djust.threads.pool import NOBODY, Caller, ThreadPool, as_error, exits_as_errors, join, signal_pool, wait_for
 from djust.threads.testmode import Job
 
@@ -57,7 +56,6 @@ __all__ = [
     "snapshot_write_pool",
     "stop_threads",
     "task_pool",
-    "tidy_connections",
     "turn_pool",
 ]
 
@@ -153,7 +151,7 @@ class _TurnExecutor(Executor):
             self._queue = None
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Run a call in the turn's thread; between turns, as tasks outlive them, in one of its own."""
+        """Run a call in the turn's thread; between turns, which tasks outlive, in its own."""
         future: Future[Any] = Future()
         queue, caller = self._queue, self._caller
         if queue is None:

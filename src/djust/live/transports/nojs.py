@@ -25,7 +25,7 @@ from django.http.response import HttpResponseBase
 from djust.live.mount import Mount, mount_in_place, send_page
 from djust.live.page import Page
 from djust.loop import page_loop
-from djust.protocol.messages import Event
+from djust.protocol.frames import Event
 from djust.views import LiveView
 
 FIELD = "dj-submit"

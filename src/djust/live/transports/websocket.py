@@ -15,16 +15,16 @@ from io import BytesIO
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.core.handlers.asgi import ASGIRequest
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.utils.http import is_same_domain
+from django.middleware.csrf import CsrfViewMiddleware
 
 from djust.live.channel import FAILED, Channel, close_all, log_refusal
 from djust.live.handler import RequestRunner, Scope, Send
 from djust.live.mount import Mount
+from djust.loop import finish
 from djust.protocol import frames as wire
 
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -53,9 +53,7 @@ class Sockets:
     async def close(self) -> None:
         """Close all connections, those of other transports as well, because the server ends."""
         close_all()
-        if self._open:
-            waiting = [asyncio.create_task(connection.ended.wait()) for connection in self._open]
-            await asyncio.wait(waiting, timeout=_CLOSE_SECONDS)
+        await finish([connection.ended.wait() for connection in self._open], _CLOSE_SECONDS)
 
 
 class Connection:
@@ -227,21 +225,11 @@ def is_allowed(request: HttpRequest) -> bool:
     bring no cookies: then there is nobody whose session they could misuse.
     """
     try:
-        own = f"{request.scheme}://{request.get_host()}"
+        request.get_host()
     except DisallowedHost:
         return False
-    origin = request.META.get("HTTP_ORIGIN")
-    if origin is None:
+    if "HTTP_ORIGIN" not in request.META:
         return not request.COOKIES
-    return origin == own or any(_matches(origin, trusted) for trusted in settings.CSRF_TRUSTED_ORIGINS)
-
-
-def _matches(origin: str, trusted: str) -> bool:
-    """Whether `origin` is the trusted one, which may be a pattern such as `https://*.example.com`."""
-    if "*" not in trusted:
-        return origin == trusted
-    try:
-        given, wanted = urlsplit(origin), urlsplit(trusted)
-    except ValueError:
-        return False
-    return given.scheme == wanted.scheme and is_same_domain(given.netloc, wanted.netloc.lstrip("*"))
+    checks = CsrfViewMiddleware(lambda _: HttpResponse())
+    is_own_or_trusted: bool = checks._origin_verified(request)  # type: ignore[attr-defined] # the stubs leave it out
+    return is_own_or_trusted

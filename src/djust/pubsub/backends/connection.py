@@ -1,10 +1,10 @@
 """The connection of a back end: kept alive, and made again when it was lost.
 
-    connected ── lost ──▶ waiting ──▶ connected, subscribed to all topics again ──▶ subscribers
-    receive MessagesMissed
-                  back-off: 0.05 s, doubled up to 5 s, with jitter
+    connected ── lost ──▶ waiting ──▶ connected, subscribed to all topics again
+                          0.05 s, doubled up to 5 s, with jitter
 
-A subclass says how to connect, how to listen to a topic and what a connection brings.
+Then subscribers receive `MessagesMissed`. A subclass says how to connect, how to listen to a topic
+and what a connection brings.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import random
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Collection
+from contextlib import suppress
 from typing import ClassVar, Generic, TypeVar
 
 from djust.pubsub.backend import Deliver, Lost
@@ -83,16 +84,12 @@ class ListeningBackend(ABC, Generic[C]):
                 await asyncio.sleep(FIRST_WAIT)
 
     async def unsubscribe(self, topic: str) -> None:
-        """Listen to `topic` no more."""
         self._topics.discard(topic)
         if self._connected is not None:
-            try:
+            with suppress(*self.failures):
                 await self.unlisten(self._connected, topic)
-            except self.failures:
-                pass
 
     async def close(self) -> None:
-        """End the connection."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -157,14 +154,10 @@ class ListeningBackend(ABC, Generic[C]):
         finally:
             self._reading.cancel()
             await asyncio.gather(self._reading, return_exceptions=True)
-            await self._part(connection)
-
-    async def _part(self, connection: C) -> None:
-        try:
-            async with asyncio.timeout(CONNECT_SECONDS):
-                await self.disconnect(connection)
-        except Exception:  # noqa: BLE001, S110 — it is broken, which is why it is closed
-            pass
+            # It is broken, which is why it is closed.
+            with suppress(Exception):
+                async with asyncio.timeout(CONNECT_SECONDS):
+                    await self.disconnect(connection)
 
     @property
     def _address_shown(self) -> str:

@@ -14,22 +14,17 @@ class MemoryBackend:
         self._topics: set[str] = set()
 
     async def subscribe(self, topic: str) -> None:
-        """Listen from now on."""
         self._topics.add(topic)
 
     async def unsubscribe(self, topic: str) -> None:
-        """Listen no more."""
         self._topics.discard(topic)
 
     def publish(self, topic: str, text: str) -> None:
-        """Deliver, soon."""
         if topic in self._topics:
             page_loop.call(self._deliver, topic, text)
 
     async def apublish(self, topic: str, text: str) -> None:
-        """Deliver, soon."""
         self.publish(topic, text)
 
     async def close(self) -> None:
-        """Forget all topics."""
         self._topics.clear()

@@ -1,6 +1,6 @@
 """The back end on PostgreSQL: LISTEN and NOTIFY, no service beside the database.
 
-    LIVEVIEW_CONFIG = {"pubsub": "postgres"}                        the database of DATABASES["default"]
+    LIVEVIEW_CONFIG = {"pubsub": "postgres"}        the database of DATABASES["default"]
     LIVEVIEW_CONFIG = {"pubsub": "postgresql://user:password@host/name"}
 
 A channel's name has at most 63 bytes, so it is a digest of the topic. A payload has less than
@@ -60,17 +60,14 @@ class PostgresBackend(ListeningBackend[AsyncConnection[Any]]):
     # Listening
 
     async def connect(self) -> AsyncConnection[Any]:
-        """A new connection."""
         self._parts.clear()
         self._channels.clear()
         return await AsyncConnection.connect(self._address, autocommit=True, **_KEEP_ALIVE)
 
     async def listen(self, connection: AsyncConnection[Any], topics: Collection[str]) -> None:
-        """LISTEN to the channels."""
         await self._execute(connection, "LISTEN {}", topics)
 
     async def unlisten(self, connection: AsyncConnection[Any], topic: str) -> None:
-        """UNLISTEN the channel."""
         await self._execute(connection, "UNLISTEN {}", [topic])
         if topic not in self._topics:
             self._channels.pop(channel_of(topic), None)
@@ -105,10 +102,10 @@ class PostgresBackend(ListeningBackend[AsyncConnection[Any]]):
 
     async def _wait(self, connection: AsyncConnection[Any]) -> None:
         async for notification in connection.notifies():
-            self._take(notification)
+            self._receive(notification)
         raise psycopg.OperationalError("the connection has ended")
 
-    def _take(self, notification: Notify) -> None:
+    def _receive(self, notification: Notify) -> None:
         topic = self._channels.get(notification.channel)
         sender = notification.pid, notification.channel
         number, kind, text = _split(notification.payload)
@@ -119,7 +116,6 @@ class PostgresBackend(ListeningBackend[AsyncConnection[Any]]):
             self.deliver(topic, text)
 
     async def disconnect(self, connection: AsyncConnection[Any]) -> None:
-        """Close the connection."""
         await connection.close()
 
     # Sending
@@ -144,14 +140,12 @@ class PostgresBackend(ListeningBackend[AsyncConnection[Any]]):
         await asyncio.to_thread(self.publish, topic, text)
 
     async def close(self) -> None:
-        """End both connections."""
         await super().close()
         if self._sender is not None:
             self._sender.close()
 
 
 def channel_of(topic: str) -> str:
-    """The channel of a topic."""
     return f"djust_{hashlib.sha256(topic.encode()).hexdigest()[:40]}"
 
 

@@ -74,7 +74,6 @@ class RedisBackend(ListeningBackend[PubSub]):
         return future
 
     async def unlisten(self, connection: PubSub, topic: str) -> None:
-        """Unsubscribe from the channel."""
         await connection.unsubscribe(PREFIX + topic)
 
     async def read(self, connection: PubSub) -> None:
@@ -92,20 +91,16 @@ class RedisBackend(ListeningBackend[PubSub]):
                     future.set_result(None)
 
     async def disconnect(self, connection: PubSub) -> None:
-        """Close the connection."""
         self._confirmations.clear()
         await connection.aclose()  # type: ignore[no-untyped-call] # as above
 
     def publish(self, topic: str, text: str) -> None:
-        """Send; returns when Redis has it."""
         self._sender.publish(PREFIX + topic, text)
 
     async def apublish(self, topic: str, text: str) -> None:
-        """Send on the loop."""
         await self._async_sender.publish(PREFIX + topic, text)
 
     async def close(self) -> None:
-        """End all connections."""
         await super().close()
         await self._listener.aclose()
         await self._async_sender.aclose()
