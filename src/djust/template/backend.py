@@ -72,8 +72,17 @@ def _html(template: Any, context: Context) -> SafeString:
     compiled: CompiledTemplate | None = vars(template).get("_djust_compiled")
     if compiled is None or compiled.template is not template:
         compiled = compile_template(template)
-    # In tests, Django replaces `Template._render` by a function that announces what is rendered.
-    # Its module is large and of no use elsewhere, so it is not imported for this.
+    # Nearly always it is Django's own method, and this is called for each include.
+    if _Base._render.__module__ == "django.template.base":
+        return compiled.render(context)
+    return _announced(compiled, context)
+
+
+def _announced(compiled: CompiledTemplate, context: Context) -> SafeString:
+    """As `compiled.render`, where Django's test utilities announce each template that is rendered.
+
+    Their module is large and of no use outside of tests and debug toolbars, so it is not imported.
+    """
     utils: Any = sys.modules.get("django.test.utils")
     if _Base._render is not getattr(utils, "instrumented_test_render", None):
         return compiled.render(context)

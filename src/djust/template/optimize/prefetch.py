@@ -72,9 +72,9 @@ _MANAGER_METHODS = ("get_queryset", "all")
 def related(context: Context, value: Any, loop: Related, *, reverse: bool = False) -> Sequence[Any] | LoopItems:
     """What `{% for %}` iterates over, given `value`; relations are fetched early."""
     found: Any = value if isinstance(value, QuerySet) else sequence(value)  # whose length would be a query
-    plain = found is EMPTY or (type(found) is list and type(found[0]) in PLAIN)
-    early = not plain and vars(context).get("auto_related", True) and not router.routers
-    rows = _rows(found, loop) if early else None
+    if found is EMPTY or (type(found) is list and type(found[0]) in PLAIN):
+        return backwards(found) if reverse else found
+    rows = _rows(found, loop) if vars(context).get("auto_related", True) and not router.routers else None
     items = backwards(sequence(found)) if reverse else sequence(found)
     if rows is None:
         return items
