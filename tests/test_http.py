@@ -72,6 +72,10 @@ class Shouting(Page):
     template = "<HTML><BODY><p>{{ count }}</p></BODY></HTML>"
 
 
+class MixedCase(Page):
+    template = "<Body><p>{{ count }}</p></Body></html>"
+
+
 class Quoting(Page):
     template = "<body><p>{{ count }}</p><script>'</body>'</script></body>"
 
@@ -118,6 +122,7 @@ urlpatterns = [
     path("placed/", Placed.as_view()),
     path("fragment/", Fragment.as_view()),
     path("shouting/", Shouting.as_view()),
+    path("mixed-case/", MixedCase.as_view()),
     path("quoting/", Quoting.as_view()),
     path("leaky/", Leaky.as_view()),
     path("database/", Database.as_view()),
@@ -149,6 +154,7 @@ async def test_no_cache_gives_a_page_to_somebody_else(url: str) -> None:
         ("/placed/", f"<html><head>{SCRIPT}</head><body><p>0</p></body></html>"),
         ("/fragment/", f"<p>0</p>{SCRIPT}"),
         ("/shouting/", f"<HTML><BODY><p>0</p>{SCRIPT}</BODY></HTML>"),
+        ("/mixed-case/", f"<Body><p>0</p>{SCRIPT}</Body></html>"),
         ("/quoting/", f"<body><p>0</p><script>'</body>'</script>{SCRIPT}</body>"),
     ],
 )

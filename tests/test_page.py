@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth import login
+from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import AnonymousUser, User
 from django.contrib.sessions.models import Session
 from django.db import transaction
@@ -542,6 +543,24 @@ async def test_asynchronous_handlers_may_render_with_the_database() -> None:
         page = await browser.open("/users/")
         assert "Ann" in str((await page.event("create", {"name": "Ann"}))[2])
         assert "Bob" in str((await page.event("create", {"name": "Bob"}))[2])
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_backend_that_finds_users_without_a_thread_is_asked(
+    django_user_model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def aget_user(self: ModelBackend, user_id: Any) -> Any:
+        user = await django_user_model.objects.aget(pk=user_id)
+        user.username += ", found by aget_user"
+        return user
+
+    monkeypatch.setattr(ModelBackend, "aget_user", aget_user)
+    user = await django_user_model.objects.acreate(username="ann")
+    async with Browser() as browser:
+        await browser.log_in(user)
+        page = await browser.open("/users/")
+        assert (await page.event("who"))[4] == {"reply": "ann"}
+        assert (await page.event("who_async"))[4] == {"reply": "ann, found by aget_user"}
 
 
 @pytest.mark.django_db(transaction=True)

@@ -59,5 +59,7 @@ def with_script(html: str, request: HttpRequest, token: str) -> str:
 
 def at_the_end(html: str, more: str) -> str:
     """`html` with `more` at the end of the body."""
-    end = max(html.rfind("</body>"), html.rfind("</BODY>"))
+    end = html.rfind("</body>")
+    if end < 0:
+        end = html.lower().rfind("</body>")
     return f"{html[:end]}{more}{html[end:]}" if end >= 0 else html + more

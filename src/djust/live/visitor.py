@@ -26,7 +26,6 @@ from hashlib import blake2b
 from importlib import import_module
 from typing import Any, NamedTuple, Self
 
-from asgiref.sync import sync_to_async
 from django.apps import apps
 from django.conf import settings
 from django.contrib import auth
@@ -152,9 +151,10 @@ def user_of(request: HttpRequest) -> Any:
 
 
 async def _auser(request: HttpRequest) -> Any:
-    if "_cached_user" in vars(request):
-        return user_of(request)
-    return await sync_to_async(user_of, thread_sensitive=True)(request)
+    known = vars(request)
+    if "_acached_user" not in known:
+        known["_acached_user"] = await auth.aget_user(_ReadOnly(request.session))  # type: ignore[arg-type] # as above
+    return known["_acached_user"]
 
 
 class _ReadOnly:
@@ -175,11 +175,20 @@ class _ReadOnly:
     def get(self, name: str) -> Any:
         return self._session.get(name)
 
+    async def aget(self, name: str) -> Any:
+        return await self._session.aget(name)
+
     def __setitem__(self, name: str, value: Any) -> None: ...
+
+    async def aset(self, name: str, value: Any) -> None: ...
 
     def cycle_key(self) -> None: ...
 
+    async def acycle_key(self) -> None: ...
+
     def flush(self) -> None: ...
+
+    async def aflush(self) -> None: ...
 
 
 class SocketRequest(ASGIRequest):
