@@ -498,6 +498,8 @@ async def test_a_page_of_nobody_is_given_only_to_the_document_that_had_it(wire: 
     async with Browser() as browser:
         page = await written(wire, browser)
         (held,) = registry.pages()
+        # The snapshot of the GET shows what everybody with the token has seen, and is anybody's.
+        await until(lambda: (found := load(held.id)) is not None and found.last_ref == 1)
         for peer in registry.peers_of([held]):
             peer.close(1012)
         await until(lambda: not registry.attached_pages())
