@@ -154,8 +154,8 @@ urlpatterns: list[Any] = [
 
 
 def echoing(application: Any) -> Any:
-    """`application`, and at `/echo` a socket that says what it is told: how every page gets its
-    messages.
+    """`application`, and at `/echo` a socket that sends back what it receives: how every page gets
+    its messages.
     """
 
     async def serve(scope: Any, receive: Any, send: Any) -> None:
