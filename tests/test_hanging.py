@@ -167,7 +167,7 @@ class Middleware:
 
 
 class Guarded(Counter):
-    """What guards it hangs for joins; an asynchronous event asks in the same pool."""
+    """A page whose guard hangs for the purposes that its URL names."""
 
     def check_permissions(self, request: HttpRequest) -> None:
         if vars(request).get("live_purpose") in request.GET:
