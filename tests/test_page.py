@@ -302,7 +302,7 @@ async def test_two_visits_are_independent() -> None:
         assert (await other.event("add"))[2] == [0, 1]
 
 
-async def test_a_page_that_is_gone_is_mounted_anew() -> None:
+async def test_a_page_that_is_gone_is_remounted() -> None:
     async with Browser() as browser:
         page = await browser.open("/counter/5/?q=1")
         await page.close()

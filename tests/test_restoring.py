@@ -263,7 +263,7 @@ async def test_another_document_gets_a_page_of_its_own(wire: type[Wire]) -> None
         assert (frame[0], frame[2][:2]) == ("all", ["", 0])
 
 
-async def test_another_version_of_the_class_is_mounted_anew(wire: type[Wire], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_another_version_of_the_class_is_remounted(wire: type[Wire], monkeypatch: pytest.MonkeyPatch) -> None:
     async with Browser() as browser:
         page = await opened(wire, browser)
         await page.event("enter", {"number": 7})

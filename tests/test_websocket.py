@@ -290,7 +290,7 @@ async def gone(browser: Browser, url: str) -> tuple[Socket, Any]:
 
 
 @pytest.mark.parametrize("url", ["/moving/", "/async/"])
-async def test_mounting_anew_follows_a_redirect(url: str) -> None:
+async def test_remounting_follows_a_redirect(url: str) -> None:
     Moving.answer = redirect("/elsewhere/")
     async with Browser() as browser:
         socket, frame = await gone(browser, url)
@@ -298,7 +298,7 @@ async def test_mounting_anew_follows_a_redirect(url: str) -> None:
         assert await socket.closing() == 1000
 
 
-async def test_mounting_anew_passes_the_mixins_of_the_view() -> None:
+async def test_remounting_passes_the_mixins_of_the_view() -> None:
     async with Browser() as browser:
         _, frame = await gone(browser, "/private/?a=1")
         assert frame == ["go", "/login/?next=/private/%3Fa%3D1"]
@@ -307,7 +307,7 @@ async def test_mounting_anew_passes_the_mixins_of_the_view() -> None:
 @pytest.mark.parametrize(
     ("error", "code"), [(PermissionDenied(), 4403), (Http404(), 4403), (ConnectionError("S3"), 1011)]
 )
-async def test_mounting_anew_may_fail(error: Exception, code: int) -> None:
+async def test_remounting_may_fail(error: Exception, code: int) -> None:
     Moving.answer = error
     async with Browser() as browser:
         socket, frame = await gone(browser, "/moving/")
@@ -322,7 +322,7 @@ async def test_a_view_that_is_not_live_any_more_is_loaded() -> None:
 
 
 @pytest.mark.parametrize("url", ["/moving/", "/async/"])
-async def test_mounting_anew_works_for_both_kinds_of_views(url: str) -> None:
+async def test_remounting_works_for_both_kinds_of_views(url: str) -> None:
     async with Browser() as browser:
         socket, frame = await gone(browser, url)
         assert frame[0] == "all"

@@ -124,8 +124,8 @@ class LiveView(BackgroundTasks, View):
     def handle_error(self, event: str, error: Exception) -> Any:
         """Take care of an exception that a handler or a task has raised; `event` is its name.
 
-        By default it is raised on: logged with its traceback, and the user is told that something
-        went wrong. If an override returns, neither happens. In any case the page shows the state as
+        By default it is raised on: logged with its traceback, and the user sees that something went
+        wrong. If an override returns, neither happens. In any case the page shows the state as
         it is now.
         """
         raise error

@@ -1,4 +1,4 @@
-"""The end of sessions: whoever logs out loses their open pages at once, for good.
+"""The end of sessions: a visitor who logs out loses all open pages at once, for good.
 
 Django's signal reports a logout in this process, pub/sub one in another process. Besides, the
 session store is asked whether a session still belongs to the same user: when it is due to expire
@@ -98,8 +98,8 @@ class SessionMonitor:
 
     def put(self, publication: Publication) -> None:
         """A session has ended in another process."""
-        process, session = publication.message
-        if process != _ME:
+        sender, session = publication.message
+        if sender != _ME:
             end_pages(session, HttpRequest(), "You have logged out.")
 
     def mark_gap(self, topics: Iterable[str], reason: str) -> None:
@@ -140,7 +140,7 @@ def _check(key: str, found: Visitor, pages: list[Page]) -> None:
         page.visitor = page.visitor._replace(is_unknown=True)
     _ask_again(doubtful, _DOUBT_SECONDS)
     for peer in registry.peers_of([page for page in others if page not in doubtful]):
-        # Without a word: where the browser has a session again, nobody needs one.
+        # Without a text: a browser that has a session again needs none.
         page_loop.call(peer.close, wire.CLOSE_SESSION)
 
 
@@ -171,7 +171,7 @@ def _end_session(sender: object, request: HttpRequest | None = None, **kwargs: A
     if request is not None and session:
         end_pages(session, request, "You have logged out.")
         if config.pubsub != "memory":
-            # Whoever logs out does not wait for it.
+            # The visitor who logs out does not wait for it.
             io_pool.submit(lambda: _publish(session))
 
 

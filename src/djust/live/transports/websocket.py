@@ -59,8 +59,8 @@ class Sockets:
 class Connection:
     """One socket.
 
-    Whoever closes it does not wait for it: `close` ends what the socket is doing, even where its
-    browser does not read any more, and its own task sends the close reason.
+    `close` does not wait. It ends what the socket is doing, even where the browser does not read
+    any more, and the socket's own task sends the close reason.
     """
 
     title = "A socket"
