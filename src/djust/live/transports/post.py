@@ -34,12 +34,15 @@ from django.db import connections as databases
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
+from djust import process
 from djust.conf import config
-from djust.live.channel import FAILED, Channel, Closing, log_refusal
+from djust.live.channel import Channel, Closing, log_refusal
 from djust.live.mount import HEADER, HEADER_STREAM, Mount, mount_in_place
 from djust.live.visitor import SessionStoreError, Visitor, leave_session, visitor_of_request
 from djust.loop import page_loop
+from djust.process import Phase
 from djust.protocol import frames as wire
+from djust.protocol.messages import FAILED, RESTARTING
 from djust.views import LiveView
 
 T = TypeVar("T")
@@ -47,8 +50,8 @@ T = TypeVar("T")
 HEADER_MORE = "X-Djust-More"
 HEADER_CLOSE = "X-Djust-Close"
 
-# The connection is not known here, or not any more: join again.
-GONE = 1012
+# The connection is not known here, or not any more: the browser joins again.
+GONE = RESTARTING
 
 # Shorter than the time-outs of proxies.
 _ANSWER_SECONDS = 20.0
@@ -56,7 +59,7 @@ _ANSWER_SECONDS = 20.0
 _IDLE_SECONDS = 60.0
 # A stream says something so often that proxies keep it open.
 _BEAT_SECONDS = 15.0
-# Frames that nobody fetches.
+# Frames that wait to be fetched.
 _MAX_CHARACTERS = 4_000_000
 
 _TITLE = "A connection by POSTs"
@@ -90,7 +93,13 @@ class Exchange:
     async def mount(self, mount: Mount) -> HttpResponseBase:
         """Mount the view of the request, in its thread, which must be waiting."""
         mounted: Future[HttpResponseBase] = Future()
-        self._jobs.put(lambda: mounted.set_result(self._mount(mount)))
+
+        def job() -> None:
+            # The channel may have ended meanwhile, and waits for nothing any more.
+            if mounted.set_running_or_notify_cancel():
+                mounted.set_result(self._mount(mount))
+
+        self._jobs.put(job)
         return await asyncio.wrap_future(mounted)
 
     def _mount(self, mount: Mount) -> HttpResponseBase:
@@ -213,13 +222,14 @@ class Connection:
 
 # The one that has been silent for longest comes first.
 _connections: OrderedDict[str, Connection] = OrderedDict()
+process.register(Phase.PAGES, forget=_connections.clear)
 
 
 async def _connect(request: HttpRequest) -> Connection:
     connection = Connection(request)
     _connections[connection.id] = connection
     while len(_connections) > config.max_pages:
-        # Whoever joins without end ends connections of the same page, and those go first.
+        # A browser that joins without end ends connections of the same page. Those go first.
         ended = (known.id for known in _connections.values() if known.code)
         _connections.pop(next(ended, None) or next(iter(_connections))).channel.close(GONE)
     return connection
@@ -247,7 +257,7 @@ def answer_post(view: LiveView, request: HttpRequest, mount: Mount) -> HttpRespo
         # The browser tries again, and the look-up has logged it.
         answered = Answered([], code=FAILED)
     except Closing as closing:
-        # The connection stays, for whoever it belongs to.
+        # The connection stays, for the visitor that it belongs to.
         log_refusal(_TITLE, closing.code, request, closing.text)
         answered = Answered([wire.encode([wire.ERROR, 0, closing.text])], code=closing.code)
     if answered.code in (FAILED, wire.CLOSE_SESSION):
