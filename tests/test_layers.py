@@ -116,6 +116,15 @@ def test_no_function_imports(path: Path) -> None:
     assert local == []
 
 
+def test_the_channel_knows_no_transport_and_transports_know_neither_tokens_nor_snapshots() -> None:
+    graph = {dotted(path): {name for name, _ in imports(path)} for path in MODULES}
+    assert not [name for name in graph["live.channel"] if name.startswith(("live.transports", "live.handler"))]
+    transports = [module for module in graph if module.startswith("live.transports.")]
+    assert len(transports) == 3
+    for module in transports:
+        assert graph[module].isdisjoint({"live.token", "live.snapshots", "live.registry", "state.snapshots"})
+
+
 def test_modules_do_not_import_each_other_in_circles() -> None:
     graph = {dotted(path): {name for name, _ in imports(path)} - {dotted(path)} for path in MODULES}
     done: set[str] = set()
