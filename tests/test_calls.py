@@ -87,6 +87,19 @@ class Slow(LiveView):
         self.count += 1
 
 
+class SlowData(Slow):
+    async def get_context_data(self, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
+        return LiveView.get_context_data(self, **kwargs)
+
+
+class Middleware:
+    def __init__(self, get_response: Any) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> Any:
+        return self.get_response(request)
+
+
 class Listing(LiveView):
     template = "<p>{% for user in users %}{{ user.username }}{% endfor %}</p>"
 
@@ -147,6 +160,7 @@ class CarefulAsync(LiveView):
 
 urlpatterns = [
     path("slow/", Slow.as_view()),
+    path("slow/data/", SlowData.as_view()),
     path("listing/", Listing.as_view()),
     path("careful/", Careful.as_view()),
     path("careful/async/", CarefulAsync.as_view()),
@@ -177,9 +191,14 @@ async def test_an_asynchronous_handler_is_cancelled_when_its_time_is_up(caplog: 
         assert await page.event("quick_async") == [2, 2, [0, 2], 0, {"reply": 2}]
 
 
-async def test_a_handler_in_a_thread_is_answered_for_when_its_time_is_up_and_its_result_is_dropped() -> None:
+@pytest.mark.parametrize("url", ["/slow/", "/slow/data/"])
+@pytest.mark.parametrize("middleware", [[], [f"{__name__}.Middleware"]])
+async def test_a_handler_in_a_thread_is_answered_for_when_its_time_is_up_and_its_result_is_dropped(
+    settings: Any, middleware: list[str], url: str
+) -> None:
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, *middleware]
     async with Browser() as browser:
-        page = await browser.open("/slow/")
+        page = await browser.open(url)
         assert await page.event("wait") == [1, 1, [0, 1], [[0, [0, [["t"]]]]], {"error": TOO_SLOW}]
         # The page lives on, although the thread is not through.
         assert await page.event("quick") == [2, 2, [0, 2], 0, {"reply": "turn"}]

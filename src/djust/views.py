@@ -8,10 +8,9 @@
         def add(self):
             self.count += 1
 
-An instance holds what its author assigned, and what Django's own `View` puts there. Everything the
-machine needs to know about it stands in the page that owns it (`live/page.py`); until then a view
-is an ordinary class-based view. `get` and `post` hand over to the *responder*, which is
-`live/responder.py`.
+An instance holds what its author assigned, and what Django's own `View` puts there. What djust
+keeps about it stands in its `LiveContext` (`context.py`) and in its page (`live/page.py`). `get`
+and `post` hand over to the *responder*, which is `live/responder.py`.
 """
 
 from __future__ import annotations
@@ -316,7 +315,7 @@ def _inline_template(view_class: type, source: str) -> Template:
     return template
 
 
-# The seam to the machine
+# The responder
 
 _responder: Responder | None = None
 

@@ -6,6 +6,8 @@
     page.snapshots.save_last(page)               the page is gone
     await load_snapshot(page_id, tab_id, …)      another page goes on with it
 
+A snapshot holds the state of the page's root alone. `mount`, or `restore`, makes other nodes again.
+
 Encoding, writing and reading have pools of their own, and no turn waits for the cache: one that
 hangs delays no page. What the cache did not take is written when it answers again: a page saves
 itself, and the `backlog` has the last snapshots of pages that are gone.
@@ -117,7 +119,7 @@ class SnapshotWriter:
 
     def schedule(self, page: SnapshotOwner) -> None:
         """No message waits for the page: save it soon, if it has changed and the cache works."""
-        if self.changes != self._taken and self._timer is None and is_shared():
+        if self.changes != self._taken and self._timer is None and not self._is_over and is_shared():
             if not is_available():
                 wait = _next_retry()
             elif page.tab_id != self._tab_id:
@@ -172,7 +174,7 @@ class SnapshotWriter:
             snapshot_encode_pool.submit(lambda: self._encode(page))
 
     def forget(self, page: SnapshotOwner) -> None:
-        """Nobody is to have this page again."""
+        """The page does not come back."""
         with self._lock:
             self._end()
             self._taken, self._next, self._is_forgotten = self.changes, None, True
@@ -206,7 +208,7 @@ class SnapshotWriter:
                 return
             self._newest, self._next = count, snapshot
             if self._writing and time.monotonic() - self._writing < _OVERTAKE_SECONDS:
-                # Whoever writes takes this one when it is through.
+                # The thread that writes takes this one when it is through.
                 return
             writing = self._begin()
         if not snapshot_write_pool.offer(lambda: self._write(page, writing), _caller(page, "write")):
@@ -418,7 +420,7 @@ def restore_state(view: LiveView, snapshot: Snapshot) -> None:
     for name, value in values.items():
         if name[0] == "_" or is_own_name(name) or name in computed_names(view_class):
             raise StateError(f"{view_class.__name__}.{name} is not state, and a snapshot holds it.")
-        # What was loading then is loaded anew by whoever began it: `mount`, as a rule.
+        # What was loading then is loaded again by the code that began it: `mount`, as a rule.
         if not (isinstance(value, AsyncResult) and value.loading):
             setattr(view, name, value)
     for name, error in missing.items():
