@@ -104,7 +104,7 @@ class Unreadable(Lamp):
     async def get_context_data(self, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
         if len(registry) == 0 and calls:
             await asyncio.Event().wait()
-        return {**LiveView.get_context_data(self, **kwargs), "text": self.text}
+        return LiveView.get_context_data(self, **kwargs)
 
 
 class Failing(Lamp):
@@ -330,6 +330,7 @@ async def test_a_view_that_hangs_holds_up_neither_the_registry_nor_the_end_of_th
 
 
 async def test_a_page_that_is_gone_is_not_rendered_any_more() -> None:
+    registry.clear()
     async with Browser() as browser:
         page = await browser.open("/unreadable/")
         assert (await page.receive())[2] == [0, "on "]

@@ -134,7 +134,7 @@ import gc, os
 import django
 from django.conf import settings
 engine = "django.template.backends.django.DjangoTemplates"
-settings.configure(SECRET_KEY="x", INSTALLED_APPS=["djust"], TEMPLATES=[{"BACKEND": engine}])
+settings.configure(SECRET_KEY="x", ROOT_URLCONF="", INSTALLED_APPS=["djust"], TEMPLATES=[{"BACKEND": engine}])
 django.setup()
 from django.test import RequestFactory
 from djust import LiveView, service
@@ -162,6 +162,7 @@ if (child := os.fork()) == 0:
     gc.collect()
     print(registry.pages(), all_contexts(), page_loop._loop, flush=True)
     os._exit(0)
+registry._lock.release()
 print(os.waitpid(child, 0)[1], len(registry))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=20)

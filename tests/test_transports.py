@@ -345,6 +345,7 @@ urlpatterns += [path("slow/", SlowMount.as_view())]
 
 async def test_a_server_that_ends_while_a_page_is_mounted_says_so_and_unmounts_it(wire: type[Wire]) -> None:
     async with Browser() as browser:
+        registry.clear()
         page = wire(browser, "/slow/")
         joining = asyncio.create_task(page.join(make_join_token(JoinToken("gone", "/slow/", ""))))
         assert await asyncio.to_thread(mounting.wait, 10)
@@ -580,6 +581,7 @@ def forgetful_middleware(get_response: Any) -> Any:
 
 def test_a_form_whose_session_ends_before_its_handler_is_called_leads_back_to_the_page(settings: Any) -> None:
     settings.MIDDLEWARE = [*settings.MIDDLEWARE, f"{__name__}.forgetful_middleware"]
+    registry.clear()
     browser = Client()
     browser.force_login(User.objects.create(username="u"))
     answer = browser.post("/counter/3/?q=1", {"by": "4"})
