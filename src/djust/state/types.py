@@ -21,7 +21,7 @@ import dataclasses
 import json
 import math
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
@@ -167,10 +167,9 @@ class Decoder:
             raise StateError(f"The text of a state is not what was written: {written!r:.80}.")
         return written
 
-    def pairs(self, written: list[Any]) -> Iterator[tuple[Any, Any]]:
+    def pairs(self, written: list[Any]) -> list[tuple[Any, Any]]:
         """Keys and values."""
-        for key, value in written:
-            yield self.read(key), self.read(value)
+        return [(self.read(key), self.read(value)) for key, value in written]
 
 
 class RowGone(LookupError):  # noqa: N818 — what happened, reported by the attribute that held the row
@@ -406,13 +405,15 @@ def _write_lazy(encoder: Encoder, value: LazyObject[Any]) -> Any:
 # Models and QuerySets
 
 
-def _is_row(instance: Model) -> bool:
-    """Whether this is a row of the database, to be fetched again; else its fields are written."""
-    return not instance._state.adding and instance.pk is not None and instance._meta.managed
+def _row_key(instance: Model) -> Any:
+    """The key of a row, by which it is fetched again; None if it is not in the database."""
+    return None if instance._state.adding or not instance._meta.managed else instance.pk
 
 
 def _field_values(instance: Model) -> dict[str, Any]:
-    """What the fields of an instance hold, without deferred ones; a file is its name."""
+    """What the fields of an instance hold if it is no row, without deferred ones; files by name."""
+    if _row_key(instance) is not None:
+        return {}
     values = vars(instance)
     names = [field.attname for field in instance._meta.concrete_fields if field.attname in values]
     return {name: value.name if isinstance(value := values[name], FieldFile) else value for name in names}
@@ -422,8 +423,8 @@ def _write_model(encoder: Encoder, value: Model) -> Any:
     if not encoder.allow_rows:
         raise RowRefused(f"holds rows of {value._meta.label_lower}")
     label, database = value._meta.label_lower, value._state.db
-    if _is_row(value):
-        return _tagged("model", label, database, encoder.write(value.pk))
+    if (key := _row_key(value)) is not None:
+        return _tagged("model", label, database, encoder.write(key))
     return _tagged("row", label, database, value._state.adding, encoder.pairs(_field_values(value)))
 
 
@@ -566,8 +567,8 @@ TABLE: tuple[StateType, ...] = (
         is_model,
         _write_model,
         {"model": _read_model, "row": _read_row},
-        lambda value: () if _is_row(value) else _by_name(_field_values(value).items()),
-        lambda values: chain.from_iterable(_field_values(value).values() for value in values if not _is_row(value)),
+        lambda value: _by_name(_field_values(value).items()),
+        lambda values: chain.from_iterable(_field_values(value).values() for value in values),
     ),
     StateType(named_subclass(QuerySet), _write_queryset, {"queryset": _read_queryset}, _queryset_children),
 )
