@@ -104,6 +104,8 @@ class Encoder:
 
     def __init__(self, *, allow_rows: bool = True) -> None:
         self.allow_rows = allow_rows
+        # Most values of a state that are objects have the same few classes.
+        self.class_name: Callable[[type], str | None] = cache(class_name)
         self._count = 0
         self._path: set[int] = set()
 
@@ -142,6 +144,7 @@ class Decoder:
 
     def __init__(self, rows: Mapping[RowSource, Mapping[Any, Model]]) -> None:
         self.rows = rows
+        self.find_class: Callable[..., Any] = cache(find_class)
 
     def decode(self, written: Any) -> Any:
         """The value; raises `RowGone` if a row in it is gone, `StateError` if it is not genuine."""
@@ -214,16 +217,16 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def _write_enum(_: Encoder, value: Enum) -> Any:
+def _write_enum(encoder: Encoder, value: Enum) -> Any:
     kind = type(value)
     if kind.__members__.get(value.name) is value:
-        return _tagged("enum", class_name(kind), value.name)
+        return _tagged("enum", encoder.class_name(kind), value.name)
     # A combination of flags has no name of its own.
-    return _tagged("flag", class_name(kind), value.value)
+    return _tagged("flag", encoder.class_name(kind), value.value)
 
 
-def _read_enum(_: Decoder, name: str, member: str) -> Enum:
-    members: Mapping[str, Enum] = find_class(name, "an enum", Enum).__members__
+def _read_enum(decoder: Decoder, name: str, member: str) -> Enum:
+    members: Mapping[str, Enum] = decoder.find_class(name, "an enum", Enum).__members__
     if member not in members:
         raise StateError(f"{name} has no member {member!r:.80}.")
     return members[member]
@@ -380,7 +383,7 @@ def _scan_dataclasses(values: list[Any]) -> Iterable[Any]:
 
 
 def _read_dataclass(decoder: Decoder, name: str, written: list[Any]) -> Any:
-    return make_dataclass(find_class(name, "a dataclass", is_dataclass), dict(decoder.pairs(written)))
+    return make_dataclass(decoder.find_class(name, "a dataclass", is_dataclass), dict(decoder.pairs(written)))
 
 
 # Lazy texts and objects
@@ -405,15 +408,13 @@ def _write_lazy(encoder: Encoder, value: LazyObject[Any]) -> Any:
 # Models and QuerySets
 
 
-def _row_key(instance: Model) -> Any:
-    """The key of a row, by which it is fetched again; None if it is not in the database."""
-    return None if instance._state.adding or not instance._meta.managed else instance.pk
+def _is_row(instance: Model) -> bool:
+    """Whether this is a row of the database, to be fetched again; else its fields are written."""
+    return not instance._state.adding and instance.pk is not None and instance._meta.managed
 
 
 def _field_values(instance: Model) -> dict[str, Any]:
-    """What the fields of an instance hold if it is no row, without deferred ones; files by name."""
-    if _row_key(instance) is not None:
-        return {}
+    """What the fields of an instance hold, without deferred ones; a file is its name."""
     values = vars(instance)
     names = [field.attname for field in instance._meta.concrete_fields if field.attname in values]
     return {name: value.name if isinstance(value := values[name], FieldFile) else value for name in names}
@@ -423,8 +424,8 @@ def _write_model(encoder: Encoder, value: Model) -> Any:
     if not encoder.allow_rows:
         raise RowRefused(f"holds rows of {value._meta.label_lower}")
     label, database = value._meta.label_lower, value._state.db
-    if (key := _row_key(value)) is not None:
-        return _tagged("model", label, database, encoder.write(key))
+    if _is_row(value):
+        return _tagged("model", label, database, encoder.write(value.pk))
     return _tagged("row", label, database, value._state.adding, encoder.pairs(_field_values(value)))
 
 
@@ -480,14 +481,14 @@ def _write_queryset(encoder: Encoder, value: QuerySet[Any]) -> Any:
     known = value._result_cache
     keys = [row.pk for row in known] if known is not None else list(value.values_list("pk", flat=True))
     kind = type(value)
-    name = [] if kind is QuerySet else [class_name(kind)]
+    name = [] if kind is QuerySet else [encoder.class_name(kind)]
     return _tagged("queryset", label, value.db, encoder.items(keys), *name)
 
 
 def _read_queryset(
     decoder: Decoder, label: str, database: str | None, written: list[Any], name: str | None = None
 ) -> QuerySet[Any]:
-    kind = QuerySet if name is None else find_class(name, "a QuerySet", QuerySet)
+    kind = QuerySet if name is None else decoder.find_class(name, "a QuerySet", QuerySet)
     model = model_of(label)
     rows, keys = decoder.rows[source_of(label, database)], [key_of(model, decoder.read(key)) for key in written]
     found: QuerySet[Any] = kind(model=model, using=database or DEFAULT_DB_ALIAS).filter(pk__in=keys)
@@ -523,7 +524,7 @@ TABLE: tuple[StateType, ...] = (
     StateType(
         named_subclass(Enum),
         _write_enum,
-        {"enum": _read_enum, "flag": lambda _, name, value: find_class(name, "a flag", Flag)(value)},
+        {"enum": _read_enum, "flag": lambda decoder, name, value: decoder.find_class(name, "a flag", Flag)(value)},
     ),
     # Dates and times
     _leaf(date, "date", date.isoformat, date.fromisoformat),
@@ -545,9 +546,9 @@ TABLE: tuple[StateType, ...] = (
     StateType(defaultdict, _write_defaultdict, {"defaultdict": _read_defaultdict}, _defaultdict_children),
     StateType(
         is_named_tuple,
-        lambda encoder, value: _tagged("named", class_name(type(value)), encoder.items(value)),
+        lambda encoder, value: _tagged("named", encoder.class_name(type(value)), encoder.items(value)),
         {
-            "named": lambda decoder, name, written: find_class(name, "a named tuple", is_named_tuple)._make(
+            "named": lambda decoder, name, written: decoder.find_class(name, "a named tuple", is_named_tuple)._make(
                 map(decoder.read, written)
             )
         },
@@ -556,7 +557,9 @@ TABLE: tuple[StateType, ...] = (
     ),
     StateType(
         is_dataclass,
-        lambda encoder, value: _tagged("dataclass", class_name(type(value)), encoder.pairs(dataclass_values(value))),
+        lambda encoder, value: _tagged(
+            "dataclass", encoder.class_name(type(value)), encoder.pairs(dataclass_values(value))
+        ),
         {"dataclass": _read_dataclass},
         lambda value: _by_name(dataclass_values(value).items()),
         _scan_dataclasses,
@@ -567,8 +570,8 @@ TABLE: tuple[StateType, ...] = (
         is_model,
         _write_model,
         {"model": _read_model, "row": _read_row},
-        lambda value: _by_name(_field_values(value).items()),
-        lambda values: chain.from_iterable(_field_values(value).values() for value in values),
+        lambda value: () if _is_row(value) else _by_name(_field_values(value).items()),
+        lambda values: chain.from_iterable(_field_values(value).values() for value in values if not _is_row(value)),
     ),
     StateType(named_subclass(QuerySet), _write_queryset, {"queryset": _read_queryset}, _queryset_children),
 )
