@@ -104,10 +104,9 @@ class Encoder:
 
     def __init__(self, *, allow_rows: bool = True) -> None:
         self.allow_rows = allow_rows
-        # Most values of a state that are objects have the same few classes.
-        self.class_name: Callable[[type], str | None] = cache(class_name)
         self._count = 0
         self._path: set[int] = set()
+        self._class_names: dict[type, str | None] = {}
 
     def write(self, value: Any) -> Any:
         """`value` as JSON. What cannot be written becomes a text; so does what holds itself."""
@@ -134,6 +133,12 @@ class Encoder:
         """Values in order."""
         return [self.write(value) for value in values]
 
+    def class_name(self, kind: type) -> str | None:
+        """The name of a class, looked up once: many values of a state have the same."""
+        if kind not in self._class_names:
+            self._class_names[kind] = class_name(kind)
+        return self._class_names[kind]
+
     def pairs(self, mapping: Mapping[Any, Any]) -> list[Any]:
         """Keys and values in order."""
         return [[self.write(key), self.write(value)] for key, value in mapping.items()]
@@ -144,7 +149,7 @@ class Decoder:
 
     def __init__(self, rows: Mapping[RowSource, Mapping[Any, Model]]) -> None:
         self.rows = rows
-        self.find_class: Callable[..., Any] = cache(find_class)
+        self._classes: dict[tuple[str, str], type] = {}
 
     def decode(self, written: Any) -> Any:
         """The value; raises `RowGone` if a row in it is gone, `StateError` if it is not genuine."""
@@ -169,6 +174,13 @@ class Decoder:
                 return READERS[tag](self, *members)
             raise StateError(f"The text of a state is not what was written: {written!r:.80}.")
         return written
+
+    def find_class(self, name: str, title: str, parent: type | Callable[[type], bool]) -> Any:
+        """As the function of this name; a class is looked up once."""
+        found = self._classes.get((name, title))
+        if found is None:
+            found = self._classes[name, title] = find_class(name, title, parent)
+        return found
 
     def pairs(self, written: list[Any]) -> list[tuple[Any, Any]]:
         """Keys and values."""
