@@ -88,8 +88,16 @@ class Slow(LiveView):
 
 
 class SlowData(Slow):
+    hangs = False
+
     async def get_context_data(self, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
+        if self.hangs:
+            await asyncio.Event().wait()
         return LiveView.get_context_data(self, **kwargs)
+
+    @event_handler(timeout=SECONDS)
+    def count_quickly(self) -> None:
+        self.count += 1
 
 
 class Middleware:
@@ -205,6 +213,18 @@ async def test_a_handler_in_a_thread_is_answered_for_when_its_time_is_up_and_its
         door.set()
         assert await asyncio.to_thread(ended.wait, 5)
         assert await page.event("nothing") == [3, 3, [0, 12]]
+
+
+async def test_an_event_is_answered_although_the_data_of_its_page_does_not_come(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Browser() as browser:
+        page = await browser.open("/slow/data/")
+        monkeypatch.setattr(SlowData, "hangs", True)
+        assert await page.event("count_quickly") == ["error", 1, TOO_SLOW]
+        assert caplog.messages == ["SlowData.count_quickly raised HandlerTimeoutError"]
+        monkeypatch.setattr(SlowData, "hangs", False)
+        assert (await page.event("count_quickly"))[:3] == [2, 1, [0, 2]]
 
 
 @pytest.mark.parametrize("event", ["hold", "hold_async"])

@@ -99,10 +99,12 @@ class AsyncHanging(Lamp):
 
 
 class Unreadable(Lamp):
-    """What its template shows can never be had once its page is gone."""
+    """What its template shows can never be had once its page is gone, or when a test says so."""
+
+    hangs = False
 
     async def get_context_data(self, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
-        if len(registry) == 0 and calls:
+        if self.hangs or (len(registry) == 0 and calls):
             await asyncio.Event().wait()
         return LiveView.get_context_data(self, **kwargs)
 
@@ -327,6 +329,19 @@ async def test_a_view_that_hangs_holds_up_neither_the_registry_nor_the_end_of_th
     name = "AsyncHanging" if "async" in url else "Hanging"
     assert caplog.messages == [f"{name}.unmount raised HandlerTimeoutError"] * 2
     assert calls == ["unmount", "closed"] * 2
+
+
+async def test_a_page_whose_data_does_not_come_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page_module, "HOOK_SECONDS", SECONDS)
+    registry.clear()
+    async with Browser() as browser:
+        page = await browser.open("/unreadable/")
+        await page.receive()
+        monkeypatch.setattr(Unreadable, "hangs", True)
+        await page.close()
+        await until("connected", "disconnected")
+        registry.clear()
+        await until("connected", "disconnected", "unmount", "closed")
 
 
 async def test_a_page_that_is_gone_is_not_rendered_any_more() -> None:

@@ -296,7 +296,8 @@ class TurnRunner:
                     calls = partial(self._call_handler_in_thread, turn)
                     reply, failure = await call_handler_on_loop(turn, call, partial(self._enter, turn), calls)
                     if self._awaits_data(turn):
-                        await self._nodes.await_data()
+                        data = self._nodes.await_data()
+                        await (data if turn.timeout is None else _in_time(data, turn, turn.timeout))
                 finally:
                     if not turn.has_middleware:
                         # Rendering may need a thread itself.
