@@ -17,7 +17,7 @@ LAYERS: list[dict[str, str]] = [
     {
         "protocol": "frames",
         "render": "values diff",
-        "state": "fields classes types validation codec tracking snapshots circuit",
+        "state": "fields classes rows types validation codec tracking snapshots circuit",
         "threads": "pools pool watchdog testmode",
     },
     {
