@@ -34,12 +34,6 @@ LAYERS: list[dict[str, str]] = [
     {"": "routing asgi checks testing apps otel health", "templatetags": "*", "management": "*"},
 ]
 
-# Module or package -> what it does not know although it may, by the layers.
-STRANGERS = {
-    "live.channel": "live.transports live.handler",
-    "live.transports": "live.token live.registry live.snapshots state",
-}
-
 MODULES = sorted(ROOT.rglob("*.py"))
 
 
@@ -113,18 +107,6 @@ def test_no_module_imports_upward(path: Path) -> None:
 def test_the_table_names_only_modules_that_exist() -> None:
     named = [f"{folder}.{name}".strip(".") for layer in LAYERS for folder in layer for name in layer[folder].split()]
     assert [name for name in named if not name.endswith("*") and not is_module(name)] == []
-
-
-def is_part(module: str, of: str) -> bool:
-    return module == of or module.startswith(f"{of}.")
-
-
-@pytest.mark.parametrize("package", STRANGERS)
-def test_a_channel_knows_no_transport_and_a_transport_neither_tokens_nor_snapshots(package: str) -> None:
-    known = [(dotted(path), name) for path in MODULES if is_part(dotted(path), package) for name, _ in imports(path)]
-    assert known
-    strangers = STRANGERS[package].split()
-    assert [pair for pair in known if any(is_part(pair[1], stranger) for stranger in strangers)] == []
 
 
 @pytest.mark.parametrize("path", MODULES, ids=dotted)
