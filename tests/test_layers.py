@@ -17,7 +17,7 @@ LAYERS: list[dict[str, str]] = [
     {
         "protocol": "frames",
         "render": "values diff",
-        "state": "fields classes types validation codec tracking snapshots circuit",
+        "state": "fields classes rows types validation codec tracking snapshots circuit",
         "threads": "pools pool watchdog testmode",
     },
     {
@@ -25,7 +25,7 @@ LAYERS: list[dict[str, str]] = [
         " runtime debug report includes compiler cache backend",
     },
     {"events": "handlers parameters", "pubsub": "*"},
-    {"": "access views decorators services navigation js streams tasks presence uploads components forms"},
+    {"": "access views decorators services tasks"},
     {"protocol": "messages"},
     {
         "live": "page turn snapshots tasks metering nodes failures registry visitor channel"
@@ -102,6 +102,11 @@ def test_no_module_imports_upward(path: Path) -> None:
         if name == "" or there is None or not (there[0] < here[0] or there == here):
             wrong.append(f"{path.relative_to(ROOT)}:{line} imports {name or 'the package djust itself'}")
     assert wrong == []
+
+
+def test_the_table_names_only_modules_that_exist() -> None:
+    named = [f"{folder}.{name}".strip(".") for layer in LAYERS for folder in layer for name in layer[folder].split()]
+    assert [name for name in named if not name.endswith("*") and not is_module(name)] == []
 
 
 @pytest.mark.parametrize("path", MODULES, ids=dotted)

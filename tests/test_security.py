@@ -408,7 +408,7 @@ async def test_logging_out_in_another_process_ends_connections_here(wire: type[W
             await other.open()
             session = next(held.visitor.session for held in registry.pages() if held.visitor.session)
             # What this process says to itself is heard, and means nothing.
-            await apublish(sessions.TOPIC, [sessions._ME, session])
+            await apublish(sessions.TOPIC, [sessions.monitor.name, session])
             assert (await page.event("add"))[2] == [0, 1]
             await apublish(sessions.TOPIC, ["another process", session])
             assert await closed_within(page, 1) == 4403

@@ -26,7 +26,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-import threading
 import time
 from collections.abc import Callable, Collection, Coroutine
 from functools import partial
@@ -36,6 +35,7 @@ from asgiref.sync import iscoroutinefunction
 from django.conf import settings
 from django.http import HttpRequest
 
+from djust import process
 from djust.conf import config
 from djust.context import context_of
 from djust.events.handlers import Handler, refusal
@@ -59,7 +59,7 @@ from djust.views import LiveView, has_hooks, overrides
 
 logger = logging.getLogger("djust")
 
-_making_tasks = threading.Lock()
+_making_tasks = process.Lock()
 
 # What guards a page has failed: when what the server itself has to do is tried again.
 _RETRY_SECONDS = 2.0
