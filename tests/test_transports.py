@@ -19,17 +19,19 @@ from django.test import Client, override_settings
 from django.urls import path
 
 from djust import LiveView, apublish, background, event_handler, state
+from djust.live.channel import close_all
 from djust.live.registry import registry
 from djust.live.token import JoinToken, make_join_token
 from djust.live.transports.post import _connections
 from djust.loop import page_loop
-from tests.asgi_client import Browser, Response
+from tests.asgi_client import Browser, Closed, Response
 from tests.transports import PostWire, SocketWire, StreamWire, Wire
 
 pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db(transaction=True)]
 
 gate = threading.Event()
 away = threading.Event()
+begun = threading.Event()
 
 
 class Counter(LiveView):
@@ -100,8 +102,30 @@ class Moved(Counter):
         return HttpResponseRedirect("/elsewhere/") if away.is_set() else None
 
 
+class Slow(Counter):
+    def mount(self, request: HttpRequest, start: int = 0) -> None:
+        if away.is_set():
+            begun.set()
+            assert gate.wait(10)
+
+
+class Losing(Counter):
+    def mount(self, request: HttpRequest, start: int = 0) -> None:
+        type(request.session)(request.session.session_key).delete()
+
+
+def members_only(get_response: Any) -> Any:
+    def middleware(request: HttpRequest) -> HttpResponse:
+        refused = "session" in vars(request) and not request.session.get("member")
+        return HttpResponse(status=403) if refused else get_response(request)
+
+    return middleware
+
+
 urlpatterns = [
     path("moved/", Moved.as_view()),
+    path("slow/", Slow.as_view()),
+    path("losing/", Losing.as_view()),
     path("counter/<int:start>/", Counter.as_view()),
     path("async/<int:start>/", AsyncCounter.as_view()),
     path("two/", TwoForms.as_view()),
@@ -113,6 +137,8 @@ urlpatterns = [
 def _fresh() -> Any:
     yield
     gate.clear()
+    away.clear()
+    begun.clear()
     _connections.clear()
 
 
@@ -324,6 +350,24 @@ async def test_a_server_that_ends_ends_all_connections(wire: type[Wire]) -> None
         browser._lifespan = asyncio.create_task(asyncio.sleep(0))
 
 
+async def test_a_connection_that_ends_while_its_page_is_mounted_is_no_error(
+    wire: type[Wire], caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Browser() as browser:
+        page = wire(browser, "/slow/")
+        page.response = await browser.get("/slow/")
+        registry.clear()
+        away.set()
+        joining = asyncio.create_task(page.join(page.response.ticket))
+        assert await asyncio.to_thread(begun.wait, 10)
+        close_all()
+        gate.set()
+        with pytest.raises(Closed) as closed:
+            await joining
+        assert closed.value.code == 1012
+    assert caplog.messages == []
+
+
 async def test_the_older_connection_of_a_document_ends_when_the_next_one_joins(wire: type[Wire]) -> None:
     async with Browser() as browser:
         page = wire(browser, "/counter/5/")
@@ -513,6 +557,17 @@ def test_a_form_without_javascript_gets_the_page_after_its_handler(url: str) -> 
     assert "<p dj>7</p>" in text
     joined = post(browser, url, ["join", Response(200, {}, answer.content).ticket, 0, "/", "d"])
     assert joined.content == b'["joined",0]'
+
+
+def test_a_form_whose_visitor_loses_the_session_meanwhile_is_refused(settings: Any) -> None:
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, f"{__name__}.members_only"]
+    browser = Client()
+    session = browser.session
+    session["member"] = True
+    session.save()
+    answer = browser.post("/losing/", {"by": "4"})
+    assert answer.status_code == 403
+    assert "You are not allowed to use this page any more." in answer.content.decode()
 
 
 def test_a_value_that_does_not_fit_is_said() -> None:

@@ -16,7 +16,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Container
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.http import HttpRequest
 
@@ -55,13 +55,17 @@ class Registry:
     """Where pages are found by their id."""
 
     def __init__(self) -> None:
+        self.reset()
+        self.sweeper = Ticker(_SWEEP_SECONDS, self.sweep)
+
+    def reset(self) -> None:
+        """Begin without pages."""
         self._lock = threading.Lock()
         self._waiting: dict[str, _Waiting] = {}
         self._attached: dict[str, _Attached] = {}
         # Of the waiting pages.
         self._bytes = 0
         self._visitors: Counter[str] = Counter()
-        self.sweeper = Ticker(_SWEEP_SECONDS, self.sweep)
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._attached)
@@ -209,4 +213,14 @@ def save_at_exit() -> None:
         asyncio.run(save_all(pages, _SAVE_SECONDS, settled=False))
 
 
-process.register(Phase.PAGES, start=registry.sweeper.start, stop=_stop, at_exit=save_at_exit)
+# The pages of the process that this one was forked from. They live there: nothing of them is to end
+# here, as it would if they were collected.
+_of_parent: list[dict[str, Any]] = []
+
+
+def _forget() -> None:
+    _of_parent.append(vars(registry).copy())
+    registry.reset()
+
+
+process.register(Phase.PAGES, start=registry.sweeper.start, stop=_stop, at_exit=save_at_exit, forget=_forget)

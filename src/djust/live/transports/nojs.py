@@ -22,6 +22,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
+from djust.live.guards import NotAllowedError
 from djust.live.mount import Mount, mount_in_place, send_page
 from djust.loop import page_loop
 from djust.protocol.frames import Event
@@ -49,7 +50,8 @@ def answer_form(view: LiveView, request: HttpRequest, mount: Mount) -> HttpRespo
     # In the context of this request it would need the thread that waits.
     context = page.turns.context.copy()
     answer = context.run(asyncio.run_coroutine_threadsafe, page.process(event), page_loop.loop).result()
-    status, notice = _outcome(json.loads(answer))
+    # A browser whose session is lost is told nothing, because it joins again: this one does not.
+    status, notice = _outcome(json.loads(answer)) if answer else (403, str(NotAllowedError()))
     # The browser gets it whole, and knows nothing of an event.
     page.version = page.last_ref = 0
     page.nodes.begin_again()

@@ -25,6 +25,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import Future
 from copy import copy
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeVar
 
@@ -34,12 +35,15 @@ from django.db import connections as databases
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
+from djust import process
 from djust.conf import config
 from djust.live.channel import FAILED, Channel, Closing, log_refusal
 from djust.live.mount import HEADER, HEADER_STREAM, Mount, mount_in_place
 from djust.live.visitor import SessionStoreError, Visitor, leave_session, visitor_of_request
 from djust.loop import page_loop
+from djust.process import Phase
 from djust.protocol import frames as wire
+from djust.threads.pools import answer
 from djust.views import LiveView
 
 T = TypeVar("T")
@@ -90,7 +94,7 @@ class Exchange:
     async def mount(self, mount: Mount) -> HttpResponseBase:
         """Mount the view of the request, in its thread, which must be waiting."""
         mounted: Future[HttpResponseBase] = Future()
-        self._jobs.put(lambda: mounted.set_result(self._mount(mount)))
+        self._jobs.put(partial(answer, mounted, self._mount, mount))
         return await asyncio.wrap_future(mounted)
 
     def _mount(self, mount: Mount) -> HttpResponseBase:
@@ -213,6 +217,7 @@ class Connection:
 
 # The one that has been silent for longest comes first.
 _connections: OrderedDict[str, Connection] = OrderedDict()
+process.register(Phase.PAGES, forget=_connections.clear)
 
 
 async def _connect(request: HttpRequest) -> Connection:
