@@ -269,7 +269,7 @@ class _Parser(_Open):
             self._check_foreign(name)
         elif "template" not in self.names:
             if name == "table" and "p" in self.names:
-                self._break(self._last("p"))  # it closes the paragraph or not, as the doctype will have it
+                self._break(self._last("p"))  # the doctype decides whether it closes the paragraph
             for closing in CLOSES.get(name, ()):
                 self._close_implied(*closing)
             self._check_place(name)
