@@ -232,14 +232,12 @@ class _Variant:
             if self.functions.get(kind) is not function:
                 return  # another thread has found it out meanwhile
             known = self.unbalanced.get(error.node)
-            if (known is not None and error.closed_ancestors <= known) or not self._has(error.node):
+            is_known = known is not None and error.closed_ancestors <= known
+            if is_known or error.node not in all_nodes(self.lowered.nodes):
                 raise error
             self.unbalanced[error.node] = error.closed_ancestors | (known or frozenset())
             self.functions.pop("page", None)
             self.functions.pop("included", None)
-
-    def _has(self, node: Node) -> bool:
-        return any(node is other for other in all_nodes(self.lowered.nodes))
 
     def _inline_no_super(self, error: Exception, function: CompiledFunction) -> None:
         """Inline no `{{ block.super }}` if one raised `error`; any other error is raised again.
@@ -377,14 +375,10 @@ def _source(template: Any) -> tuple[Any, ...]:
     return template.name, vars(template).get("source_of_all", template)
 
 
-def _evaluate_inner(context: Context, template: Template) -> tuple[Fragment, Values]:
-    return compile_template(template).inner(context)
-
-
 # What generated code refers to. The attributes that describe a module are not among it: Django's
 # error page would take the source of that module for the generated one.
 NAMES = {
     **{name: value for name, value in vars(runtime).items() if name[:2] != "__"},
-    **includes.names(_evaluate_inner),
+    **includes.names(lambda context, template: compile_template(template).inner(context)),
     "related": related,
 }
