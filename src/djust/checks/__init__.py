@@ -64,7 +64,7 @@ def templates(app_configs: Apps = None, **_: Any) -> list[Finding]:
 
 
 def _is_asked_for() -> bool:
-    # Django tells a check nothing about this; whoever runs the checks was told.
+    # Django does not pass this to checks; the function that runs them has it.
     frame = inspect.currentframe()
     while frame is not None and frame.f_code is not CheckRegistry.run_checks.__code__:
         frame = frame.f_back
