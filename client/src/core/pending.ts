@@ -24,8 +24,12 @@ export interface Waiting {
   readonly reject?: (error: Error) => void;
   /** What had the focus: an element that is disabled loses it. */
   focused?: Element | null;
+  /** It waits for a connection. */
+  isUnsent?: boolean;
   /** It was sent to a page that is gone. */
   lost?: boolean;
+  /** What shows that it waits. */
+  overlay?: Overlay | undefined;
 }
 
 /** After this many milliseconds an event without answer has failed. */
@@ -35,12 +39,11 @@ const FAILED_SHOWN = 1500;
 
 export class Pending {
   readonly #waiting = new Map<number, Waiting>();
-  readonly #shown = new Map<Element, Overlay>();
   readonly #overlays: Overlays;
-  readonly #expire: (ref: number) => unknown;
+  readonly #expire: (event: Waiting) => unknown;
 
   /** `expire` ends an event that has waited for too long. */
-  constructor(overlays: Overlays, expire: (ref: number) => unknown) {
+  constructor(overlays: Overlays, expire: (event: Waiting) => unknown) {
     this.#overlays = overlays;
     this.#expire = expire;
   }
@@ -48,11 +51,13 @@ export class Pending {
   add(event: Waiting): void {
     const { ref, element } = event;
     // The timer is not ended with the event: it must not hold the element.
-    setTimeout(() => this.#waiting.has(ref) && this.#expire(ref), EVENT_TIMEOUT);
+    setTimeout(() => {
+      const late = this.#waiting.get(ref);
+      if (late) this.#expire(late);
+    }, EVENT_TIMEOUT);
     this.#waiting.set(ref, event);
     event.focused = document.activeElement;
-    if (element && !this.#shown.has(element))
-      this.#shown.set(element, this.#overlays.lay(element, showWaiting));
+    if (element) event.overlay = this.#overlays.lay(element, showWaiting);
   }
 
   get(ref: number): Waiting | undefined {
@@ -64,7 +69,7 @@ export class Pending {
   }
 
   isWaiting(element: Element): boolean {
-    return this.#shown.has(element);
+    return this.all().some((event) => event.overlay?.element === element);
   }
 
   /** The event was answered. */
@@ -100,11 +105,8 @@ export class Pending {
   }
 
   #stopShowing(event: Waiting): void {
-    const { element } = event;
-    const overlay = element && this.#shown.get(element);
-    if (!overlay || this.all().some((other) => other !== event && other.element === element)) return;
-    this.#overlays.remove(overlay);
-    this.#shown.delete(element);
+    if (event.overlay) this.#overlays.remove(event.overlay);
+    event.overlay = undefined;
   }
 }
 

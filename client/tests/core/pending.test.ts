@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Overlays } from "../../src/core/overlays";
 import { EVENT_TIMEOUT, Pending, type Waiting } from "../../src/core/pending";
 
-const pending: Pending = new Pending(new Overlays(), (ref) =>
+const pending: Pending = new Pending(new Overlays(), ({ ref }) =>
   pending.fail(ref, "The server did not answer."),
 );
 const errors: unknown[] = [];
