@@ -47,7 +47,7 @@ const RELOADED = "The page was reloaded; your last action may not have been save
 
 /** What is sent: an action of the user, or a call by a script, which waits for its reply. */
 type Outgoing = Pick<Action, "handler" | "params" | "target" | "args" | "slot"> &
-  Omit<Waiting, "ref" | "frame" | "isUnsent">;
+  Omit<Waiting, "ref" | "frame" | "sentAt">;
 
 /** An action under way, and the latest of those that came meanwhile. */
 interface Slot {
@@ -59,10 +59,7 @@ export class Page implements Receiver {
   readonly #transport: Transport;
   readonly #fields = new Fields();
   readonly #tree = new Tree(this.#fields.write);
-  readonly #pending = new Pending(
-    new Overlays(),
-    ({ ref, isUnsent }) => isUnsent || this.#end(ref, "The server did not answer."),
-  );
+  readonly #pending = new Pending(new Overlays(), (ref) => this.#end(ref, "The server did not answer."));
   readonly #bindings = new Bindings((action) => this.#act(action));
   readonly #modules: Modules;
   readonly #slots = new Map<string, Slot>();
@@ -128,10 +125,10 @@ export class Page implements Receiver {
     if (target) frame.push(target);
     if (rest.resolve) frame.push(args, 1);
     else if (args.length) frame.push(args);
-    const isUnsent = !djust.connected;
+    const sentAt = djust.connected ? performance.now() : undefined;
     this.#fields.sent = ref;
-    this.#pending.add({ ref, frame, isUnsent, ...rest });
-    if (!isUnsent) this.#transport.send(frame);
+    this.#pending.add({ ref, frame, sentAt, ...rest });
+    if (sentAt !== undefined) this.#transport.send(frame);
     else if (!this.#bannerTimer && !rest.isInput) this.#end(ref, this.#connectionError || UNREACHABLE);
   }
 
@@ -184,8 +181,8 @@ export class Page implements Receiver {
       this.#bannerTimer = null;
       if (first) this.#modules.load("post");
       showBanner(true);
-      for (const { ref, isInput, isUnsent } of this.#pending.all())
-        if (isUnsent && !isInput) this.#end(ref, this.#connectionError || UNREACHABLE);
+      for (const { ref, isInput, sentAt } of this.#pending.all())
+        if (sentAt === undefined && !isInput) this.#end(ref, this.#connectionError || UNREACHABLE);
     }, BANNER_DELAY);
   }
 
@@ -271,11 +268,11 @@ export class Page implements Receiver {
     const { ticket } = extra || {};
     const waiting = this.#pending.all();
     const lost = waiting.filter(
-      (event) => (event.lost ||= !!ticket && event.ref > lastRef && !event.isUnsent),
+      (event) => (event.lost ||= !!ticket && event.ref > lastRef && event.sentAt !== undefined),
     );
     const posted = waiting.filter((event) => !event.lost && event.ref > lastRef);
     for (const event of posted) {
-      event.isUnsent = false;
+      event.sentAt ??= performance.now();
       this.#transport.send(event.frame);
     }
     for (const { ref } of waiting) if (ref <= lastRef) this.#end(ref);

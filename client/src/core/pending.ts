@@ -22,40 +22,38 @@ export interface Waiting {
   readonly isInput?: boolean;
   readonly resolve?: (reply: Json) => void;
   readonly reject?: (error: Error) => void;
+  /** When it was sent, by the clock of `performance`; undefined while it waits for a connection. */
+  sentAt?: number | undefined;
   /** What had the focus: an element that is disabled loses it. */
   focused?: Element | null;
-  /** It waits for a connection. */
-  isUnsent?: boolean;
   /** It was sent to a page that is gone. */
   lost?: boolean;
   /** What shows that it waits. */
   overlay?: Overlay | undefined;
 }
 
-/** After this many milliseconds an event without answer has failed. */
+/** So many milliseconds after it was sent, an event without answer has failed. */
 export const EVENT_TIMEOUT = 30_000;
 /** How long an element shows that its event has failed. */
 const FAILED_SHOWN = 1500;
 
 export class Pending {
   readonly #waiting = new Map<number, Waiting>();
+  /** One for all events: a timer costs as much as the rest of what is done here for an event. */
+  #timer = 0;
   readonly #overlays: Overlays;
-  readonly #expire: (event: Waiting) => unknown;
+  readonly #expire: (ref: number) => void;
 
   /** `expire` ends an event that has waited for too long. */
-  constructor(overlays: Overlays, expire: (event: Waiting) => unknown) {
+  constructor(overlays: Overlays, expire: (ref: number) => void) {
     this.#overlays = overlays;
     this.#expire = expire;
   }
 
   add(event: Waiting): void {
     const { ref, element } = event;
-    // The timer is not ended with the event: it must not hold the element.
-    setTimeout(() => {
-      const late = this.#waiting.get(ref);
-      if (late) this.#expire(late);
-    }, EVENT_TIMEOUT);
     this.#waiting.set(ref, event);
+    this.#timer ||= window.setTimeout(() => this.#expireLate(), EVENT_TIMEOUT);
     event.focused = document.activeElement;
     if (element) event.overlay = this.#overlays.lay(element, showWaiting);
   }
@@ -91,6 +89,17 @@ export class Pending {
     const event = this.#waiting.get(answered);
     if (event) this.#stopShowing(event);
     this.#overlays.lift(change);
+  }
+
+  /** Ends what has waited for too long, and comes back when the next event will have. */
+  #expireLate(): void {
+    const now = performance.now();
+    this.#timer = 0;
+    for (const { ref, sentAt = now } of this.all()) {
+      const left = sentAt + EVENT_TIMEOUT - now;
+      if (left <= 0) this.#expire(ref);
+      else this.#timer ||= window.setTimeout(() => this.#expireLate(), left);
+    }
   }
 
   #remove(ref: number): Waiting | undefined {
