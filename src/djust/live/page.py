@@ -9,7 +9,7 @@
     page.detach(connection)                         it is lost; the page waits for another one
     page.end()                                      the page is gone
 
-There is no I/O here: whoever has the connection decodes frames and carries the answers. Messages
+There is no I/O here: a channel decodes the frames of a connection and carries the answers. Messages
 wait in the mailbox, and a page takes one turn at a time:
 
     process_next      the task of the next message on the event loop; its frame is sent
@@ -61,9 +61,9 @@ logger = logging.getLogger("djust")
 
 _making_tasks = threading.Lock()
 
-# What guards a page has failed: when what the server itself has to do is tried again.
+# Seconds after which the server tries its own turns again, if a guard of the page has failed.
 _RETRY_SECONDS = 2.0
-# So long `connected`, `disconnected` and `unmount` of a view may take.
+# Seconds that `connected`, `disconnected` and `unmount` of a view may take.
 HOOK_SECONDS = 5.0
 # Close codes of WebSocket itself.
 _FAILED = 1011
@@ -107,14 +107,14 @@ class Page:
         self.version = 0
         self.last_ref = 0
         self.resyncs = 0
-        # Whose it is, and what the join tokens of such a page are bound to: see `set_visitor`.
+        # The visitor, and the fingerprint that the page's join tokens are bound to: `set_visitor`.
         self.visitor = NOBODY
         self.fingerprint = ""
         self.tab_id = ""
         self.peer: Peer | None = None
         # The connection that is about to have the page.
         self._joining: Peer | None = None
-        # When the session is to be asked for, on the monotonic clock.
+        # When the session has to be checked, on the monotonic clock.
         self.session_due = float("inf")
         self.snapshots = SnapshotWriter()
         self.nodes = Nodes(view, request)
@@ -123,14 +123,14 @@ class Page:
         self._tasks: Tasks | None = None
         self.bucket = Bucket(config.events_per_second)
         self._mailbox: list[tuple[Message, float]] = []
-        # When the message of this turn came; nobody asks where nothing is measured.
+        # When the message of this turn came; only used where turns are measured.
         self._posted = 0.0
         self._task: asyncio.Task[None] | None = None
-        # What the server itself wanted to do, and was not allowed to.
+        # Turns of the server itself that were refused.
         self._held: list[Work] = []
         # It is about to end, or has ended.
         self._ends = False
-        # Its visitor has logged out: of what is the browser's nothing runs any more.
+        # Its visitor has logged out: of its messages, only hooks and the end are processed.
         self._is_over = False
 
     def prepare(self) -> None:
@@ -143,13 +143,13 @@ class Page:
         return self.nodes.html()
 
     def add(self, node: Node) -> None:
-        """Let the page have one view more, inside another one."""
+        """Add a view inside another one."""
         node.context.start(self, node.id)
         self.nodes.add(node)
 
     @property
     def tasks(self) -> Tasks:
-        """What runs in the background of this page."""
+        """The background tasks of this page."""
         if self._tasks is None:
             with _making_tasks:
                 if self._tasks is None:
@@ -157,7 +157,7 @@ class Page:
         return self._tasks
 
     def _start(self) -> None:
-        """A browser has the page: what runs in the background begins."""
+        """A browser has the page: background tasks begin."""
         self.turns.loop = asyncio.get_running_loop()
         if self._tasks is not None:
             self._tasks.advance()
@@ -177,10 +177,10 @@ class Page:
     def end(self, *, for_good: bool = False) -> None:
         """The page is gone: its tasks end.
 
-        Its state is kept; or nobody is to have it, and what waits in its mailbox is not executed.
-        In any thread.
+        Its state is saved; but if it ends `for_good`, its snapshot is deleted, and messages that
+        wait in its mailbox are dropped. In any thread.
 
-        Views that have something to do then get their turns; nobody waits for them.
+        Views with hooks get a turn for each of them, for which the caller does not wait.
         """
         self.peer = None
         self._is_over = self._is_over or for_good
@@ -192,7 +192,7 @@ class Page:
             return
         self._ends = True
         if not (hooks := self._hooks("disconnected", "unmount")):
-            # A turn that still runs keeps the state itself when it ends.
+            # A turn that still runs saves the state when it ends.
             self._finish(saves=self._task is None)
         elif asyncio._get_running_loop() is page_loop.loop:
             self._post_all([*hooks, End()])
@@ -213,7 +213,7 @@ class Page:
 
     @property
     def is_full(self) -> bool:
-        """Whether as many messages wait as may."""
+        """Whether the mailbox holds as many messages as it may."""
         return len(self._mailbox) >= config.max_waiting
 
     @property
@@ -230,7 +230,7 @@ class Page:
             self._begin_next()
 
     async def settled(self) -> None:
-        """Wait until everything that is in the mailbox now is dealt with."""
+        """Wait until all messages that are in the mailbox now are processed."""
         event = asyncio.Event()
         self.post(Settled(event))
         await event.wait()
@@ -349,8 +349,8 @@ class Page:
         self.peer, self._joining = joining.peer, None
         if self.turns.loop is None:
             self._start()
-        # Before the events that have come with the connection. Nobody may have said that the one
-        # before is lost.
+        # Before the events that have come with the connection. The loss of the connection before
+        # may not have been noticed.
         self._mailbox[:0] = [(hook, 0.0) for hook in self._hooks("disconnected", "connected")]
         self._retry_held()
         self.wake()
@@ -366,7 +366,7 @@ class Page:
         return self._all(extra)
 
     async def _resync(self, resync: Resync) -> str:
-        """What others do to a page may lead here; else it is a defect of this package."""
+        """Scripts that change the page may lead here; all else is a defect of djust."""
         self.snapshots.changes += 1
         await self.turns.ask("join")
         self.resyncs += 1
@@ -388,8 +388,8 @@ class Page:
                 *(node.view, title, lambda: method, _show_nothing if self._ends else self.answer),
                 is_async=iscoroutinefunction(method),
                 timeout=HOOK_SECONDS,
-                # The connection has just passed what guards the page; what ends has to end, whoever
-                # the visitor is.
+                # The connection has just passed the guards of the page. A page that ends has to
+                # end, also if its visitor is refused.
                 passed=True,
                 is_unasked=hook.name != "connected",
                 owner=self.fingerprint,
@@ -419,7 +419,7 @@ class Page:
     # Refusals
 
     def _refuse(self, message: Message, error: HandlerError, before: int) -> str:
-        """Nothing was called: answer an event, end the connection, or try again later."""
+        """No user code was called: answer an event, end the connection, or try again later."""
         if isinstance(error, GuardFailedError):
             text = "%s: what guards the page has failed; %s waits, and nothing was called"
             logger.error(text, type(self.view).__name__, type(message).__name__, exc_info=error.__cause__ or error)
@@ -462,7 +462,7 @@ class Page:
         )
 
     def _retry_held(self) -> None:
-        """What was refused may be allowed by now: when a browser joins, and after each event."""
+        """Try refused turns of the server again: when a browser joins, and after each event."""
         if self._held and self.peer is not None:
             held, self._held = self._held, []
             self._post_all([*held])
@@ -470,7 +470,7 @@ class Page:
     # Answers
 
     def answer(self, turn: Turn, reply: object, failure: Exception | None) -> str:
-        """What `turn` has changed, although its call may have raised `failure`."""
+        """The frame with what `turn` has changed. Its call may have raised `failure`."""
         if not turn.wants_reply or failure is not None:
             reply = None
         elif (reason := json_error(reply)) is not None:
