@@ -72,7 +72,7 @@ class ScopeWriter:
 
     @contextmanager
     def _layer(self, context: str, values: dict[str, str], needs: frozenset[str]) -> Iterator[None]:
-        """A layer on the context, if needed; after an error, who runs the function removes it."""
+        """A layer on the context, if needed. After an error, the function's caller removes it."""
         sets = bool(needs) and needs != {RENDER_STATE}
         if sets:
             self.src.line(f"{context}.dicts.append({dictionary(values)})")
@@ -151,7 +151,7 @@ class ScopeWriter:
         self.settings(names)
 
     def settings(self, names: Names) -> None:
-        """Ask anew how text is shown, after what may have changed that."""
+        """Evaluate again how text is shown, after code that may have changed it."""
         self.src.tentative(f"plain = text_types({names.context})")
 
     def sequence(self, names: Names, node: Node) -> str:
@@ -186,7 +186,7 @@ class ScopeWriter:
                 self._run(names, node, run, write_arm, taken)
 
     def _run(self, names: Names, node: Node, arms: list[int], write_arm: Callable[[int], None], taken: str) -> None:
-        """Write arms as one `if` of Python; `taken` is told when one is taken."""
+        """Write arms as one `if` of Python; if one of them runs, it sets `taken`."""
         for arm in arms:
             condition = node.tag.conditions_nodelists[arm][0]
             if condition is None:
