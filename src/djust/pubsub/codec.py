@@ -1,8 +1,8 @@
 """How a message becomes text: as the state of a view does, so that it arrives equal and of the same
 type.
 
-Rows of models are refused: each process would have to fetch them, on the loop that everybody
-shares.
+Rows of models are refused: each process would have to fetch them, on the event loop that all pages
+share.
 """
 
 from __future__ import annotations

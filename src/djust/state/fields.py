@@ -51,13 +51,13 @@ class State:
         if self.type is None:
             return True
         if type(value) is bool and self.type in (int, float):
-            # True is an int for Python, and never what a counter is to hold.
+            # For Python, True is an int. A counter should never hold it.
             return False
-        # As for type checkers, an int will do for a float.
+        # As for type checkers, an int is accepted for a float.
         return isinstance(value, self.type) or (self.type is float and isinstance(value, int))
 
     def refuse(self, title: str, value: object) -> TypeError:
-        """What is said of a `value` of another type; `title` names the class."""
+        """The error for a `value` of another type; `title` names the class."""
         expected = getattr(self.type, "__name__", self.type)
         return TypeError(
             f"{title}.{self.name} must be {expected}; got {type(value).__name__}: {value!r:.80}. Assign another value, "
@@ -139,7 +139,7 @@ def computed_getters(view: object) -> dict[str, Callable[[], Any]]:
 
 def per_class(function: Callable[[type[Any]], T]) -> Callable[[type[Any]], T]:
     """Call `function` once per class; view classes live as long as the process."""
-    # Type checkers do not take classes for hashable, as the cache asks.
+    # The cache needs hashable keys, and type checkers do not treat classes as such.
     return cast("Callable[[type[Any]], T]", cache(function))
 
 
@@ -170,8 +170,8 @@ def check_types(view: object) -> None:
 
 
 def prepare_fields(view_class: type, reserved: frozenset[str]) -> None:
-    """See to the fields of a class that was just made: `reserved` names are refused, and a plain
-    value that overrides a field is its new default.
+    """Prepare the fields of a class that was just made: `reserved` names are refused, and a plain
+    value that overrides a field becomes its new default.
     """
     for name, _ in [*_members(view_class, State), *_members(view_class, Computed)]:
         if name in reserved:
@@ -237,5 +237,5 @@ def public_state(view: object, reserved: frozenset[str] = frozenset()) -> dict[s
     for name in declared_names(type(view)):
         if name not in values:
             getattr(view, name)  # The first access puts the default into the instance.
-    # A copy: a task in the background may set an attribute just now.
+    # A copy, because a background task may set an attribute at the same time.
     return {name: value for name, value in values.copy().items() if name[0] != "_" and name not in reserved}

@@ -54,11 +54,9 @@ from djust.state.classes import (
 )
 
 TAG = "$"
-# More levels than any state needs. Objects that are nested deeper are taken to refer to each other
-# without end.
+# More levels than any state needs. Objects that are nested deeper are treated as circular.
 MAX_DEPTH = 100
-# A state with more values than this is a mistake, or holds the same object so often that it would
-# never end.
+# A state with more values is a mistake, or contains itself so often that writing would not end.
 MAX_VALUES = 5_000_000
 
 # The label of a model and the alias of a database.
@@ -68,7 +66,7 @@ Children = Iterable[tuple[str, Any]]
 
 
 class Unknown:
-    """Stands for something that cannot be state, or has to be looked at value by value."""
+    """Stands for something that cannot be state, or that has to be checked value by value."""
 
 
 UNKNOWN = (Unknown(),)
@@ -108,7 +106,7 @@ class Encoder:
         self._path: set[int] = set()
 
     def write(self, value: Any) -> Any:
-        """`value` as JSON. What cannot be written becomes a text; so does what holds itself."""
+        """`value` as JSON. One that cannot be written, or contains itself, becomes a text."""
         self._count += 1
         if self._count > MAX_VALUES:
             raise StateError(f"The state has more than {MAX_VALUES:,} values. Keep large data elsewhere.")
@@ -150,8 +148,8 @@ class Decoder:
         except (StateError, RowGone):
             raise
         except Exception as error:
-            # __hash__ and __init__ of the classes that are named see values that they were not made
-            # for, and may raise what they like.
+            # __hash__ and __init__ of the named classes get values that they were not written for,
+            # and may raise any exception.
             raise StateError(f"The text of a state is not what was written ({error}).") from error
 
     def read(self, written: Any) -> Any:
@@ -178,7 +176,7 @@ class RowGone(LookupError):  # noqa: N818 — what happened, reported by the att
 
 
 class RowRefused(TypeError):  # noqa: N818 — as above
-    """Rows of a model stand where none are allowed."""
+    """There are rows of a model where none are allowed."""
 
 
 def _tagged(tag: str, *members: Any) -> dict[str, Any]:
@@ -274,7 +272,7 @@ def _read_moment(
 
 
 def _zone(key: str) -> ZoneInfo:
-    # Where ZoneInfo does not find a key, it looks for a package of this name.
+    # If ZoneInfo does not find a key, it looks for a package of this name.
     if key not in _zones():
         raise StateError(f"The state holds the time zone {key!r:.80}, which is not known here.")
     return ZoneInfo(key)
@@ -388,7 +386,7 @@ def _read_dataclass(decoder: Decoder, name: str, written: list[Any]) -> Any:
 
 
 def _wrapped(value: LazyObject[Any]) -> Children:
-    # Such as request.user: asking it for anything may cost a query.
+    # For example request.user, where any access may cost a query.
     wrapped = vars(value)["_wrapped"]
     return () if wrapped is empty else (("", wrapped),)
 
@@ -465,7 +463,7 @@ def _queryset_children(value: QuerySet[Any]) -> Children | None:
     if issubclass(value._iterable_class, NamedValuesListIterable):
         # Django makes the class of its rows on the fly.
         return None
-    # What values() gives is looked at when it is there; asking for it would be a query.
+    # The result of values() is checked if it was fetched; fetching it would be a query.
     return _numbered([] if _holds_models(value) else value._result_cache or [])
 
 
@@ -588,5 +586,5 @@ def find_type(kind: type) -> StateType | None:
         if row.matches(kind):
             _BY_CLASS[kind] = row
             return row
-    # Not remembered: such classes may be made by the thousand.
+    # Not cached: such classes may be made by the thousand.
     return None
