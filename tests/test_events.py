@@ -138,7 +138,7 @@ def test_unknown_parameters_are_reported_once_in_debug(caplog: pytest.LogCapture
     with override_settings(DEBUG=True):
         handler.bind([], {"nmae": 1, "value": "", "field": ""})
         handler.bind([], {"nmae": 1})
-    assert caplog.messages == ['Quiet.go has no parameter "nmae", which the browser sent; it was left out.']
+    assert caplog.messages == ['Quiet.go has no parameter "nmae", which the browser sent; it was ignored.']
     assert caplog.records[0].levelno == logging.WARNING
 
 

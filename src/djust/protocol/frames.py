@@ -127,14 +127,14 @@ class Event(NamedTuple):
     wants_reply: bool = False
     # The node whose handler it is; empty for the root of the page.
     target: str = ""
-    # It came with a request that has just passed what guards the page.
+    # It came with a request that has just passed the guards of the page.
     passed: bool = False
 
 
 class Resync(NamedTuple):
     """The browser could not apply something.
 
-    `whole`: all values would not help, the document is not what it was.
+    `whole`: all values would not help, because the document has changed.
     """
 
     reason: str
@@ -155,6 +155,6 @@ def message_of(frame: list[Any]) -> Event | Resync:
         if valid and asks in (0, 1):
             return Event(ref, name, params, args, asks == 1, target or "")
     raise ProtocolError(
-        'Malformed frame: expected [ref, "handler", {params}, "target", [args], asks] or ["resync", "reason"], '
+        'Malformed frame: expected [ref, "handler", {params}, "target", [args], wants_reply] or ["resync", "reason"], '
         f"got {len(frame)} members that begin with {frame[0]!r:.40}."
     )
