@@ -1,9 +1,9 @@
 /**
  * Events that wait for their answer, and how their elements show it.
  *
- * Every event stays here from the moment it is asked for until it was answered, refused, given up or lost. While an
- * element waits it carries the class `dj-waiting` and `aria-busy`, and what `dj-loading`, `dj-disable-with` and `dj-lock`
- * ask for; all of that is one overlay.
+ * Every event stays here from the moment it is asked for until it was answered, refused, given up
+ * or lost. While an element waits it carries the class `dj-waiting` and `aria-busy`, and what
+ * `dj-loading`, `dj-disable-with` and `dj-lock` ask for; all of that is one overlay.
  */
 import { report } from "./notices";
 import { type Overlay, type Overlays, type Undo, withAttribute, withClass, withText } from "./overlays";
@@ -16,13 +16,13 @@ export interface Waiting {
   readonly element?: Element | null;
   /** The field or form whose content went with the event. */
   readonly source?: Element | null;
-  /** The user has handed over the content, and does not go on typing. */
+  /** The user has submitted the content, and does not go on typing. */
   readonly submitted?: boolean;
-  /** It says what a field holds, which is sent until the server has received it. */
+  /** It reports the value of a field, and is sent until the server has received it. */
   readonly isInput?: boolean;
   readonly resolve?: (reply: Json) => void;
   readonly reject?: (error: Error) => void;
-  /** What had the focus: an element that is disabled loses it. */
+  /** The element that had the focus, which it loses if it is disabled. */
   focused?: Element | null;
   /** It was sent to a page that is gone. */
   lost?: boolean;
@@ -47,7 +47,7 @@ export class Pending {
 
   add(event: Waiting): void {
     const { ref, element } = event;
-    // The timer is not ended with the event: it must not hold the element.
+    // The timer outlives the event, so it must not hold the element.
     setTimeout(() => this.#waiting.has(ref) && this.#expire(ref), EVENT_TIMEOUT);
     this.#waiting.set(ref, event);
     event.focused = document.activeElement;
@@ -81,7 +81,10 @@ export class Pending {
     event?.reject?.(new Error(text));
   }
 
-  /** Makes a change of the page as the server knows it; the element of the event `answered` waits no longer. */
+  /**
+   * Makes a change of the page as the server knows it; the element of the event `answered` waits no
+   * longer.
+   */
   lift(change: () => void, answered = 0): void {
     const event = this.#waiting.get(answered);
     if (event) this.#stopShowing(event);
