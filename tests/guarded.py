@@ -138,7 +138,7 @@ def _like(view: Any, wrapper: Any) -> Any:
 
 
 def banning(kind: str, *, is_late: bool) -> Layer:
-    """Refuses whoever is banned, before the view is called or when it has answered."""
+    """Refuses banned visitors, before the view is called or when it has answered."""
 
     def decorate(view: Any) -> Any:
         if iscoroutinefunction(view):

@@ -1,4 +1,4 @@
-"""Whoever a plain Django view would refuse is refused everywhere, whoever it would serve is served.
+"""A visitor whom a plain Django view refuses is refused everywhere; one whom it serves is served.
 
 A random stack (`tests/guarded.py`) stands around a live view and around a plain one. The plain
 view's answer to a GET is the oracle. A POST to the live view needs two answers: the plain view's to

@@ -302,7 +302,7 @@ async def test_two_visits_are_independent() -> None:
         assert (await other.event("add"))[2] == [0, 1]
 
 
-async def test_a_page_that_is_gone_is_mounted_anew() -> None:
+async def test_a_page_that_is_gone_is_remounted() -> None:
     async with Browser() as browser:
         page = await browser.open("/counter/5/?q=1")
         await page.close()
@@ -413,7 +413,7 @@ async def test_an_exception_in_a_handler_is_logged_and_the_state_it_left_is_show
     assert record.exc_info
 
 
-async def test_in_debug_the_browser_is_told_the_exception(settings: Any) -> None:
+async def test_in_debug_the_browser_shows_the_exception(settings: Any) -> None:
     settings.DEBUG = True
     async with Browser() as browser:
         response = await browser.get("/counter/")
@@ -424,7 +424,7 @@ async def test_in_debug_the_browser_is_told_the_exception(settings: Any) -> None
         assert "in fail\n" in extra["detail"]
 
 
-async def test_an_exception_in_a_template_is_told_and_the_next_event_tries_again() -> None:
+async def test_an_exception_in_a_template_is_reported_and_the_next_event_tries_again() -> None:
     async with Browser() as browser:
         page = await browser.open("/broken/")
         assert await page.event("add") == [
@@ -752,7 +752,7 @@ async def test_a_page_without_translations_stays_so(settings: Any) -> None:
         assert (await page.event("language"))[-1] == {"reply": "None"}
 
 
-async def test_an_error_of_the_machine_is_answered_too(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_error_in_djust_itself_is_answered_too(monkeypatch: pytest.MonkeyPatch) -> None:
     async with Browser() as browser:
         page = await browser.open("/counter/")
         monkeypatch.setattr("djust.live.nodes.state_of", lambda view: 1 / 0)
