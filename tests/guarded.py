@@ -5,8 +5,8 @@ one.
     stack.urlpatterns, stack.middleware    a site with /live/ and /plain/
     tallies["/live/"]["decorator 2"]       how often requests for /live/ passed a layer that counts
 
-Whoever is banned, locked out or without a permission is refused by some of the layers and not by
-others. What the plain view answers says what a visitor may do.
+Some of the layers refuse a visitor who is banned, locked out or without a permission. What the
+plain view answers says what a visitor may do.
 """
 
 from __future__ import annotations

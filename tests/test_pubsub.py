@@ -339,7 +339,7 @@ async def test_bytes_that_are_no_text_do_not_end_listening(
     assert 'A message of the topic "room" cannot be read' in caplog.text
 
 
-async def test_a_text_with_half_a_character_is_no_topic() -> None:
+async def test_a_text_with_a_lone_surrogate_is_no_topic() -> None:
     with pytest.raises(TypeError, match="can be encoded as UTF-8"):
         await apublish("\ud800", "hello")
     with pytest.raises(TypeError, match="can be encoded as UTF-8"):

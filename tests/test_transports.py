@@ -454,7 +454,7 @@ async def test_a_second_stream_takes_the_place_of_the_first() -> None:
             await anext(first)
 
 
-async def test_a_sign_of_life_overtakes_nothing_in_a_stream() -> None:
+async def test_a_heartbeat_overtakes_nothing_in_a_stream() -> None:
     async with Browser() as browser:
         page = StreamWire(browser, "/counter/5/")
         await page.open()

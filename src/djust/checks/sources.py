@@ -1,7 +1,7 @@
 """What the checks read: the project's views, their source, and where findings stand.
 
     project = Project()
-    project.views                                ->  [S3BrowserView, …]; installed ones left out
+    project.views                                ->  [S3BrowserView, …], without installed ones
     project.class_definition(S3BrowserView)      ->  Definition: its Source, and its ast.ClassDef
     source.finding("V006", node, "…", hint="…")  ->  [a warning of Django's]; [] where `# noqa` is
 

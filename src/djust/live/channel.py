@@ -265,7 +265,7 @@ class Channel:
         if page is None:
             self._request, self._visitor, self._reached = request, visitor, reached
             return
-        # Whoever knows this channel has its tab.
+        # A visitor who knows this channel has its tab.
         admits(page.fingerprint, "this tab", "this tab", visitor)
         self._has_passed = _has_passed(page, request, reached)
         if visitor.key != page.visitor.key and not self._is_over:

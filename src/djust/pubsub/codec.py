@@ -26,7 +26,7 @@ def encode_message(topic: str, message: Any) -> str:
         text = encode(message, allow_rows=False)
     except RowRefused as error:
         raise TypeError(
-            f'publish("{topic}"): the message {error}. Publish their keys; whoever is interested fetches them.'
+            f'publish("{topic}"): the message {error}. Publish their keys; views that need the rows fetch them.'
         ) from None
     return f'["",{text}]'
 
