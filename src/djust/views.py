@@ -92,7 +92,7 @@ class LiveView(BackgroundTasks, View):
 
         Afterwards djust assigns the saved state. This is the place for private attributes.
         """
-        return self.mount(request, *args, **_taken(kwargs, mount_names(type(self))))
+        return self.mount(request, *args, **_accepted(kwargs, mount_names(type(self))))
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         """The names that the template sees: all public state, `view`, and `kwargs`."""
@@ -360,8 +360,8 @@ def mount_view(view: LiveView, request: HttpRequest, *, again: bool = False) -> 
 
     def mounted() -> Any:
         if again:
-            return view.restore(request, **_taken(kwargs, restore_names(type(view))))
-        return view.mount(request, **_taken(kwargs, mount_names(type(view))))
+            return view.restore(request, **_accepted(kwargs, restore_names(type(view))))
+        return view.mount(request, **_accepted(kwargs, mount_names(type(view))))
 
     async def mounted_with_pending() -> Any:
         for name in provided:
@@ -373,7 +373,7 @@ def mount_view(view: LiveView, request: HttpRequest, *, again: bool = False) -> 
     return mounted_with_pending() if any(is_pending(kwargs[name]) for name in provided) else mounted()
 
 
-def _taken(kwargs: dict[str, Any], names: frozenset[str] | None) -> dict[str, Any]:
+def _accepted(kwargs: dict[str, Any], names: frozenset[str] | None) -> dict[str, Any]:
     return kwargs if names is None else {name: value for name, value in kwargs.items() if name in names}
 
 

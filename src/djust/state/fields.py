@@ -46,7 +46,7 @@ class State:
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
-    def takes(self, value: object) -> bool:
+    def accepts(self, value: object) -> bool:
         """Whether `value` is of the type that was asked for."""
         if self.type is None:
             return True
@@ -101,7 +101,7 @@ def state(default: Any = _MISSING, *, default_factory: Callable[[], Any] | None 
         except TypeError:
             raise TypeError(f"state(type=…) must be a class or a union of classes; got {type!r}.") from None
     field = State(None if default is _MISSING else default, default_factory, type)
-    if default is not _MISSING and not field.takes(default):
+    if default is not _MISSING and not field.accepts(default):
         raise TypeError(f"state(default={default!r:.80}, type={type!r}): the default is of another type.")
     return field
 
@@ -165,7 +165,7 @@ def check_types(view: object) -> None:
     """Raise `TypeError` for a field whose value is not of its `type`."""
     for field in typed_fields(type(view)):
         value = getattr(view, field.name)
-        if not field.takes(value):
+        if not field.accepts(value):
             raise field.refuse(type(view).__name__, value)
 
 
@@ -194,7 +194,7 @@ def prepare_fields(view_class: type, reserved: frozenset[str]) -> None:
 
 
 def _redeclared(view_class: type, field: State, default: Any) -> State:
-    if not field.takes(default):
+    if not field.accepts(default):
         raise field.refuse(view_class.__name__, default)
     redeclared = State(default, None, field.type)
     redeclared.name = field.name
@@ -204,14 +204,14 @@ def _redeclared(view_class: type, field: State, default: Any) -> State:
 @per_class
 def fields_version(view_class: type) -> str:
     """A digest of the fields that a view declares: a snapshot of another version does not fit."""
-    told = [f"{view_class.__module__}.{view_class.__qualname__}"]
+    lines = [f"{view_class.__module__}.{view_class.__qualname__}"]
     annotations: dict[str, Any] = {}
     for parent in reversed(view_class.__mro__):
         annotations |= _annotations(parent)
     for name, field in sorted(_members(view_class, State), key=lambda member: member[0]):
         factory = getattr(field.default_factory, "__qualname__", "")
-        told.append(f"{name}: {annotations.get(name, '')} = {type(field.default).__name__}{factory} {field.type}")
-    return hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
+        lines.append(f"{name}: {annotations.get(name, '')} = {type(field.default).__name__}{factory} {field.type}")
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
 def _annotations(kind: type) -> dict[str, Any]:
