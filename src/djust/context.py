@@ -133,7 +133,7 @@ class LiveContext:
         return cast("P | None", self._parts.get(kind))
 
     def take_out(self, kind: type[P]) -> P | None:
-        """Remove the part of this class. The caller has to stop it."""
+        """The part of this class, which the caller has to stop."""
         return cast("P | None", self._parts.pop(kind, None))
 
     def stop(self) -> None:

@@ -123,9 +123,9 @@ class LiveView(BackgroundTasks, View):
     def handle_error(self, event: str, error: Exception) -> Any:
         """Handle an exception of a handler or a task; `event` is its name.
 
-        By default, this raises the exception again: it is logged with its traceback, and the user
-        reads that something went wrong. If an override returns, neither happens. In any case, the
-        page shows the state as it is now.
+        By default it is raised on: logged with its traceback, and the user sees that something went
+        wrong. If an override returns, neither happens. In any case the page shows the state as
+        it is now.
         """
         raise error
 

@@ -38,7 +38,7 @@ _MARK = "_djust_event_handler"
 # On a method that runs in the background, put there by `@background` (tasks.py).
 BACKGROUND_MARK = "_djust_background"
 
-# What the client adds automatically. A handler that does not name these has no mistake.
+# What the client adds automatically; a handler that does not name them has not forgotten anything.
 _UNASKED = frozenset({"value", "field", "key", "code", "csrfmiddlewaretoken"})
 _reported: set[tuple[str, str]] = set()
 

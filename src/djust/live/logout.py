@@ -1,4 +1,4 @@
-"""The end of sessions: a logout ends the open pages of its session at once, for good.
+"""The end of sessions: a visitor who logs out loses all open pages at once, for good.
 
 Django's signal reports a logout in this process, and pub/sub one in another process. In addition,
 djust asks the session store whether a session still belongs to the same user. It asks when the
@@ -140,7 +140,7 @@ def _check(key: str, found: Visitor, pages: list[Page]) -> None:
         page.visitor = page.visitor._replace(is_unknown=True)
     _ask_again(doubtful, _DOUBT_SECONDS)
     for peer in registry.peers_of([page for page in others if page not in doubtful]):
-        # Without a text: if the browser has a session again, its user need not notice.
+        # Without a text: a browser that has a session again needs none.
         page_loop.call(peer.close, wire.CLOSE_SESSION)
 
 
@@ -171,7 +171,7 @@ def _end_session(sender: object, request: HttpRequest | None = None, **kwargs: A
     if request is not None and session:
         end_pages(session, request, "You have logged out.")
         if config.pubsub != "memory":
-            # The logout does not wait for it.
+            # The visitor who logs out does not wait for it.
             io_pool.submit(lambda: _publish(session))
 
 

@@ -6,7 +6,7 @@ which view is mounted.
 
     make_join_token(JoinToken("6fa1…", "/shop/?page=2", fingerprint("user:7")))  ->  "WyI2ZmEx…"
 
-Anyone who sees the page can read the token. So a fingerprint is a keyed digest: it reveals neither
+Anyone who sees the page can read the token. So a fingerprint is a keyed digest: it tells neither
 session nor user, only whether there is one. Tokens and fingerprints made under one of
 SECRET_KEY_FALLBACKS are good as well.
 """

@@ -1,8 +1,8 @@
 """What waits in the mailbox of a page, and where its answers go.
 
-Frames of a browser become `Event` or `Resync` (`protocol/frames.py`). Its channel posts `Visit` and
-`Joining`. `Refused` replaces an event that exceeds a limit. `Work` is a turn of the server: the
-result of a task, or a message of a topic. A `Hook` says what has happened to the page.
+Frames of a browser become `Event` or `Resync` (`protocol/frames.py`); an event too many becomes
+`Refused`. The channel posts `Visit` and `Joining`. `Work` is what the server itself wants to do to
+a view: the result of a task, a message of a topic. A `Hook` says what has happened to the page.
 """
 
 from __future__ import annotations

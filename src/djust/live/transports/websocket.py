@@ -59,8 +59,8 @@ class Sockets:
 class Connection:
     """One socket.
 
-    The caller of `close` does not wait: `close` ends what the socket is doing, even if its browser
-    no longer reads, and the task of the socket sends the close reason.
+    `close` does not wait. It ends what the socket is doing, even where the browser does not read
+    any more, and the socket's own task sends the close reason.
     """
 
     title = "A socket"
