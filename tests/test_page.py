@@ -752,7 +752,7 @@ async def test_a_page_without_translations_stays_so(settings: Any) -> None:
         assert (await page.event("language"))[-1] == {"reply": "None"}
 
 
-async def test_an_error_in_djust_itself_is_answered_too(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_error_of_the_machine_is_answered_too(monkeypatch: pytest.MonkeyPatch) -> None:
     async with Browser() as browser:
         page = await browser.open("/counter/")
         monkeypatch.setattr("djust.live.nodes.state_of", lambda view: 1 / 0)

@@ -405,7 +405,7 @@ async def test_logging_out_in_another_process_closes_sockets_here() -> None:
             await browser.log_in(user)
             page, other = await browser.open("/open/"), await browser.another().open("/open/")
             session = next(held.visitor.session for held in registry.pages() if held.visitor.session)
-            # The process receives its own message, which has no effect.
+            # What this process says to itself is heard, and means nothing.
             await apublish(sessions.TOPIC, [sessions._ME, session])
             assert (await page.event("add"))[2] == [0, 1]
             await apublish(sessions.TOPIC, ["another process", session])
