@@ -104,7 +104,7 @@ class Closing(Exception):  # noqa: N818 — not an error of ours: the reason why
 
 
 async def _send_nowhere(text: str) -> None:
-    """The connection is gone: nobody receives it."""
+    """The connection is gone: the frame is dropped."""
 
 
 class Channel:

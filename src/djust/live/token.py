@@ -51,7 +51,7 @@ def _fingerprint(identity: str, key: str | bytes) -> str:
 
 
 def is_of_user(fingerprint: str) -> bool:
-    """Whether a fingerprint is that of somebody who has logged in."""
+    """Whether a fingerprint is that of a user, who has logged in."""
     return fingerprint.startswith(USER[0])
 
 

@@ -261,7 +261,7 @@ class Visitor(NamedTuple):
     """The visitor to whom the cookies of a browser belong."""
 
     identity: str = ""
-    """"user:7" for who has logged in, "session:k3y" for somebody else with a session, or ""."""
+    """"user:7" for a user, "session:k3y" for an anonymous visitor with a session, or ""."""
     key: str = ""
     """That of the session, or ""."""
     session: str = ""
@@ -278,7 +278,7 @@ class Visitor(NamedTuple):
 
     @property
     def is_user(self) -> bool:
-        """Whether somebody has logged in."""
+        """Whether the visitor has logged in."""
         return self.identity.startswith(USER)
 
 

@@ -65,7 +65,7 @@ class LiveClient:
         if asyncio._get_running_loop() is not None:
             raise RuntimeError(
                 "LiveClient runs handlers in the thread of the test, and this one runs an event loop. Make the test an "
-                "ordinary def; coroutines of views are awaited all the same."
+                "ordinary def; coroutines of views are awaited nevertheless."
             )
         self._title = view if isinstance(view, str) else view.__name__
         self._driver = Driver(self._title, timeout)

@@ -2,7 +2,7 @@
 
     pool = ThreadPool("turn", lambda: config.threads)
     await pool.run(function, 1)                                        the result, from a thread
-    await pool.run_for(Caller("b64…", "BasketView.save"), function)    the same, for somebody
+    await pool.run_for(Caller("b64…", "BasketView.save"), function)    the same, for a visitor
     pool.submit(job)                                                   without a result
 
 A job moves through three places:

@@ -12,11 +12,11 @@ nothing is fetched before a loop asks for it, and a loop that is not reached cos
 
 Nothing else may be different from Django. An item keeps what was fetched early in `_Single` and
 `_Many`, dictionaries of Django's own kind that give it out when it is asked for, an object of its
-own to each item; when the loop ends, what nobody asked for is forgotten, and so are prefetched
-lists, because Django would ask the database again. So no later rendering shows what was fetched for
-an earlier one. What only some items may be asked for, the first one gets from Django, and the
-second one for all. A template never makes more queries than in Django, unless a method that it
-calls filters a list which the template itself reads here and there.
+own to each item; when the loop ends, what was not used is forgotten, and so are prefetched lists,
+because Django would ask the database again. So no later rendering shows what was fetched for an
+earlier one. What only some items may be asked for, the first one gets from Django, and the second
+one for all. A template never makes more queries than in Django, unless a method that it calls
+filters a list which the template itself reads here and there.
 
 Left alone are raw querysets, querysets and managers with methods of their own that decide what is
 found, generic foreign keys, foreign keys that were deferred or have no constraint, descriptors that
