@@ -93,13 +93,13 @@ def model_of(label: str) -> type[Model]:
 
 def make_dataclass(kind: Any, values: dict[str, Any]) -> Any:
     """An instance of a dataclass with these values."""
-    name, fields = class_name(kind), dataclasses.fields(kind)
+    fields = dataclasses.fields(kind)
     if strange := values.keys() - {field.name for field in fields}:
-        raise StateError(f"{name} has no fields {sorted(map(str, strange))}.")
+        raise StateError(f"{class_name(kind)} has no fields {sorted(map(str, strange))}.")
     # Only fields that __init__ does not take may have had no value. Any other field is newer than
     # the text.
     if new := [field.name for field in fields if field.init and field.name not in values]:
-        raise StateError(f"{name} has fields that were not written: {new}.")
+        raise StateError(f"{class_name(kind)} has fields that were not written: {new}.")
     # Neither __init__ nor __post_init__ must run again. The class may be frozen.
     instance = object.__new__(kind)
     for field, value in values.items():

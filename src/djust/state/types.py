@@ -21,7 +21,7 @@ import dataclasses
 import json
 import math
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
@@ -104,6 +104,7 @@ class Encoder:
         self.allow_rows = allow_rows
         self._count = 0
         self._path: set[int] = set()
+        self._class_names: dict[type, str | None] = {}
 
     def write(self, value: Any) -> Any:
         """`value` as JSON. One that cannot be written, or contains itself, becomes a text."""
@@ -130,6 +131,12 @@ class Encoder:
         """Values in order."""
         return [self.write(value) for value in values]
 
+    def class_name(self, kind: type) -> str | None:
+        """The name of a class, looked up once: many values of a state have the same."""
+        if kind not in self._class_names:
+            self._class_names[kind] = class_name(kind)
+        return self._class_names[kind]
+
     def pairs(self, mapping: Mapping[Any, Any]) -> list[Any]:
         """Keys and values in order."""
         return [[self.write(key), self.write(value)] for key, value in mapping.items()]
@@ -140,6 +147,7 @@ class Decoder:
 
     def __init__(self, rows: Mapping[RowSource, Mapping[Any, Model]]) -> None:
         self.rows = rows
+        self._classes: dict[tuple[str, str], type] = {}
 
     def decode(self, written: Any) -> Any:
         """The value; raises `RowGone` if a row in it is gone, `StateError` if it is not genuine."""
@@ -165,10 +173,16 @@ class Decoder:
             raise StateError(f"The text of a state is not what was written: {written!r:.80}.")
         return written
 
-    def pairs(self, written: list[Any]) -> Iterator[tuple[Any, Any]]:
+    def find_class(self, name: str, title: str, parent: type | Callable[[type], bool]) -> Any:
+        """As the function of this name; a class is looked up once."""
+        found = self._classes.get((name, title))
+        if found is None:
+            found = self._classes[name, title] = find_class(name, title, parent)
+        return found
+
+    def pairs(self, written: list[Any]) -> list[tuple[Any, Any]]:
         """Keys and values."""
-        for key, value in written:
-            yield self.read(key), self.read(value)
+        return [(self.read(key), self.read(value)) for key, value in written]
 
 
 class RowGone(LookupError):  # noqa: N818 — what happened, reported by the attribute that held the row
@@ -213,16 +227,16 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def _write_enum(_: Encoder, value: Enum) -> Any:
+def _write_enum(encoder: Encoder, value: Enum) -> Any:
     kind = type(value)
     if kind.__members__.get(value.name) is value:
-        return _tagged("enum", class_name(kind), value.name)
+        return _tagged("enum", encoder.class_name(kind), value.name)
     # A combination of flags has no name of its own.
-    return _tagged("flag", class_name(kind), value.value)
+    return _tagged("flag", encoder.class_name(kind), value.value)
 
 
-def _read_enum(_: Decoder, name: str, member: str) -> Enum:
-    members: Mapping[str, Enum] = find_class(name, "an enum", Enum).__members__
+def _read_enum(decoder: Decoder, name: str, member: str) -> Enum:
+    members: Mapping[str, Enum] = decoder.find_class(name, "an enum", Enum).__members__
     if member not in members:
         raise StateError(f"{name} has no member {member!r:.80}.")
     return members[member]
@@ -379,7 +393,7 @@ def _scan_dataclasses(values: list[Any]) -> Iterable[Any]:
 
 
 def _read_dataclass(decoder: Decoder, name: str, written: list[Any]) -> Any:
-    return make_dataclass(find_class(name, "a dataclass", is_dataclass), dict(decoder.pairs(written)))
+    return make_dataclass(decoder.find_class(name, "a dataclass", is_dataclass), dict(decoder.pairs(written)))
 
 
 # Lazy texts and objects
@@ -477,14 +491,14 @@ def _write_queryset(encoder: Encoder, value: QuerySet[Any]) -> Any:
     known = value._result_cache
     keys = [row.pk for row in known] if known is not None else list(value.values_list("pk", flat=True))
     kind = type(value)
-    name = [] if kind is QuerySet else [class_name(kind)]
+    name = [] if kind is QuerySet else [encoder.class_name(kind)]
     return _tagged("queryset", label, value.db, encoder.items(keys), *name)
 
 
 def _read_queryset(
     decoder: Decoder, label: str, database: str | None, written: list[Any], name: str | None = None
 ) -> QuerySet[Any]:
-    kind = QuerySet if name is None else find_class(name, "a QuerySet", QuerySet)
+    kind = QuerySet if name is None else decoder.find_class(name, "a QuerySet", QuerySet)
     model = model_of(label)
     rows, keys = decoder.rows[source_of(label, database)], [key_of(model, decoder.read(key)) for key in written]
     found: QuerySet[Any] = kind(model=model, using=database or DEFAULT_DB_ALIAS).filter(pk__in=keys)
@@ -520,7 +534,7 @@ TABLE: tuple[StateType, ...] = (
     StateType(
         named_subclass(Enum),
         _write_enum,
-        {"enum": _read_enum, "flag": lambda _, name, value: find_class(name, "a flag", Flag)(value)},
+        {"enum": _read_enum, "flag": lambda decoder, name, value: decoder.find_class(name, "a flag", Flag)(value)},
     ),
     # Dates and times
     _leaf(date, "date", date.isoformat, date.fromisoformat),
@@ -542,9 +556,9 @@ TABLE: tuple[StateType, ...] = (
     StateType(defaultdict, _write_defaultdict, {"defaultdict": _read_defaultdict}, _defaultdict_children),
     StateType(
         is_named_tuple,
-        lambda encoder, value: _tagged("named", class_name(type(value)), encoder.items(value)),
+        lambda encoder, value: _tagged("named", encoder.class_name(type(value)), encoder.items(value)),
         {
-            "named": lambda decoder, name, written: find_class(name, "a named tuple", is_named_tuple)._make(
+            "named": lambda decoder, name, written: decoder.find_class(name, "a named tuple", is_named_tuple)._make(
                 map(decoder.read, written)
             )
         },
@@ -553,7 +567,9 @@ TABLE: tuple[StateType, ...] = (
     ),
     StateType(
         is_dataclass,
-        lambda encoder, value: _tagged("dataclass", class_name(type(value)), encoder.pairs(dataclass_values(value))),
+        lambda encoder, value: _tagged(
+            "dataclass", encoder.class_name(type(value)), encoder.pairs(dataclass_values(value))
+        ),
         {"dataclass": _read_dataclass},
         lambda value: _by_name(dataclass_values(value).items()),
         _scan_dataclasses,
