@@ -391,7 +391,6 @@ PHRASES = (
     "sign of life",
     "still who they were",
     "what survives",
-    "whoever",
 )
 
 

@@ -1,4 +1,6 @@
-"""What hangs delays its own page, and no other for long: handlers, GETs, caches, sessions."""
+"""What hangs is felt by whoever waits for it, and by nobody else for long: handlers, GETs, caches,
+sessions.
+"""
 
 from __future__ import annotations
 

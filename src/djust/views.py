@@ -8,9 +8,9 @@
         def add(self):
             self.count += 1
 
-An instance holds what its author assigned, and what Django's own `View` puts there. Everything that
-djust keeps about it stands in its `LiveContext` (`context.py`). `get` and `post` hand over to the
-*responder*, which is `live/responder.py`.
+An instance holds what its author assigned, and what Django's own `View` puts there. What djust
+keeps about it stands in its `LiveContext` (`context.py`) and in its page (`live/page.py`). `get`
+and `post` hand over to the *responder*, which is `live/responder.py`.
 """
 
 from __future__ import annotations
@@ -316,7 +316,7 @@ def _inline_template(view_class: type, source: str) -> Template:
     return template
 
 
-# The connection to `live/`
+# The responder
 
 _responder: Responder | None = None
 

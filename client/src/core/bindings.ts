@@ -42,13 +42,13 @@ interface Binding {
   readonly suffixes: string[];
 }
 
-/** An event before its parameters are read. */
+/** What is known of an event before its parameters are read. */
 interface Trigger {
   readonly event: Event;
   /** The directive without `dj-`. */
   readonly kind: string;
   readonly binding: Binding;
-  /** Where the event happened; for events elsewhere, the element that has the directive. */
+  /** Where the event happened; of events elsewhere the element that has the directive. */
   readonly origin: Element;
   /** The throttle if the element has none. */
   readonly pause?: number | undefined;

@@ -64,10 +64,7 @@ export class Page implements Receiver {
   readonly #modules: Modules;
   readonly #slots = new Map<string, Slot>();
   readonly #unsent = new Set<number>();
-  /**
-   * Identifies this document among those of the same HTML. A secret: with it, a browser may get the
-   * page.
-   */
+  /** Tells this document from another one made of the same HTML. A secret: whoever knows it may have the page. */
   readonly #tabId = crypto.getRandomValues(new Uint32Array(4)).join();
   #joinToken: string;
   #ref = 0;
@@ -150,7 +147,7 @@ export class Page implements Receiver {
     else this.#end(ref, this.#connectionError || UNREACHABLE);
   }
 
-  /** The event `ref` no longer waits; 0 stands for the connection. */
+  /** The event `ref` waits no longer; 0 stands for the connection. */
   #end(ref: number, error?: string, detail?: string, reply?: Json): void {
     this.#unsent.delete(ref);
     if (error) this.#pending.fail(ref, error, detail);

@@ -47,7 +47,7 @@ export class Pending {
 
   add(event: Waiting): void {
     const { ref, element } = event;
-    // The timer outlives the event, so it must not hold the element.
+    // The timer is not ended with the event: it must not hold the element.
     setTimeout(() => this.#waiting.has(ref) && this.#expire(ref), EVENT_TIMEOUT);
     this.#waiting.set(ref, event);
     event.focused = document.activeElement;

@@ -64,7 +64,7 @@ def templates(app_configs: Apps = None, **_: Any) -> list[Finding]:
 
 
 def _is_asked_for() -> bool:
-    # Django does not pass options to checks, so they are read from the code that runs the checks.
+    # Django does not pass this to checks; the function that runs them has it.
     frame = inspect.currentframe()
     while frame is not None and frame.f_code is not CheckRegistry.run_checks.__code__:
         frame = frame.f_back

@@ -265,7 +265,7 @@ class Channel:
         if page is None:
             self._request, self._visitor, self._reached = request, visitor, reached
             return
-        # A visitor who knows this channel has its tab.
+        # A browser that knows this channel has its tab.
         admits(page.fingerprint, "this tab", "this tab", visitor)
         self._has_passed = _has_passed(page, request, reached)
         if visitor.key != page.visitor.key and not self._is_over:
@@ -327,7 +327,7 @@ class Channel:
         if page is not None:
             set_visitor(page, visitor)
             if mount.snapshot is not None:
-                # Before the browser replaces the token of this snapshot by a new one.
+                # Before the browser forgets the token that leads to it.
                 await page.snapshots.save_as(page, mount.snapshot)
             registry.attach(page, self, tab_id)
             new = make_join_token(JoinToken(page.id, token.url, page.fingerprint))
@@ -399,7 +399,7 @@ class Buckets:
         """Whether one more is allowed now."""
         with self._lock:
             bucket = self._buckets.pop(name, None) or Bucket(self._rate, self._burst)
-            # The names are in the order of their last use, and the first one is dropped.
+            # The last one used is the last one forgotten.
             self._buckets[name] = bucket
             if len(self._buckets) > self._names:
                 del self._buckets[next(iter(self._buckets))]

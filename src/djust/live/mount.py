@@ -75,7 +75,7 @@ class Mount:
 
     purpose: Purpose
 
-    # Render: the browser is gone, so the page is not kept. The handler may set this at any time.
+    # Render: nobody waits for the answer any more. The handler may set this at any time.
     is_over: bool = False
 
     # Restore and navigate. `render` takes out a snapshot of another version of the class.

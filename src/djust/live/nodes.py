@@ -47,7 +47,7 @@ class Change(NamedTuple):
     diff: list[Any]
     fragments: list[Any]
     state_error: TypeError | None
-    # It is another document: the outermost parent has changed, or was compiled again.
+    # The template's outermost parent is another one, or it was compiled again: another document.
     whole: bool = False
 
 

@@ -9,8 +9,8 @@
     page.detach(connection)                         it is lost; the page waits for another one
     page.end()                                      the page is gone
 
-There is no I/O here: a channel decodes the frames of a connection and carries the answers. Messages
-wait in the mailbox, and a page takes one turn at a time:
+There is no I/O here: the channel decodes frames, and a transport carries the answers. Messages wait
+in the mailbox, and a page takes one turn at a time:
 
     process_next      the task of the next message on the event loop; its frame is sent
     process           what to do with this kind of message, and where it was refused
@@ -123,7 +123,7 @@ class Page:
         self._tasks: Tasks | None = None
         self.bucket = Bucket(config.events_per_second)
         self._mailbox: list[tuple[Message, float]] = []
-        # When the message of this turn came; only used where turns are measured.
+        # When the message of this turn came; 0 where nothing is measured.
         self._posted = 0.0
         self._task: asyncio.Task[None] | None = None
         # Turns of the server itself that were refused.
@@ -177,10 +177,8 @@ class Page:
     def end(self, *, for_good: bool = False) -> None:
         """The page is gone: its tasks end.
 
-        Its state is saved; but if it ends `for_good`, its snapshot is deleted, and messages that
-        wait in its mailbox are dropped. In any thread.
-
-        Views with hooks get a turn for each of them, for which the caller does not wait.
+        Its state is saved. `for_good` forgets it, and what waits in the mailbox is not executed.
+        Views that have hooks get their last turns afterwards.
         """
         self.peer = None
         self._is_over = self._is_over or for_good
@@ -349,8 +347,8 @@ class Page:
         self.peer, self._joining = joining.peer, None
         if self.turns.loop is None:
             self._start()
-        # Before the events that have come with the connection. The loss of the connection before
-        # may not have been noticed.
+        # Before the events that have come with the connection. The one before may be lost without
+        # the page having learned of it.
         self._mailbox[:0] = [(hook, 0.0) for hook in self._hooks("disconnected", "connected")]
         self._retry_held()
         self.wake()
@@ -388,8 +386,8 @@ class Page:
                 *(node.view, title, lambda: method, _show_nothing if self._ends else self.answer),
                 is_async=iscoroutinefunction(method),
                 timeout=HOOK_SECONDS,
-                # The connection has just passed the guards of the page. A page that ends has to
-                # end, also if its visitor is refused.
+                # The connection has just passed what guards the page; what ends has to end for any
+                # visitor.
                 passed=True,
                 is_unasked=hook.name != "connected",
                 owner=self.fingerprint,
@@ -470,7 +468,7 @@ class Page:
     # Answers
 
     def answer(self, turn: Turn, reply: object, failure: Exception | None) -> str:
-        """The frame with what `turn` has changed. Its call may have raised `failure`."""
+        """What `turn` has changed, although its call may have raised `failure`."""
         if not turn.wants_reply or failure is not None:
             reply = None
         elif (reason := json_error(reply)) is not None:

@@ -6,9 +6,11 @@
     page.snapshots.save_last(page)               the page is gone
     await load_snapshot(page_id, tab_id, …)      the snapshot from which a page is restored
 
-Encoding, writing and reading have pools of their own, and no turn waits for the cache. So a cache
-that hangs delays no page. Snapshots that the cache did not take are written when it answers again:
-a page saves itself, and the `backlog` has the last snapshots of pages that are gone.
+A snapshot holds the state of the page's root alone. `mount`, or `restore`, makes other nodes again.
+
+Encoding, writing and reading have pools of their own, and no turn waits for the cache: one that
+hangs delays no page. What the cache did not take is written when it answers again: a page saves
+itself, and the `backlog` has the last snapshots of pages that are gone.
 """
 
 from __future__ import annotations
@@ -172,7 +174,7 @@ class SnapshotWriter:
             snapshot_encode_pool.submit(lambda: self._encode(page))
 
     def forget(self, page: SnapshotOwner) -> None:
-        """Delete the snapshots of the page: it must not be restored."""
+        """The page does not come back."""
         with self._lock:
             self._end()
             self._taken, self._next, self._is_forgotten = self.changes, None, True
@@ -206,7 +208,7 @@ class SnapshotWriter:
                 return
             self._newest, self._next = count, snapshot
             if self._writing and time.monotonic() - self._writing < _OVERTAKE_SECONDS:
-                # The thread that writes takes this one next.
+                # The thread that writes takes this one when it is through.
                 return
             writing = self._begin()
         if not snapshot_write_pool.offer(lambda: self._write(page, writing), _caller(page, "write")):
@@ -419,7 +421,7 @@ def restore_state(view: LiveView, snapshot: Snapshot) -> None:
     for name, value in values.items():
         if name[0] == "_" or is_own_name(name) or name in computed_names(view_class):
             raise StateError(f"{view_class.__name__}.{name} is not state, and a snapshot holds it.")
-        # What was loading then is loaded again by the method that has started it: usually `mount`.
+        # What was loading then is loaded again by the code that began it: `mount`, as a rule.
         if not (isinstance(value, AsyncResult) and value.loading):
             setattr(view, name, value)
     for name, error in missing.items():

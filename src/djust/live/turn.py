@@ -366,7 +366,7 @@ class Deadline:
 def call_handler(turn: Turn, call: Call, deadline: Deadline | None = None) -> Outcome:
     """Call in this thread.
 
-    After `deadline`, an exception of the call is logged, without `handle_error`.
+    If the deadline passes meanwhile, what the call raises is logged, and the view not asked.
     """
     meter = turn.meter
     if meter is not None:

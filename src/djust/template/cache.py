@@ -378,8 +378,8 @@ def _evaluate_inner(context: Context, template: Template) -> tuple[Fragment, Val
     return compile_template(template).inner(context)
 
 
-# What generated code refers to, without the attributes that describe a module: because of them,
-# Django's error page would show the source of that module instead of the generated code.
+# What generated code refers to. The attributes that describe a module are not among it: Django's
+# error page would take the source of that module for the generated one.
 NAMES = {
     **{name: value for name, value in vars(runtime).items() if name[:2] != "__"},
     **includes.names(_evaluate_inner),

@@ -29,10 +29,7 @@ export function fail(text: string): never {
   throw new Error(text);
 }
 
-/**
- * Elements whose content belongs to scripts of the page, and the copies that the server changes
- * instead.
- */
+/** Elements whose content belongs to scripts of the page, and the copies that the server changes instead. */
 export const shadows = new WeakMap<Element, Element>();
 
 /** What the server knows as the element. */

@@ -55,7 +55,7 @@ _ANSWER_SECONDS = 20.0
 _IDLE_SECONDS = 60.0
 # A stream sends a comment after this time, so that proxies keep it open.
 _BEAT_SECONDS = 15.0
-# The size of frames that wait for a browser to fetch them.
+# Frames that wait to be fetched.
 _MAX_CHARACTERS = 4_000_000
 
 _TITLE = "A connection by POSTs"
@@ -218,7 +218,7 @@ async def _connect(request: HttpRequest) -> Connection:
     connection = Connection(request)
     _connections[connection.id] = connection
     while len(_connections) > config.max_pages:
-        # Many joins of one page end its earlier connections, and those go first.
+        # A browser that joins without end ends connections of the same page. Those go first.
         ended = (known.id for known in _connections.values() if known.code)
         _connections.pop(next(ended, None) or next(iter(_connections))).channel.close(GONE)
     return connection
@@ -246,7 +246,7 @@ def answer_post(view: LiveView, request: HttpRequest, mount: Mount) -> HttpRespo
         # The browser tries again, and the look-up has logged it.
         answered = Answered([], code=FAILED)
     except Closing as closing:
-        # The connection stays open for the visitor it belongs to.
+        # The connection stays, for the visitor that it belongs to.
         log_refusal(_TITLE, closing.code, request, closing.text)
         answered = Answered([wire.encode([wire.ERROR, 0, closing.text])], code=closing.code)
     if answered.code in (FAILED, wire.CLOSE_SESSION):

@@ -151,7 +151,7 @@ class ScopeWriter:
         self.settings(names)
 
     def settings(self, names: Names) -> None:
-        """Evaluate again how text is shown, after code that may have changed it."""
+        """Write how text is shown from here on, where a setting may have changed."""
         self.src.tentative(f"plain = text_types({names.context})")
 
     def sequence(self, names: Names, node: Node) -> str:
@@ -186,7 +186,7 @@ class ScopeWriter:
                 self._run(names, node, run, write_arm, taken)
 
     def _run(self, names: Names, node: Node, arms: list[int], write_arm: Callable[[int], None], taken: str) -> None:
-        """Write arms as one `if` of Python; if one of them runs, it sets `taken`."""
+        """Write arms as one `if` of Python; each sets `taken`."""
         for arm in arms:
             condition = node.tag.conditions_nodelists[arm][0]
             if condition is None:
