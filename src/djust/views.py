@@ -47,9 +47,9 @@ class LiveView(BackgroundTasks, View):
     """A reactive view: public attributes are its state, `@event_handler` methods its events.
 
     `mount` runs once per page, with the keyword arguments of the URL and what `live_session`
-    provides. The template is `template_name`, or the text in `template`. If the template loops over
-    a queryset, the relations that it reads are fetched for all items at once; `auto_related =
-    False` leaves querysets as they are.
+    provides. The template is `template_name`, or the text in `template`. If it loops over a
+    queryset, the relations that it reads are fetched for all items at once. With `auto_related =
+    False`, they are not.
     """
 
     template_name: ClassVar[str | None] = None

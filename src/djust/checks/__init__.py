@@ -55,8 +55,8 @@ def views(app_configs: Apps = None, **_: Any) -> list[Finding]:
 
 
 def templates(app_configs: Apps = None, **_: Any) -> list[Finding]:
-    """V005, V009, S001, and the parts of V001 and V004 that need templates; only under `--tag
-    djust` and `--deploy`.
+    """V005, V009, S001, and what V001 and V004 need templates for. Only under `--tag djust` and
+    `--deploy`.
 
     Compiling all templates takes time, and every command of Django runs the checks first.
     """

@@ -22,8 +22,8 @@ Left alone are raw querysets, querysets and managers with methods of their own t
 found, generic foreign keys, foreign keys that were deferred or have no constraint, descriptors that
 are not Django's own, items that are not saved, and projects with database routers. Nothing is
 joined to querysets that are sliced, combined, `values()`, locked, deferred, or fetch relations
-already, nor where another table could be noticed: DISTINCT, GROUP BY, raw SQL. `auto_related =
-False` on a live view, or on any context, turns all of this off.
+already, nor where another table could be noticed: DISTINCT, GROUP BY, raw SQL. All of this is off
+with `auto_related = False` on a live view, or on any context.
 """
 
 from __future__ import annotations
