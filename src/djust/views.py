@@ -48,8 +48,8 @@ class LiveView(BackgroundTasks, View):
 
     `mount` runs once per page, with the keyword arguments of the URL and what `live_session`
     provides. The template is `template_name`, or the text in `template`. If it loops over a
-    queryset, the relations that it reads are fetched for all items at once. With `auto_related =
-    False`, they are not.
+    queryset, the relations that it reads are fetched for all items at once, which
+    `auto_related = False` turns off.
     """
 
     template_name: ClassVar[str | None] = None
