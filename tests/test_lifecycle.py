@@ -98,6 +98,17 @@ class AsyncHanging(Lamp):
         await asyncio.Event().wait()
 
 
+class Unreadable(Lamp):
+    """What its template shows can never be had once its page is gone, or when a test says so."""
+
+    hangs = False
+
+    async def get_context_data(self, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
+        if self.hangs or (len(registry) == 0 and calls):
+            await asyncio.Event().wait()
+        return LiveView.get_context_data(self, **kwargs)
+
+
 class Failing(Lamp):
     def connected(self) -> None:
         raise ValueError("no lamp")
@@ -133,6 +144,7 @@ urlpatterns = [
     path("refusing/", Refusing.as_view()),
     path("hanging/", Hanging.as_view()),
     path("hanging/async/", AsyncHanging.as_view()),
+    path("unreadable/", Unreadable.as_view()),
     path("failing/", Failing.as_view()),
     path("careful/", Careful.as_view()),
     path("guarded/", Guarded.as_view()),
@@ -317,6 +329,28 @@ async def test_a_view_that_hangs_holds_up_neither_the_registry_nor_the_end_of_th
     name = "AsyncHanging" if "async" in url else "Hanging"
     assert caplog.messages == [f"{name}.unmount raised HandlerTimeoutError"] * 2
     assert calls == ["unmount", "closed"] * 2
+
+
+async def test_a_page_whose_data_does_not_come_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page_module, "HOOK_SECONDS", SECONDS)
+    registry.clear()
+    async with Browser() as browser:
+        page = await browser.open("/unreadable/")
+        await page.receive()
+        monkeypatch.setattr(Unreadable, "hangs", True)
+        await page.close()
+        await until("connected", "disconnected")
+        registry.clear()
+        await until("connected", "disconnected", "unmount", "closed")
+
+
+async def test_a_page_that_is_gone_is_not_rendered_any_more() -> None:
+    registry.clear()
+    async with Browser() as browser:
+        page = await browser.open("/unreadable/")
+        assert (await page.receive())[2] == [0, "on "]
+        registry.clear()
+        await until("connected", "disconnected", "unmount", "closed")
 
 
 async def test_views_that_do_not_end_in_time_are_counted(

@@ -244,6 +244,14 @@ async def test_what_is_wrong_with_the_state_of_a_node_is_reported(caplog: pytest
     assert "Child.n must be int" in str(caplog.records[0].exc_info[1])  # type: ignore[index]
 
 
+async def test_a_page_whose_inner_node_begins_with_a_wrong_state_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Child, "setup", lambda view, request: setattr(view, "n", "text"))
+    registry.clear()
+    async with Browser() as browser:
+        assert (await browser.get("/two/")).status == 500
+        assert registry.pages() == []
+
+
 async def test_each_node_pushes_events_of_its_own() -> None:
     async with Browser() as browser:
         page = await browser.open("/two/")

@@ -76,6 +76,7 @@ def test_what_fails_to_end_does_not_keep_the_rest_from_it(caplog: pytest.LogCapt
     assert [record.exc_info is not None for record in caplog.records] == [True, True]
 
 
+@pytest.mark.slow
 def test_after_a_fork_everything_is_forgotten_the_lowest_first() -> None:
     script = """
 import os

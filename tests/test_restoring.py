@@ -100,6 +100,11 @@ class AsyncLedger(Ledger):
         super().mount(request, name)
 
 
+class Leaving(Ledger):
+    def unmount(self) -> None:
+        self.entries.append(9)
+
+
 class Shop(LiveView):
     template = "<body><p>{{ product.name }}</p></body>"
     product: Any = state()
@@ -122,6 +127,7 @@ urlpatterns = [
     path("ledger/", Ledger.as_view()),
     path("ledger/<name>/", Ledger.as_view()),
     path("restoring/<name>/", Restoring.as_view()),
+    path("leaving/", Leaving.as_view()),
     path("async/<name>/", AsyncLedger.as_view()),
     path("shop/", Shop.as_view()),
     path("lenient/", LenientShop.as_view()),
@@ -425,6 +431,17 @@ async def test_a_page_is_written_at_most_once_a_second(monkeypatch: pytest.Monke
             await asyncio.sleep(0.01)
         assert number > 50
         assert len(writes) <= 3, "when it was sent, soon after the first event, and a second later"
+
+
+async def test_what_unmount_changes_is_the_last_that_is_written_of_a_page() -> None:
+    async with Browser() as browser:
+        page = await opened(SocketWire, browser, "/leaving/")
+        (held,) = registry.pages()
+        await page.event("enter", {"number": 7})
+        await page.lose()
+        registry.clear()
+        await written(held.id, lambda snapshot: "9" in snapshot.state)
+        assert held.snapshots._timer is None
 
 
 async def test_a_large_state_is_not_written_and_said_so_once(

@@ -258,7 +258,7 @@ async def test_a_user_who_is_deactivated_is_refused_at_the_next_event(wire: type
         await is_refused(page, "add")
 
 
-async def test_a_join_is_refused_as_the_get_would_be() -> None:
+async def test_a_join_over_a_socket_is_refused_as_the_get_would_be() -> None:
     user = await editor()
     async with Browser() as browser:
         await browser.log_in(user)
@@ -398,22 +398,24 @@ async def test_logging_out_ends_connections_at_once(wire: type[Wire]) -> None:
 
 
 @pytest.mark.services
-async def test_logging_out_in_another_process_closes_sockets_here() -> None:
+async def test_logging_out_in_another_process_ends_connections_here(wire: type[Wire]) -> None:
     user = await User.objects.acreate(username="u")
     with RedisServer() as redis, override_settings(LIVEVIEW_CONFIG={"pubsub": redis.address}):
         async with Browser() as browser:
             await browser.log_in(user)
-            page, other = await browser.open("/open/"), await browser.another().open("/open/")
+            page, other = wire(browser, "/open/"), wire(browser.another(), "/open/")
+            await page.open()
+            await other.open()
             session = next(held.visitor.session for held in registry.pages() if held.visitor.session)
             # What this process says to itself is heard, and means nothing.
-            await apublish(sessions.TOPIC, [sessions._ME, session])
+            await apublish(sessions.TOPIC, [sessions.monitor.name, session])
             assert (await page.event("add"))[2] == [0, 1]
             await apublish(sessions.TOPIC, ["another process", session])
             assert await closed_within(page, 1) == 4403
             assert (await other.event("add"))[2] == [0, 1]
 
 
-async def test_a_session_that_expires_closes_its_sockets_within_a_second() -> None:
+async def test_a_session_that_expires_ends_its_connections_within_a_second(wire: type[Wire]) -> None:
     user = await User.objects.acreate(username="u")
     async with Browser() as browser:
         await browser.log_in(user)
@@ -421,16 +423,18 @@ async def test_a_session_that_expires_closes_its_sockets_within_a_second() -> No
         await store.aload()
         await store.aset_expiry(1)
         await store.asave()
-        page = await browser.open("/open/")
+        page = wire(browser, "/open/")
+        await page.open()
         assert await closed_within(page, 2.2) == 4401
 
 
 @override_settings(LIVEVIEW_CONFIG={"session_check_seconds": 0.2})
-async def test_a_session_that_is_deleted_elsewhere_is_found_out() -> None:
+async def test_a_session_that_is_deleted_elsewhere_is_found_out(wire: type[Wire]) -> None:
     user = await User.objects.acreate(username="u")
     async with Browser() as browser:
         await browser.log_in(user)
-        page = await browser.open("/open/")
+        page = wire(browser, "/open/")
+        await page.open()
         await import_module(django_settings.SESSION_ENGINE).SessionStore(browser.cookies["sessionid"]).adelete()
         assert await closed_within(page, 1.5) == 4401
 

@@ -18,6 +18,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, cast
 from weakref import ref
 
+from djust import process
+from djust.process import Phase
+
 
 @dataclass(slots=True, eq=False)
 class Task:
@@ -162,4 +165,10 @@ def all_contexts() -> list[LiveContext]:
 
 
 def _free(view: Any) -> None:
-    _contexts.pop(view.view_id).stop()
+    # There is none in a process that was forked.
+    if (context := _contexts.pop(view.view_id, None)) is not None:
+        context.stop()
+
+
+# A fork stops nothing: what the views have is still used by its parent.
+process.register(Phase.PAGES, forget=_contexts.clear)

@@ -16,6 +16,7 @@ import asyncio
 import atexit
 import logging
 import os
+import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import IntEnum
@@ -96,6 +97,23 @@ def _exit() -> None:
                 part.at_exit()
             except Exception:
                 logger.exception("Something of the process could not be ended; the rest is.")
+
+
+class Lock:
+    """A lock of the whole process, for `with`. One thread may enter it again; a fork frees it."""
+
+    def __init__(self) -> None:
+        self._reset()
+        register(Phase.THREADS, forget=self._reset)
+
+    def _reset(self) -> None:
+        self._lock = threading.RLock()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
 
 
 def _forget() -> None:

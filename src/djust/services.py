@@ -158,7 +158,7 @@ class _Slot:
 
 # What this chain of calls is making: the factory of one service may use another one.
 _making: ContextVar[_Slot | None] = ContextVar("djust_making", default=None)
-_needs_lock = threading.Lock()
+_needs_lock = process.Lock()
 
 
 class Services:

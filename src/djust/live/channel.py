@@ -37,7 +37,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Protocol
@@ -57,18 +56,14 @@ from djust.live.registry import registry
 from djust.live.snapshots import load_snapshot
 from djust.live.token import JoinToken, is_of_session, is_of_user, load_join_token, make_join_token, same_visitor
 from djust.live.visitor import NOBODY, SessionStoreError, Visitor, visitor_of
+from djust.process import Phase
 from djust.protocol import frames as wire
 from djust.protocol.frames import Event
-from djust.protocol.messages import Joining, Message, Visit
+from djust.protocol.messages import FAILED, NORMAL, RESTARTING, Joining, Message, Visit
 from djust.threads.pools import Caller, io_pool
 from djust.views import LiveView
 
 logger = logging.getLogger("djust")
-
-# Close codes of WebSocket itself.
-NORMAL = 1000
-FAILED = 1011
-RESTARTING = 1012
 
 SESSION_LOST = "Your session has ended. Log in again in another tab, and this page goes on."
 _SOMEBODY_ELSE = "This page was opened in another session or by another user."
@@ -319,20 +314,26 @@ class Channel:
         may_have = partial(admits, tab_id=tab_id, visitor=visitor)
         snapshot = await load_snapshot(token.page_id, tab_id, may_have)
         mount = Mount(Purpose.RESTORE, snapshot=snapshot)
-        response = await self._get(token.url, mount)
-        if mount.restore_failed:
-            mount = Mount(Purpose.RESTORE)
+        try:
             response = await self._get(token.url, mount)
-        page = mount.page_in(response)
+            if mount.restore_failed:
+                mount = Mount(Purpose.RESTORE)
+                response = await self._get(token.url, mount)
+            page = mount.page_in(response)
+            if page is not None:
+                set_visitor(page, visitor)
+                if mount.snapshot is not None:
+                    # Before the browser forgets the token that leads to it.
+                    await page.snapshots.save_as(page, mount.snapshot)
+                new = make_join_token(JoinToken(page.id, token.url, page.fingerprint))
+                joining = Joining(self, known_version(page, mount, token, version), new, tab_id, passed=True)
+        except BaseException:
+            # As a rule, the connection was lost meanwhile.
+            mount.give_up()
+            raise
         if page is not None:
-            set_visitor(page, visitor)
-            if mount.snapshot is not None:
-                # Before the browser forgets the token that leads to it.
-                await page.snapshots.save_as(page, mount.snapshot)
             registry.attach(page, self, tab_id)
-            new = make_join_token(JoinToken(page.id, token.url, page.fingerprint))
-            known = known_version(page, mount, token, version)
-            self.attach(page, Joining(self, known, new, tab_id, passed=True))
+            self.attach(page, joining)
         elif response.status_code < 400:
             # A redirect, such as to a login page, or the answer of a view that is no longer live.
             await self._go(response.headers.get("Location", token.url))
@@ -392,22 +393,26 @@ class Buckets:
         self._rate = rate
         self._burst = burst
         self._names = names
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin with full buckets."""
         self._lock = threading.Lock()
         self._buckets: dict[str, Bucket] = {}
 
     def take(self, name: str) -> bool:
         """Whether one more is allowed now."""
-        with self._lock:
-            bucket = self._buckets.pop(name, None) or Bucket(self._rate, self._burst)
-            # The last one used is the last one forgotten.
-            self._buckets[name] = bucket
-            if len(self._buckets) > self._names:
-                del self._buckets[next(iter(self._buckets))]
-            return bucket.take()
+        bucket = self._buckets.pop(name, None) or Bucket(self._rate, self._burst)
+        # The last one used is the last one forgotten.
+        self._buckets[name] = bucket
+        if len(self._buckets) > self._names:
+            del self._buckets[next(iter(self._buckets))]
+        return bucket.take()
 
 
 # A page that is gone is mounted or restored for a join, which may cost what a GET does.
 joins = Buckets(rate=2.0, burst=10.0)
+process.register(Phase.PAGES, forget=joins.reset)
 
 
 def is_too_big(text: str, limit: int) -> bool:

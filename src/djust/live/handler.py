@@ -124,7 +124,7 @@ class RequestRunner:
                 either: list[asyncio.Future[Any]] = [call.done, leaving]
                 await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
                 if leaving.done() and leaving.result():
-                    mount.is_over = True
+                    mount.give_up()
                     if request_pool.withdraw(call):
                         return None
                     # Other browsers that went away at the same time are withdrawn first, so that
@@ -133,7 +133,7 @@ class RequestRunner:
                     request_pool.set_aside(call)
             return await call.done
         except asyncio.CancelledError:
-            mount.is_over = True
+            mount.give_up()
             request_pool.withdraw(call)
             raise
         finally:

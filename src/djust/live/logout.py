@@ -44,8 +44,6 @@ _MISS_SECONDS = 5.0
 # A store that does not answer, or does not know a session, is asked again after this time.
 _RETRY_SECONDS = 5.0
 _DOUBT_SECONDS = 1.0
-# This process, for messages to itself.
-_ME = secrets.token_hex(8)
 
 
 def set_visitor(page: Page, visitor: Visitor) -> None:
@@ -70,6 +68,11 @@ class SessionMonitor:
     def __init__(self) -> None:
         self._ticker = Ticker(_TICK_SECONDS, self._ask_due)
         self.topics: set[str] = set()
+        self.rename()
+
+    def rename(self) -> None:
+        """Give this process a name, by which it knows its own messages. A fork needs another."""
+        self.name = secrets.token_hex(8)
 
     def start(self) -> None:
         """Begin, on the running event loop."""
@@ -98,8 +101,8 @@ class SessionMonitor:
 
     def put(self, publication: Publication) -> None:
         """A session has ended in another process."""
-        process, session = publication.message
-        if process != _ME:
+        name, session = publication.message
+        if name != self.name:
             end_pages(session, HttpRequest(), "You have logged out.")
 
     def mark_gap(self, topics: Iterable[str], reason: str) -> None:
@@ -177,11 +180,11 @@ def _end_session(sender: object, request: HttpRequest | None = None, **kwargs: A
 
 def _publish(session: str) -> None:
     try:
-        hub.backend().publish(TOPIC, encode_message(TOPIC, [_ME, session]))
+        hub.backend().publish(TOPIC, encode_message(TOPIC, [monitor.name, session]))
     except Exception as error:  # noqa: BLE001 — whatever the service's client raises
         text = "A logout could not be published to other processes (%s: %s). They notice it within %g seconds."
         logger.warning(text, type(error).__name__, error, config.session_check_seconds)
 
 
 monitor = SessionMonitor()
-process.register(Phase.PAGES, start=monitor.start, stop=monitor.stop)
+process.register(Phase.PAGES, start=monitor.start, stop=monitor.stop, forget=monitor.rename)

@@ -1,7 +1,7 @@
 """A request becomes a page, for a stated purpose.
 
 Every request to a live view has one `Mount`, which says what the request is for. `mount_of` finds
-it, and nothing else reads headers or parameters of ours:
+it, and no other code that has a request reads headers or parameters of ours:
 
     GET                                 render        HTML; the page waits for its browser
     GET with the header X-Djust         csrf token    the token that POSTs need
@@ -75,7 +75,7 @@ class Mount:
 
     purpose: Purpose
 
-    # Render: nobody waits for the answer any more. The handler may set this at any time.
+    # Nobody waits for the answer any more: see `give_up`.
     is_over: bool = False
 
     # Restore and navigate. `render` takes out a snapshot of another version of the class.
@@ -95,6 +95,12 @@ class Mount:
     connection_id: str = ""
     # Frames: the browser reads a stream.
     reads_stream: bool = False
+
+    def give_up(self) -> None:
+        """Nobody waits for the answer any more: no page is kept. At any time, in any thread."""
+        self.is_over = True
+        if self.page is not None:
+            self.page.end(for_good=True)
 
     def page_in(self, response: HttpResponseBase) -> Page | None:
         """The page, unless a guard or middleware has answered `response` in the view's place."""
@@ -185,6 +191,8 @@ def _answer(page: Page, mount: Mount) -> HttpResponseBase:
         known.pop(MOUNT, None)
     if mount.purpose is not Purpose.RENDER:
         mount.page, mount.token = page, new_token()
+        if mount.is_over:
+            page.end(for_good=True)
         return token_response(mount.token)
     if page.request.method == "HEAD":
         return _uncached(page.request, LiveResponse())

@@ -177,6 +177,8 @@ class Nodes:
     def prepare(self) -> None:
         """Evaluate the template for the first time, after the view was mounted."""
         self._shown = self.root.evaluate()
+        if (error := self._state_error()) is not None:
+            raise error
 
     def html(self) -> str:
         """The HTML of what is shown."""
@@ -186,11 +188,14 @@ class Nodes:
     def renew(self) -> Change:
         """Evaluate the template again."""
         before, self._shown = self._shown, self.root.evaluate()
-        state_error = next(filter(None, [node.state_error for node in self._nodes]), None)
         fragment, values = self._shown
         if fragment is not before[0]:
-            return Change([], [], state_error, whole=True)
-        return Change(*self._sent.diff(fragment, before[1], values), state_error)
+            return Change([], [], self._state_error(), whole=True)
+        return Change(*self._sent.diff(fragment, before[1], values), self._state_error())
+
+    def _state_error(self) -> TypeError | None:
+        """What is wrong with the state of the views, found when they were evaluated."""
+        return next((node.state_error for node in self._nodes if node.state_error is not None), None)
 
     def all(self) -> tuple[Any, list[Any]]:
         """All values; the browser starts over."""

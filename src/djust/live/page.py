@@ -26,7 +26,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-import threading
 import time
 from collections.abc import Callable, Collection, Coroutine
 from functools import partial
@@ -36,6 +35,7 @@ from asgiref.sync import iscoroutinefunction
 from django.conf import settings
 from django.http import HttpRequest
 
+from djust import process
 from djust.conf import config
 from djust.context import context_of
 from djust.events.handlers import Handler, refusal
@@ -50,7 +50,7 @@ from djust.live.visitor import NOBODY, ThreadState, take_over
 from djust.loop import finish, page_loop
 from djust.protocol import frames as wire
 from djust.protocol.frames import Event, Resync
-from djust.protocol.messages import End, Hook, Joining, Message, Peer, Refused, Save, Settled, Visit, Work
+from djust.protocol.messages import FAILED, End, Hook, Joining, Message, Peer, Refused, Save, Settled, Visit, Work
 from djust.pubsub.subscriptions import handles_on_loop
 from djust.signals import event_finished
 from djust.tasks import task_of
@@ -59,14 +59,12 @@ from djust.views import LiveView, has_hooks, overrides
 
 logger = logging.getLogger("djust")
 
-_making_tasks = threading.Lock()
+_making_tasks = process.Lock()
 
 # Seconds after which the server tries its own turns again, if a guard of the page has failed.
 _RETRY_SECONDS = 2.0
 # Seconds that `connected`, `disconnected` and `unmount` of a view may take.
 HOOK_SECONDS = 5.0
-# Close codes of WebSocket itself.
-_FAILED = 1011
 
 
 class Bucket:
@@ -175,7 +173,7 @@ class Page:
             self._post_all(self._hooks("disconnected"))
 
     def end(self, *, for_good: bool = False) -> None:
-        """The page is gone: its tasks end.
+        """The page is gone: its tasks end. In any thread.
 
         Its state is saved. `for_good` forgets it, and what waits in the mailbox is not executed.
         Views that have hooks get their last turns afterwards.
@@ -257,8 +255,9 @@ class Page:
         """Take one turn, and begin with the next message."""
         try:
             text = await self.process(message)
-            if text and self.peer is not None:
-                await self.peer.send(text)
+            # A thread may end the page just now.
+            if text and (peer := self.peer) is not None:
+                await peer.send(text)
         except Exception:
             logger.exception("%s: a turn failed", type(self.view).__name__)
         except BaseException:
@@ -322,7 +321,6 @@ class Page:
             *(node.view, handler.title, bind, self.answer, handler.is_async, event.ref, event.wants_reply),
             timeout=None if handler.background else handler.timeout or config.handler_timeout or None,
             passed=event.passed,
-            owner=self.fingerprint,
         )
         text = await self._run(turn)
         if self._held:
@@ -333,8 +331,7 @@ class Page:
         self.snapshots.changes += 1
         if (node := self.nodes.get(work.target)) is None:
             return ""
-        turn = Turn(node.view, work.title, lambda: work.call, self.answer, work.is_async, owner=self.fingerprint)
-        return await self._run(turn)
+        return await self._run(Turn(node.view, work.title, lambda: work.call, self.answer, work.is_async))
 
     async def _join(self, joining: Joining) -> str:
         self.snapshots.changes += 1
@@ -383,14 +380,14 @@ class Page:
             self.snapshots.changes += 1
             title, method = f"{type(node.view).__name__}.{hook.name}", getattr(node.view, hook.name)
             turn = Turn(
-                *(node.view, title, lambda: method, _show_nothing if self._ends else self.answer),
+                *(node.view, title, lambda: method, self.answer),
                 is_async=iscoroutinefunction(method),
                 timeout=HOOK_SECONDS,
                 # The connection has just passed what guards the page; what ends has to end for any
                 # visitor.
                 passed=True,
                 is_unasked=hook.name != "connected",
-                owner=self.fingerprint,
+                shows=not self._ends,
             )
             text = await self._run(turn)
         node.is_connected = hook.name == "connected"
@@ -399,6 +396,7 @@ class Page:
     # Turns
 
     def _run(self, turn: Turn) -> Coroutine[Any, Any, str]:
+        turn.owner = self.fingerprint
         return self._run_measured(turn) if event_finished.receivers else self.turns.run(turn)
 
     async def _run_measured(self, turn: Turn) -> str:
@@ -436,7 +434,7 @@ class Page:
         elif isinstance(error, GuardFailedError):
             peer = message.peer if isinstance(message, Joining) else self.peer
             if peer is not None:
-                peer.close(_FAILED)
+                peer.close(FAILED)
         return ""
 
     def _refuse_event(self, event: Event, error: HandlerError, before: int) -> str:
@@ -469,6 +467,8 @@ class Page:
 
     def answer(self, turn: Turn, reply: object, failure: Exception | None) -> str:
         """What `turn` has changed, although its call may have raised `failure`."""
+        if not turn.shows:
+            return ""
         if not turn.wants_reply or failure is not None:
             reply = None
         elif (reason := json_error(reply)) is not None:
@@ -501,10 +501,6 @@ class Page:
         if reply is not None:
             extra[wire.EXTRA_REPLY] = reply
         return extra
-
-
-def _show_nothing(turn: Turn, reply: object, failure: Exception | None) -> str:
-    return ""
 
 
 def _send_away(peer: Peer | None, error: HandlerError) -> None:

@@ -55,13 +55,17 @@ class Registry:
     """Where pages are found by their id."""
 
     def __init__(self) -> None:
+        self.reset()
+        self.sweeper = Ticker(_SWEEP_SECONDS, self.sweep)
+
+    def reset(self) -> None:
+        """Begin without pages. Those of a process that was forked are its parent's."""
         self._lock = threading.Lock()
         self._waiting: dict[str, _Waiting] = {}
         self._attached: dict[str, _Attached] = {}
         # Of the waiting pages.
         self._bytes = 0
         self._visitors: Counter[str] = Counter()
-        self.sweeper = Ticker(_SWEEP_SECONDS, self.sweep)
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._attached)
@@ -209,4 +213,4 @@ def save_at_exit() -> None:
         asyncio.run(save_all(pages, _SAVE_SECONDS, settled=False))
 
 
-process.register(Phase.PAGES, start=registry.sweeper.start, stop=_stop, at_exit=save_at_exit)
+process.register(Phase.PAGES, start=registry.sweeper.start, stop=_stop, at_exit=save_at_exit, forget=registry.reset)

@@ -8,6 +8,8 @@
 
 A snapshot holds the state of the page's root alone. `mount`, or `restore`, makes other nodes again.
 
+A snapshot holds the state of the page's root alone. `mount`, or `restore`, makes other nodes again.
+
 Encoding, writing and reading have pools of their own, and no turn waits for the cache: one that
 hangs delays no page. What the cache did not take is written when it answers again: a page saves
 itself, and the `backlog` has the last snapshots of pages that are gone.
@@ -119,7 +121,7 @@ class SnapshotWriter:
 
     def schedule(self, page: SnapshotOwner) -> None:
         """No message waits for the page: save it soon, if it has changed and the cache works."""
-        if self.changes != self._taken and self._timer is None and is_shared():
+        if self.changes != self._taken and self._timer is None and not self._is_over and is_shared():
             if not is_available():
                 wait = _next_retry()
             elif page.tab_id != self._tab_id:

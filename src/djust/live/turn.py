@@ -45,7 +45,7 @@ from djust.protocol import frames as wire
 from djust.services import call_scope
 from djust.state.fields import per_class
 from djust.threads.pools import Caller, SyncThread, async_threads, exits_as_errors, io_pool, request_pool, turn_pool
-from djust.threads.testmode import FRESH, report
+from djust.threads.testmode import FRESH, report, testmode
 from djust.views import LiveView
 
 logger = logging.getLogger("djust")
@@ -88,10 +88,14 @@ class Turn:
     passed: bool = False
     # Neither guards nor `authorize` are asked.
     is_unasked: bool = False
+    # The page is rendered afterwards; not if it is gone.
+    shows: bool = True
     # The session fingerprint of the page: whose share of the threads it takes.
     owner: str = ""
     meter: Meter | None = None
     guards: Guards | None = None
+    # What ends first, where the call runs in a thread and has only so much time.
+    deadline: Deadline | None = None
 
     @property
     def event(self) -> str:
@@ -171,7 +175,7 @@ class TurnRunner:
         task = asyncio.current_task()
         guards = turn.guards = None if turn.is_unasked else self._guards
         # A part of the turn can only run on the event loop.
-        needs_loop = turn.is_async or self._nodes.awaits_data or authorizes_on_loop(type(turn.view))
+        needs_loop = turn.is_async or self._awaits_data(turn) or authorizes_on_loop(type(turn.view))
         try:
             if needs_loop or (guards is not None and guards.is_asynchronous):
                 return await self._run_on_loop(turn)
@@ -190,6 +194,10 @@ class TurnRunner:
         """
         return Caller(turn.owner or f"address {self._request.META.get('REMOTE_ADDR')}", turn.title, not turn.ref)
 
+    def _awaits_data(self, turn: Turn) -> bool:
+        """Whether there is a get_context_data to be awaited before the turn is answered."""
+        return turn.shows and self._nodes.awaits_data
+
     def _enter(self, turn: Turn | None) -> None:
         """A part of the turn begins in this thread or task."""
         if not self.thread_state.is_default:
@@ -199,15 +207,15 @@ class TurnRunner:
 
     # A turn in a thread
 
-    def _run_in_thread(self, turn: Turn, deadline: Deadline | None = None) -> str:
+    def _run_in_thread(self, turn: Turn) -> str:
         self._enter(turn)
         if turn.guards is None:
             refresh_session_and_user(self._request)
-            return self._call_and_answer(turn, deadline)
-        inside = partial(self._call_and_answer, turn, deadline)
-        return turn.guards.call(inside, purpose=turn.purpose, asks=not turn.passed)
+            return self._call_and_answer(turn)
+        return turn.guards.call(partial(self._call_and_answer, turn), purpose=turn.purpose, asks=not turn.passed)
 
-    def _call_and_answer(self, turn: Turn, deadline: Deadline | None) -> str:
+    def _call_and_answer(self, turn: Turn) -> str:
+        deadline = turn.deadline
         if deadline is not None and not deadline.begins():
             # It has waited for a thread, or for the guards of the page, until its time was up.
             return ""
@@ -215,7 +223,7 @@ class TurnRunner:
             if not turn.is_unasked and authorizes(type(turn.view)):
                 authorize(turn)
             with call_scope():
-                reply, failure = call_handler(turn, turn.bind(), deadline)
+                reply, failure = call_handler(turn, turn.bind())
                 if deadline is not None and deadline.has_passed:
                     return ""
                 return turn.answer(turn, reply, failure)
@@ -229,8 +237,8 @@ class TurnRunner:
 
         After that, the thread goes on, because it cannot be stopped.
         """
-        deadline = Deadline()
-        call = turn_pool.begin(self._caller(turn), self._run_in_thread, turn, deadline)
+        turn.deadline = deadline = Deadline()
+        call = turn_pool.begin(self._caller(turn), self._run_in_thread, turn)
         done, _ = await asyncio.wait([call.done], timeout=seconds)
         if done or not deadline.comes_first("time"):
             return await call.done
@@ -285,9 +293,11 @@ class TurnRunner:
             call = turn.bind()
             async with call_scope():
                 try:
-                    reply, failure = await call_handler_on_loop(turn, call, partial(self._enter, turn), in_thread)
-                    if self._nodes.awaits_data:
-                        await self._nodes.await_data()
+                    calls = partial(self._call_handler_in_thread, turn)
+                    reply, failure = await call_handler_on_loop(turn, call, partial(self._enter, turn), calls)
+                    if self._awaits_data(turn):
+                        data = self._nodes.await_data()
+                        await (data if turn.timeout is None else _in_time(data, turn, turn.timeout))
                 finally:
                     if not turn.has_middleware:
                         # Rendering may need a thread itself.
@@ -300,9 +310,18 @@ class TurnRunner:
     async def _call_in_thread(self, turn: Turn, function: Call) -> Any:
         return await _in_thread(turn, partial(turn_pool.run_for, self._caller(turn)), function)
 
+    async def _call_handler_in_thread(self, turn: Turn, function: Call) -> Any:
+        # A test has one thread.
+        if turn.timeout is None or turn.guards is None or not turn.has_middleware or testmode.get() is not None:
+            return await self._call_in_thread(turn, function)
+        # One that hangs would keep the thread in which middleware waits. It passes that once more,
+        # in a thread of its own.
+        passing = partial(turn.guards.call, function, purpose=turn.purpose, asks=False)
+        return await turn_pool.run_for(self._caller(turn), passing)
+
     async def _answer_on_loop(self, turn: Turn, reply: object, failure: Exception | None) -> str:
         view_class = type(self._nodes.root.view)
-        is_on_loop = (turn.is_async or self._nodes.awaits_data) and not turn.has_middleware
+        is_on_loop = (turn.is_async or self._awaits_data(turn)) and not turn.has_middleware
         if is_on_loop and view_class not in _rendered_in_threads:
             try:
                 return turn.answer(turn, reply, failure)
@@ -363,12 +382,12 @@ class Deadline:
         return self._first == "time"
 
 
-def call_handler(turn: Turn, call: Call, deadline: Deadline | None = None) -> Outcome:
+def call_handler(turn: Turn, call: Call) -> Outcome:
     """Call in this thread.
 
     If the deadline passes meanwhile, what the call raises is logged, and the view not asked.
     """
-    meter = turn.meter
+    meter, deadline = turn.meter, turn.deadline
     if meter is not None:
         meter.begins()
     try:
@@ -422,7 +441,7 @@ async def _call_in_thread(turn: Turn, call: Call, enter: Call, in_thread: InThre
 
     When the time is up, the thread goes on, as it cannot be stopped, and its outcome is dropped.
     """
-    deadline = Deadline()
+    turn.deadline = deadline = Deadline()
 
     def job() -> Outcome:
         if deadline.has_passed:
@@ -430,7 +449,7 @@ async def _call_in_thread(turn: Turn, call: Call, enter: Call, in_thread: InThre
             return None, None
         enter()
         with call_scope():
-            return call_handler(turn, call, deadline)
+            return call_handler(turn, call)
 
     def give_up(error: Exception) -> Exception | None:
         enter()
@@ -443,7 +462,7 @@ async def _call_in_thread(turn: Turn, call: Call, enter: Call, in_thread: InThre
     except HandlerTimeoutError as error:
         deadline.comes_first("time")
         # Not in the pool of handlers: when it is exhausted, no answer would say that time is up.
-        return None, await async_threads.run(give_up, error)
+        return None, await _in_thread(turn, async_threads.run, partial(give_up, error))
 
 
 async def _in_time(awaitable: Any, turn: Turn, seconds: float) -> Any:

@@ -15,6 +15,11 @@ from django.http import HttpRequest
 
 from djust.protocol.frames import Event, Resync
 
+# Close codes of WebSocket itself, which every transport uses beside those of `protocol/frames.py`.
+NORMAL = 1000
+FAILED = 1011
+RESTARTING = 1012
+
 
 class Peer(Protocol):
     """One connection of the browser, to which the frames of a page go."""

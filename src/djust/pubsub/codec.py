@@ -11,7 +11,7 @@ import json
 from typing import Any
 
 from djust.state.codec import decode, encode
-from djust.state.types import RowRefused
+from djust.state.rows import RowRefused
 from djust.state.validation import check_state
 
 

@@ -28,13 +28,9 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from django.core.exceptions import ValidationError
-from django.db import DataError, connections
-from django.db.models import Model
-
 from djust.exceptions import StateError
-from djust.state.classes import model_of
-from djust.state.types import TAG, Decoder, Encoder, RowGone, RowSource, key_of, source_of
+from djust.state.rows import RowGone, RowSource, fetch, source_of
+from djust.state.types import TAG, Decoder, Encoder
 from djust.state.validation import scan
 
 # Longer texts are not read.
@@ -117,7 +113,7 @@ def _loads(text: str) -> Any:
 
 def _decoder_for(written: Any) -> Decoder:
     """A decoder with all rows that what was written refers to, fetched before anything is built."""
-    return Decoder({source: _fetch(source, keys) for source, keys in _keys_in(written).items()})
+    return Decoder({source: fetch(source, keys) for source, keys in _keys_in(written).items()})
 
 
 def _keys_in(written: Any) -> dict[RowSource, list[Any]]:
@@ -138,14 +134,3 @@ def _keys_in(written: Any) -> dict[RowSource, list[Any]]:
                 case _:
                     waiting += value.values()
     return found
-
-
-def _fetch(source: RowSource, keys: list[Any]) -> dict[Any, Model]:
-    label, database = source
-    model = model_of(label)
-    if database not in connections:
-        raise StateError(f"The state holds a row of the database {database!r:.80}, which is not configured.")
-    try:
-        return model._base_manager.using(database).in_bulk({key_of(model, key) for key in keys})
-    except (ValueError, TypeError, OverflowError, ValidationError, DataError) as error:
-        raise StateError(f"The state holds keys of {label} that it cannot have ({error}).") from error

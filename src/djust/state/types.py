@@ -35,7 +35,6 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from django.db import DEFAULT_DB_ALIAS, DatabaseError
 from django.db.models import Model, QuerySet
-from django.db.models.fields.files import FieldFile
 from django.db.models.query import ModelIterable, NamedValuesListIterable
 from django.utils.functional import LazyObject, Promise, empty
 from django.utils.safestring import SafeString
@@ -52,6 +51,7 @@ from djust.state.classes import (
     model_of,
     named_subclass,
 )
+from djust.state.rows import RowGone, RowRefused, RowSource, field_values, is_row, key_of, source_of
 
 TAG = "$"
 # More levels than any state needs. Objects that are nested deeper are treated as circular.
@@ -59,8 +59,6 @@ MAX_DEPTH = 100
 # A state with more values is a mistake, or contains itself so often that writing would not end.
 MAX_VALUES = 5_000_000
 
-# The label of a model and the alias of a database.
-RowSource = tuple[str, str]
 # What a value holds, each with the step that leads to it, such as `[3]` or `.name`.
 Children = Iterable[tuple[str, Any]]
 
@@ -183,14 +181,6 @@ class Decoder:
     def pairs(self, written: list[Any]) -> list[tuple[Any, Any]]:
         """Keys and values."""
         return [(self.read(key), self.read(value)) for key, value in written]
-
-
-class RowGone(LookupError):  # noqa: N818 — what happened, reported by the attribute that held the row
-    """A row that the state refers to is not in the database any more."""
-
-
-class RowRefused(TypeError):  # noqa: N818 — as above
-    """There are rows of a model where none are allowed."""
 
 
 def _tagged(tag: str, *members: Any) -> dict[str, Any]:
@@ -418,35 +408,13 @@ def _write_lazy(encoder: Encoder, value: LazyObject[Any]) -> Any:
 # Models and QuerySets
 
 
-def _is_row(instance: Model) -> bool:
-    """Whether this is a row of the database, to be fetched again; else its fields are written."""
-    return not instance._state.adding and instance.pk is not None and instance._meta.managed
-
-
-def _field_values(instance: Model) -> dict[str, Any]:
-    """What the fields of an instance hold, without deferred ones; a file is its name."""
-    values = vars(instance)
-    names = [field.attname for field in instance._meta.concrete_fields if field.attname in values]
-    return {name: value.name if isinstance(value := values[name], FieldFile) else value for name in names}
-
-
 def _write_model(encoder: Encoder, value: Model) -> Any:
     if not encoder.allow_rows:
         raise RowRefused(f"holds rows of {value._meta.label_lower}")
     label, database = value._meta.label_lower, value._state.db
-    if _is_row(value):
+    if is_row(value):
         return _tagged("model", label, database, encoder.write(value.pk))
-    return _tagged("row", label, database, value._state.adding, encoder.pairs(_field_values(value)))
-
-
-def key_of(model: type[Model], key: Any) -> Any:
-    """The key as a row has it: an instance may have been saved with "7" for 7."""
-    return model._meta.pk.to_python(key)
-
-
-def source_of(label: str, database: str | None) -> RowSource:
-    """Where rows come from."""
-    return label, database or DEFAULT_DB_ALIAS
+    return _tagged("row", label, database, value._state.adding, encoder.pairs(field_values(value)))
 
 
 def _read_model(decoder: Decoder, label: str, database: str | None, written: Any) -> Model:
@@ -580,8 +548,8 @@ TABLE: tuple[StateType, ...] = (
         is_model,
         _write_model,
         {"model": _read_model, "row": _read_row},
-        lambda value: () if _is_row(value) else _by_name(_field_values(value).items()),
-        lambda values: chain.from_iterable(_field_values(value).values() for value in values if not _is_row(value)),
+        lambda value: () if is_row(value) else _by_name(field_values(value).items()),
+        lambda values: chain.from_iterable(field_values(value).values() for value in values if not is_row(value)),
     ),
     StateType(named_subclass(QuerySet), _write_queryset, {"queryset": _read_queryset}, _queryset_children),
 )

@@ -11,7 +11,6 @@ this finds the same templates, or templates of the same origin and source.
 from __future__ import annotations
 
 import itertools
-import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
@@ -24,6 +23,7 @@ from django.template.base import Template, VariableDoesNotExist
 from django.template.loaders.cached import Loader as CachedLoader
 from django.utils.safestring import SafeString
 
+from djust import process
 from djust.render.values import Fragment, Values
 from djust.template import includes, runtime
 from djust.template.compiler import Generated, Kind, Lowered, generate, report
@@ -41,7 +41,7 @@ MAX_VARIANTS = 16
 # For how many sources an engine keeps the variants whose templates may be read again.
 MAX_SOURCES = 256
 
-_lock = threading.RLock()
+_lock = process.Lock()
 _numbers = itertools.count(1)
 
 

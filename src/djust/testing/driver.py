@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from djust.exceptions import HandlerError
 from djust.live.channel import Channel
+from djust.live.logout import set_visitor
 from djust.live.page import Bucket, Page
 from djust.live.snapshots import SnapshotOwner, SnapshotWriter
 from djust.live.visitor import maker_of
@@ -54,8 +55,7 @@ class Driver:
     def attach(self, page: Page) -> None:
         """Attach to a page that was mounted, as its browser."""
         self.page = page
-        page.visitor = maker_of(page.request)
-        page.fingerprint = page.visitor.fingerprint
+        set_visitor(page, maker_of(page.request))
         page.turns.context = self._context
         page.snapshots = _Watcher(self._news)
         # A test is faster than people are.

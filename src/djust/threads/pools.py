@@ -5,9 +5,9 @@ Each kind of work has a pool of its own (`pools`), so that none waits for anothe
     turn_pool              turns of pages             at most LIVEVIEW_CONFIG["threads"]
     request_pool           GETs                       as many
     async_threads          asynchronous handlers      four times as many: one that waits for a
-                                                      service keeps its thread; and rendering
-                                                      after these, and after handlers that were
-                                                      given up
+                                                      service keeps its thread; their guards, and
+                                                      rendering after these and after handlers
+                                                      that were given up
     task_pool              background tasks           LIVEVIEW_CONFIG["tasks"]
     io_pool                our own short jobs         a few
     snapshot_encode_pool   state becomes text         a few

@@ -19,7 +19,7 @@ import json
 import re
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 
 from djust.live.mount import Mount, mount_in_place, send_page
@@ -49,6 +49,9 @@ def answer_form(view: LiveView, request: HttpRequest, mount: Mount) -> HttpRespo
     # In the context of this request, it would need the thread that waits for it.
     context = page.turns.context.copy()
     answer = context.run(asyncio.run_coroutine_threadsafe, page.process(event), page_loop.loop).result()
+    if not answer:
+        # The visitor's session has ended meanwhile. A GET tells what to do.
+        return HttpResponseRedirect(request.get_full_path())
     status, notice = _outcome(json.loads(answer))
     # The browser gets it whole, and knows nothing of an event.
     page.version = page.last_ref = 0

@@ -33,12 +33,15 @@ from django.db import connections as databases
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
+from djust import process
 from djust.conf import config
-from djust.live.channel import FAILED, Channel, Closing, log_refusal
+from djust.live.channel import Channel, Closing, log_refusal
 from djust.live.mount import HEADER, HEADER_STREAM, Mount, mount_in_place
 from djust.live.visitor import SessionStoreError, Visitor, leave_session, visitor_of_request
 from djust.loop import page_loop
+from djust.process import Phase
 from djust.protocol import frames as wire
+from djust.protocol.messages import FAILED, RESTARTING
 from djust.views import LiveView
 
 T = TypeVar("T")
@@ -46,8 +49,8 @@ T = TypeVar("T")
 HEADER_MORE = "X-Djust-More"
 HEADER_CLOSE = "X-Djust-Close"
 
-# The connection is not known here, or not any more: join again.
-GONE = 1012
+# The connection is not known here, or not any more: the browser joins again.
+GONE = RESTARTING
 
 # Shorter than the time-outs of proxies.
 _ANSWER_SECONDS = 20.0
@@ -89,7 +92,13 @@ class Exchange:
     async def mount(self, mount: Mount) -> HttpResponseBase:
         """Mount the view of the request, in its thread, which must be waiting."""
         mounted: Future[HttpResponseBase] = Future()
-        self._jobs.put(lambda: mounted.set_result(self._mount(mount)))
+
+        def job() -> None:
+            # The channel may have ended meanwhile, and waits for nothing any more.
+            if mounted.set_running_or_notify_cancel():
+                mounted.set_result(self._mount(mount))
+
+        self._jobs.put(job)
         return await asyncio.wrap_future(mounted)
 
     def _mount(self, mount: Mount) -> HttpResponseBase:
@@ -212,6 +221,7 @@ class Connection:
 
 # The first one has been silent for the longest time.
 _connections: OrderedDict[str, Connection] = OrderedDict()
+process.register(Phase.PAGES, forget=_connections.clear)
 
 
 async def _connect(request: HttpRequest) -> Connection:

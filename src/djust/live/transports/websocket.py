@@ -21,11 +21,12 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.middleware.csrf import CsrfViewMiddleware
 
-from djust.live.channel import FAILED, Channel, close_all, log_refusal
+from djust.live.channel import Channel, close_all, log_refusal
 from djust.live.handler import RequestRunner, Scope, Send
 from djust.live.mount import Mount
 from djust.loop import finish
 from djust.protocol import frames as wire
+from djust.protocol.messages import FAILED
 
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 
