@@ -397,7 +397,6 @@ class Buckets:
 
     def reset(self) -> None:
         """Begin with full buckets."""
-        self._lock = threading.Lock()
         self._buckets: dict[str, Bucket] = {}
 
     def take(self, name: str) -> bool:
