@@ -22,7 +22,7 @@ export interface Waiting {
   readonly isInput?: boolean;
   readonly resolve?: (reply: Json) => void;
   readonly reject?: (error: Error) => void;
-  /** The element that had the focus, which it loses if it is disabled. */
+  /** What had the focus: an element that is disabled loses it. */
   focused?: Element | null;
   /** It was sent to a page that is gone. */
   lost?: boolean;
