@@ -226,7 +226,7 @@ async def test_a_page_that_is_forgotten_is_unmounted_and_then_its_services_are_c
         await until("connected", "disconnected", "unmount", "closed")
 
 
-async def test_a_page_that_nobody_has_joined_is_only_unmounted() -> None:
+async def test_a_page_without_a_join_is_only_unmounted() -> None:
     async with Browser() as browser:
         await browser.get("/lamp/")
         registry.clear()
@@ -251,7 +251,7 @@ async def test_a_server_that_stops_unmounts_its_pages(wire: type[Wire], url: str
     assert sorted(calls[1:]) == ["closed", "closed", "disconnected", "unmount", "unmount"]
 
 
-async def test_whoever_logs_out_leaves_pages_that_are_unmounted_and_nobody_is_asked(wire: type[Wire]) -> None:
+async def test_a_logout_unmounts_the_pages_without_asking_guards(wire: type[Wire]) -> None:
     user = await User.objects.acreate(username="ann")
     async with Browser() as browser:
         await browser.log_in(user)
@@ -371,7 +371,7 @@ async def test_authorize_is_asked_for_connected_alone(caplog: pytest.LogCaptureF
         await until("may connected?", "connected", "disconnected", "unmount", "closed")
 
 
-async def test_a_page_whose_guards_let_nobody_in_any_more_is_unmounted_all_the_same() -> None:
+async def test_a_page_whose_guards_refuse_is_unmounted_nevertheless() -> None:
     async with Browser() as browser:
         page = await browser.open("/guarded/")
         assert (await page.receive())[2] == [0, "on "]

@@ -341,7 +341,7 @@ async def test_a_get_that_asked_for_a_newer_edition_does_not_make_events_ask_so(
         assert (await page.event("add"))[2] == [0, 1]
 
 
-async def test_an_open_page_asks_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_open_page_looks_up_no_user(monkeypatch: pytest.MonkeyPatch) -> None:
     user = await User.objects.acreate(username="u")
     async with Browser() as browser:
         await browser.log_in(user)
@@ -480,7 +480,7 @@ async def test_a_join_token_of_one_view_gives_no_other_one(wire: type[Wire]) -> 
         assert {page.request.path for page in registry.pages()} == {"/open/"}
 
 
-async def test_a_replayed_join_token_gives_its_page_to_nobody_else(wire: type[Wire]) -> None:
+async def test_a_replayed_join_token_gives_its_page_to_no_other_visitor(wire: type[Wire]) -> None:
     user = await User.objects.acreate(username="u")
     async with Browser() as browser:
         await browser.log_in(user)
@@ -618,7 +618,7 @@ async def test_a_browser_that_does_not_read_costs_bounded_memory() -> None:
             page.stalls = False
 
 
-async def test_a_ticket_for_another_path_of_a_post_is_refused() -> None:
+async def test_a_join_token_for_another_path_of_a_post_is_refused() -> None:
     async with Browser() as browser:
         page = PostWire(browser, "/other/")
         ticket = make_join_token(JoinToken("gone", "/open/", ""))

@@ -378,7 +378,7 @@ async def test_after_a_coroutine_a_service_of_the_call_is_closed_before_the_answ
         assert closed != [f"on {threading.current_thread().name}"]
 
 
-def test_what_belongs_to_a_loop_that_has_ended_is_made_anew_and_forgotten() -> None:
+def test_what_belongs_to_a_loop_that_has_ended_is_made_again_and_forgotten() -> None:
     async def name() -> str:
         client: AsyncApi = await View().api
         return client.name

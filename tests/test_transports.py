@@ -138,7 +138,7 @@ def _fresh() -> Any:
 
 
 @pytest.mark.parametrize("url", ["/counter/5/", "/async/5/"])
-async def test_a_page_is_adopted_and_its_events_are_answered(driver: type[Wire], url: str) -> None:
+async def test_a_page_is_joined_and_its_events_are_answered(driver: type[Wire], url: str) -> None:
     async with Browser() as browser:
         page = driver(browser, url)
         assert (await page.open())[:2] == ["joined", 0]
@@ -171,7 +171,7 @@ async def test_what_is_published_arrives(driver: type[Wire]) -> None:
         assert (await page.receive())[:3] == [0, 1, [0, 77]]
 
 
-async def test_work_beside_a_page_shows_its_progress_and_its_result(wire: type[Wire]) -> None:
+async def test_a_background_task_shows_its_progress_and_its_result(wire: type[Wire]) -> None:
     async with Browser() as browser:
         page = wire(browser, "/counter/5/")
         await page.open()
@@ -469,7 +469,7 @@ async def test_an_unknown_connection_has_to_join_again() -> None:
         assert page.code == 1012
 
 
-async def test_a_ticket_of_another_page_is_refused() -> None:
+async def test_a_join_token_of_another_page_is_refused() -> None:
     async with Browser() as browser:
         page = PostWire(browser, "/counter/1/")
         other = await browser.get("/counter/2/")

@@ -61,9 +61,9 @@ logger = logging.getLogger("djust")
 
 _making_tasks = process.Lock()
 
-# What guards a page has failed: when what the server itself has to do is tried again.
+# Seconds after which the server tries its own turns again, if a guard of the page has failed.
 _RETRY_SECONDS = 2.0
-# So long `connected`, `disconnected` and `unmount` of a view may take.
+# Seconds that `connected`, `disconnected` and `unmount` of a view may take.
 HOOK_SECONDS = 5.0
 
 
@@ -105,14 +105,14 @@ class Page:
         self.version = 0
         self.last_ref = 0
         self.resyncs = 0
-        # Whose it is, and what the join tokens of such a page are bound to: see `set_visitor`.
+        # The visitor, and the fingerprint that the page's join tokens are bound to: `set_visitor`.
         self.visitor = NOBODY
         self.fingerprint = ""
         self.tab_id = ""
         self.peer: Peer | None = None
         # The connection that is about to have the page.
         self._joining: Peer | None = None
-        # When the session is to be asked for, on the monotonic clock.
+        # When the session has to be checked, on the monotonic clock.
         self.session_due = float("inf")
         self.snapshots = SnapshotWriter()
         self.nodes = Nodes(view, request)
@@ -124,11 +124,11 @@ class Page:
         # When the message of this turn came; 0 where nothing is measured.
         self._posted = 0.0
         self._task: asyncio.Task[None] | None = None
-        # What the server itself wanted to do, and was not allowed to.
+        # Turns of the server itself that were refused.
         self._held: list[Work] = []
         # It is about to end, or has ended.
         self._ends = False
-        # Its visitor has logged out: of what is the browser's nothing runs any more.
+        # Its visitor has logged out: of its messages, only hooks and the end are processed.
         self._is_over = False
 
     def prepare(self) -> None:
@@ -141,13 +141,13 @@ class Page:
         return self.nodes.html()
 
     def add(self, node: Node) -> None:
-        """Let the page have one view more, inside another one."""
+        """Add a view inside another one."""
         node.context.start(self, node.id)
         self.nodes.add(node)
 
     @property
     def tasks(self) -> Tasks:
-        """What runs in the background of this page."""
+        """The background tasks of this page."""
         if self._tasks is None:
             with _making_tasks:
                 if self._tasks is None:
@@ -158,7 +158,7 @@ class Page:
         return self._tasks
 
     def _start(self) -> None:
-        """A browser has the page: what runs in the background begins."""
+        """A browser has the page: background tasks begin."""
         self.turns.loop = asyncio.get_running_loop()
         if self._tasks is not None:
             self._tasks.advance()
@@ -216,7 +216,7 @@ class Page:
 
     @property
     def is_full(self) -> bool:
-        """Whether as many messages wait as may."""
+        """Whether the mailbox holds as many messages as it may."""
         return len(self._mailbox) >= config.max_waiting
 
     @property
@@ -233,7 +233,7 @@ class Page:
             self._begin_next()
 
     async def settled(self) -> None:
-        """Wait until everything that is in the mailbox now is dealt with."""
+        """Wait until all messages that are in the mailbox now are processed."""
         event = asyncio.Event()
         self.post(Settled(event))
         await event.wait()
@@ -368,7 +368,7 @@ class Page:
         return self._all(extra)
 
     async def _resync(self, resync: Resync) -> str:
-        """What others do to a page may lead here; else it is a defect of this package."""
+        """Scripts that change the page may lead here; all else is a defect of djust."""
         self.snapshots.changes += 1
         await self.turns.ask("join")
         self.resyncs += 1
@@ -426,7 +426,7 @@ class Page:
     # Refusals
 
     def _refuse(self, message: Message, error: HandlerError, before: int) -> str:
-        """Nothing was called: answer an event, end the connection, or try again later."""
+        """No user code was called: answer an event, end the connection, or try again later."""
         if isinstance(error, GuardFailedError):
             text = "%s: what guards the page has failed; %s waits, and nothing was called"
             logger.error(text, type(self.view).__name__, type(message).__name__, exc_info=error.__cause__ or error)
@@ -469,7 +469,7 @@ class Page:
         )
 
     def _retry_held(self) -> None:
-        """What was refused may be allowed by now: when a browser joins, and after each event."""
+        """Try refused turns of the server again: when a browser joins, and after each event."""
         if self._held and self.peer is not None:
             held, self._held = self._held, []
             self._post_all([*held])
