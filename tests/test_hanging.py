@@ -146,7 +146,7 @@ class Elsewhere(Browser):
 
 
 class Visit:
-    """A GET whose browser goes away when it is told to."""
+    """A GET whose browser goes away on demand."""
 
     def __init__(self, browser: Browser, url: str) -> None:
         self._incoming: asyncio.Queue[Any] = asyncio.Queue()

@@ -220,7 +220,7 @@ async def test_a_handler_of_one_node_is_none_of_the_other() -> None:
 
 
 @pytest.mark.parametrize("rest", [["c1"], ["c1", []], ["c1", [], 0]])
-async def test_members_after_the_target_may_be_left_out(rest: list[Any]) -> None:
+async def test_members_after_the_target_may_be_omitted(rest: list[Any]) -> None:
     async with Browser() as browser:
         page = await browser.open("/two/")
         await page.send([1, "add", {}, *rest])

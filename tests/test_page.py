@@ -365,7 +365,7 @@ async def test_an_exception_in_a_handler_is_logged_and_the_state_it_left_is_show
     assert record.exc_info
 
 
-async def test_in_debug_the_browser_is_told_the_exception(settings: Any) -> None:
+async def test_in_debug_the_browser_shows_the_exception(settings: Any) -> None:
     settings.DEBUG = True
     async with Browser() as browser:
         response = await browser.get("/counter/")
@@ -376,7 +376,7 @@ async def test_in_debug_the_browser_is_told_the_exception(settings: Any) -> None
         assert "in fail\n" in extra["detail"]
 
 
-async def test_an_exception_in_a_template_is_told_and_the_next_event_tries_again() -> None:
+async def test_an_exception_in_a_template_is_reported_and_the_next_event_tries_again() -> None:
     async with Browser() as browser:
         page = await browser.open("/broken/")
         assert await page.event("add") == [

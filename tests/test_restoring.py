@@ -137,7 +137,7 @@ urlpatterns = [
 
 @pytest.fixture(autouse=True)
 def _cache(tmp_path: Any) -> Any:
-    """A cache that survives the process, as far as the machine knows."""
+    """A cache that survives the process, as far as djust knows."""
     files = {"BACKEND": FILE_CACHE, "LOCATION": str(tmp_path)}
     sessions = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
     with override_settings(CACHES={"default": sessions, "states": files}, LIVEVIEW_CONFIG={"state_cache": "states"}):
@@ -602,7 +602,7 @@ class Model:
         ref = self.page.ref
         frame = await self.page.join(self.ticket, self.version)
         # A frame "joined" is [name, version, last, extra], a frame "all" has values and fragments
-        # before the last event; ends that are empty are left out.
+        # before the last event; empty members at the end are omitted.
         members = [*frame, *[0] * 6][2:4] if frame[0] == "joined" else [*frame, *[0] * 6][4:6]
         last, extra = members[0], members[1] or {}
         if frame[0] == "joined":

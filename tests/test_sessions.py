@@ -159,7 +159,7 @@ async def written(wire: type[Wire], browser: Browser, text: str = "typed", url: 
 
 
 def another(page: Wire, browser: Browser | None = None, document: str = "two") -> Wire:
-    """Another document, of the same browser or of another one, that knows the ticket of a page."""
+    """Another document, of the same browser or of another one, that knows the token of a page."""
     other = type(page)(browser or page.browser, page.url)
     other.document = document
     return other
@@ -267,7 +267,7 @@ async def test_an_anonymous_visitor_whose_session_is_lost_goes_on(wire: type[Wir
         assert (await page.event("write", {"text": "more"}))[:3] == [2, 2, [0, "more"]]
 
 
-async def test_a_store_that_finds_the_session_again_costs_nobody_the_page() -> None:
+async def test_a_store_that_finds_the_session_again_ends_no_page() -> None:
     ann = await user_named("ann")
     async with Browser() as browser:
         await browser.log_in(ann)
@@ -491,7 +491,7 @@ async def test_another_document_does_not_get_the_page_of_who_has_logged_in_meanw
         assert await rejoin(page) == ["joined", 1, 1]
 
 
-async def test_a_page_of_nobody_is_given_only_to_the_document_that_had_it(wire: type[Wire]) -> None:
+async def test_the_page_of_a_visitor_without_a_session_is_given_only_to_its_tab(wire: type[Wire]) -> None:
     async with Browser() as browser:
         page = await written(wire, browser)
         (held,) = registry.pages()
@@ -506,7 +506,7 @@ async def test_a_page_of_nobody_is_given_only_to_the_document_that_had_it(wire: 
         assert await rejoin(page) == ["joined", 1, 1]
 
 
-async def test_the_snapshot_of_nobody_is_given_only_to_the_document_that_had_it(wire: type[Wire]) -> None:
+async def test_the_snapshot_of_a_visitor_without_a_session_is_given_only_to_its_tab(wire: type[Wire]) -> None:
     async with Browser() as browser:
         page = await written(wire, browser)
         (held,) = registry.pages()
@@ -520,7 +520,7 @@ async def test_the_snapshot_of_nobody_is_given_only_to_the_document_that_had_it(
 
 
 @pytest.mark.parametrize("state", ["parked", "attached", "detached", "snapshot"])
-async def test_the_page_of_a_user_is_given_to_nobody_else(wire: type[Wire], state: str) -> None:
+async def test_the_page_of_a_user_is_given_to_no_other_visitor(wire: type[Wire], state: str) -> None:
     ann, bob = await user_named("ann"), await user_named("bob")
     async with Browser() as browser:
         await browser.log_in(ann)
@@ -553,7 +553,7 @@ async def test_the_page_of_a_user_is_given_to_nobody_else(wire: type[Wire], stat
         assert (frame[0], frame[2:3]) == (("joined", []) if state == "parked" else ("all", [["typed"]]))
 
 
-async def test_a_stream_is_given_to_nobody_else() -> None:
+async def test_a_stream_is_given_to_no_other_visitor() -> None:
     ann, bob = await user_named("ann"), await user_named("bob")
     async with Browser() as browser:
         await browser.log_in(ann)

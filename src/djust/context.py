@@ -6,8 +6,8 @@
     context.part(Inbox)             one of a kind: its inbox, its services; made on demand
     context.stop()                  the page is gone: every part stops
 
-A page holds its view, never the other way round. A record holds neither of them: a view that
-outlives its page, in a thread perhaps, finds none.
+A page holds its view, never the other way round. A record holds neither of them. A view that
+outlives its page, such as one in a thread, has no page.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from djust.process import Phase
 
 @dataclass(slots=True, eq=False)
 class Task:
-    """One background task of a view.
+    """One call of a view in the background.
 
     `merge` takes its result or exception into the view, in a turn of the page.
     """
@@ -37,7 +37,7 @@ class Task:
     merge: Callable[[Any, Exception | None], Any]
     merges_on_loop: bool
     timeout: float | None = None
-    # Nobody wants what comes out of it any more.
+    # It was cancelled, or replaced by a newer task: its result is dropped.
     dropped: bool = False
     awaiting: Awaiting[None] | None = None
 
@@ -81,7 +81,7 @@ class Part(Protocol):
     def stop(self) -> None:
         """The page is gone, or the view.
 
-        In any thread, and in the middle of anything, for garbage is collected so.
+        In any thread, and at any point of other code: the garbage collector may call it.
         """
 
 
@@ -89,7 +89,7 @@ P = TypeVar("P", bound=Part)
 
 
 class _ViewRef(ref[Any]):
-    """A reference to a view that knows its identity when it is gone."""
+    """A weak reference that knows the identity of its view after the view is gone."""
 
     __slots__ = ("view_id",)
     view_id: int
@@ -142,7 +142,7 @@ class LiveContext:
     def stop(self) -> None:
         """The page is gone: stop every part.
 
-        A view that is used nevertheless gets new ones, which end with it.
+        A view that is used after that gets new parts, which end with it.
         """
         while self._parts:
             self._parts.popitem()[1].stop()

@@ -6,7 +6,7 @@ survives a fork.
     await process.stop()    the server ends
 
 A process ends phase by phase, in the order of `Phase`: what is in use ends before what it uses. It
-starts the other way round. Where no server tells of the end, as under WSGI or in a management
+starts the other way round. Where no server announces its end, as under WSGI or in a management
 command, `at_exit` takes the place of `stop`.
 """
 
@@ -78,7 +78,7 @@ def start() -> None:
 
 
 async def stop() -> None:
-    """End everything; what fails to end does not keep the rest from it."""
+    """End everything. If something fails to end, the rest ends nevertheless."""
     global _loop
     _loop = None
     for part in _parts:

@@ -1,10 +1,10 @@
 """The end of sessions: a visitor who logs out loses all open pages at once, for good.
 
-Django's signal reports a logout in this process, pub/sub one in another process. Besides, the
-session store is asked whether a session still belongs to the same user: when it is due to expire
-and every `session_check_seconds`, once for all pages of the session, at random times. Its answer
-takes no page away: the session may have another key by now, or the store may have lost it. The
-browser has to join again with the cookies that it has, and the join decides.
+Django's signal reports a logout in this process, and pub/sub one in another process. In addition,
+djust asks the session store whether a session still belongs to the same user. It asks when the
+session is due to expire and every `session_check_seconds`, once for all pages of the session, at
+random times. The answer alone ends no page: the session may have another key by now, or the store
+may have lost it. The browser has to join again with its present cookies, and the join decides.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ logger = logging.getLogger("djust")
 TOPIC = "djust:sessions"
 NEVER = float("inf")
 _TICK_SECONDS = 0.5
-# After missed messages all sessions are asked for, within this time.
+# After missed messages, all sessions are checked within this time.
 _MISS_SECONDS = 5.0
-# A store that does not answer, or does not know a session, is asked again.
+# A store that does not answer, or does not know a session, is asked again after this time.
 _RETRY_SECONDS = 5.0
 _DOUBT_SECONDS = 1.0
 
@@ -53,7 +53,7 @@ def set_visitor(page: Page, visitor: Visitor) -> None:
 
 
 def _next_check(visitor: Visitor) -> float:
-    # Pages that came all at once, after a restart, must not be asked for all at once for evermore.
+    # Pages that joined at the same time, after a restart, must not be checked at the same time.
     seconds = config.session_check_seconds * _between(0.75, 1.25)
     return min(visitor.ends + 0.1, time.monotonic() + seconds)
 
@@ -63,7 +63,7 @@ def _between(low: float, high: float) -> float:
 
 
 class SessionMonitor:
-    """Looks every half second for pages whose session is to be asked for."""
+    """Looks every half second for pages whose session is due for a check."""
 
     def __init__(self) -> None:
         self._ticker = Ticker(_TICK_SECONDS, self._ask_due)
@@ -106,7 +106,7 @@ class SessionMonitor:
             end_pages(session, HttpRequest(), "You have logged out.")
 
     def mark_gap(self, topics: Iterable[str], reason: str) -> None:
-        """Messages may have been missed: the session store knows."""
+        """Messages may have been missed, so the session store is asked."""
         now = time.monotonic()
         soon: dict[str, float] = defaultdict(lambda: now + _between(0, _MISS_SECONDS))
         for page in registry.attached_pages():
@@ -115,7 +115,7 @@ class SessionMonitor:
 
 
 def _ask(key: str, pages: list[Page]) -> None:
-    """Ask for one session, in a thread. A page without one has logged out in its own handler."""
+    """Check one session, in a thread. A page without one has logged out in its own handler."""
     try:
         if key:
             _check(key, visitor_of({settings.SESSION_COOKIE_NAME: key}), pages)
@@ -123,14 +123,14 @@ def _ask(key: str, pages: list[Page]) -> None:
             for session in {page.visitor.session for page in pages}:
                 end_pages(session, HttpRequest(), "You have logged out.")
     except SessionStoreError:
-        # No verdict; the look-up has logged it.
+        # Nothing is known. The look-up has logged the failure.
         _ask_again(pages, _RETRY_SECONDS)
     except Exception:
         logger.exception("A session could not be checked")
 
 
 def _check(key: str, found: Visitor, pages: list[Page]) -> None:
-    # Browsers that have joined again meanwhile may have come with another session.
+    # Browsers that have joined again in the meantime may have another session.
     pages = [page for page in pages if page.visitor.key == key]
     same = [page for page in pages if page.visitor.identity == found.identity]
     due = _next_check(found)
@@ -148,7 +148,7 @@ def _check(key: str, found: Visitor, pages: list[Page]) -> None:
 
 
 def _ask_again(pages: list[Page], seconds: float) -> None:
-    """Ask for a session once more, after one to two times as many seconds."""
+    """Check a session once more, after one to two times this number of seconds."""
     due = time.monotonic() + min(config.session_check_seconds, _between(seconds, 2 * seconds))
     for page in pages:
         page.session_due = due

@@ -71,7 +71,7 @@ class Purpose(StrEnum):
 
 @dataclass(slots=True, eq=False, repr=False)
 class Mount:
-    """For which purpose a request is served, and what belongs to that."""
+    """The purpose for which a request is served, and its data."""
 
     purpose: Purpose
 
@@ -186,7 +186,7 @@ def _answer(page: Page, mount: Mount) -> HttpResponseBase:
     if mount.restore_failed:
         return HttpResponse()
     page.prepare()
-    # The page keeps its request, and must not keep itself.
+    # The page keeps its request, which must not keep the page.
     for known in (vars(page.request), page.request.META):
         known.pop(MOUNT, None)
     if mount.purpose is not Purpose.RENDER:
@@ -200,12 +200,12 @@ def _answer(page: Page, mount: Mount) -> HttpResponseBase:
 
 
 def send_page(page: Page, mount: Mount, *, status: int = 200, notice: str = "") -> HttpResponse:
-    """The HTML of a page, which now waits for its browser, unless that has gone away."""
+    """The HTML of a page, which now waits for its browser, unless the browser is gone."""
     html = page.html()
     set_visitor(page, maker_of(page.request))
     token = make_join_token(JoinToken(page.id, page.request.get_full_path(), page.fingerprint, digest_of(html)))
     if mount.is_over:
-        # No browser reads the answer, but middleware sees one like any other.
+        # No browser reads the answer, but middleware sees an ordinary one.
         page.end(for_good=True)
     else:
         page.snapshots.save_first(page, len(html))
@@ -216,8 +216,8 @@ def send_page(page: Page, mount: Mount, *, status: int = 200, notice: str = "") 
 
 
 def _uncached(request: HttpRequest, response: HttpResponse) -> HttpResponse:
-    # No cache may give this page to anybody else, or twice. But no-store would also keep it out of
-    # the browser's back/forward cache, and visitors would lose their page when they return.
+    # No cache may give this page to another visitor, or twice. But no-store would also keep it out
+    # of the browser's back/forward cache, and visitors would lose their page when they return.
     response.headers["Cache-Control"] = "private, no-cache"
     keep_out_of_caches(request)
     return response
@@ -245,7 +245,7 @@ async def with_sync_thread(answer: Coroutine[Any, Any, HttpResponseBase]) -> Htt
 def known_version(page: Page, mount: Mount, token: JoinToken, shown: int) -> int | None:
     """The version of a restored page if its browser, at version `shown`, already shows it.
 
-    That is so if nobody had joined the page yet, and it shows what was sent with the join token.
+    That is so if no browser had joined the page, and it shows what was sent with the join token.
     None: the browser needs all values.
     """
     never_joined = mount.snapshot is not None and not page.tab_id and page.version == shown == 0

@@ -1,4 +1,4 @@
-"""The nodes of a page: its views, what they show now, and what the browser has of it.
+"""The nodes of a page: its views, what they show now, and what the browser has received of that.
 
     nodes = Nodes(view, request)            a page of one node, the root
     nodes.prepare()                         the template is evaluated for the first time
@@ -9,9 +9,9 @@
     nodes.get("c1")                         the node that an event names
 
 A node is one view and everything that the framework keeps about it. What a child shows is a value
-of its parent, `(fragment, values)`, as an include is: whatever renders the parent calls `evaluate`
-of the child. So one evaluation of the root brings all nodes up to date, and one diff tells the
-browser.
+of its parent, `(fragment, values)`, as an include is: the code that renders the parent calls
+`evaluate` of the child. So one evaluation of the root brings all nodes up to date, and one diff
+tells the browser.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class Node:
             with rendering(context, self._template):
                 self.last = compiled.inner(context) if is_inside else compiled.evaluate(context, self.last, same)
         except BaseException:
-            # What was watched was not shown: the next rendering must not take it for the same.
+            # The values were noted but not shown: the next rendering must not skip them.
             self._tracker.forget()
             raise
         self.data = None
@@ -210,7 +210,7 @@ class Nodes:
         return self._sent.place(reason)
 
     def pushed(self) -> list[tuple[str, Any]]:
-        """The events that the views have pushed since the last time."""
+        """The events that the views have pushed since the last call."""
         # A task may push one just now.
         outboxes = [node.context.outbox for node in self._nodes if node.context.outbox]
         return [outbox.pop(0) for outbox in outboxes for _ in range(len(outbox))]

@@ -61,9 +61,9 @@ logger = logging.getLogger("djust")
 
 _making_tasks = process.Lock()
 
-# What guards a page has failed: when what the server itself has to do is tried again.
+# Seconds after which the server tries its own turns again, if a guard of the page has failed.
 _RETRY_SECONDS = 2.0
-# So long `connected`, `disconnected` and `unmount` of a view may take.
+# Seconds that `connected`, `disconnected` and `unmount` of a view may take.
 HOOK_SECONDS = 5.0
 
 
@@ -105,14 +105,14 @@ class Page:
         self.version = 0
         self.last_ref = 0
         self.resyncs = 0
-        # Whose it is, and what the join tokens of such a page are bound to: see `set_visitor`.
+        # The visitor, and the fingerprint that the page's join tokens are bound to: `set_visitor`.
         self.visitor = NOBODY
         self.fingerprint = ""
         self.tab_id = ""
         self.peer: Peer | None = None
         # The connection that is about to have the page.
         self._joining: Peer | None = None
-        # When the session is to be asked for, on the monotonic clock.
+        # When the session has to be checked, on the monotonic clock.
         self.session_due = float("inf")
         self.snapshots = SnapshotWriter()
         self.nodes = Nodes(view, request)
@@ -124,11 +124,11 @@ class Page:
         # When the message of this turn came; 0 where nothing is measured.
         self._posted = 0.0
         self._task: asyncio.Task[None] | None = None
-        # What the server itself wanted to do, and was not allowed to.
+        # Turns of the server itself that were refused.
         self._held: list[Work] = []
         # It is about to end, or has ended.
         self._ends = False
-        # Its visitor has logged out: of what is the browser's nothing runs any more.
+        # Its visitor has logged out: of its messages, only hooks and the end are processed.
         self._is_over = False
 
     def prepare(self) -> None:
@@ -141,21 +141,24 @@ class Page:
         return self.nodes.html()
 
     def add(self, node: Node) -> None:
-        """Let the page have one view more, inside another one."""
+        """Add a view inside another one."""
         node.context.start(self, node.id)
         self.nodes.add(node)
 
     @property
     def tasks(self) -> Tasks:
-        """What runs in the background of this page."""
+        """The background tasks of this page."""
         if self._tasks is None:
             with _making_tasks:
                 if self._tasks is None:
                     self._tasks = Tasks(self.post, self.turns)
+                    if self._ends:
+                        # A view starts one in its last turn.
+                        self._tasks.end()
         return self._tasks
 
     def _start(self) -> None:
-        """A browser has the page: what runs in the background begins."""
+        """A browser has the page: background tasks begin."""
         self.turns.loop = asyncio.get_running_loop()
         if self._tasks is not None:
             self._tasks.advance()
@@ -178,25 +181,29 @@ class Page:
         Its state is saved. `for_good` forgets it, and what waits in the mailbox is not executed.
         Views that have hooks get their last turns afterwards.
         """
-        self.peer = None
+        self.peer = self._joining = None
         self._is_over = self._is_over or for_good
+        has_ended, self._ends = self._ends, True
         if self._tasks is not None:
             self._tasks.end()
         if for_good:
             self.snapshots.forget(self)
-        if self._ends:
+        if has_ended:
             return
-        self._ends = True
-        if not (hooks := self._hooks("disconnected", "unmount")):
-            # A turn that still runs keeps the state itself when it ends.
-            self._finish(saves=self._task is None)
-        elif asyncio._get_running_loop() is page_loop.loop:
-            self._post_all([*hooks, End()])
+        unmounts = self._hooks("unmount")
+        if not unmounts and self._task is None:
+            self._finish()
+            return
+        # Behind a turn that still runs: it may use services, and changes the state. What `unmount`
+        # does to that is of no use to a page that is restored.
+        last = [*self._hooks("disconnected"), Save(), *unmounts, End()]
+        if asyncio._get_running_loop() is page_loop.loop:
+            self._post_all(last)
         else:
-            page_loop.call(self._post_all, [*hooks, End()])
+            page_loop.call(self._post_all, last)
 
-    def _finish(self, *, saves: bool = True) -> None:
-        if saves and not self._is_over:
+    def _finish(self) -> None:
+        if not self._is_over:
             self.snapshots.save_last(self)
         self.nodes.stop()
 
@@ -209,7 +216,7 @@ class Page:
 
     @property
     def is_full(self) -> bool:
-        """Whether as many messages wait as may."""
+        """Whether the mailbox holds as many messages as it may."""
         return len(self._mailbox) >= config.max_waiting
 
     @property
@@ -226,7 +233,7 @@ class Page:
             self._begin_next()
 
     async def settled(self) -> None:
-        """Wait until everything that is in the mailbox now is dealt with."""
+        """Wait until all messages that are in the mailbox now are processed."""
         event = asyncio.Event()
         self.post(Settled(event))
         await event.wait()
@@ -361,7 +368,7 @@ class Page:
         return self._all(extra)
 
     async def _resync(self, resync: Resync) -> str:
-        """What others do to a page may lead here; else it is a defect of this package."""
+        """Scripts that change the page may lead here; all else is a defect of djust."""
         self.snapshots.changes += 1
         await self.turns.ask("join")
         self.resyncs += 1
@@ -374,10 +381,14 @@ class Page:
         node = self.nodes.get(hook.target)
         if node is None or (hook.name == "disconnected" and not node.is_connected):
             return ""
+        if hook.name == "connected" and self._ends:
+            # The browser has gone meanwhile.
+            return ""
         node.is_connected = False
         text = ""
         if overrides(type(node.view), hook.name):
-            self.snapshots.changes += 1
+            if hook.name != "unmount":
+                self.snapshots.changes += 1
             title, method = f"{type(node.view).__name__}.{hook.name}", getattr(node.view, hook.name)
             turn = Turn(
                 *(node.view, title, lambda: method, self.answer),
@@ -415,7 +426,7 @@ class Page:
     # Refusals
 
     def _refuse(self, message: Message, error: HandlerError, before: int) -> str:
-        """Nothing was called: answer an event, end the connection, or try again later."""
+        """No user code was called: answer an event, end the connection, or try again later."""
         if isinstance(error, GuardFailedError):
             text = "%s: what guards the page has failed; %s waits, and nothing was called"
             logger.error(text, type(self.view).__name__, type(message).__name__, exc_info=error.__cause__ or error)
@@ -458,7 +469,7 @@ class Page:
         )
 
     def _retry_held(self) -> None:
-        """What was refused may be allowed by now: when a browser joins, and after each event."""
+        """Try refused turns of the server again: when a browser joins, and after each event."""
         if self._held and self.peer is not None:
             held, self._held = self._held, []
             self._post_all([*held])

@@ -22,7 +22,7 @@ RESTARTING = 1012
 
 
 class Peer(Protocol):
-    """Where the frames of a page go: one connection of its browser."""
+    """One connection of the browser, to which the frames of a page go."""
 
     async def send(self, text: str) -> None:
         """Send one frame; whether it arrives is not the page's concern."""
@@ -32,7 +32,7 @@ class Peer(Protocol):
 
 
 class Refused(NamedTuple):
-    """An event that is answered in its turn, without being looked at."""
+    """An event that is refused in its turn, without being processed."""
 
     ref: int
     text: str
@@ -50,18 +50,18 @@ class Joining(NamedTuple):
     version: int | None
     token: str = ""
     tab_id: str = ""
-    # The request that made the page has just passed what guards it.
+    # The request that made the page has just passed its guards.
     passed: bool = False
 
 
 class Visit(NamedTuple):
-    """The browser has come with other cookies: the page's request takes over those of `source`."""
+    """The browser may have other cookies now: the page's request takes over those of `source`."""
 
     source: HttpRequest
 
 
 class Work(NamedTuple):
-    """Not the browser but the server changes the view: `call` does, in a turn of its own.
+    """The server changes the view, without an event: `call` does, in a turn of its own.
 
     `title` names it in logs. What has changed is pushed; a call that changed nothing sends nothing.
     """
@@ -89,7 +89,7 @@ class Save(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """`event` is set when everything before it in the mailbox is dealt with."""
+    """`event` is set when all messages before it in the mailbox are processed."""
 
     event: asyncio.Event
 

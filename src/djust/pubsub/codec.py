@@ -1,8 +1,8 @@
 """How a message becomes text: as the state of a view does, so that it arrives equal and of the same
 type.
 
-Rows of models are refused: each process would have to fetch them, on the loop that everybody
-shares.
+Rows of models are refused: each process would have to fetch them, on the event loop that all pages
+share.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def encode_message(topic: str, message: Any) -> str:
         text = encode(message, allow_rows=False)
     except RowRefused as error:
         raise TypeError(
-            f'publish("{topic}"): the message {error}. Publish their keys; whoever is interested fetches them.'
+            f'publish("{topic}"): the message {error}. Publish their keys; views that need the rows fetch them.'
         ) from None
     return f'["",{text}]'
 

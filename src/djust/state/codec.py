@@ -6,7 +6,7 @@
 What comes back is equal and of the same type. Saved models are written by reference and fetched
 again, with one query per model and database. Models that are not in the database are written by the
 values of their fields, QuerySets by the keys of their rows, in order. A row that is gone is
-reported by the attribute that held it.
+reported with the attribute that held it.
 
 Three things come back different:
 
@@ -18,8 +18,8 @@ A QuerySet comes back with its rows in order, without those that are gone; what 
 asks the database again. What cannot be written (see `validation`) becomes its `str()`.
 
 A text that was tampered with raises `StateError`. Classes are looked up among those that are
-imported and must be what the tag says. Nothing is imported, and nothing is called that state could
-not hold.
+imported, and must be what the tag says. Nothing is imported, and no class is called that state
+could not hold.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ def encode_state(state: Mapping[str, Any]) -> str:
     `StateError` only where the state is too large to be written.
     """
     found = scan(state.values(), every_key=True)
-    # A key that is no text is among the types, and one that JSON would take for a text among the
-    # keys.
+    # Keys of other types are among `found.types`. JSON would turn some of them, such as integers,
+    # into text, so the keys are checked as well.
     if found is not None and found.types <= _JSON_TYPES and all(type(key) is str for key in found.keys):
         try:
             text = _encoder.encode(state)

@@ -54,11 +54,9 @@ from djust.state.classes import (
 from djust.state.rows import RowGone, RowRefused, RowSource, field_values, is_row, key_of, source_of
 
 TAG = "$"
-# More levels than any state needs. Objects that are nested deeper are taken to refer to each other
-# without end.
+# More levels than any state needs. Objects that are nested deeper are treated as circular.
 MAX_DEPTH = 100
-# A state with more values than this is a mistake, or holds the same object so often that it would
-# never end.
+# A state with more values is a mistake, or contains itself so often that writing would not end.
 MAX_VALUES = 5_000_000
 
 # What a value holds, each with the step that leads to it, such as `[3]` or `.name`.
@@ -66,7 +64,7 @@ Children = Iterable[tuple[str, Any]]
 
 
 class Unknown:
-    """Stands for something that cannot be state, or has to be looked at value by value."""
+    """Stands for something that cannot be state, or that has to be checked value by value."""
 
 
 UNKNOWN = (Unknown(),)
@@ -107,7 +105,7 @@ class Encoder:
         self._class_names: dict[type, str | None] = {}
 
     def write(self, value: Any) -> Any:
-        """`value` as JSON. What cannot be written becomes a text; so does what holds itself."""
+        """`value` as JSON. One that cannot be written, or contains itself, becomes a text."""
         self._count += 1
         if self._count > MAX_VALUES:
             raise StateError(f"The state has more than {MAX_VALUES:,} values. Keep large data elsewhere.")
@@ -156,8 +154,8 @@ class Decoder:
         except (StateError, RowGone):
             raise
         except Exception as error:
-            # __hash__ and __init__ of the classes that are named see values that they were not made
-            # for, and may raise what they like.
+            # __hash__ and __init__ of the named classes get values that they were not written for,
+            # and may raise any exception.
             raise StateError(f"The text of a state is not what was written ({error}).") from error
 
     def read(self, written: Any) -> Any:
@@ -278,7 +276,7 @@ def _read_moment(
 
 
 def _zone(key: str) -> ZoneInfo:
-    # Where ZoneInfo does not find a key, it looks for a package of this name.
+    # If ZoneInfo does not find a key, it looks for a package of this name.
     if key not in _zones():
         raise StateError(f"The state holds the time zone {key!r:.80}, which is not known here.")
     return ZoneInfo(key)
@@ -392,7 +390,7 @@ def _read_dataclass(decoder: Decoder, name: str, written: list[Any]) -> Any:
 
 
 def _wrapped(value: LazyObject[Any]) -> Children:
-    # Such as request.user: asking it for anything may cost a query.
+    # For example request.user, where any access may cost a query.
     wrapped = vars(value)["_wrapped"]
     return () if wrapped is empty else (("", wrapped),)
 
@@ -447,7 +445,7 @@ def _queryset_children(value: QuerySet[Any]) -> Children | None:
     if issubclass(value._iterable_class, NamedValuesListIterable):
         # Django makes the class of its rows on the fly.
         return None
-    # What values() gives is looked at when it is there; asking for it would be a query.
+    # The result of values() is checked if it was fetched; fetching it would be a query.
     return _numbered([] if _holds_models(value) else value._result_cache or [])
 
 
@@ -572,5 +570,5 @@ def find_type(kind: type) -> StateType | None:
         if row.matches(kind):
             _BY_CLASS[kind] = row
             return row
-    # Not remembered: such classes may be made by the thousand.
+    # Not cached: such classes may be made by the thousand.
     return None

@@ -8,7 +8,7 @@ several handlers, each names its own in a field:
 
     <input type="hidden" name="dj-submit" value="save">
 
-No other handler can be reached.
+No other handler can be called.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def answer_form(view: LiveView, request: HttpRequest, mount: Mount) -> HttpRespo
         return HttpResponse(_reason(view, asked, names), status=400, content_type="text/plain; charset=utf-8")
     params = {name: _value(fields.getlist(name)) for name in fields if name not in (FIELD, "csrfmiddlewaretoken")}
     event = Event(1, asked, params, [], passed=True)
-    # In the context of this request it would need the thread that waits.
+    # In the context of this request, it would need the thread that waits for it.
     context = page.turns.context.copy()
     answer = context.run(asyncio.run_coroutine_threadsafe, page.process(event), page_loop.loop).result()
     if not answer:
