@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from djust.template import nodes
+
 ROOT = Path(__file__).parent.parent / "src" / "djust"
 
 # Layer -> folder -> modules. An entry names a module or a package; "*" stands for any module of the
@@ -143,3 +145,23 @@ def test_modules_do_not_import_each_other_in_circles() -> None:
 
     for module in graph:
         visit(module, [])
+
+
+def test_stages_ask_nodes_of_templates_for_their_facts() -> None:
+    """Their classes are known to who makes nodes and who writes their code; of the rest of the
+    compiler `Static` is known, and all others have annotations with `Node` alone.
+    """
+    classes = {name for name, value in vars(nodes).items() if isinstance(value, type) and issubclass(value, nodes.Node)}
+    wrong = []
+    for path in MODULES:
+        module = dotted(path)
+        if module in ("template.nodes", "template.lower", "template.tags") or module.startswith("template.codegen"):
+            continue
+        known = {"Node", "Static"} if module.startswith("template.") else {"Node"}
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                names = {alias.name for alias in node.names}
+                by_module = node.module == "djust.template" and "nodes" in names
+                if by_module or (node.module == "djust.template.nodes" and names & classes - known):
+                    wrong.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert wrong == []

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import time
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
@@ -24,12 +26,13 @@ from django.views.decorators.http import etag
 from djust import LiveView, apublish, event_handler, state
 from djust.decorators import permission_required as handler_permission_required
 from djust.decorators import rate_limit
-from djust.exceptions import HandlerError
+from djust.exceptions import HandlerError, ProtocolError
 from djust.live import logout as sessions
 from djust.live.channel import Buckets
 from djust.live.registry import registry
 from djust.live.token import JoinToken, make_join_token
 from djust.live.transports.post import _connections
+from djust.protocol.frames import decode, message_of
 from djust.routing import live_session
 from tests.asgi_client import Browser, Socket
 from tests.engines import RedisServer
@@ -514,6 +517,14 @@ async def test_odd_frames_execute_nothing_and_end_the_connection(wire: type[Wire
         page = wire(browser, "/open/")
         await page.open()
         assert (await page.event("add"))[2] == [0, 1]
+
+
+def test_a_frame_that_is_nested_as_deep_as_python_can_read_is_a_frame_or_refused() -> None:
+    for depth in range(sys.getrecursionlimit() - 200, sys.getrecursionlimit()):
+        nested = "[" * depth + "]" * depth
+        for frame in ('[1,"x",{"a":"\\u0041","y":%s}]', '["resync",%s]', '[%s,"x"]', "[1,%s]"):
+            with suppress(ProtocolError):
+                message_of(decode(frame % nested))
 
 
 @pytest.mark.parametrize(

@@ -104,8 +104,22 @@ class Moved(Counter):
         return HttpResponseRedirect("/elsewhere/") if away.is_set() else None
 
 
+class Losing(Counter):
+    def mount(self, request: HttpRequest, start: int = 0) -> None:
+        type(request.session)(request.session.session_key).delete()
+
+
+def members_only(get_response: Any) -> Any:
+    def middleware(request: HttpRequest) -> HttpResponse:
+        refused = "session" in vars(request) and not request.session.get("member")
+        return HttpResponse(status=403) if refused else get_response(request)
+
+    return middleware
+
+
 urlpatterns = [
     path("moved/", Moved.as_view()),
+    path("losing/", Losing.as_view()),
     path("counter/<int:start>/", Counter.as_view()),
     path("async/<int:start>/", AsyncCounter.as_view()),
     path("two/", TwoForms.as_view()),
@@ -119,6 +133,7 @@ def _fresh() -> Any:
     gate.clear()
     mounting.clear()
     unmounted.clear()
+    away.clear()
     _connections.clear()
 
 
@@ -343,7 +358,9 @@ class SlowMount(Counter):
 urlpatterns += [path("slow/", SlowMount.as_view())]
 
 
-async def test_a_server_that_ends_while_a_page_is_mounted_says_so_and_unmounts_it(wire: type[Wire]) -> None:
+async def test_a_server_that_ends_while_a_page_is_mounted_says_so_and_unmounts_it(
+    wire: type[Wire], caplog: pytest.LogCaptureFixture
+) -> None:
     async with Browser() as browser:
         registry.clear()
         page = wire(browser, "/slow/")
@@ -356,6 +373,7 @@ async def test_a_server_that_ends_while_a_page_is_mounted_says_so_and_unmounts_i
         assert closed.value.code == 1012
         assert await asyncio.to_thread(unmounted.wait, 10)
         assert registry.pages() == []
+    assert caplog.messages == []
 
 
 async def test_the_older_connection_of_a_document_ends_when_the_next_one_joins(wire: type[Wire]) -> None:
@@ -547,6 +565,17 @@ def test_a_form_without_javascript_gets_the_page_after_its_handler(url: str) -> 
     assert "<p dj>7</p>" in text
     joined = post(browser, url, ["join", Response(200, {}, answer.content).ticket, 0, "/", "d"])
     assert joined.content == b'["joined",0]'
+
+
+def test_a_form_whose_visitor_loses_the_session_meanwhile_leads_to_a_get(settings: Any) -> None:
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, f"{__name__}.members_only"]
+    browser = Client()
+    session = browser.session
+    session["member"] = True
+    session.save()
+    answer = browser.post("/losing/", {"by": "4"})
+    assert (answer.status_code, answer["Location"]) == (302, "/losing/")
+    assert browser.get(answer["Location"]).status_code == 403
 
 
 def test_a_value_that_does_not_fit_is_said() -> None:

@@ -83,7 +83,7 @@ class _Slot:
             async with self.lock:
                 if not self.is_made:
                     with self._making(title):
-                        await self._open_async(self.factory())
+                        await self._open_async(self.factory(), title)
         return self.value
 
     def open(self, made: Any, title: str) -> None:
@@ -95,18 +95,24 @@ class _Slot:
                 f"{title}: factory {name_of(self.factory)} returned {type(made).__name__}, which has to be awaited. "
                 f"Declare service({name_of(self.factory)}, is_async=True), and await it in async def methods."
             )
+        if inspect.isgenerator(made) or inspect.isasyncgen(made):
+            decorator = "contextmanager" if inspect.isgenerator(made) else "asynccontextmanager"
+            raise ServiceError(
+                f"{title}: factory {name_of(self.factory)} is a generator, and nobody asks it for the service. "
+                f"Decorate it with @contextlib.{decorator}."
+            )
         if _is_context(type(made)):
             self._put(made.__enter__(), partial(made.__exit__, None, None, None))
         else:
             self._put(made)
 
-    async def _open_async(self, made: Any) -> None:
+    async def _open_async(self, made: Any, title: str) -> None:
         if inspect.iscoroutine(made):
             made = await made
         if _is_async_context(type(made)):
             self._put(await made.__aenter__(), partial(made.__aexit__, None, None, None))
         else:
-            self._put(made)
+            self.open(made, title)
 
     def _put(self, value: Any, close: Any = None) -> None:
         # Asynchronous clients have `aclose`.
@@ -121,7 +127,8 @@ class _Slot:
                 yield
         finally:
             _making.reset(token)
-            self.needs.clear()
+            # Another thread may look through the old set just now.
+            self.needs = set()
 
     def _refuse_circle(self, title: str) -> None:
         """Raise if this service, to be made, needs the one for which it is asked for here."""
@@ -432,7 +439,13 @@ def _close_at_exit() -> None:
                 closing.close()
 
 
-process.register(Phase.SERVICES, stop=close_process_services, at_exit=_close_at_exit, forget=_process.reset)
+def _forget() -> None:
+    for scope in [_process, *(context.find(Services) for context in all_contexts())]:
+        if scope is not None:
+            scope.reset()
+
+
+process.register(Phase.SERVICES, stop=close_process_services, at_exit=_close_at_exit, forget=_forget)
 
 
 # What providers give

@@ -6,7 +6,7 @@ import json
 import shutil
 
 import pytest
-from playwright.sync_api import Browser, Page, WebSocketRoute, expect
+from playwright.sync_api import Browser, Page, Route, WebSocketRoute, expect
 
 from tests.browser.conftest import FLAGS, visit, wait_until
 from tests.browser.servers import AppServer
@@ -44,6 +44,27 @@ def test_a_short_interruption_is_not_shown(page: Page, site: AppServer) -> None:
     expect(page.locator("#acts li")).to_have_count(1)
     expect(page.locator(".djust-banner")).to_have_count(0)
     assert len(sockets) == 2
+
+
+@pytest.mark.usefixtures("violations")
+def test_a_page_that_gets_no_socket_posts_although_the_file_for_that_could_not_be_loaded_at_first(
+    page: Page, site: AppServer
+) -> None:
+    requests: list[str] = []
+
+    def fail_once(route: Route) -> None:
+        requests.append(route.request.url)
+        if len(requests) > 1:
+            route.continue_()
+        else:
+            route.abort()
+
+    page.route("**/djust.post.js*", fail_once)
+    page.route_web_socket("**/djust/socket/", lambda route: route.close())
+    visit(page, site.url + "/form/")
+    page.locator("#hit").click()
+    expect(page.locator("#acts li")).to_have_count(1)
+    assert len(requests) == 2
 
 
 @pytest.mark.usefixtures("violations")

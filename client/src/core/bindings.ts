@@ -43,11 +43,10 @@ interface Binding {
 }
 
 /** What is known of an event before its parameters are read. */
-interface Trigger {
+interface Trigger extends Binding {
   readonly event: Event;
   /** The directive without `dj-`. */
   readonly kind: string;
-  readonly binding: Binding;
   /** Where the event happened; of events elsewhere the element that has the directive. */
   readonly origin: Element;
   /** The throttle if the element has none. */
@@ -126,7 +125,7 @@ export class Bindings {
     if (kind === "blur") this.flush();
     const origin = event.target as Element;
     if (!isElement(origin) || (event as InputEvent).isComposing) return;
-    for (const binding of findBindings(event, kind)) this.#trigger({ event, kind, binding, origin });
+    for (const binding of findBindings(event, kind)) this.#trigger({ ...binding, event, kind, origin });
   }
 
   /**
@@ -135,12 +134,11 @@ export class Bindings {
    */
   actOutside(event: Event, kind: string, element: Element, pause: number, params?: Params): void {
     for (const binding of bindingsOf(element, `dj-${kind}`, event as KeyboardEvent))
-      this.#trigger({ event, kind, binding, origin: element, pause, params });
+      this.#trigger({ ...binding, event, kind, origin: element, pause, params });
   }
 
   #trigger(trigger: Trigger): void {
-    const { event, kind, binding, origin, pause } = trigger;
-    const { element, suffixes, attribute } = binding;
+    const { event, kind, element, suffixes, attribute, origin, pause } = trigger;
     const has = (suffix: string) => suffixes.includes(suffix);
     if (has("self") && event.target !== element) return;
     if (has("prevent") || hasDefault(kind, element)) event.preventDefault();
@@ -148,8 +146,7 @@ export class Bindings {
     if (kind === "click" && element.matches("[disabled],:disabled")) return;
     const question = element.getAttribute("dj-confirm");
     if (question && !confirm(question)) return;
-    const use = `${this.#number(element)} ${attribute}`;
-    if (has("once") && (this.#used.has(use) || !this.#used.add(use))) return;
+    if (has("once") && !this.#isFirst(`${this.#number(element)} ${attribute}`)) return;
     const slot = `${this.#number(origin)} ${kind} ${(event as KeyboardEvent).key}`;
     const target = targetOf(element);
     const run = () => {
@@ -195,6 +192,11 @@ export class Bindings {
     if (run) this.#throttle(key, wait, run);
   }
 
+  #isFirst(use: string): boolean {
+    const { size } = this.#used;
+    return this.#used.add(use).size > size;
+  }
+
   #number(element: Element): number {
     const number = this.#numbers.get(element) ?? ++this.#last;
     this.#numbers.set(element, number);
@@ -215,6 +217,8 @@ function bindingsOf(element: Element, attribute: string, event: KeyboardEvent): 
   const found: Binding[] = [];
   // Names, because a field called "attributes" hides the form's attributes.
   for (const name of element.getAttributeNames()) {
+    // Most attributes are no directives, and need not be taken apart.
+    if (!name.startsWith(attribute)) continue;
     const [base, ...suffixes] = name.split(".");
     if (base === attribute && fits(event, suffixes))
       found.push({ element, attribute: name, source: `${element.getAttribute(name)}`, suffixes });
@@ -242,8 +246,8 @@ function hasDefault(kind: string, element: Element): boolean {
   return LINKS.includes(element.localName) || (SUBMITTERS.includes(type) && !!form);
 }
 
-const setting = (name: string, { origin, binding }: Trigger): string | null =>
-  origin.getAttribute(name) ?? binding.element.getAttribute(name);
+const setting = (name: string, { origin, element }: Trigger): string | null =>
+  origin.getAttribute(name) ?? element.getAttribute(name);
 
 /** Whether only the latest of many events counts. */
 const isRepeated = (kind: string): boolean =>
@@ -261,8 +265,7 @@ function debounceOf(trigger: Trigger): number | typeof UNTIL_BLUR {
 }
 
 function makeAction(trigger: Trigger, slot: string, target: string | null): Action | null {
-  const { kind, binding, origin } = trigger;
-  const { element, source } = binding;
+  const { kind, element, source, origin } = trigger;
   const call = parseCall(source);
   if (!call) return null;
   const fixed = FIXED.includes(kind);

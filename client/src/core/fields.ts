@@ -98,14 +98,13 @@ export class Fields {
     if (!source) return;
     const accepted = submitted && refused === undefined;
     this.#submitted = accepted ? source : null;
-    const isForm = accepted && source instanceof HTMLFormElement;
-    // A field called "elements" hides the form's elements.
-    const sent = isForm
-      ? [...document.querySelectorAll<Control>("input,textarea,select")].filter(({ form }) => form === source)
-      : [source];
-    for (const field of sent.flatMap((element) => group(fieldOf(element))))
-      if (isForm || this.#pendingReset.has(field) || field.matches(CONTROLLED))
-        this.#pendingReset.set(field, this.#ref);
+    const fields =
+      accepted && source instanceof HTMLFormElement
+        ? fieldsOf(source)
+        : group(fieldOf(source)).filter(
+            (field) => this.#pendingReset.has(field) || field.matches(CONTROLLED),
+          );
+    for (const field of fields) this.#pendingReset.set(field, this.#ref);
   }
 
   /**
@@ -171,6 +170,10 @@ export class Fields {
 /** The select of an option; other elements are fields of their own. */
 export const fieldOf = (element: Element): Field =>
   (element.nodeName === "OPTION" && element.closest("select")) || element;
+
+/** A field called "elements" hides the form's elements. */
+const fieldsOf = (form: Element): Field[] =>
+  [...document.querySelectorAll<Control>("input,textarea,select")].filter((field) => field.form === form);
 
 /** The elements that are one field for the user. */
 function group(field: Field): Element[] {

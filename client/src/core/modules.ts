@@ -23,7 +23,7 @@ const DIRECTIVE = "dj-";
 /** What the core passes to modules, so that it is not in their files as well. */
 export interface Services {
   readonly bindings: Bindings;
-  readonly shadows: WeakMap<Element, Element>;
+  readonly shadows: WeakMap<Node, Element>;
   readonly initialRows: WeakMap<Node, Element[]>;
   /** Calls a handler of the node that `element` belongs to, or of the page's root. */
   pushEvent(handler: string, params?: Params, element?: Element): Promise<Json>;
@@ -71,10 +71,10 @@ export class Modules {
   loadIfMentioned(html: string): void {
     if (!html.includes(DIRECTIVE)) return;
     for (const [name, words] of Object.entries(MENTIONS))
-      if (!this.#started.has(name) && words.some((word) => html.includes(word))) this.load(name);
+      if (words.some((word) => html.includes(word))) this.load(name);
   }
 
-  /** Loads a module unless that is under way. */
+  /** Loads a module unless that is done or under way. */
   load(name: string): void {
     const loading = this.#loading.get(name) ?? { attempt: 0 };
     if (loading.attempt && !loading.retry) return;
@@ -82,7 +82,7 @@ export class Modules {
     loading.retry = undefined;
     this.#loading.set(name, loading);
     this.#load(urlOf(name, loading.attempt++)).then(
-      (file) => this.#start(name, file.default),
+      ({ default: start }) => start && this.#started.set(name, start(this.#services)),
       (error) => {
         console.error(`djust: djust.${name}.js cannot be loaded yet:`, error);
         loading.retry = window.setTimeout(() => this.load(name), backoff(loading.attempt - 1));
@@ -116,10 +116,6 @@ export class Modules {
 
   notify(callback: "disconnected" | "reconnected"): void {
     for (const module of this.#inOrder()) module.notify?.(callback);
-  }
-
-  #start(name: string, start?: Start): void {
-    this.#started.set(name, start?.(this.#services) ?? {});
   }
 
   #inOrder(): Module[] {

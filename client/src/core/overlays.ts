@@ -22,12 +22,13 @@ export interface Overlay {
 }
 
 export class Overlays {
-  #laid: Overlay[] = [];
+  readonly #laid: Overlay[] = [];
+  #lifted = false;
 
   lay(element: Element, effect: Effect): Overlay {
     const overlay = { element, effect };
     this.#laid.push(overlay);
-    show(overlay);
+    this.#show();
     return overlay;
   }
 
@@ -42,23 +43,28 @@ export class Overlays {
     if (at < 0) return;
     const above = this.#laid.splice(at).slice(1);
     hide([overlay, ...above]);
-    above.forEach(show);
     this.#laid.push(...above);
+    this.#show();
   }
 
   /** Runs `change` on the page as the server knows it. */
   lift(change: () => void): void {
     hide(this.#laid);
+    this.#lifted = true;
     try {
       change();
     } finally {
-      this.#laid.forEach(show);
+      this.#lifted = false;
+      this.#show();
     }
   }
-}
 
-function show(overlay: Overlay): void {
-  if (overlay.element.isConnected) overlay.undo = overlay.effect(overlay.element);
+  /** Shows what does not show yet. What scripts have laid while a change is made waits for its end. */
+  #show(): void {
+    if (this.#lifted) return;
+    for (const overlay of this.#laid)
+      if (overlay.element.isConnected) overlay.undo ??= overlay.effect(overlay.element);
+  }
 }
 
 function hide(overlays: readonly Overlay[]): void {
@@ -70,9 +76,10 @@ function hide(overlays: readonly Overlay[]): void {
 
 // Effects
 
-/** Adds a class; no empty attribute is left behind. */
+/** Adds a class unless it is there; no empty attribute is left behind. */
 export function withClass(element: Element, name: string): Undo {
   const none = !element.hasAttribute("class");
+  if (element.classList.contains(name)) return () => {};
   element.classList.add(name);
   return () => {
     element.classList.remove(name);

@@ -46,6 +46,10 @@ const BANNER_DELAY = 2000;
 const UNREACHABLE = "The server cannot be reached.";
 const RELOADED = "The page was reloaded; your last action may not have been saved.";
 
+/** What is sent: an action of the user, or a call by a script, which waits for its reply. */
+type Outgoing = Pick<Action, "handler" | "params" | "target" | "args" | "slot"> &
+  Omit<Waiting, "ref" | "frame" | "sentAt">;
+
 /** An action under way, and the latest of those that came meanwhile. */
 interface Slot {
   ref: number;
@@ -56,14 +60,10 @@ export class Page implements Receiver {
   readonly #transport: Transport;
   readonly #fields = new Fields();
   readonly #tree = new Tree(this.#fields.write);
-  readonly #pending = new Pending(
-    new Overlays(),
-    (ref) => this.#unsent.has(ref) || this.#end(ref, "The server did not answer."),
-  );
+  readonly #pending = new Pending(new Overlays(), (ref) => this.#end(ref, "The server did not answer."));
   readonly #bindings = new Bindings((action) => this.#act(action));
   readonly #modules: Modules;
   readonly #slots = new Map<string, Slot>();
-  readonly #unsent = new Set<number>();
   /** Tells this document from another one made of the same HTML. A secret: whoever knows it may have the page. */
   readonly #tabId = crypto.getRandomValues(new Uint32Array(4)).join();
   #joinToken: string;
@@ -87,7 +87,7 @@ export class Page implements Receiver {
       initialRows,
       pushEvent: this.#push,
     });
-    this.#prepareFor(document.documentElement.innerHTML);
+    this.#prepareFor(document.documentElement.outerHTML);
   }
 
   /** Prepares for what the HTML of the page or of a frame mentions. */
@@ -114,18 +114,23 @@ export class Page implements Receiver {
         queueMicrotask(() => promise.catch(() => {}));
         refuse(error);
       };
-      const ref = this.#nextRef();
-      this.#dispatch([ref, handler, params, ...(target ? [target] : []), [], 1], { resolve, reject });
+      this.#send({ handler, params, target, args: [], slot: "", resolve, reject });
     });
     return promise;
   };
 
-  #send(action: Action): void {
-    const { handler, params, target, args, slot } = action;
+  #send({ handler, params, target, args, slot, ...rest }: Outgoing): void {
     const ref = this.#nextRef();
     if (slot) this.#slots.set(slot, { ref, next: null });
-    const rest = [...(target ? [target] : []), ...(args.length ? [args] : [])];
-    this.#dispatch([ref, handler, params, ...rest], action);
+    const frame: EventFrame = [ref, handler, params];
+    if (target) frame.push(target);
+    if (rest.resolve) frame.push(args, 1);
+    else if (args.length) frame.push(args);
+    const sentAt = djust.connected ? performance.now() : undefined;
+    this.#fields.sent = ref;
+    this.#pending.add({ ref, frame, sentAt, ...rest });
+    if (sentAt !== undefined) this.#transport.send(frame);
+    else if (!this.#bannerTimer && !rest.isInput) this.#end(ref, this.#connectionError || UNREACHABLE);
   }
 
   /** The reference of the next event, after those that have to be sent before it. */
@@ -138,18 +143,8 @@ export class Page implements Receiver {
     return ++this.#ref;
   }
 
-  #dispatch(frame: EventFrame, rest: Omit<Waiting, "ref" | "frame">): void {
-    const [ref] = frame;
-    this.#fields.sent = ref;
-    this.#pending.add({ ref, frame, ...rest });
-    if (djust.connected) this.#transport.send(frame);
-    else if (this.#bannerTimer ?? rest.isInput) this.#unsent.add(ref);
-    else this.#end(ref, this.#connectionError || UNREACHABLE);
-  }
-
   /** The event `ref` waits no longer; 0 stands for the connection. */
   #end(ref: number, error?: string, detail?: string, reply?: Json): void {
-    this.#unsent.delete(ref);
     if (error) this.#pending.fail(ref, error, detail);
     else this.#pending.end(ref, reply);
     for (const [key, slot] of this.#slots) {
@@ -187,8 +182,8 @@ export class Page implements Receiver {
       this.#bannerTimer = null;
       if (first) this.#modules.load("post");
       showBanner(true);
-      for (const { ref, isInput } of this.#pending.all())
-        if (!isInput && this.#unsent.has(ref)) this.#end(ref, this.#connectionError || UNREACHABLE);
+      for (const { ref, isInput, sentAt } of this.#pending.all())
+        if (sentAt === undefined && !isInput) this.#end(ref, this.#connectionError || UNREACHABLE);
     }, BANNER_DELAY);
   }
 
@@ -275,11 +270,13 @@ export class Page implements Receiver {
     const { ticket } = extra || {};
     const waiting = this.#pending.all();
     const lost = waiting.filter(
-      (event) => (event.lost ||= !!ticket && event.ref > lastRef && !this.#unsent.has(event.ref)),
+      (event) => (event.lost ||= !!ticket && event.ref > lastRef && event.sentAt !== undefined),
     );
     const posted = waiting.filter((event) => !event.lost && event.ref > lastRef);
-    for (const { frame } of posted) this.#transport.send(frame);
-    this.#unsent.clear();
+    for (const event of posted) {
+      event.sentAt ??= performance.now();
+      this.#transport.send(event.frame);
+    }
     for (const { ref } of waiting) if (ref <= lastRef) this.#end(ref);
     this.#notice(extra);
     announce("connected");

@@ -22,37 +22,40 @@ export interface Waiting {
   readonly isInput?: boolean;
   readonly resolve?: (reply: Json) => void;
   readonly reject?: (error: Error) => void;
+  /** When it was sent, by the clock of `performance`; undefined while it waits for a connection. */
+  sentAt?: number | undefined;
   /** What had the focus: an element that is disabled loses it. */
   focused?: Element | null;
   /** It was sent to a page that is gone. */
   lost?: boolean;
+  /** What shows that it waits. */
+  overlay?: Overlay | undefined;
 }
 
-/** After this many milliseconds an event without answer has failed. */
+/** So many milliseconds after it was sent, an event without answer has failed. */
 export const EVENT_TIMEOUT = 30_000;
 /** How long an element shows that its event has failed. */
 const FAILED_SHOWN = 1500;
 
 export class Pending {
   readonly #waiting = new Map<number, Waiting>();
-  readonly #shown = new Map<Element, Overlay>();
+  /** One for all events: a timer costs as much as the rest of what is done here for an event. */
+  #timer = 0;
   readonly #overlays: Overlays;
-  readonly #expire: (ref: number) => unknown;
+  readonly #expire: (ref: number) => void;
 
   /** `expire` ends an event that has waited for too long. */
-  constructor(overlays: Overlays, expire: (ref: number) => unknown) {
+  constructor(overlays: Overlays, expire: (ref: number) => void) {
     this.#overlays = overlays;
     this.#expire = expire;
   }
 
   add(event: Waiting): void {
     const { ref, element } = event;
-    // The timer is not ended with the event: it must not hold the element.
-    setTimeout(() => this.#waiting.has(ref) && this.#expire(ref), EVENT_TIMEOUT);
     this.#waiting.set(ref, event);
+    this.#timer ||= window.setTimeout(() => this.#expireLate(), EVENT_TIMEOUT);
     event.focused = document.activeElement;
-    if (element && !this.#shown.has(element))
-      this.#shown.set(element, this.#overlays.lay(element, showWaiting));
+    if (element) event.overlay = this.#overlays.lay(element, showWaiting);
   }
 
   get(ref: number): Waiting | undefined {
@@ -64,7 +67,7 @@ export class Pending {
   }
 
   isWaiting(element: Element): boolean {
-    return this.#shown.has(element);
+    return this.all().some((event) => event.overlay?.element === element);
   }
 
   /** The event was answered. */
@@ -91,6 +94,17 @@ export class Pending {
     this.#overlays.lift(change);
   }
 
+  /** Ends what has waited for too long, and comes back when the next event will have. */
+  #expireLate(): void {
+    const now = performance.now();
+    this.#timer = 0;
+    for (const { ref, sentAt = now } of this.all()) {
+      const left = sentAt + EVENT_TIMEOUT - now;
+      if (left <= 0) this.#expire(ref);
+      else this.#timer ||= window.setTimeout(() => this.#expireLate(), left);
+    }
+  }
+
   #remove(ref: number): Waiting | undefined {
     const event = this.#waiting.get(ref);
     if (!event) return undefined;
@@ -103,11 +117,8 @@ export class Pending {
   }
 
   #stopShowing(event: Waiting): void {
-    const { element } = event;
-    const overlay = element && this.#shown.get(element);
-    if (!overlay || this.all().some((other) => other !== event && other.element === element)) return;
-    this.#overlays.remove(overlay);
-    this.#shown.delete(element);
+    if (event.overlay) this.#overlays.remove(event.overlay);
+    event.overlay = undefined;
   }
 }
 

@@ -56,7 +56,6 @@ from djust.live.registry import registry
 from djust.live.snapshots import load_snapshot
 from djust.live.token import JoinToken, is_of_session, is_of_user, load_join_token, make_join_token, same_visitor
 from djust.live.visitor import NOBODY, SessionStoreError, Visitor, visitor_of
-from djust.process import Phase
 from djust.protocol import frames as wire
 from djust.protocol.frames import Event
 from djust.protocol.messages import FAILED, NORMAL, RESTARTING, Joining, Message, Visit
@@ -393,10 +392,6 @@ class Buckets:
         self._rate = rate
         self._burst = burst
         self._names = names
-        self.reset()
-
-    def reset(self) -> None:
-        """Begin with full buckets."""
         self._buckets: dict[str, Bucket] = {}
 
     def take(self, name: str) -> bool:
@@ -411,7 +406,6 @@ class Buckets:
 
 # A page that is gone is mounted or restored for a join, which may cost what a GET does.
 joins = Buckets(rate=2.0, burst=10.0)
-process.register(Phase.PAGES, forget=joins.reset)
 
 
 def is_too_big(text: str, limit: int) -> bool:

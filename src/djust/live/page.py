@@ -152,6 +152,9 @@ class Page:
             with _making_tasks:
                 if self._tasks is None:
                     self._tasks = Tasks(self.post, self.turns)
+                    if self._ends:
+                        # A view starts one in its last turn.
+                        self._tasks.end()
         return self._tasks
 
     def _start(self) -> None:
@@ -178,25 +181,29 @@ class Page:
         Its state is saved. `for_good` forgets it, and what waits in the mailbox is not executed.
         Views that have hooks get their last turns afterwards.
         """
-        self.peer = None
+        self.peer = self._joining = None
         self._is_over = self._is_over or for_good
+        has_ended, self._ends = self._ends, True
         if self._tasks is not None:
             self._tasks.end()
         if for_good:
             self.snapshots.forget(self)
-        if self._ends:
+        if has_ended:
             return
-        self._ends = True
-        if not (hooks := self._hooks("disconnected", "unmount")):
-            # A turn that still runs saves the state when it ends.
-            self._finish(saves=self._task is None)
-        elif asyncio._get_running_loop() is page_loop.loop:
-            self._post_all([*hooks, End()])
+        unmounts = self._hooks("unmount")
+        if not unmounts and self._task is None:
+            self._finish()
+            return
+        # Behind a turn that still runs: it may use services, and changes the state. What `unmount`
+        # does to that is of no use to a page that is restored.
+        last = [*self._hooks("disconnected"), Save(), *unmounts, End()]
+        if asyncio._get_running_loop() is page_loop.loop:
+            self._post_all(last)
         else:
-            page_loop.call(self._post_all, [*hooks, End()])
+            page_loop.call(self._post_all, last)
 
-    def _finish(self, *, saves: bool = True) -> None:
-        if saves and not self._is_over:
+    def _finish(self) -> None:
+        if not self._is_over:
             self.snapshots.save_last(self)
         self.nodes.stop()
 
@@ -374,10 +381,14 @@ class Page:
         node = self.nodes.get(hook.target)
         if node is None or (hook.name == "disconnected" and not node.is_connected):
             return ""
+        if hook.name == "connected" and self._ends:
+            # The browser has gone meanwhile.
+            return ""
         node.is_connected = False
         text = ""
         if overrides(type(node.view), hook.name):
-            self.snapshots.changes += 1
+            if hook.name != "unmount":
+                self.snapshots.changes += 1
             title, method = f"{type(node.view).__name__}.{hook.name}", getattr(node.view, hook.name)
             turn = Turn(
                 *(node.view, title, lambda: method, self.answer),

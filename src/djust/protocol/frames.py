@@ -109,7 +109,7 @@ def _refuse_lone_surrogates(frame: list[Any]) -> None:
     """A lone surrogate can be neither stored nor sent on, so no handler receives one."""
     try:
         _encode(frame).encode()
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ProtocolError(f"Malformed frame: not Unicode text ({error}).") from error
 
 

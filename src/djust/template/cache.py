@@ -26,14 +26,14 @@ from django.utils.safestring import SafeString
 from djust import process
 from djust.render.values import Fragment, Values
 from djust.template import includes, runtime
-from djust.template.compiler import Generated, Kind, Lowered, generate, report
+from djust.template.compiler import Generated, Kind, Lowered, build_program, generate
 from djust.template.context import Checkpoint
 from djust.template.debug import Location, explain, location_of
 from djust.template.inheritance import Chain, binding_context, is_static_chain, resolve_chain
 from djust.template.markup import UnbalancedError
 from djust.template.nodes import NO_NAMES, Node, all_nodes
 from djust.template.optimize.prefetch import related
-from djust.template.report import Report
+from djust.template.report import Report, report_of
 
 # How many variants a template keeps. There are several if its parents are named by data, or if
 # files change in debug mode.
@@ -142,7 +142,8 @@ class CompiledTemplate:
     def report(self) -> Report:
         """What the template consists of: parts by kind, native and opaque nodes."""
         with _lock:
-            return report(self._first.lowered, self._first.unbalanced)
+            first = self._first
+            return report_of(first.lowered.nodes, build_program("page", first.lowered, first.unbalanced))
 
     @property
     def _first(self) -> _Variant:
@@ -204,7 +205,7 @@ class _Variant:
                     return fragment, function.run(context, last[1], same)
                 return fragment, function.run(context)
             except UnbalancedError as error:
-                self._note_unbalanced(error)
+                self._note_unbalanced(error, kind, function)
             except Exception as error:  # noqa: BLE001 - raised again unless it stands for a value
                 self._inline_no_super(error, function)
             start.restore()
@@ -225,18 +226,18 @@ class _Variant:
         start.restore()
         return self.functions[kind].run(context)
 
-    def _note_unbalanced(self, error: UnbalancedError) -> None:
+    def _note_unbalanced(self, error: UnbalancedError, kind: Kind, function: CompiledFunction) -> None:
         """Compile with a region around the node of `error`; raises it if that is so already."""
         with _lock:
+            if self.functions.get(kind) is not function:
+                return  # another thread has found it out meanwhile
             known = self.unbalanced.get(error.node)
-            if (known is not None and error.closed_ancestors <= known) or not self._has(error.node):
+            is_known = known is not None and error.closed_ancestors <= known
+            if is_known or error.node not in all_nodes(self.lowered.nodes):
                 raise error
             self.unbalanced[error.node] = error.closed_ancestors | (known or frozenset())
             self.functions.pop("page", None)
             self.functions.pop("included", None)
-
-    def _has(self, node: Node) -> bool:
-        return any(node is other for other in all_nodes(self.lowered.nodes))
 
     def _inline_no_super(self, error: Exception, function: CompiledFunction) -> None:
         """Inline no `{{ block.super }}` if one raised `error`; any other error is raised again.
@@ -374,14 +375,10 @@ def _source(template: Any) -> tuple[Any, ...]:
     return template.name, vars(template).get("source_of_all", template)
 
 
-def _evaluate_inner(context: Context, template: Template) -> tuple[Fragment, Values]:
-    return compile_template(template).inner(context)
-
-
 # What generated code refers to. The attributes that describe a module are not among it: Django's
 # error page would take the source of that module for the generated one.
 NAMES = {
     **{name: value for name, value in vars(runtime).items() if name[:2] != "__"},
-    **includes.names(_evaluate_inner),
+    **includes.names(lambda context, template: compile_template(template).inner(context)),
     "related": related,
 }

@@ -24,7 +24,6 @@ from djust.template.inheritance import Chain
 from djust.template.lower import Lowering
 from djust.template.markup import parse
 from djust.template.nodes import NO_NAMES, Node, all_nodes
-from djust.template.report import Report, report_of
 from djust.template.steps import Program
 
 # What a function is for: the root of a page; a fragment inside another one; HTML without marks; the
@@ -66,11 +65,6 @@ def build_program(kind: Kind, lowered: Lowered, unbalanced: Unbalanced) -> Progr
     if kind == "page":
         return page_program(parse(lowered.nodes, (), unbalanced), lowered.chain.name)
     return included_program(parse(lowered.nodes, ("",), unbalanced), lowered.chain.name)
-
-
-def report(lowered: Lowered, unbalanced: Unbalanced) -> Report:
-    """What the template consists of, as the root of a page."""
-    return report_of(lowered.nodes, build_program("page", lowered, unbalanced))
 
 
 class Lowered:

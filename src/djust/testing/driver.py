@@ -218,5 +218,8 @@ class _Watcher(SnapshotWriter):
         """No message waits for the page."""
         self._news.set()
 
+    async def save(self, page: SnapshotOwner) -> None:
+        """The page is about to end."""
+
     def save_last(self, page: SnapshotOwner) -> None:
         """The page is not restored."""

@@ -30,7 +30,7 @@ from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from functools import partial
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext
 
@@ -46,6 +46,7 @@ __all__ = [
     "SyncThread",
     "ThreadPool",
     "all_pools",
+    "answer",
     "async_threads",
     "exits_as_errors",
     "io_pool",
@@ -60,6 +61,9 @@ __all__ = [
 ]
 
 logger = logging.getLogger("djust")
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _FEW_THREADS = 8
 # Turns have a larger bound, because each page has only one at a time.
@@ -158,7 +162,7 @@ class _TurnExecutor(Executor):
             queue = SimpleQueue()
             # A turn that has begun must be able to continue.
             async_threads.submit(partial(_serve, queue), caller()._replace(must_run=True) if caller else NOBODY)
-        queue.put(partial(_answer, future, fn, args, kwargs))
+        queue.put(partial(answer, future, fn, *args, **kwargs))
         if caller is None:
             queue.put(None)
         else:
@@ -172,7 +176,8 @@ def _serve(queue: SimpleQueue[Job | None]) -> None:
         job()
 
 
-def _answer(future: Future[Any], fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+def answer(future: Future[T], fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> None:
+    """Make a call, for whoever waits for the future, unless it was cancelled."""
     if not future.set_running_or_notify_cancel():
         return
     try:

@@ -29,11 +29,17 @@ export function fail(text: string): never {
   throw new Error(text);
 }
 
-/** Elements whose content belongs to scripts of the page, and the copies that the server changes instead. */
-export const shadows = new WeakMap<Element, Element>();
+/**
+ * Elements whose content belongs to scripts of the page, and the copies that the server changes instead. A copy is its own
+ * shadow.
+ */
+export const shadows = new WeakMap<Node, Element>();
 
 /** What the server knows as the element. */
 export const inside = (element: Element): Element => shadows.get(element) ?? element;
+
+/** Whether `node` is where the server's changes are made: in the page or in a shadow. */
+export const isReachable = (node: Node): boolean => node.isConnected || shadows.has(node.getRootNode());
 
 /** The whole content of an element. What the client has added to the page is not part of it. */
 export function content(element: Element): Span {

@@ -24,6 +24,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import Future
 from copy import copy
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeVar
 
@@ -42,6 +43,7 @@ from djust.loop import page_loop
 from djust.process import Phase
 from djust.protocol import frames as wire
 from djust.protocol.messages import FAILED, RESTARTING
+from djust.threads.pools import answer
 from djust.views import LiveView
 
 T = TypeVar("T")
@@ -92,13 +94,7 @@ class Exchange:
     async def mount(self, mount: Mount) -> HttpResponseBase:
         """Mount the view of the request, in its thread, which must be waiting."""
         mounted: Future[HttpResponseBase] = Future()
-
-        def job() -> None:
-            # The channel may have ended meanwhile, and waits for nothing any more.
-            if mounted.set_running_or_notify_cancel():
-                mounted.set_result(self._mount(mount))
-
-        self._jobs.put(job)
+        self._jobs.put(partial(answer, mounted, self._mount, mount))
         return await asyncio.wrap_future(mounted)
 
     def _mount(self, mount: Mount) -> HttpResponseBase:

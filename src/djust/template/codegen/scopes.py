@@ -136,12 +136,6 @@ class ScopeWriter:
     @contextmanager
     def _flag(self, names: Names, node: nodes.ContextFlag) -> Iterator[Names]:
         self.comment(node)
-        if not node.flag:
-            manager = "override_language" if hasattr(node.tag, "language") else "override_timezone"
-            self.src.line(f"with {manager}({self.expressions.value(names, node.expressions[0])}):")
-            with self.src.indented():
-                yield names
-            return
         attribute = f"{names.context}.{node.flag}"
         before = self.assign(attribute)
         self.src.line(f"{attribute} = {node.value!r}")
@@ -149,6 +143,13 @@ class ScopeWriter:
         yield names
         self.src.line(f"{attribute} = {before}")
         self.settings(names)
+
+    @contextmanager
+    def _override(self, names: Names, node: nodes.Override) -> Iterator[Names]:
+        self.comment(node)
+        self.src.line(f"with {node.manager}({self.expressions.value(names, node.expressions[0])}):")
+        with self.src.indented():
+            yield names
 
     def settings(self, names: Names) -> None:
         """Write how text is shown from here on, where a setting may have changed."""
@@ -218,6 +219,7 @@ SCOPES: dict[type[Node], Callable[[ScopeWriter, Names, Any], AbstractContextMana
     nodes.Block: ScopeWriter._block,
     nodes.ContextFlag: ScopeWriter._flag,
     nodes.Inclusion: ScopeWriter._inclusion,
+    nodes.Override: ScopeWriter._override,
     nodes.Partial: ScopeWriter._partial,
     nodes.With: ScopeWriter._with,
 }
