@@ -164,9 +164,7 @@ class Driver:
     # In the thread of the test
 
     def _look(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Run `coroutine`, then take the browser from the page: no turn may begin without this
-        thread.
-        """
+        """Run `coroutine`, then detach: no turn of the page may begin without this thread."""
         try:
             self.run(coroutine)
         finally:
