@@ -144,7 +144,7 @@ class SnapshotWriter:
     async def save(self, page: SnapshotOwner) -> None:
         """Take a snapshot, between two turns; it is written while the page goes on."""
         if self.changes != self._taken and keeps_anything() and is_available():
-            # What is refused is tried again.
+            # If the pool refuses, the next change tries again.
             with suppress(ServerBusyError):
                 await snapshot_encode_pool.run_for(_caller(page, "encode"), self._encode, page)
 
