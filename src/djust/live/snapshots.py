@@ -219,7 +219,6 @@ class SnapshotWriter:
                 self._release()
 
     def _snapshot(self, page: SnapshotOwner) -> Snapshot | None:
-        """What is to be written."""
         self._taken = self.changes
         view_class = type(page.view)
         try:

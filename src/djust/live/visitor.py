@@ -278,7 +278,6 @@ class Visitor(NamedTuple):
 
     @property
     def is_user(self) -> bool:
-        """Whether the visitor has logged in."""
         return self.identity.startswith(USER)
 
 

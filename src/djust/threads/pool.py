@@ -147,7 +147,6 @@ class Call(Generic[T]):
 
     @property
     def title(self) -> str:
-        """What logs call it."""
         function = getattr(self._job, "func", self._job)  # of a `partial`
         return self.caller.title or getattr(function, "__qualname__", None) or repr(function)
 
