@@ -179,7 +179,6 @@ class Tasks:
         task.dropped = task.dropped or isinstance(error, HandlerTimeoutError)
 
     def _call(self, task: Task) -> Any:
-        """The task in a thread."""
         with call_scope():
             if task.dropped:
                 return None
