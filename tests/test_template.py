@@ -7,11 +7,14 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import Any
 
 import pytest
+from django.core.exceptions import ObjectDoesNotExist
 from django.http import HttpRequest
-from django.template import Context, Engine
+from django.template import Context, Engine, RequestContext
 from django.template.base import Template, VariableDoesNotExist
 from django.urls import NoReverseMatch
 from django.utils.safestring import mark_safe
@@ -26,7 +29,7 @@ BUILTINS = ["django.templatetags.i18n", "django.templatetags.static"]
 
 def engine(partials: dict[str, str] | None = None, **options: Any) -> Engine:
     loaders = [("django.template.loaders.locmem.Loader", partials or {})]
-    libraries = {"i18n": "django.templatetags.i18n"}
+    libraries = {"cache": "django.templatetags.cache", "i18n": "django.templatetags.i18n"}
     builtins = [*Engine.default_builtins, *BUILTINS]
     return Engine(loaders=loaders, builtins=builtins, libraries=libraries, **options)
 
@@ -182,12 +185,32 @@ def test_output_that_is_found_unbalanced_makes_the_element_around_it_a_region() 
     assert again is fragment
 
 
+def test_threads_may_find_out_at_once_that_output_is_unbalanced() -> None:
+    template = engine().from_string("<body><p>{{ a }}</p><div>{{ html }}</div></body>")
+    first = [Barrier(2, timeout=10)] * 2
+
+    def html() -> str:
+        if first:
+            first.pop().wait()  # both threads are within the function that was compiled first
+        return mark_safe("</div>x<div>")
+
+    with ThreadPoolExecutor(2) as pool:
+        shown = list(pool.map(lambda _: marked(template, {"a": "y", "html": html}), range(2)))
+    expected = template.render(Context({"a": "y", "html": html}))
+    assert list(map(without_marks, shown)) == [expected, expected]
+
+
 @pytest.mark.parametrize(
-    "tag", ["{% if a %}<b>", "{% for x in xs %}<b>", "{% with a=a %}{% firstof a %}<b>", "<p>{% if z %}{% else %}<b>"]
+    ("tag", "end"),
+    [
+        ("{% if a %}<b>", "</b>{% endif %}"),
+        ("{% for x in xs %}<b>", "</b>{% endfor %}"),
+        ("{% with a=a %}{% firstof a %}<b>", "</b>{% endwith %}"),
+        ("<p>{% if z %}{% else %}<b>", "</b>{% endif %}</p>"),
+        ("{% load cache %}{% cache 5 deep a %}{% cache 5 deeper a %}", "{% endcache %}{% endcache %}"),
+    ],
 )
-def test_deep_nesting_gives_what_django_gives(tag: str) -> None:
-    name = "if" if "if" in tag else "for" if "for x" in tag else "with"
-    end = "</b>" + f"{{% end{name} %}}" + ("</p>" if tag.startswith("<p>") else "")
+def test_deep_nesting_gives_what_django_gives(tag: str, end: str) -> None:
     assert_same_as_django(tag * 60 + "{{ a }}" + end * 60, {"a": 1, "xs": [1]})
 
 
@@ -230,6 +253,19 @@ def test_errors_are_the_ones_of_django() -> None:
         with pytest.raises(type(expected.value)) as found:
             plain(template, data)
         assert str(found.value) == str(expected.value)
+
+
+def missing_profile(request: HttpRequest) -> dict[str, Any]:
+    raise ObjectDoesNotExist("There is no profile.")
+
+
+def test_an_error_of_a_context_processor_is_raised_also_if_variables_may_raise_it_silently() -> None:
+    options = {"context_processors": [f"{__name__}.missing_profile"]}
+    template = engine(**options).from_string("{{ a }}{{ profile.name }}{{ user.name }}")
+    with pytest.raises(ObjectDoesNotExist):
+        template.render(RequestContext(HttpRequest(), {"a": 1}))
+    with pytest.raises(ObjectDoesNotExist):
+        marked(template, {"a": 1})
 
 
 class Raises:

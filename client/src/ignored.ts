@@ -1,8 +1,9 @@
 /**
- * `dj-update="ignore"`: the content of the element belongs to scripts of the page, its attributes to the server.
+ * `dj-update="ignore"`: the content of the element belongs to scripts of the page, its attributes
+ * to the server.
  *
- * Such an element has a shadow, a copy that is in no page, and the server's changes of its content are made there. A shadow
- * is its own shadow: so the core knows the nodes in it.
+ * Such an element has a shadow, a copy that is in no page, and the server's changes of its content
+ * are made there. A shadow is its own shadow: so the core knows the nodes in it.
  */
 import type { Module, Services } from "./core/modules";
 
@@ -20,7 +21,10 @@ export default function start({ shadows }: Services): Module {
   };
 }
 
-/** Of what the server has added the nodes are known already: they become the shadow's, and copies of them are shown. */
+/**
+ * The tree knows the nodes that the server has added: they go into the shadow, and the page shows
+ * copies of them.
+ */
 function separate(element: Element): Element {
   const shadow = element.cloneNode() as Element;
   const copies = [...element.childNodes].map((node) => node.cloneNode(true));

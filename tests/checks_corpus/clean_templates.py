@@ -74,6 +74,7 @@ class Names(LiveView):
     {{ total_price }}{{ by_setattr }}{{ later }}{{ soon }}  {# fine #}
     {{ "literal" }}{{ 1 }}{{ None }}{{ True }}  {# fine #}
     {% regroup items by name as groups %}{% for group in groups %}{{ group.grouper }}{% endfor %}  {# fine #}
+    {% filter upper %}{{ items }}{% endfilter %}  {# fine #}
     {{ silent }}  {# noqa: V009 fine #}
     """
 

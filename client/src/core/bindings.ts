@@ -1,19 +1,20 @@
 /**
- * From DOM events to events of the protocol: `dj-click`, `dj-input` and their like, read when they are needed by listeners
- * on the document, so that their number costs nothing.
+ * From DOM events to events of the protocol. Listeners on the document read `dj-click`, `dj-input`
+ * and the other directives when an event happens, so that the number of directives costs nothing.
  *
  *     <input name="q" dj-input="search" dj-debounce="200">   →   {handler: "search", params: {value, field: "q"}, …}
  *
- * An attribute may carry suffixes: keys (`dj-keydown.enter`), modifier keys (`.ctrl`), and `.prevent .stop .once .self`.
- * What listens to events that happen elsewhere (`dj-window-keydown`, `dj-click-away`) is found by `outside.ts`.
- * What is held back by a debounce is sent before any other event, so that handlers see things in the user's order.
+ * An attribute may carry suffixes: keys (`dj-keydown.enter`), modifier keys (`.ctrl`), and
+ * `.prevent .stop .once .self`. `outside.ts` finds the directives for events that happen elsewhere
+ * (`dj-window-keydown`, `dj-click-away`). A debounced event is sent before any other event, so that
+ * handlers see the events in the user's order.
  */
 import { isElement } from "./dom/spans";
 import { parseCall, readAttributes, readForm, readValue } from "./parameters";
 import type { Json, Params } from "./protocol";
 import { targetOf } from "./targets";
 
-/** An event as the page shall send it. */
+/** An event that the page has to send. */
 export interface Action {
   readonly handler: string;
   readonly args: Json[];
@@ -22,9 +23,11 @@ export interface Action {
   readonly target: string | null;
   readonly element: Element;
   readonly source: Element;
-  /** The user has handed over what was sent, and does not go on typing. */
+  /** The user has submitted what was sent, and does not go on typing. */
   readonly submitted: boolean;
-  /** It says what a field holds: never refused, and sent again to a server that has forgotten it. */
+  /**
+   * It reports the value of a field: never refused, and sent again to a server that has lost it.
+   */
   readonly isInput: boolean;
   /** Nothing is sent while the element waits. */
   readonly exclusive: boolean;
@@ -61,7 +64,9 @@ const FLAGS = ["prevent", "stop", "once", "self"];
 const LINKS = ["a", "area"];
 const SUBMITTERS = ["submit", "image"];
 const KEYS = ["keydown", "keyup", "window-keydown", "window-keyup"];
-/** Kinds of which the directive's element is what acts, not the element where the event happened. */
+/**
+ * Kinds of events that wait on the element of the directive, not on the one where they happened.
+ */
 const FIXED = ["click", "click-away", "submit"];
 const NEVER_DEBOUNCED = ["submit", "blur", "focus"];
 const INPUTS = ["input", "change"];
@@ -79,7 +84,10 @@ const EVENTS = [
   "focusout",
   "compositionend",
 ];
-/** The directive of an event, where it is not the event's name; the focus events are the ones that bubble. */
+/**
+ * The directive of an event, if it is not the event's name. Of the focus events, these are the ones
+ * that bubble.
+ */
 const KINDS: Record<string, string> = { focusin: "focus", focusout: "blur", compositionend: "input" };
 
 /** What waits for a debounce, or `cooling` down from the last event of a throttle. */
@@ -99,7 +107,7 @@ export class Bindings {
     for (const name of EVENTS) document.addEventListener(name, (event) => this.#handle(event));
   }
 
-  /** Sends what is held back. */
+  /** Sends what a debounce holds back. */
   flush(): void {
     for (const [key, delayed] of this.#delayed) {
       const { run, timer, cooling } = delayed;
@@ -120,7 +128,10 @@ export class Bindings {
     for (const binding of findBindings(event, kind)) this.#trigger({ ...binding, event, kind, origin });
   }
 
-  /** Acts on the directives `dj-${kind}` of an element, for an event elsewhere; `pause` is its throttle if it has none. */
+  /**
+   * Acts on the directives `dj-${kind}` of an element, for an event elsewhere; `pause` is its
+   * throttle if it has none.
+   */
   actOutside(event: Event, kind: string, element: Element, pause: number, params?: Params): void {
     for (const binding of bindingsOf(element, `dj-${kind}`, event as KeyboardEvent))
       this.#trigger({ ...binding, event, kind, origin: element, pause, params });
@@ -178,7 +189,7 @@ export class Bindings {
     });
   }
 
-  /** What came during the pause of a throttle is sent and starts the next pause. */
+  /** Sends the event that came during the pause of a throttle, which starts the next pause. */
   #endThrottle(key: string, wait: number): void {
     const run = this.#delayed.get(key)?.run;
     this.#delayed.delete(key);

@@ -1,9 +1,11 @@
 /**
- * Overlays: what the client lays over the server's DOM for a while, such as the class of an element that waits.
+ * Overlays: what the client changes in the server's DOM for a while, such as the class of an
+ * element that waits.
  *
- * An overlay is a function that changes an element and returns how that is undone. The server does not know of overlays,
- * so they are lifted while one of its changes is made, and laid again afterwards, on what the elements are by then. They
- * lie one above the other: what is undone is undone from the top.
+ * An overlay is a function that changes an element, and returns a function that undoes this. The
+ * server does not know overlays, so they are lifted while one of its changes is made, and laid
+ * again afterwards, on what the elements are by then. They form a stack: they are undone from the
+ * top.
  *
  *     const overlay = overlays.lay(button, (element) => withAttribute(element, "aria-busy", "true"));
  *     overlays.lift(() => …);     the page is as the server wrote it
@@ -57,7 +59,7 @@ export class Overlays {
     }
   }
 
-  /** Shows what does not show yet. What scripts have laid while a change is made waits for its end. */
+  /** Shows what does not show yet. What scripts lay while a change is made waits for its end. */
   #show(): void {
     if (this.#lifted) return;
     for (const overlay of this.#laid)

@@ -5,7 +5,8 @@
  *     answer     `[ref, version, diff, …]` → the page changes, the event stops waiting
  *     resync     anything that does not fit → all values, please
  *
- * `version` counts the diffs applied. A diff must be the next one; what was missed comes as an `all` frame.
+ * `version` counts the diffs applied. A diff must be the next one; what was missed comes as an
+ * `all` frame.
  */
 import { type Action, Bindings } from "./bindings";
 import { fail, shadows } from "./dom/spans";
@@ -89,7 +90,7 @@ export class Page implements Receiver {
     this.#prepareFor(document.documentElement.outerHTML);
   }
 
-  /** Prepares for what HTML of the page or of a frame mentions. */
+  /** Prepares for what the HTML of the page or of a frame mentions. */
   #prepareFor(html: string): void {
     noteSpans(html);
     this.#modules.loadIfMentioned(html);
@@ -109,7 +110,7 @@ export class Page implements Receiver {
     this.#bindings.flush();
     const promise = new Promise<Json>((resolve, refuse) => {
       const reject = (error: Error) => {
-        // The failure is shown to the user also if no script looks at the promise.
+        // The user sees the failure even if no script uses the promise.
         queueMicrotask(() => promise.catch(() => {}));
         refuse(error);
       };
@@ -132,7 +133,7 @@ export class Page implements Receiver {
     else if (!this.#bannerTimer && !rest.isInput) this.#end(ref, this.#connectionError || UNREACHABLE);
   }
 
-  /** The reference of the next event, after what has to go before it. */
+  /** The reference of the next event, after those that have to be sent before it. */
   #nextRef(): number {
     for (const slot of this.#slots.values()) {
       const { next } = slot;
@@ -175,7 +176,7 @@ export class Page implements Receiver {
     this.#modules.notify("disconnected");
   }
 
-  /** `first`: there was no connection yet, and perhaps no socket can be had at all. */
+  /** `first`: there was no connection yet, and perhaps sockets are blocked. */
   #startBannerTimer(first?: boolean): void {
     this.#bannerTimer ??= window.setTimeout(() => {
       this.#bannerTimer = null;
@@ -196,7 +197,7 @@ export class Page implements Receiver {
     showBanner(false);
   }
 
-  /** The frame that was too big is the longest, and must not be sent again. */
+  /** The longest frame was too large, and must not be sent again. */
   #endLongest(): void {
     const size = ({ frame }: Waiting) => JSON.stringify(frame).length;
     const [longest] = this.#pending.all().sort((a, b) => size(b) - size(a));
@@ -245,7 +246,7 @@ export class Page implements Receiver {
     const { error, detail, reply, html } = extra || {};
     this.#syncing = false;
     this.#attach();
-    // What the template has written once and for all comes only with the whole document.
+    // The static parts of the template come only with the whole document.
     this.#apply(
       lastRef || BEFORE_FIRST_EVENT,
       () => this.#tree.assign(values || [], fragments || [], html),
@@ -261,8 +262,9 @@ export class Page implements Receiver {
   }
 
   /**
-   * What the page has executed ends, what it has not seen is sent. Another page than before, which comes with a join token
-   * of its own, does not know what became of the events that its predecessor was sent.
+   * Ends the events that the page has executed, and sends those that it has not seen. A new page,
+   * which comes with a join token of its own, does not know what became of the events that were
+   * sent to the one before.
    */
   #goOn(lastRef: number, extra?: 0 | Extra): void {
     const { ticket } = extra || {};

@@ -1,9 +1,9 @@
 /**
  * Events that wait for their answer, and how their elements show it.
  *
- * Every event stays here from the moment it is asked for until it was answered, refused, given up or lost. While an
- * element waits it carries the class `dj-waiting` and `aria-busy`, and what `dj-loading`, `dj-disable-with` and `dj-lock`
- * ask for; all of that is one overlay.
+ * Every event stays here from the moment it is asked for until it was answered, refused, given up
+ * or lost. While an element waits it carries the class `dj-waiting` and `aria-busy`, and what
+ * `dj-loading`, `dj-disable-with` and `dj-lock` ask for; all of that is one overlay.
  */
 import { report } from "./notices";
 import { type Overlay, type Overlays, type Undo, withAttribute, withClass, withText } from "./overlays";
@@ -16,9 +16,9 @@ export interface Waiting {
   readonly element?: Element | null;
   /** The field or form whose content went with the event. */
   readonly source?: Element | null;
-  /** The user has handed over the content, and does not go on typing. */
+  /** The user has submitted the content, and does not go on typing. */
   readonly submitted?: boolean;
-  /** It says what a field holds, which is sent until the server has received it. */
+  /** It reports the value of a field, and is sent until the server has received it. */
   readonly isInput?: boolean;
   readonly resolve?: (reply: Json) => void;
   readonly reject?: (error: Error) => void;
@@ -84,7 +84,10 @@ export class Pending {
     event?.reject?.(new Error(text));
   }
 
-  /** Makes a change of the page as the server knows it; the element of the event `answered` waits no longer. */
+  /**
+   * Makes a change of the page as the server knows it; the element of the event `answered` waits no
+   * longer.
+   */
   lift(change: () => void, answered = 0): void {
     const event = this.#waiting.get(answered);
     if (event) this.#stopShowing(event);

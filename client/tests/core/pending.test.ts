@@ -29,7 +29,7 @@ afterEach(() => {
 });
 
 describe("an element that waits", () => {
-  test("says so, and looks as before when it is answered", () => {
+  test("shows it, and looks as before when it is answered", () => {
     const button = show("<button>Go</button>");
     wait(1, button);
     expect(button.outerHTML).toBe(`<button class="dj-waiting" aria-busy="true">Go</button>`);

@@ -20,7 +20,8 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 Values = tuple[Any, ...]
@@ -100,10 +101,11 @@ class Fragment:
     whole: bool = False
     namespace: int = 0
     where: str = ""
-    html: Callable[[Values], str] = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.html = _writer(self)
+    @cached_property
+    def html(self) -> Callable[[Values], str]:
+        """What writes the marked HTML; an arm that browsers make from its skeleton needs none."""
+        return _writer(self)
 
     def plan(self, number: Callable[[Fragment], int]) -> list[Any]:
         """`[shape, anchors]` of the protocol; `number` gives the numbers of loop bodies."""

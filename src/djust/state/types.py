@@ -21,7 +21,7 @@ import dataclasses
 import json
 import math
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
@@ -35,7 +35,6 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from django.db import DEFAULT_DB_ALIAS, DatabaseError
 from django.db.models import Model, QuerySet
-from django.db.models.fields.files import FieldFile
 from django.db.models.query import ModelIterable, NamedValuesListIterable
 from django.utils.functional import LazyObject, Promise, empty
 from django.utils.safestring import SafeString
@@ -52,23 +51,20 @@ from djust.state.classes import (
     model_of,
     named_subclass,
 )
+from djust.state.rows import RowGone, RowRefused, RowSource, field_values, is_row, key_of, source_of
 
 TAG = "$"
-# More levels than any state needs. Objects that are nested deeper are taken to refer to each other
-# without end.
+# More levels than any state needs. Objects that are nested deeper are treated as circular.
 MAX_DEPTH = 100
-# A state with more values than this is a mistake, or holds the same object so often that it would
-# never end.
+# A state with more values is a mistake, or contains itself so often that writing would not end.
 MAX_VALUES = 5_000_000
 
-# The label of a model and the alias of a database.
-RowSource = tuple[str, str]
 # What a value holds, each with the step that leads to it, such as `[3]` or `.name`.
 Children = Iterable[tuple[str, Any]]
 
 
 class Unknown:
-    """Stands for something that cannot be state, or has to be looked at value by value."""
+    """Stands for something that cannot be state, or that has to be checked value by value."""
 
 
 UNKNOWN = (Unknown(),)
@@ -106,9 +102,10 @@ class Encoder:
         self.allow_rows = allow_rows
         self._count = 0
         self._path: set[int] = set()
+        self._class_names: dict[type, str | None] = {}
 
     def write(self, value: Any) -> Any:
-        """`value` as JSON. What cannot be written becomes a text; so does what holds itself."""
+        """`value` as JSON. One that cannot be written, or contains itself, becomes a text."""
         self._count += 1
         if self._count > MAX_VALUES:
             raise StateError(f"The state has more than {MAX_VALUES:,} values. Keep large data elsewhere.")
@@ -132,6 +129,12 @@ class Encoder:
         """Values in order."""
         return [self.write(value) for value in values]
 
+    def class_name(self, kind: type) -> str | None:
+        """The name of a class, looked up once: many values of a state have the same."""
+        if kind not in self._class_names:
+            self._class_names[kind] = class_name(kind)
+        return self._class_names[kind]
+
     def pairs(self, mapping: Mapping[Any, Any]) -> list[Any]:
         """Keys and values in order."""
         return [[self.write(key), self.write(value)] for key, value in mapping.items()]
@@ -142,6 +145,7 @@ class Decoder:
 
     def __init__(self, rows: Mapping[RowSource, Mapping[Any, Model]]) -> None:
         self.rows = rows
+        self._classes: dict[tuple[str, str], type] = {}
 
     def decode(self, written: Any) -> Any:
         """The value; raises `RowGone` if a row in it is gone, `StateError` if it is not genuine."""
@@ -150,8 +154,8 @@ class Decoder:
         except (StateError, RowGone):
             raise
         except Exception as error:
-            # __hash__ and __init__ of the classes that are named see values that they were not made
-            # for, and may raise what they like.
+            # __hash__ and __init__ of the named classes get values that they were not written for,
+            # and may raise any exception.
             raise StateError(f"The text of a state is not what was written ({error}).") from error
 
     def read(self, written: Any) -> Any:
@@ -167,18 +171,16 @@ class Decoder:
             raise StateError(f"The text of a state is not what was written: {written!r:.80}.")
         return written
 
-    def pairs(self, written: list[Any]) -> Iterator[tuple[Any, Any]]:
+    def find_class(self, name: str, title: str, parent: type | Callable[[type], bool]) -> Any:
+        """As the function of this name; a class is looked up once."""
+        found = self._classes.get((name, title))
+        if found is None:
+            found = self._classes[name, title] = find_class(name, title, parent)
+        return found
+
+    def pairs(self, written: list[Any]) -> list[tuple[Any, Any]]:
         """Keys and values."""
-        for key, value in written:
-            yield self.read(key), self.read(value)
-
-
-class RowGone(LookupError):  # noqa: N818 — what happened, reported by the attribute that held the row
-    """A row that the state refers to is not in the database any more."""
-
-
-class RowRefused(TypeError):  # noqa: N818 — as above
-    """Rows of a model stand where none are allowed."""
+        return [(self.read(key), self.read(value)) for key, value in written]
 
 
 def _tagged(tag: str, *members: Any) -> dict[str, Any]:
@@ -215,16 +217,16 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def _write_enum(_: Encoder, value: Enum) -> Any:
+def _write_enum(encoder: Encoder, value: Enum) -> Any:
     kind = type(value)
     if kind.__members__.get(value.name) is value:
-        return _tagged("enum", class_name(kind), value.name)
+        return _tagged("enum", encoder.class_name(kind), value.name)
     # A combination of flags has no name of its own.
-    return _tagged("flag", class_name(kind), value.value)
+    return _tagged("flag", encoder.class_name(kind), value.value)
 
 
-def _read_enum(_: Decoder, name: str, member: str) -> Enum:
-    members: Mapping[str, Enum] = find_class(name, "an enum", Enum).__members__
+def _read_enum(decoder: Decoder, name: str, member: str) -> Enum:
+    members: Mapping[str, Enum] = decoder.find_class(name, "an enum", Enum).__members__
     if member not in members:
         raise StateError(f"{name} has no member {member!r:.80}.")
     return members[member]
@@ -274,7 +276,7 @@ def _read_moment(
 
 
 def _zone(key: str) -> ZoneInfo:
-    # Where ZoneInfo does not find a key, it looks for a package of this name.
+    # If ZoneInfo does not find a key, it looks for a package of this name.
     if key not in _zones():
         raise StateError(f"The state holds the time zone {key!r:.80}, which is not known here.")
     return ZoneInfo(key)
@@ -381,14 +383,14 @@ def _scan_dataclasses(values: list[Any]) -> Iterable[Any]:
 
 
 def _read_dataclass(decoder: Decoder, name: str, written: list[Any]) -> Any:
-    return make_dataclass(find_class(name, "a dataclass", is_dataclass), dict(decoder.pairs(written)))
+    return make_dataclass(decoder.find_class(name, "a dataclass", is_dataclass), dict(decoder.pairs(written)))
 
 
 # Lazy texts and objects
 
 
 def _wrapped(value: LazyObject[Any]) -> Children:
-    # Such as request.user: asking it for anything may cost a query.
+    # For example request.user, where any access may cost a query.
     wrapped = vars(value)["_wrapped"]
     return () if wrapped is empty else (("", wrapped),)
 
@@ -406,35 +408,13 @@ def _write_lazy(encoder: Encoder, value: LazyObject[Any]) -> Any:
 # Models and QuerySets
 
 
-def _is_row(instance: Model) -> bool:
-    """Whether this is a row of the database, to be fetched again; else its fields are written."""
-    return not instance._state.adding and instance.pk is not None and instance._meta.managed
-
-
-def _field_values(instance: Model) -> dict[str, Any]:
-    """What the fields of an instance hold, without deferred ones; a file is its name."""
-    values = vars(instance)
-    names = [field.attname for field in instance._meta.concrete_fields if field.attname in values]
-    return {name: value.name if isinstance(value := values[name], FieldFile) else value for name in names}
-
-
 def _write_model(encoder: Encoder, value: Model) -> Any:
     if not encoder.allow_rows:
         raise RowRefused(f"holds rows of {value._meta.label_lower}")
     label, database = value._meta.label_lower, value._state.db
-    if _is_row(value):
+    if is_row(value):
         return _tagged("model", label, database, encoder.write(value.pk))
-    return _tagged("row", label, database, value._state.adding, encoder.pairs(_field_values(value)))
-
-
-def key_of(model: type[Model], key: Any) -> Any:
-    """The key as a row has it: an instance may have been saved with "7" for 7."""
-    return model._meta.pk.to_python(key)
-
-
-def source_of(label: str, database: str | None) -> RowSource:
-    """Where rows come from."""
-    return label, database or DEFAULT_DB_ALIAS
+    return _tagged("row", label, database, value._state.adding, encoder.pairs(field_values(value)))
 
 
 def _read_model(decoder: Decoder, label: str, database: str | None, written: Any) -> Model:
@@ -465,7 +445,7 @@ def _queryset_children(value: QuerySet[Any]) -> Children | None:
     if issubclass(value._iterable_class, NamedValuesListIterable):
         # Django makes the class of its rows on the fly.
         return None
-    # What values() gives is looked at when it is there; asking for it would be a query.
+    # The result of values() is checked if it was fetched; fetching it would be a query.
     return _numbered([] if _holds_models(value) else value._result_cache or [])
 
 
@@ -479,14 +459,14 @@ def _write_queryset(encoder: Encoder, value: QuerySet[Any]) -> Any:
     known = value._result_cache
     keys = [row.pk for row in known] if known is not None else list(value.values_list("pk", flat=True))
     kind = type(value)
-    name = [] if kind is QuerySet else [class_name(kind)]
+    name = [] if kind is QuerySet else [encoder.class_name(kind)]
     return _tagged("queryset", label, value.db, encoder.items(keys), *name)
 
 
 def _read_queryset(
     decoder: Decoder, label: str, database: str | None, written: list[Any], name: str | None = None
 ) -> QuerySet[Any]:
-    kind = QuerySet if name is None else find_class(name, "a QuerySet", QuerySet)
+    kind = QuerySet if name is None else decoder.find_class(name, "a QuerySet", QuerySet)
     model = model_of(label)
     rows, keys = decoder.rows[source_of(label, database)], [key_of(model, decoder.read(key)) for key in written]
     found: QuerySet[Any] = kind(model=model, using=database or DEFAULT_DB_ALIAS).filter(pk__in=keys)
@@ -522,7 +502,7 @@ TABLE: tuple[StateType, ...] = (
     StateType(
         named_subclass(Enum),
         _write_enum,
-        {"enum": _read_enum, "flag": lambda _, name, value: find_class(name, "a flag", Flag)(value)},
+        {"enum": _read_enum, "flag": lambda decoder, name, value: decoder.find_class(name, "a flag", Flag)(value)},
     ),
     # Dates and times
     _leaf(date, "date", date.isoformat, date.fromisoformat),
@@ -544,9 +524,9 @@ TABLE: tuple[StateType, ...] = (
     StateType(defaultdict, _write_defaultdict, {"defaultdict": _read_defaultdict}, _defaultdict_children),
     StateType(
         is_named_tuple,
-        lambda encoder, value: _tagged("named", class_name(type(value)), encoder.items(value)),
+        lambda encoder, value: _tagged("named", encoder.class_name(type(value)), encoder.items(value)),
         {
-            "named": lambda decoder, name, written: find_class(name, "a named tuple", is_named_tuple)._make(
+            "named": lambda decoder, name, written: decoder.find_class(name, "a named tuple", is_named_tuple)._make(
                 map(decoder.read, written)
             )
         },
@@ -555,7 +535,9 @@ TABLE: tuple[StateType, ...] = (
     ),
     StateType(
         is_dataclass,
-        lambda encoder, value: _tagged("dataclass", class_name(type(value)), encoder.pairs(dataclass_values(value))),
+        lambda encoder, value: _tagged(
+            "dataclass", encoder.class_name(type(value)), encoder.pairs(dataclass_values(value))
+        ),
         {"dataclass": _read_dataclass},
         lambda value: _by_name(dataclass_values(value).items()),
         _scan_dataclasses,
@@ -566,8 +548,8 @@ TABLE: tuple[StateType, ...] = (
         is_model,
         _write_model,
         {"model": _read_model, "row": _read_row},
-        lambda value: () if _is_row(value) else _by_name(_field_values(value).items()),
-        lambda values: chain.from_iterable(_field_values(value).values() for value in values if not _is_row(value)),
+        lambda value: () if is_row(value) else _by_name(field_values(value).items()),
+        lambda values: chain.from_iterable(field_values(value).values() for value in values if not is_row(value)),
     ),
     StateType(named_subclass(QuerySet), _write_queryset, {"queryset": _read_queryset}, _queryset_children),
 )
@@ -588,5 +570,5 @@ def find_type(kind: type) -> StateType | None:
         if row.matches(kind):
             _BY_CLASS[kind] = row
             return row
-    # Not remembered: such classes may be made by the thousand.
+    # Not cached: such classes may be made by the thousand.
     return None

@@ -3,8 +3,8 @@
     lowered = Lowered(resolve_chain(template, context))
     generate("page", lowered, {}, names)  ->  Generated(src, nodes, fragment, tracked)
 
-`cache` makes functions of what is generated here, and has it generated again when it turns out that
-one cannot be used.
+`cache` makes functions of the code that is generated here. If a function turns out to be wrong,
+`cache` has it generated again.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from djust.template.inheritance import Chain
 from djust.template.lower import Lowering
 from djust.template.markup import parse
 from djust.template.nodes import NO_NAMES, Node, all_nodes
-from djust.template.report import Report, report_of
 from djust.template.steps import Program
 
 # What a function is for: the root of a page; a fragment inside another one; HTML without marks; the
@@ -38,8 +37,8 @@ Unbalanced = Mapping[Node, frozenset[int]]
 class Generated(NamedTuple):
     """The source of a function, and what it was generated from.
 
-    `fragment`: whose values it gives; None if it gives HTML. `tracked`: the names that are worth to
-    be watched, because steps can be skipped while they stay the same.
+    `fragment`: the fragment whose values it gives; None if it gives HTML. `tracked`: the names
+    whose values are compared, because steps are skipped while they stay the same.
     """
 
     src: PythonSource
@@ -66,11 +65,6 @@ def build_program(kind: Kind, lowered: Lowered, unbalanced: Unbalanced) -> Progr
     if kind == "page":
         return page_program(parse(lowered.nodes, (), unbalanced), lowered.chain.name)
     return included_program(parse(lowered.nodes, ("",), unbalanced), lowered.chain.name)
-
-
-def report(lowered: Lowered, unbalanced: Unbalanced) -> Report:
-    """What the template consists of, as the root of a page."""
-    return report_of(lowered.nodes, build_program("page", lowered, unbalanced))
 
 
 class Lowered:

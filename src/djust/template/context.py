@@ -54,10 +54,17 @@ class _Processors(dict[str, Any]):
         self._pending: tuple[Template, HttpRequest] | None = (template, request)
 
     def _fill(self) -> None:
-        if self._pending is not None:
-            (template, request), self._pending = self._pending, None
+        if self._pending is None:
+            return
+        template, request = self._pending
+        try:
             for processor in template.engine.template_context_processors:
                 self.update(processor(request))
+        except Exception as error:
+            # Django calls them before it renders: their errors stand for no variable's value.
+            error.silent_variable_failure = False  # type: ignore[attr-defined]
+            raise
+        self._pending = None
 
     def __contains__(self, name: object) -> bool:
         self._fill()

@@ -34,8 +34,8 @@ from djust.template.start_tags import Attribute, StartTag, attribute_names, has_
 from djust.template.steps import BranchStep, EffectStep, LeafStep, LoopStep, Program, ScopeStep, Step
 from djust.template.tree import Blocks, Content, Element, Tree, has_output, is_dynamic
 
-# Text around variables that may be sent again with them; one part instead of several, and no
-# comments.
+# The length of text that may be sent again with the variables inside it: one part instead of
+# several, and no comments.
 SHORT_TEXT = 80
 KEY_ATTRIBUTES = ("dj-key", "data-key", "key", "id")
 
@@ -295,7 +295,7 @@ def _length(texts: Sequence[Content]) -> int:
 
 def _content_kind(element: Element, space: int) -> str:
     """RAW, TEXT (one leaf of all children), "sole" (the only child is a part), or ""."""
-    if not any(_is_dynamic(child) for child in element.children):
+    if not any(map(_has_parts, element.children)):
         return ""
     if element.name in RAW_TEXT and not space:
         return RAW
@@ -304,11 +304,11 @@ def _content_kind(element: Element, space: int) -> str:
     return "sole" if _is_sole(element.children) or _is_text_run(element.children) else ""
 
 
-def _is_dynamic(content: Content) -> bool:
+def _has_parts(content: Content) -> bool:
     if isinstance(content, Static):
         return False
     if isinstance(content, Element):
-        return content.start.is_dynamic or any(map(_is_dynamic, content.children))
+        return content.start.is_dynamic or any(map(_has_parts, content.children))
     return True
 
 

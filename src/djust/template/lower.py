@@ -42,6 +42,7 @@ MAX_DEPTH = 40
 _BLOCKS: dict[type[DjangoNode], int] = {
     defaulttags.AutoEscapeControlNode: 0,
     BlockNode: 1,
+    CacheNode: 0,
     defaulttags.ForNode: 1,
     defaulttags.IfChangedNode: 1,
     defaulttags.IfNode: 0,
@@ -184,7 +185,7 @@ class Lowering:
             return
         vars(partial).setdefault("engine", self.chain.templates[0].engine)
         if not self.inlines or partial in self.partials:
-            node = nodes.DynamicInclude(tag, sets=ALL_NAMES)
+            node = nodes.DynamicPartial(tag, sets=ALL_NAMES)
         else:
             node = _own_state(nodes.Partial(tag, partial, self._inlined(Chain([partial], [], {}))))
         here = Location.of(tag)
@@ -297,32 +298,41 @@ def _block_translate(lowering: Lowering, tag: Any) -> Iterator[Node]:
     yield nodes.BlockTranslate(tag, singular, plural, tuple(dict.fromkeys(names)))
 
 
-def _context_flag(lowering: Lowering, tag: Any) -> Iterator[Node]:
-    expression = getattr(tag, "language", None) or getattr(tag, "tz", None)
-    node = nodes.ContextFlag(tag, [] if expression is None else [expression], lowering.nodes(tag.nodelist))
-    match tag:
-        case defaulttags.AutoEscapeControlNode():
-            node.flag, node.value, node.escapes, node.is_steady = "autoescape", tag.setting, bool(tag.setting), True
-        case LocalizeNode():
-            node.flag, node.value, node.is_steady = "use_l10n", tag.use_l10n, True
-        case LocalTimeNode():
-            node.flag, node.value = "use_tz", tag.use_tz
+def _autoescape(lowering: Lowering, tag: defaulttags.AutoEscapeControlNode) -> Iterator[Node]:
+    node = nodes.ContextFlag(tag, "autoescape", tag.setting, lowering.nodes(tag.nodelist))
+    node.escapes = bool(tag.setting)
     yield node
 
 
+def _localize(lowering: Lowering, tag: LocalizeNode) -> Iterator[Node]:
+    yield nodes.ContextFlag(tag, "use_l10n", tag.use_l10n, lowering.nodes(tag.nodelist))
+
+
+def _localtime(lowering: Lowering, tag: LocalTimeNode) -> Iterator[Node]:
+    node = nodes.ContextFlag(tag, "use_tz", tag.use_tz, lowering.nodes(tag.nodelist))
+    node.is_steady = False
+    yield node
+
+
+def _language(lowering: Lowering, tag: LanguageNode) -> Iterator[Node]:
+    yield nodes.Override(tag, "override_language", tag.language, lowering.nodes(tag.nodelist))
+
+
+def _timezone(lowering: Lowering, tag: TimezoneNode) -> Iterator[Node]:
+    yield nodes.Override(tag, "override_timezone", tag.tz, lowering.nodes(tag.nodelist))
+
+
 def _filter(lowering: Lowering, tag: defaulttags.FilterNode) -> Iterator[Node]:
-    yield nodes.RenderedBlock(tag, expressions=[tag.filter_expr], bodies=[lowering.nodes(tag.nodelist)])
+    yield nodes.Filter(tag, lowering.nodes(tag.nodelist))
 
 
 def _spaceless(lowering: Lowering, tag: defaulttags.SpacelessNode) -> Iterator[Node]:
-    yield nodes.RenderedBlock(tag, bodies=[lowering.nodes(tag.nodelist)])
+    yield nodes.Spaceless(tag, bodies=[lowering.nodes(tag.nodelist)])
 
 
 def _cache(lowering: Lowering, tag: CacheNode) -> Iterator[Node]:
     needs = names_of([tag.expire_time_var, tag.cache_name, *tag.vary_on])
-    node = nodes.RenderedBlock(tag, bodies=[lowering.nodes(tag.nodelist)], needs=needs)
-    node.may_skip = True
-    yield node
+    yield nodes.Cache(tag, bodies=[lowering.nodes(tag.nodelist)], needs=needs)
 
 
 def _if_changed(lowering: Lowering, tag: Any) -> Iterator[Node]:
@@ -339,7 +349,7 @@ def _simple_tag(lowering: Lowering, tag: SimpleNode) -> Iterator[Node]:
 
 def _simple_block(lowering: Lowering, tag: SimpleBlockNode) -> Iterator[Node]:
     bodies = [lowering.nodes(tag.nodelist)]
-    yield _function_tag(nodes.RenderedBlock, tag, bodies=bodies, target=tag.target_var)
+    yield _function_tag(nodes.SimpleBlock, tag, bodies=bodies, target=tag.target_var)
 
 
 def _inclusion_tag(lowering: Lowering, tag: InclusionNode) -> Iterator[Node]:
@@ -347,7 +357,7 @@ def _inclusion_tag(lowering: Lowering, tag: InclusionNode) -> Iterator[Node]:
 
 
 def _function_tag(kind: type[Node], tag: Any, *, needs: frozenset[str] = NO_NAMES, **facts: Any) -> Node:
-    """What a function of anybody renders; generated code gives it its arguments."""
+    """A tag that is a function of a project or package; generated code gives it its arguments."""
     takes_names = tag.takes_context and tag.func is not getattr(defaulttags, "querystring", None)
     names = ALL_NAMES if takes_names else NO_NAMES
     node = kind(tag, expressions=[*tag.args, *tag.kwargs.values()], needs=names | needs, sets=names, **facts)
@@ -370,7 +380,7 @@ def _nothing(lowering: Lowering, tag: DjangoNode) -> Iterator[Node]:
 LOWERINGS: dict[type[DjangoNode], Lower] = {
     TextNode: _text,
     VariableNode: Lowering.variable,
-    defaulttags.AutoEscapeControlNode: _context_flag,
+    defaulttags.AutoEscapeControlNode: _autoescape,
     BlockNode: Lowering.block,
     BlockTranslateNode: _block_translate,
     CacheNode: _cache,
@@ -381,16 +391,16 @@ LOWERINGS: dict[type[DjangoNode], Lower] = {
     defaulttags.IfNode: _if,
     IncludeNode: Lowering.include,
     InclusionNode: _inclusion_tag,
-    LanguageNode: _context_flag,
+    LanguageNode: _language,
     defaulttags.LoadNode: _nothing,
-    LocalTimeNode: _context_flag,
-    LocalizeNode: _context_flag,
+    LocalTimeNode: _localtime,
+    LocalizeNode: _localize,
     SimpleBlockNode: _simple_block,
     SimpleNode: _simple_tag,
     defaulttags.SpacelessNode: _spaceless,
     StaticNode: _static,
     defaulttags.TemplateTagNode: _template_tag,
-    TimezoneNode: _context_flag,
+    TimezoneNode: _timezone,
     TranslateNode: _translate,
     defaulttags.URLNode: _url,
     defaulttags.VerbatimNode: _verbatim,

@@ -80,85 +80,22 @@ def ancestors_closed_by(html: str, inside: tuple[str, ...]) -> frozenset[int] | 
     return parser.closed_ancestors
 
 
-class _Open:
-    """The open elements: a stack of those opened here, `names` of all, namespaces `inside`."""
+class _Parser:
+    """The state is: the open elements, and the tag, comment or raw text we are in the middle of.
 
-    def __init__(self, outer: tuple[str, ...]) -> None:
+    Of the elements that are opened here there is a `stack`; `names` has those around it, too.
+    """
+
+    def __init__(self, outer: tuple[str, ...], unbalanced: Mapping[Node, frozenset[int]]) -> None:
+        self.unbalanced = unbalanced
         self.base = len(outer)
-        self.names = list(outer)  # of all open elements
+        self.names = list(outer)
         self.inside = [0]  # the namespace of the content of each, after that of the document
         for name in outer:
             self.inside.append(spaces(name, self.inside[-1])[1])
         self.root = Element(StartTag())
         self.stack = [self.root]
         self.closed_ancestors: frozenset[int] = frozenset()
-
-    def _foreign_root(self) -> int:
-        return max(at for at, space in enumerate(self.inside) if not space)
-
-    def _last(self, *names: str) -> int:
-        """Where the innermost element of these names stands, or where the next one would stand."""
-        found = (at for at in range(len(self.names) - 1, -1, -1) if self.names[at] in names)
-        return next(found, len(self.names))
-
-    def _break(self, at: int) -> None:
-        """Open element `at` is closed or changed: the content of the one around is one region."""
-        while 0 < at <= len(self.names) and self.names[at - 1] in RUBY:
-            at -= 1  # a browser that parses the content of ruby alone does not know that it is ruby
-        for element in self.stack[max(at - self.base, 0) :]:
-            element.broken = True
-        if at < self.base:
-            self.closed_ancestors |= {at}
-
-    def _cut(self, depth: int) -> None:
-        """Close the elements from `depth` of the stack on."""
-        for at in range(len(self.stack) - 1, depth - 1, -1):
-            if self.stack[at].broken:
-                self.settle(at)
-        del self.stack[depth:], self.names[self.base + depth - 1 :], self.inside[self.base + depth :]
-
-    def settle(self, depth: int) -> None:
-        """Break what tags reach that have no partner in the broken element at `depth` of the stack.
-
-        On paths that take the same arm of all blocks, as blocks with the same condition do.
-        """
-        around = self.names[: self.base + depth]
-        for path in PATHS:
-            for name, (lowest, sum_) in _balance(self.stack[depth].children, path).items():
-                if lowest < 0 and name in around:
-                    self._break(len(around) - 1 - around[::-1].index(name))
-                if sum_ > 0 and name in FORMATTING:
-                    self._break(
-                        max((at + 1 for at, other in enumerate(around) if other in MARKERS | {"body"}), default=0)
-                    )
-
-    def _close_implied(self, closes: frozenset[str], stops: frozenset[str]) -> None:
-        """Close the elements that a start tag ends; break those that need an end tag."""
-        lowest = -1
-        for at in range(len(self.names) - 1, -1, -1):
-            if self.names[at] in closes:
-                lowest = at
-            elif self.names[at] in stops or self.inside[at + 1]:
-                break
-        if lowest == -1:
-            return
-        depth = lowest - self.base + 1
-        if depth < 1 or any(element.name not in OPTIONAL_END for element in self.stack[depth:]):
-            self._break(lowest)
-        else:
-            self._cut(depth)
-
-    def _append(self, *contents: Content) -> None:
-        for content in contents:
-            append(self.stack[-1].children, content)
-
-
-class _Parser(_Open):
-    """The state is: the open elements, and the tag, comment or raw text we are in the middle of."""
-
-    def __init__(self, outer: tuple[str, ...], unbalanced: Mapping[Node, frozenset[int]]) -> None:
-        super().__init__(outer)
-        self.unbalanced = unbalanced
         self.tag: StartTag | None = None
         self.comment = ""  # what ends it
         # Whether elements of a head, and whether content of a body was found at the level of the
@@ -269,7 +206,7 @@ class _Parser(_Open):
             self._check_foreign(name)
         elif "template" not in self.names:
             if name == "table" and "p" in self.names:
-                self._break(self._last("p"))  # it closes the paragraph or not, as the doctype will have it
+                self._break(self._last("p"))  # the doctype decides whether it closes the paragraph
             for closing in CLOSES.get(name, ()):
                 self._close_implied(*closing)
             self._check_place(name)
@@ -349,6 +286,67 @@ class _Parser(_Open):
 
     def _is_raw(self) -> bool:
         return self.stack[-1].name in RAW_TEXT and not self.inside[-2]
+
+    # Open elements
+
+    def _foreign_root(self) -> int:
+        return max(at for at, space in enumerate(self.inside) if not space)
+
+    def _last(self, *names: str) -> int:
+        """Where the innermost element of these names stands, or where the next one would stand."""
+        found = (at for at in range(len(self.names) - 1, -1, -1) if self.names[at] in names)
+        return next(found, len(self.names))
+
+    def _break(self, at: int) -> None:
+        """Open element `at` is closed or changed: the content of the one around is one region."""
+        while 0 < at <= len(self.names) and self.names[at - 1] in RUBY:
+            at -= 1  # a browser that parses the content of ruby alone does not know that it is ruby
+        for element in self.stack[max(at - self.base, 0) :]:
+            element.broken = True
+        if at < self.base:
+            self.closed_ancestors |= {at}
+
+    def _cut(self, depth: int) -> None:
+        """Close the elements from `depth` of the stack on."""
+        for at in range(len(self.stack) - 1, depth - 1, -1):
+            if self.stack[at].broken:
+                self.settle(at)
+        del self.stack[depth:], self.names[self.base + depth - 1 :], self.inside[self.base + depth :]
+
+    def settle(self, depth: int) -> None:
+        """Break what tags reach that have no partner in the broken element at `depth` of the stack.
+
+        On paths that take the same arm of all blocks, as blocks with the same condition do.
+        """
+        around = self.names[: self.base + depth]
+        for path in PATHS:
+            for name, (lowest, sum_) in _balance(self.stack[depth].children, path).items():
+                if lowest < 0 and name in around:
+                    self._break(len(around) - 1 - around[::-1].index(name))
+                if sum_ > 0 and name in FORMATTING:
+                    self._break(
+                        max((at + 1 for at, other in enumerate(around) if other in MARKERS | {"body"}), default=0)
+                    )
+
+    def _close_implied(self, closes: frozenset[str], stops: frozenset[str]) -> None:
+        """Close the elements that a start tag ends; break those that need an end tag."""
+        lowest = -1
+        for at in range(len(self.names) - 1, -1, -1):
+            if self.names[at] in closes:
+                lowest = at
+            elif self.names[at] in stops or self.inside[at + 1]:
+                break
+        if lowest == -1:
+            return
+        depth = lowest - self.base + 1
+        if depth < 1 or any(element.name not in OPTIONAL_END for element in self.stack[depth:]):
+            self._break(lowest)
+        else:
+            self._cut(depth)
+
+    def _append(self, *contents: Content) -> None:
+        for content in contents:
+            append(self.stack[-1].children, content)
 
     # Dynamic nodes
 

@@ -10,8 +10,9 @@ tree it is `Blocks`, whose only body is the `Element` b.
 
 A node carries its facts: what it evaluates, what is inside it, which names it binds and sets,
 whether it has output. They are stated once, by its class and by its lowering. Later stages ask for
-facts and never match classes; only the writers in `codegen` know what a class is. A new tag is one
-class here, one lowering, and one writer (CONTRIBUTING.md, "Adding a template tag").
+facts. The only class that they match is `Static`, which is text; the writers in `codegen` alone
+know the others. A new tag is one class here, one lowering, and one writer (CONTRIBUTING.md, "Adding
+a template tag").
 """
 
 from __future__ import annotations
@@ -230,13 +231,13 @@ class BlockTranslate(Node):
 
 
 class SimpleTag(Node):
-    """A `simple_tag` of anybody. With a target variable it has no output and sets a name."""
+    """A `simple_tag`. With a target variable, it has no output and sets a name."""
 
     is_text = is_uncertain = True
 
 
 class InclusionTag(Node):
-    """An `inclusion_tag` of anybody: the template it names becomes a fragment."""
+    """An `inclusion_tag`: the template that it names becomes a fragment."""
 
     part = BRANCH
 
@@ -264,10 +265,7 @@ class Opaque(Node):
 
 
 class DynamicInclude(Node):
-    """`{% include %}` of a template known only at run time, or being lowered already (recursion).
-
-    So is a `{% partial %}` within itself.
-    """
+    """`{% include %}` of a template known only at run time, or of one around it (recursion)."""
 
     part = BRANCH
     gets_context = True
@@ -276,6 +274,10 @@ class DynamicInclude(Node):
     def __init__(self, tag: Any, *, sets: frozenset[str]) -> None:
         super().__init__(tag, needs=ALL_NAMES, sets=sets)
         self.delegated = list(_expressions_in(tag))
+
+
+class DynamicPartial(DynamicInclude):
+    """`{% partial %}` within itself."""
 
 
 class If(Node):
@@ -300,9 +302,31 @@ class IfChanged(Node):
 
 
 class RenderedBlock(Node):
-    """A block whose output is taken as a string: filter, spaceless, cache, a `simple_block_tag`."""
+    """A block whose output is taken as a string."""
 
     is_uncertain = is_string = True
+
+
+class Filter(RenderedBlock):
+    """`{% filter %}`: its expression has the output of its body under the name `var`."""
+
+    def __init__(self, tag: Any, body: list[Node]) -> None:
+        super().__init__(tag, bodies=[body], binds={"var": None})
+        self.inner = [tag.filter_expr]
+
+
+class Spaceless(RenderedBlock):
+    """`{% spaceless %}`."""
+
+
+class Cache(RenderedBlock):
+    """`{% cache %}`."""
+
+    may_skip = True
+
+
+class SimpleBlock(RenderedBlock):
+    """A `simple_block_tag` of anybody."""
 
 
 class With(Node):
@@ -347,16 +371,23 @@ class Block(Node):
 
 
 class ContextFlag(Node):
-    """A block that sets how values are shown: autoescape, localize, language, timezone.
+    """A block in which the attribute `flag` of Django's context is `value`, such as autoescape."""
 
-    `flag` is the attribute of Django's context that it sets to `value`, if it is one.
-    """
+    is_scope = is_steady = True
+
+    def __init__(self, tag: Any, flag: str, value: object, body: list[Node]) -> None:
+        super().__init__(tag, bodies=[body])
+        self.flag, self.value = flag, value
+
+
+class Override(Node):
+    """A block in which `manager`, a name of the run time, sets the language or the timezone."""
 
     is_scope = True
 
-    def __init__(self, tag: Any, expressions: Sequence[FilterExpression], body: list[Node]) -> None:
-        super().__init__(tag, expressions=expressions, bodies=[body])
-        self.flag, self.value = "", False
+    def __init__(self, tag: Any, manager: str, expression: FilterExpression, body: list[Node]) -> None:
+        super().__init__(tag, expressions=[expression], bodies=[body])
+        self.manager = manager
 
 
 def append(nodes: list[Any], node: object) -> None:
@@ -393,7 +424,7 @@ def names_read(nodes: Iterable[Node]) -> set[str]:
     names: set[str] = set()
     for node in all_nodes(nodes):
         names.update(node.variables, *map(reads, node.expressions))
-        if not node.delegated:
+        if node.inner and not node.delegated:
             names.update(*map(reads, node.inner))
     return names
 

@@ -1,8 +1,10 @@
 /**
- * Spans: runs of siblings, and how they are read, cleared, filled and moved. Nothing here knows of plans.
+ * Spans: runs of siblings, and how they are read, cleared, filled and moved. Nothing here knows
+ * plans.
  *
- * A `Span` is everything in `parent` strictly between `before` and `after`; `null` means "from the first" or "to the
- * last". `{parent: td, before: null, after: null}` is the whole content of a cell.
+ * A `Span` is everything in `parent` strictly between `before` and `after`; `null` means "from the
+ * first" or "to the last". `{parent: td, before: null, after: null}` is the whole content of a
+ * cell.
  */
 import { OWN } from "../tree/marks";
 
@@ -20,7 +22,7 @@ export const isElement = (node: Node | null | undefined): node is Element => nod
 export const isText = (node: Node | null | undefined): node is Text => node?.nodeType === 3;
 export const isComment = (node: Node | null | undefined): node is Comment => node?.nodeType === 8;
 
-/** `value`, or an error that leads to a resync: the page is not what the frame took it for. */
+/** `value`, or an error that leads to a resync: the page is not what the frame expects. */
 export const must = <T>(value: T | null | undefined, what: string): T => value ?? fail(`${what} is missing`);
 
 export function fail(text: string): never {
@@ -28,8 +30,8 @@ export function fail(text: string): never {
 }
 
 /**
- * Elements whose content belongs to scripts of the page, and the copies that the server changes instead. A copy is its own
- * shadow.
+ * Elements whose content belongs to scripts of the page, and the copies that the server changes
+ * instead. A copy is its own shadow.
  */
 export const shadows = new WeakMap<Node, Element>();
 
@@ -58,7 +60,9 @@ export function clear({ parent, before, after }: Span): void {
   range.deleteContents();
 }
 
-/** Moves connected nodes without resetting them (focus, frames, animations) where the browser can. */
+/**
+ * Moves connected nodes without resetting them (focus, frames, animations) where the browser can.
+ */
 export function move(parent: MovingNode, nodes: readonly Node[], before: Node | null): void {
   const focused = document.activeElement;
   for (const node of nodes) {

@@ -94,7 +94,10 @@ function changeLoop(tree: Context, instance: Instance, index: number, to: LoopCh
   if (moves || inserts) placeRows(loop, pairs(moves), pairs<number, Values[]>(inserts), span);
 }
 
-/** Changes a flat row that is a copy, without binding it; false if something in it is not where it was. */
+/**
+ * Changes a flat row that is a copy, without binding it; false if something in it is not where it
+ * was.
+ */
 function changeCopy(tree: Context, { fragment, rows }: Loop, at: number, diff: Diff): boolean {
   const row = rows[at] as Element | undefined;
   if (!fragment.plan.flatRow || !row?.isConnected) return false;

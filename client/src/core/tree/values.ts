@@ -22,7 +22,10 @@ export function writePart(
   writeValue(tree, instance.fragment, part, element, () => spanOf(instance, part, span), value, gently);
 }
 
-/** `span`: where content of the part stands. `gently`: not because it changed but because everything is written again. */
+/**
+ * `span`: where content of the part stands. `gently`: it has not changed, but everything is written
+ * again.
+ */
 export function writeValue(
   tree: Context,
   fragment: Fragment,
@@ -41,8 +44,9 @@ export function writeValue(
 }
 
 /**
- * The usual case, a text that is all there is in an element: as `writeContent` would do, with a third of the calls. A text
- * that has changed is not compared with the old one, which the browser would have to copy for that.
+ * The usual case, a text that is all there is in an element: as `writeContent` would do, with a
+ * third of the calls. A text that has changed is not compared with the old one, which the browser
+ * would have to copy for that.
  */
 function writeOnlyText(tree: Context, element: Element | undefined, value: Value, gently: boolean): boolean {
   if (!element || typeof value === "object" || value === "" || shadows.has(element) || tree.edited())
@@ -69,7 +73,7 @@ function writeTag(writer: Writer, element: Element, others: string, value: TagVa
   for (const name of Object.keys(value))
     writeAttribute(writer, element, name, value[name] as string | null, gently);
   if (!gently) return;
-  // What neither the template names nor the value holds was the part's before.
+  // An attribute that neither the template nor the value names came from the value before.
   const rest = new Set([MARK, ...others.split(","), ...Object.keys(value)]);
   for (const name of element.getAttributeNames())
     if (!rest.has(name)) writeAttribute(writer, element, name, null, gently);

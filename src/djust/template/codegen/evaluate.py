@@ -15,7 +15,7 @@ The template `<p>Hello {{ user }}</p>` gives
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from djust.render.values import ATTRIBUTE, RAW, TEXT
 from djust.template.codegen.expressions import ExpressionWriter
@@ -24,7 +24,7 @@ from djust.template.codegen.source import PythonSource
 from djust.template.codegen.strings import StringWriter
 from djust.template.context import Names
 from djust.template.inheritance import Chain
-from djust.template.nodes import DynamicInclude, For, If, InclusionTag, Node, Static, all_nodes, needs_of
+from djust.template.nodes import Node, Static, all_nodes, needs_of
 from djust.template.optimize.skipping import skippable
 from djust.template.steps import BranchStep, EffectStep, LeafStep, LoopStep, Program, ScopeStep, Step, parts_of
 
@@ -114,7 +114,7 @@ class _StepWriter:
                     results[step.index] = self._leaf(names, step)
                 case BranchStep():
                     result = results[step.index] = self.src.temporary("v")
-                    BRANCHES[type(step.node)](self, names, step, result)
+                    self._branch(names, step, result)
                 case LoopStep():
                     results[step.index] = self._loop(names, step)
                 case ScopeStep():
@@ -153,9 +153,16 @@ class _StepWriter:
             self.src.line(f"{result} = source(f{_quoted(html)}) if {is_html} else f{_quoted(plain)}")
         return result
 
-    def _if(self, names: Names, step: BranchStep, result: str) -> None:
-        self.src.line(f"{result} = None")
-        self.scopes.write_if(names, step.node, lambda arm: self._arm(names, step.arms[arm], result))
+    def _branch(self, names: Names, step: BranchStep, result: str) -> None:
+        """Write the fragment and values of the arm that is shown, or None, to `result`."""
+        if step.node.is_choice:
+            self.src.line(f"{result} = None")
+            self.scopes.write_if(names, step.node, lambda arm: self._arm(names, step.arms[arm], result))
+        elif step.arms:
+            self._loop_or_empty(names, step, result)
+        else:
+            self.scopes.comment(step.node)
+            self.src.line(f"{result} = {self.strings.included(names, step.node)}")
 
     def _loop_or_empty(self, names: Names, step: BranchStep, result: str) -> None:
         node, loop = step.node, step.arms[0].steps[0]
@@ -168,9 +175,6 @@ class _StepWriter:
         self.src.line("else:")
         with self.src.indented(), self.scopes.empty(names, node):
             self._arm(names, step.arms[1], result)
-
-    def _include(self, names: Names, step: BranchStep, result: str) -> None:
-        self.src.line(f"{result} = {self.strings.included(names, step.node)}")
 
     def _arm(self, names: Names, program: Program, result: str) -> None:
         values = self.values(names, program)
@@ -194,15 +198,6 @@ class _StepWriter:
         found = f"keyed({keys}, {step.node.location!r})" if step.key is not None else f"model_keys({sequence}, {rows})"
         self.src.line(f"{result} = ({found}, {rows})")
         return result
-
-
-# Who writes a part that shows fragments.
-BRANCHES: dict[type[Node], Callable[[_StepWriter, Names, BranchStep, str], None]] = {
-    DynamicInclude: _StepWriter._include,
-    For: _StepWriter._loop_or_empty,
-    If: _StepWriter._if,
-    InclusionTag: _StepWriter._include,
-}
 
 
 def _tuple(values: Mapping[int, str]) -> str:

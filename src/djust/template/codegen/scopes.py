@@ -72,7 +72,7 @@ class ScopeWriter:
 
     @contextmanager
     def _layer(self, context: str, values: dict[str, str], needs: frozenset[str]) -> Iterator[None]:
-        """A layer on the context, if needed; after an error, who runs the function removes it."""
+        """A layer on the context, if needed. After an error, the function's caller removes it."""
         sets = bool(needs) and needs != {RENDER_STATE}
         if sets:
             self.src.line(f"{context}.dicts.append({dictionary(values)})")
@@ -136,12 +136,6 @@ class ScopeWriter:
     @contextmanager
     def _flag(self, names: Names, node: nodes.ContextFlag) -> Iterator[Names]:
         self.comment(node)
-        if not node.flag:
-            manager = "override_language" if hasattr(node.tag, "language") else "override_timezone"
-            self.src.line(f"with {manager}({self.expressions.value(names, node.expressions[0])}):")
-            with self.src.indented():
-                yield names
-            return
         attribute = f"{names.context}.{node.flag}"
         before = self.assign(attribute)
         self.src.line(f"{attribute} = {node.value!r}")
@@ -150,8 +144,15 @@ class ScopeWriter:
         self.src.line(f"{attribute} = {before}")
         self.settings(names)
 
+    @contextmanager
+    def _override(self, names: Names, node: nodes.Override) -> Iterator[Names]:
+        self.comment(node)
+        self.src.line(f"with {node.manager}({self.expressions.value(names, node.expressions[0])}):")
+        with self.src.indented():
+            yield names
+
     def settings(self, names: Names) -> None:
-        """Ask anew how text is shown, after what may have changed that."""
+        """Write how text is shown from here on, where a setting may have changed."""
         self.src.tentative(f"plain = text_types({names.context})")
 
     def sequence(self, names: Names, node: Node) -> str:
@@ -186,7 +187,7 @@ class ScopeWriter:
                 self._run(names, node, run, write_arm, taken)
 
     def _run(self, names: Names, node: Node, arms: list[int], write_arm: Callable[[int], None], taken: str) -> None:
-        """Write arms as one `if` of Python; `taken` is told when one is taken."""
+        """Write arms as one `if` of Python; each sets `taken`."""
         for arm in arms:
             condition = node.tag.conditions_nodelists[arm][0]
             if condition is None:
@@ -218,6 +219,7 @@ SCOPES: dict[type[Node], Callable[[ScopeWriter, Names, Any], AbstractContextMana
     nodes.Block: ScopeWriter._block,
     nodes.ContextFlag: ScopeWriter._flag,
     nodes.Inclusion: ScopeWriter._inclusion,
+    nodes.Override: ScopeWriter._override,
     nodes.Partial: ScopeWriter._partial,
     nodes.With: ScopeWriter._with,
 }

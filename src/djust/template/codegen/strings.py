@@ -14,9 +14,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from django.template.base import FilterExpression
-from django.template.defaulttags import FilterNode, SpacelessNode
-from django.template.library import InclusionNode, SimpleBlockNode
-from django.template.loader_tags import IncludeNode
 
 from djust.template import nodes
 from djust.template.codegen.expressions import is_native
@@ -82,7 +79,8 @@ class StringWriter:
             self.src.line(f"{names.context}[{node.target!r}] = {given}" if node.target else given)
 
     def output(self, names: Names, node: Node) -> Output:
-        """What `node` shows."""
+        """What `node` shows. Errors in the lines that are written are errors of its tag."""
+        self.scopes.comment(node)
         return OUTPUTS[type(node)](self, names, node)
 
     def value(self, names: Names, node: Node, *, checked: bool = False) -> str:
@@ -104,7 +102,6 @@ class StringWriter:
     # Variables and tags
 
     def _interpolation(self, names: Names, node: nodes.Interpolation) -> Output:
-        self.scopes.comment(node)
         guard, text, code = self.expressions.shown(names, node.expressions[0])
         html, value = f"as_html({names.context}, plain, {code})", f"as_text({names.context}, plain, {code})"
         if not guard:
@@ -112,7 +109,6 @@ class StringWriter:
         return Output(f"escaped({text}) if {guard} else {html}", value, f"{text} if {guard} else ")
 
     def _simple_tag(self, names: Names, node: nodes.SimpleTag) -> Output:
-        self.scopes.comment(node)
         called = self._called(names, node)
         if not node.has_output:
             return of_html(self._settled(names, node, called))
@@ -130,7 +126,6 @@ class StringWriter:
     # Translations
 
     def _block_translate(self, names: Names, node: nodes.BlockTranslate) -> Output:
-        self.scopes.comment(node)
         src, assign, tag = self.src, self.scopes.assign, node.tag
         about = self._assigned(names, tag.message_context) if tag.message_context else "''"
         inner = names.bind({name: self._assigned(names, value) for name, value in tag.extra_context.items()})
@@ -171,19 +166,22 @@ class StringWriter:
 
     def included(self, names: Names, node: Node, kind: str = "") -> str:
         """Write an include or inclusion tag; returns what gives its fragment, or its HTML."""
-        self.scopes.comment(node)
+        return self._settled(names, node, INCLUDES[type(node)](self, names, node, kind))
+
+    def _include(self, names: Names, node: nodes.DynamicInclude, kind: str) -> str:
         tag, context = node.tag, names.context
-        if isinstance(tag, InclusionNode):
-            data = self._called(names, node)
-            code = f"include_tag{kind}({context}, {self.src.constant(tag)}, {data})"
-        elif isinstance(tag, IncludeNode):
-            name = self._resolved(names, tag.template)
-            template = self.scopes.assign(f"included({context}, {self.src.constant(tag)}, {name})")
-            values = {name: self._resolved(names, value) for name, value in tag.extra_context.items()}
-            code = f"include{kind}({context}, {template}, {dictionary(values)}, {tag.isolated_context})"
-        else:
-            code = f"include{kind}({context}, {self.src.constant(tag.partial_mapping[tag.partial_name])})"
-        return self._settled(names, node, code)
+        name = self._resolved(names, tag.template)
+        template = self.scopes.assign(f"included({context}, {self.src.constant(tag)}, {name})")
+        values = {name: self._resolved(names, value) for name, value in tag.extra_context.items()}
+        return f"include{kind}({context}, {template}, {dictionary(values)}, {tag.isolated_context})"
+
+    def _include_partial(self, names: Names, node: nodes.DynamicPartial, kind: str) -> str:
+        partial = node.tag.partial_mapping[node.tag.partial_name]
+        return f"include{kind}({names.context}, {self.src.constant(partial)})"
+
+    def _include_tag(self, names: Names, node: nodes.InclusionTag, kind: str) -> str:
+        data = self._called(names, node)
+        return f"include_tag{kind}({names.context}, {self.src.constant(node.tag)}, {data})"
 
     def _resolved(self, names: Names, expression: FilterExpression) -> str:
         if is_native(expression):
@@ -241,37 +239,30 @@ class StringWriter:
         self.src.line(f"{result} = SafeString(''.join({out}))")
         return result
 
-    def _rendered_block(self, names: Names, node: nodes.RenderedBlock) -> Output:
-        self.scopes.comment(node)
-        (body,) = node.bodies
-        match node.tag:
-            case FilterNode() as tag:
-                content = names.bind({"var": self._string(names, body)})
-                code = self.expressions.value(content, tag.filter_expr)
-            case SpacelessNode():
-                code = self.scopes.assign(f"spaceless({self._string(names, body)})")
-            case SimpleBlockNode():
-                code = self._simple_block(names, node)
-            case _:
-                code = self._cached(names, node)
-        return of_html(self._settled(names, node, code))
+    def _filter(self, names: Names, node: nodes.Filter) -> Output:
+        content = names.bind({"var": self._string(names, node.bodies[0])})
+        return of_html(self.expressions.value(content, node.inner[0]))
 
-    def _simple_block(self, names: Names, node: nodes.RenderedBlock) -> str:
+    def _spaceless(self, names: Names, node: nodes.Spaceless) -> Output:
+        return of_html(self.scopes.assign(f"spaceless({self._string(names, node.bodies[0])})"))
+
+    def _simple_block(self, names: Names, node: nodes.SimpleBlock) -> Output:
         context, tag = names.context, node.tag
         args, kwargs = self.list_of(names, tag.args), self.dict_of(names, tag.kwargs)
         given = self.scopes.assign(f"{args}, {kwargs}")  # before the content, as in Django
         content = f"{context}, " * bool(tag.takes_context) + self._string(names, node.bodies[0])
         result = f"{self.src.constant(tag.func)}({content}, *{given}[0], **{given}[1])"
-        return f"escaped(tag_output({context}, {result}))" if node.has_output else result
+        code = f"escaped(tag_output({context}, {result}))" if node.has_output else result
+        return of_html(self._settled(names, node, code))
 
-    def _cached(self, names: Names, node: nodes.RenderedBlock) -> str:
+    def _cache(self, names: Names, node: nodes.Cache) -> Output:
         entry, result = self.src.temporary("entry"), self.src.temporary("s")
         self.src.line(f"{entry} = cache_entry({names.context}, {self.src.constant(node.tag)})")
         self.src.line(f"{result} = {entry}.value")
         self.src.line(f"if {result} is None:")
         with self.src.indented():
             self.src.line(f"{result} = {entry}.store({self._string(names, node.bodies[0])})")
-        return result
+        return of_html(result)
 
     def list_of(self, names: Names, expressions: list[FilterExpression]) -> str:
         return f"[{', '.join(self.expressions.value(names, e) for e in expressions)}]"
@@ -282,26 +273,26 @@ class StringWriter:
 
 
 def _url(writer: StringWriter, names: Names, node: nodes.Url) -> Output:
-    writer.scopes.comment(node)
     args, kwargs = writer.list_of(names, node.tag.args), writer.dict_of(names, node.tag.kwargs)
     view = writer.expressions.value(names, node.tag.view_name)
     return of_value(f"url({names.context}, {args}, {kwargs}, {view})")
 
 
 def _static_url(writer: StringWriter, names: Names, node: nodes.StaticUrl) -> Output:
-    writer.scopes.comment(node)
     path = writer.expressions.value(names, node.tag.path)
     return of_value(f"static_url({names.context}, {writer.src.constant(node.tag)}, {path})")
 
 
-def _rendered(writer: StringWriter, names: Names, node: nodes.Call | nodes.Opaque) -> Output:
-    writer.scopes.comment(node)
-    index = f", {node.index}" if isinstance(node, nodes.Opaque) and node.index else ""
+def _rendered(writer: StringWriter, names: Names, node: nodes.Call) -> Output:
+    return of_html(f"rendered({names.context}, {writer.src.constant(node.tag)})")
+
+
+def _opaque(writer: StringWriter, names: Names, node: nodes.Opaque) -> Output:
+    index = f", {node.index}" if node.index else ""
     return of_html(writer._settled(names, node, f"rendered({names.context}, {writer.src.constant(node.tag)}{index})"))
 
 
 def _translation(writer: StringWriter, names: Names, node: nodes.Translation) -> Output:
-    writer.scopes.comment(node)
     return of_value(f"translated({node.message!r})")
 
 
@@ -325,16 +316,25 @@ def _for(writer: StringWriter, names: Names, node: nodes.For, out: str) -> None:
 
 OUTPUTS: dict[type[Node], Callable[[StringWriter, Names, Any], Output]] = {
     nodes.BlockTranslate: StringWriter._block_translate,
+    nodes.Cache: StringWriter._cache,
     nodes.Call: _rendered,
     nodes.DynamicInclude: StringWriter._included_html,
+    nodes.DynamicPartial: StringWriter._included_html,
+    nodes.Filter: StringWriter._filter,
     nodes.InclusionTag: StringWriter._included_html,
     nodes.Interpolation: StringWriter._interpolation,
-    nodes.Opaque: _rendered,
-    nodes.RenderedBlock: StringWriter._rendered_block,
+    nodes.Opaque: _opaque,
+    nodes.SimpleBlock: StringWriter._simple_block,
     nodes.SimpleTag: StringWriter._simple_tag,
+    nodes.Spaceless: StringWriter._spaceless,
     nodes.StaticUrl: _static_url,
     nodes.Translation: _translation,
     nodes.Url: _url,
+}
+INCLUDES: dict[type[Node], Callable[[StringWriter, Names, Any, str], str]] = {
+    nodes.DynamicInclude: StringWriter._include,
+    nodes.DynamicPartial: StringWriter._include_partial,
+    nodes.InclusionTag: StringWriter._include_tag,
 }
 BLOCKS: dict[type[Node], Callable[[StringWriter, Names, Any, str], None]] = {
     nodes.Block: _scope,
@@ -343,6 +343,7 @@ BLOCKS: dict[type[Node], Callable[[StringWriter, Names, Any, str], None]] = {
     nodes.If: _if,
     nodes.IfChanged: StringWriter._if_changed,
     nodes.Inclusion: _scope,
+    nodes.Override: _scope,
     nodes.Partial: _scope,
     nodes.With: _scope,
 }
