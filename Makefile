@@ -1,5 +1,6 @@
-# One target per job. `make help` lists them. Everything Python lives in .venv, with the oldest Django that is supported,
-# and in .venv-newest; nothing is taken from the machine's own Python packages.
+# One target per job. `make help` lists them. Everything Python lives in .venv, with the oldest
+# Django that is supported, and in .venv-newest; nothing is taken from the machine's own Python
+# packages.
 
 PYTHON ?= $(shell scripts/find_python.sh oldest)
 BENCH ?= ../shared/bench

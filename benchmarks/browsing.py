@@ -49,7 +49,7 @@ class Page(asyncio.Protocol):
         self._write(json.dumps(["join", ticket, 0, path, f"document-{id(self)}"]))
         joined = await self._joined
         if not joined.startswith('["joined"'):
-            raise RuntimeError(f"The page was not adopted: {joined:.200}")
+            raise RuntimeError(f"The page was not joined: {joined:.200}")
         return self
 
     def close(self) -> None:

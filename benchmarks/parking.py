@@ -3,8 +3,8 @@
     python -m benchmarks.parking    half a minute; one process for speed, one per page for memory
 
 Times are medians of many batches. `park` is a whole GET through Django's handler with four of its
-middleware: mounted, rendered, with its ticket, waiting for a browser. `write` puts a snapshot into
-a cache of files, without encoding it (`benchmarks.state` measures that). `restore` is what a
+middleware: mounted, rendered, with its join token, waiting for a browser. `write` puts a snapshot
+into a cache of files, without encoding it (`benchmarks.state` measures that). `restore` is what a
 browser needs whose page was lost: the snapshot read, a GET, its state applied to the mounted view,
 rendered. Memory is what the process grows by per page that was parked, after the garbage was
 collected; an open page has its connection beside it.

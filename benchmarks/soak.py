@@ -1,5 +1,5 @@
-"""Do memory and threads stay flat? Pages come, click, publish, start slow work and leave, for ten
-minutes.
+"""Do memory and threads stay flat? Pages come, click, publish, start background tasks and leave,
+for ten minutes.
 
     python -m benchmarks.soak                 ten minutes
     python -m benchmarks.soak --minutes 1     a first impression

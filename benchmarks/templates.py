@@ -6,7 +6,7 @@
 
 Every page is rendered by all engines in turn, many times; times are medians. `ratio` says how many
 times faster than Django's engine. What is compared renders the same bytes, which is checked first;
-jinja2's templates are the usual translation and may differ in white space.
+jinja2's templates are the usual translation, and may differ in white space.
 """
 
 # ruff: noqa: E501 - templates and messages are longer than a line

@@ -1,9 +1,9 @@
 /**
  * Builds the files that ship: node build.js. The same sources give the same bytes.
  *
- * `djust.js` is the core. Every file in `src/` is one more, `src/hooks.ts` is `djust.hooks.js`: modules that the core loads
- * for the pages that need them, the transport for pages without a socket, and the tools of DEBUG. `djust.d.ts` is for
- * authors of hooks.
+ * `djust.js` is the core. Every file in `src/` is one more, `src/hooks.ts` is `djust.hooks.js`:
+ * modules that the core loads for the pages that need them, the transport for pages without a
+ * socket, and the tools of DEBUG. `djust.d.ts` is for authors of hooks.
  */
 import { copyFileSync, readdirSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
@@ -25,7 +25,10 @@ const ENTRIES = Object.fromEntries([
   ...MODULES.map((name) => [`djust.${name}`, `src/${name}.ts`]),
 ]);
 
-/** Chromium compiles the functions of such a file while it loads, not one by one in the first change of the page. */
+/**
+ * Chromium compiles the functions of such a file while it loads, not one by one in the first change
+ * of the page.
+ */
 const EAGER = "//# allFunctionsCalledOnLoad";
 
 /**
@@ -51,8 +54,9 @@ async function bundleAs(folder, format, names) {
 }
 
 /**
- * The files by path. esbuild joins and shortens names, terser then writes less: together they are 4 % smaller. `unsafe`
- * is what our code does not notice: `"" + x` for a template, `Error()` without `new`.
+ * The files by path. esbuild joins the modules and shortens names; terser after it saves another
+ * 4 %. Its `unsafe` options make no difference to our code: `"" + x` for a template, `Error()`
+ * without `new`.
  *
  * @param {string} folder
  * @returns {Promise<Map<string, string>>}

@@ -10,9 +10,14 @@ export type Json = string | number | boolean | null | Json[] | { [name: string]:
 /** What `this` is in a hook beside its own properties. There is one such object per element. */
 export interface HookContext {
   readonly el: HTMLElement;
-  /** Calls a handler of the view or component around the element; resolves with what it returned, rejects with the error. */
+  /**
+   * Calls a handler of the view or component around the element; resolves with what it returned,
+   * rejects with the error.
+   */
   pushEvent(handler: string, params?: { [name: string]: Json }): Promise<Json>;
-  /** Calls back for each `self.push_event(name, payload)` of the view, until the element is gone. */
+  /**
+   * Calls back for each `self.push_event(name, payload)` of the view, until the element is gone.
+   */
   handleEvent(name: string, callback: (payload: Json) => void): void;
 }
 
@@ -33,7 +38,10 @@ export type Hook<Own extends object = object> = Own &
   HookCallbacks &
   ThisType<Own & HookCallbacks & HookContext>;
 
-/** `djust:error` is dispatched with this detail; `preventDefault()` keeps the notice from being shown. */
+/**
+ * `djust:error` is dispatched with this detail; `preventDefault()` keeps the notice from being
+ * shown.
+ */
 export interface Failure {
   readonly text: string;
   readonly detail: string;
@@ -61,7 +69,10 @@ export interface Djust {
   /** Hooks by name. May be set before the script runs; afterwards, names may be added. */
   hooks: { [name: string]: Hook };
   registerHook(name: string, hook: Hook): void;
-  /** `pushEvent` of a hook, for scripts without one: `element` tells whose handler is called, else it is the page's view. */
+  /**
+   * `pushEvent` of a hook, for scripts without one: `element` tells whose handler is called, else
+   * it is the page's view.
+   */
   pushEvent(handler: string, params?: { [name: string]: Json }, element?: Element): Promise<Json>;
 }
 

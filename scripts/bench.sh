@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Run the side-by-side benchmark with our own pages in benchmarks/. Usage: bench.sh VENV HARNESS [options of run.py]
+# Run the side-by-side benchmark with our own pages in benchmarks/.
+# Usage: bench.sh VENV HARNESS [OPTIONS OF run.py]
 # Virtual environments and results stay in .bench/. Peers take part when their environment is there:
 # BENCH_PEERS="pyview unicorn" installs them.
 set -euo pipefail

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The gates: format, lint and types of Python and TypeScript. All of them run, even when one fails. Usage: check.sh VENV
+# The gates: format, lint and types of Python and TypeScript. All of them run, even when one fails.
+# Usage: check.sh VENV
 set -uo pipefail
 bin=$1/bin
 failed=()

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Print the path of a Python that can create virtual environments: of 3.11 and later, the oldest or the newest one that
-# the machine has, on the PATH or from pyenv. Usage: find_python.sh oldest|newest
-# Released versions only, and with the lock that most packages are built for.
+# Print the path of a Python that can create virtual environments: of 3.11 and later, the oldest or
+# the newest one that the machine has, on the PATH or from pyenv. Only released versions count, and
+# only with the GIL, for which most packages are built. Usage: find_python.sh oldest|newest
 set -uo pipefail
 shopt -s nullglob
 

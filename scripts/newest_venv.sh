@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Create the virtual environment for the second run of the tests: the newest Python of the machine, and the newest
-# Django that supports it. Usage: newest_venv.sh VENV
+# Create the virtual environment for the second run of the tests: the newest Python of the machine,
+# and the newest Django that supports it. Usage: newest_venv.sh VENV
 set -euo pipefail
 venv=$1
 here=$(dirname "$0")

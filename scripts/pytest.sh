@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Run pytest in two processes, and say on which Python and Django. Usage: pytest.sh VENV [OPTIONS OF PYTEST]
-# Each file of tests stays in one process, and all browser tests in one, at the end (tests/conftest.py).
-# So the order has to stay as it is.
+# Run pytest in two processes, and say on which Python and Django.
+# Usage: pytest.sh VENV [OPTIONS OF PYTEST]
+# Each file of tests stays in one process, and all browser tests in one, at the end
+# (tests/conftest.py). So the order has to stay as it is.
 set -euo pipefail
 venv=$1
 shift

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Every gate and every test, on the oldest and on the newest Django. The first of the two comes last, so that its summary
-# ends the output. Usage: test.sh VENV NEWEST_VENV
+# Every gate and every test, on the oldest and on the newest Django. The run on the oldest comes
+# last, so that its summary ends the output. Usage: test.sh VENV NEWEST_VENV
 set -uo pipefail
 venv=$1 newest=$2
 failed=()

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Run a command with Node 20 or later on the PATH. Usage: with_node.sh VENV COMMAND...
-# A machine without it (Debian 12 has Node 18) gets one inside the virtual environment, from the Python package index.
+# A machine without it (Debian 12 has Node 18) gets one inside the virtual environment, from the
+# Python package index.
 set -euo pipefail
 venv=$(cd "$1" && pwd)
 shift

@@ -5,8 +5,8 @@ one.
     stack.urlpatterns, stack.middleware    a site with /live/ and /plain/
     tallies["/live/"]["decorator 2"]       how often requests for /live/ passed a layer that counts
 
-Whoever is banned, locked out or without a permission is refused by some of the layers and not by
-others. What the plain view answers says what a visitor may do.
+Some of the layers refuse a visitor who is banned, locked out or without a permission. What the
+plain view answers says what a visitor may do.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ def _like(view: Any, wrapper: Any) -> Any:
 
 
 def banning(kind: str, *, is_late: bool) -> Layer:
-    """Refuses whoever is banned, before the view is called or when it has answered."""
+    """Refuses banned visitors, before the view is called or when it has answered."""
 
     def decorate(view: Any) -> Any:
         if iscoroutinefunction(view):

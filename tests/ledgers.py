@@ -58,7 +58,7 @@ class Ledger(LiveView):
 
 
 def last_kept(request: HttpRequest) -> HttpResponse:
-    """The last event in the snapshot of a ticket's page."""
+    """The last event in the snapshot of a token's page."""
     snapshot = load(load_join_token(request.GET["ticket"], 60).page_id)
     return HttpResponseNotFound() if snapshot is None else HttpResponse(str(snapshot.last_ref))
 

@@ -17,10 +17,7 @@ from typing import Any
 
 import pytest
 from django import forms
-from django.conf import settings
-from django.contrib.auth.models import Group, User
 from django.core import checks
-from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template import Context, Library, Node, NodeList, TemplateDoesNotExist, engines, loader
@@ -586,67 +583,3 @@ def test_threads_compile_and_render_the_same_templates(compiled: list[str], *, l
 
 def data(number: int) -> dict[str, Any]:
     return {"name": f"name {number}", "xs": list(range(number)), "layout": "base.html", "n": number, "title": number}
-
-
-# Django's admin
-
-
-@pytest.fixture
-def admin_site(db: None) -> Iterator[None]:
-    with modify_settings(INSTALLED_APPS={"append": "django.contrib.admin"}):
-        from django.contrib.admin import AdminSite
-        from django.contrib.admin.models import LogEntry
-        from django.contrib.auth.admin import GroupAdmin, UserAdmin
-
-        statement, _ = connection.schema_editor().table_sql(LogEntry)
-        with connection.cursor() as cursor:
-            cursor.execute(statement)
-        site = AdminSite()
-        site.register(User, UserAdmin)
-        site.register(Group, GroupAdmin)
-
-        class Urls:
-            urlpatterns = [path("admin/", site.urls)]
-
-        with override_settings(ROOT_URLCONF=Urls):
-            yield
-
-
-ADMIN_PAGES = [
-    "/admin/login/",
-    "/admin/",
-    "/admin/auth/",
-    "/admin/auth/user/",
-    "/admin/auth/user/?q=user&is_staff__exact=0&o=-1&p=2",
-    "/admin/auth/user/add/",
-    "/admin/auth/user/1/change/",
-    "/admin/auth/user/1/delete/",
-    "/admin/auth/user/1/history/",
-    "/admin/auth/group/add/?_popup=1",
-    "/admin/password_change/",
-    "/admin/auth/nothing/",
-]
-
-
-@pytest.mark.usefixtures("mode")
-@pytest.mark.usefixtures("admin_site")
-@pytest.mark.parametrize("url", ADMIN_PAGES)
-def test_admin_pages_are_djangos_byte_for_byte(url: str) -> None:
-    User.objects.bulk_create([User(id=n, username=f"user{n}", email=f"<{n}>@example.com") for n in range(1, 130)])
-    client = Client()
-    if "login" not in url:
-        client.force_login(User.objects.create_superuser("root", id=1000))
-    pages = []
-    for backend in (DJANGOS, OURS):
-        options = {"context_processors": settings.TEMPLATES[0]["OPTIONS"]["context_processors"]}
-        own = [{"BACKEND": backend, "APP_DIRS": True, "OPTIONS": options}]
-        with override_settings(TEMPLATES=own):
-            response = client.get(url)
-        names = [template.name for template in response.templates or ()]
-        pages.append((response.status_code, names, without_token(response.content.decode())))
-    assert pages[0] == pages[1]
-    assert pages[0][0] == (404 if "nothing" in url else 200)
-
-
-def without_token(html: str) -> str:
-    return re.sub(r'(name="csrfmiddlewaretoken" value=")\w+', r"\1", html)

@@ -343,7 +343,7 @@ def test_the_template_of_a_view_may_name_an_attribute(site: Callable[..., str]) 
 
 
 @pytest.mark.slow
-def test_a_handler_without_decorator_that_a_template_names_is_told_as_one(site: Callable[..., str]) -> None:
+def test_a_handler_without_decorator_that_a_template_names_is_reported_as_one(site: Callable[..., str]) -> None:
     view = (
         "from djust import LiveView\nclass Page(LiveView):\n    template = '<p dj-poll=\"handle_tick\">'\n"
         "    def handle_tick(self): self.now = 1\n"
@@ -467,7 +467,7 @@ def test_one_worker_needs_nothing_more(monkeypatch: pytest.MonkeyPatch, name: st
     assert configured() == []
 
 
-def test_unknown_keys_are_told_with_the_nearest_one() -> None:
+def test_unknown_keys_are_reported_with_the_nearest_one() -> None:
     with override_settings(
         ASGI_APPLICATION="tests.test_checks.application", LIVEVIEW_CONFIG={"strict_serialisation": 1, "X": 1}
     ):

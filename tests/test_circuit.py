@@ -72,7 +72,7 @@ def test_each_probe_that_fails_doubles_the_pause_up_to_a_bound(circuit: Circuit)
     assert pauses == [0.1, 0.2, 0.2, 0.2]
 
 
-def test_attempts_that_hang_are_failures_for_whoever_asks_next_and_do_not_count_for_ever(circuit: Circuit) -> None:
+def test_attempts_that_hang_count_as_failures_at_the_next_call_and_not_for_ever(circuit: Circuit) -> None:
     hanging = [circuit.begin() for _ in range(3)]
     assert circuit.allows()
     time.sleep(0.06)

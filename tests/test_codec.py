@@ -141,7 +141,7 @@ VALUES = st.recursive(HASHABLE, containers, max_leaves=12)
 
 
 def shape(value: Any) -> Any:
-    """`value` with its types, so that 1, 1.0 and True, or a list and a tuple, are told apart."""
+    """`value` with its types, so that 1, 1.0 and True, or a list and a tuple, differ."""
     kind = type(value)
     if isinstance(value, dict):
         return kind, [(shape(key), shape(member)) for key, member in value.items()]

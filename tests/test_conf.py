@@ -35,7 +35,7 @@ def test_given_keys_count_and_unknown_ones_do_not_disturb(settings: Any) -> None
         ("socket_path", 5, "str"),
     ],
 )
-def test_a_value_of_the_wrong_type_is_told(key: str, value: Any, kind: str, settings: Any) -> None:
+def test_a_value_of_the_wrong_type_is_reported(key: str, value: Any, kind: str, settings: Any) -> None:
     settings.LIVEVIEW_CONFIG = {key: value}
     with pytest.raises(ImproperlyConfigured, match=rf'LIVEVIEW_CONFIG\["{key}"\] must be {kind}; got'):
         current()

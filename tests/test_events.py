@@ -120,7 +120,7 @@ def test_too_many_arguments_refuse_the_event() -> None:
         bind("pick", ["a", 1, 2], {})
 
 
-def test_a_value_that_does_not_fit_is_named_but_told_only_in_the_detail() -> None:
+def test_a_value_that_does_not_fit_stands_only_in_the_detail() -> None:
     with pytest.raises(ParameterError) as caught:
         bind("pick", [], {"name": "pear", "amount": "s3cret"})
     assert str(caught.value) == 'Shop.pick: parameter "amount" must be int.'
@@ -138,7 +138,7 @@ def test_unknown_parameters_are_reported_once_in_debug(caplog: pytest.LogCapture
     with override_settings(DEBUG=True):
         handler.bind([], {"nmae": 1, "value": "", "field": ""})
         handler.bind([], {"nmae": 1})
-    assert caplog.messages == ['Quiet.go has no parameter "nmae", which the browser sent; it was left out.']
+    assert caplog.messages == ['Quiet.go has no parameter "nmae", which the browser sent; it was ignored.']
     assert caplog.records[0].levelno == logging.WARNING
 
 
@@ -169,7 +169,7 @@ def test_only_methods_can_be_handlers() -> None:
         event_handler(5)  # type: ignore[type-var]
 
 
-def test_an_annotation_that_no_browser_can_fill_is_told_when_the_class_is_used() -> None:
+def test_an_annotation_that_no_browser_can_fill_is_reported_when_the_class_is_used() -> None:
     class Wrong(LiveView):
         @event_handler
         def upload(self, content: bytes) -> None: ...
@@ -186,7 +186,7 @@ def test_annotations_in_quotes_are_resolved() -> None:
     assert handlers_of(Quoted)["go"].bind([], {"number": "5"}) == ([], {"number": 5})
 
 
-def test_an_annotation_that_cannot_be_resolved_is_told() -> None:
+def test_an_annotation_that_cannot_be_resolved_is_reported() -> None:
     class Wrong(LiveView):
         @event_handler
         def go(self, thing: "Unknown") -> None: ...

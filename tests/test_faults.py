@@ -33,7 +33,7 @@ LISTING = (
 
 
 class FakeS3(BaseHTTPRequestHandler):
-    """Answers, fails, or hangs until it is told to go on."""
+    """Answers, fails, or hangs until it may go on."""
 
     mood = "well"
     goes_on = threading.Event()

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 
 @pytest.mark.parametrize("name", NAMES)
 def test_generated_source_is_the_expected_one(name: str) -> None:
-    assert generated(name) == expected(name).read_text(), "python -m tests.golden writes the files anew"
+    assert generated(name) == expected(name).read_text(), "python -m tests.golden writes the files again"
 
 
 def test_there_is_one_expected_source_for_each_template() -> None:

@@ -1,4 +1,4 @@
-"""Whoever a plain Django view would refuse is refused everywhere, whoever it would serve is served.
+"""A visitor whom a plain Django view refuses is refused everywhere; one whom it serves is served.
 
 A random stack (`tests/guarded.py`) stands around a live view and around a plain one. The plain
 view's answer to a GET is the oracle. A POST to the live view needs two answers: the plain view's to
@@ -156,7 +156,7 @@ def has_done(case: Case, *, by_post: bool = False) -> list[str]:
     return [] if is_late else done
 
 
-# Whoever is refused
+# Visitors who are refused
 
 
 async def expect_refused_from_the_start(case: Case) -> None:
@@ -214,7 +214,7 @@ async def expect_refused_over_posts(case: Case, page: PostWire) -> None:
     assert has_done(case, by_post=True) == []
 
 
-# Whoever is served
+# Visitors who are served
 
 
 async def open_over(case: Case, count: Count, wire: type[SocketWire | PostWire]) -> SocketWire | PostWire:

@@ -19,7 +19,7 @@ LAYERS: list[dict[str, str]] = [
     {
         "protocol": "frames",
         "render": "values diff",
-        "state": "fields classes types validation codec tracking snapshots circuit",
+        "state": "fields classes rows types validation codec tracking snapshots circuit",
         "threads": "pools pool watchdog testmode",
     },
     {
@@ -27,7 +27,7 @@ LAYERS: list[dict[str, str]] = [
         " runtime debug report includes compiler cache backend",
     },
     {"events": "handlers parameters", "pubsub": "*"},
-    {"": "access views decorators services navigation js streams tasks presence uploads components forms"},
+    {"": "access views decorators services tasks"},
     {"protocol": "messages"},
     {
         "live": "page turn snapshots tasks metering nodes failures registry visitor channel"
@@ -106,6 +106,11 @@ def test_no_module_imports_upward(path: Path) -> None:
     assert wrong == []
 
 
+def test_the_table_names_only_modules_that_exist() -> None:
+    named = [f"{folder}.{name}".strip(".") for layer in LAYERS for folder in layer for name in layer[folder].split()]
+    assert [name for name in named if not name.endswith("*") and not is_module(name)] == []
+
+
 @pytest.mark.parametrize("path", MODULES, ids=dotted)
 def test_no_function_imports(path: Path) -> None:
     local = [
@@ -116,6 +121,15 @@ def test_no_function_imports(path: Path) -> None:
         if isinstance(node, ast.Import | ast.ImportFrom)
     ]
     assert local == []
+
+
+def test_the_channel_knows_no_transport_and_transports_know_neither_tokens_nor_snapshots() -> None:
+    graph = {dotted(path): {name for name, _ in imports(path)} for path in MODULES}
+    assert not [name for name in graph["live.channel"] if name.startswith(("live.transports", "live.handler"))]
+    transports = [module for module in graph if module.startswith("live.transports.")]
+    assert len(transports) == 3
+    for module in transports:
+        assert graph[module].isdisjoint({"live.token", "live.snapshots", "live.registry", "state.snapshots"})
 
 
 def test_modules_do_not_import_each_other_in_circles() -> None:

@@ -1,9 +1,11 @@
 """What views learn of the life of their page: `connected`, `disconnected` and `unmount`."""
 
 import asyncio
+import json
 import logging
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,9 +19,10 @@ from djust.live import page as page_module
 from djust.live.page import Page
 from djust.live.registry import registry
 from djust.protocol.messages import Joining
+from djust.state.snapshots import load
 from djust.testing import LiveClient
 from tests.asgi_client import Browser
-from tests.transports import Wire
+from tests.transports import PostWire, Wire
 
 pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db(transaction=True)]
 
@@ -98,6 +101,17 @@ class AsyncHanging(Lamp):
         await asyncio.Event().wait()
 
 
+class Unreadable(Lamp):
+    """What its template shows can never be had once its page is gone, or when a test says so."""
+
+    hangs = False
+
+    async def get_context_data(self, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
+        if self.hangs or (len(registry) == 0 and calls):
+            await asyncio.Event().wait()
+        return LiveView.get_context_data(self, **kwargs)
+
+
 class Failing(Lamp):
     def connected(self) -> None:
         raise ValueError("no lamp")
@@ -117,6 +131,13 @@ class Careful(Failing):
         calls.append(f"{event}: {error}")
 
 
+class Closing(Lamp):
+    def unmount(self) -> None:
+        self.text = "closed"
+        self.start_async(lambda: calls.append("task"), name="task")
+        super().unmount()
+
+
 guests: list[bool] = []
 
 
@@ -124,7 +145,24 @@ class Guarded(Lamp):
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         if not guests:
             raise PermissionError
+        if guests == [False] and getattr(request, "live_purpose", "") == "join":
+            calls.append("asked")
+            assert gate.wait(10)
         return super().dispatch(request, *args, **kwargs)
+
+
+class Plain(LiveView):
+    template = "<p>{{ text }}</p>"
+    text = state("")
+    client: Any = service(Client, scope="page")
+
+    @event_handler
+    def wait(self) -> None:
+        assert self.client
+        calls.append("begins")
+        assert gate.wait(10)
+        self.text = "waited"
+        calls.append("ends")
 
 
 urlpatterns = [
@@ -133,9 +171,12 @@ urlpatterns = [
     path("refusing/", Refusing.as_view()),
     path("hanging/", Hanging.as_view()),
     path("hanging/async/", AsyncHanging.as_view()),
+    path("unreadable/", Unreadable.as_view()),
     path("failing/", Failing.as_view()),
     path("careful/", Careful.as_view()),
+    path("closing/", Closing.as_view()),
     path("guarded/", Guarded.as_view()),
+    path("plain/", Plain.as_view()),
 ]
 
 
@@ -185,7 +226,7 @@ async def test_a_page_that_is_forgotten_is_unmounted_and_then_its_services_are_c
         await until("connected", "disconnected", "unmount", "closed")
 
 
-async def test_a_page_that_nobody_has_joined_is_only_unmounted() -> None:
+async def test_a_page_without_a_join_is_only_unmounted() -> None:
     async with Browser() as browser:
         await browser.get("/lamp/")
         registry.clear()
@@ -210,7 +251,7 @@ async def test_a_server_that_stops_unmounts_its_pages(wire: type[Wire], url: str
     assert sorted(calls[1:]) == ["closed", "closed", "disconnected", "unmount", "unmount"]
 
 
-async def test_whoever_logs_out_leaves_pages_that_are_unmounted_and_nobody_is_asked(wire: type[Wire]) -> None:
+async def test_a_logout_unmounts_the_pages_without_asking_guards(wire: type[Wire]) -> None:
     user = await User.objects.acreate(username="ann")
     async with Browser() as browser:
         await browser.log_in(user)
@@ -220,6 +261,96 @@ async def test_whoever_logs_out_leaves_pages_that_are_unmounted_and_nobody_is_as
         visitor = next(iter(registry.attached_pages())).visitor
         registry.drop(visitor.session, HttpRequest())
         await until("connected", "disconnected", "unmount", "closed")
+
+
+async def test_whoever_logs_out_while_a_join_is_asked_for_does_not_get_the_page() -> None:
+    user = await User.objects.acreate(username="ann")
+    async with Browser() as browser:
+        await browser.log_in(user)
+        page = await browser.open("/guarded/")
+        await page.receive()
+        await page.close()
+        await until("connected", "disconnected")
+        guests[:] = [False]
+        socket = await browser.connect()
+        await socket.send(["join", page.response.ticket, 1, "/", "one"])
+        await until("connected", "disconnected", "asked")
+        await asyncio.to_thread(registry.drop, registry.attached_pages()[0].visitor.session, HttpRequest())
+        gate.set()
+        await until("connected", "disconnected", "asked", "unmount", "closed")
+        assert socket._outgoing.empty()
+
+
+async def test_a_page_that_ends_before_connected_has_its_turn_is_only_unmounted(wire: type[Wire]) -> None:
+    async with Browser() as browser:
+        page = wire(browser, "/lamp/")
+        await page.open()
+        await page.receive()
+        await page.lose()
+        await until("connected", "disconnected")
+        calls.clear()
+        live = registry.pages()[0]
+        live.post(Joining(Nobody(), 1, passed=True))
+        live.end()
+        await until("unmount", "closed")
+
+
+async def saved(page_id: str, text: str) -> None:
+    """Wait until the snapshot of a page holds this text."""
+    async with asyncio.timeout(5):
+        while (found := load(page_id)) is None or json.loads(found.state)["text"] != text:  # noqa: ASYNC110 — as above
+            await asyncio.sleep(0.005)
+
+
+class Nobody:
+    async def send(self, text: str) -> None: ...
+
+    def close(self, code: int, text: str = "") -> None: ...
+
+
+async def test_what_unmount_does_to_the_state_is_not_restored_and_its_tasks_do_not_run(
+    wire: type[Wire], settings: Any, tmp_path: Path
+) -> None:
+    backend = "django.core.cache.backends.filebased.FileBasedCache"
+    settings.CACHES = {"default": {"BACKEND": backend, "LOCATION": str(tmp_path)}}
+    async with Browser() as browser:
+        page = wire(browser, "/closing/")
+        await page.open()
+        await page.receive()
+        await page.event("add")
+        await page.lose()
+        page_id = registry.pages()[0].id
+        registry.clear()
+        await until("connected", "add", "disconnected", "unmount", "closed")
+        await saved(page_id, "on +off ")
+        frame = await page.again(2)
+        assert (frame[0], frame[2]) == ("all", ["on +off "])
+        assert "task" not in calls
+
+
+async def test_a_handler_that_runs_keeps_its_services_and_its_state_is_saved(
+    wire: type[Wire], settings: Any, tmp_path: Path
+) -> None:
+    backend = "django.core.cache.backends.filebased.FileBasedCache"
+    settings.CACHES = {"default": {"BACKEND": backend, "LOCATION": str(tmp_path)}}
+    async with Browser() as browser:
+        page = wire(browser, "/plain/")
+        await page.open()
+        waiting = asyncio.create_task(page.post("wait"))
+        await until("begins")
+        if not isinstance(page, PostWire):
+            await waiting
+        await page.lose()
+        page_id = registry.pages()[0].id
+        registry.clear()
+        await asyncio.sleep(SECONDS)
+        assert calls == ["begins"]
+        gate.set()
+        await until("begins", "ends", "closed")
+        await waiting
+        await saved(page_id, "waited")
+        frame = await page.again(1)
+        assert (frame[0], frame[2]) == ("all", ["waited"])
 
 
 async def test_authorize_is_asked_for_connected_alone(caplog: pytest.LogCaptureFixture, settings: Any) -> None:
@@ -240,7 +371,7 @@ async def test_authorize_is_asked_for_connected_alone(caplog: pytest.LogCaptureF
         await until("may connected?", "connected", "disconnected", "unmount", "closed")
 
 
-async def test_a_page_whose_guards_let_nobody_in_any_more_is_unmounted_all_the_same() -> None:
+async def test_a_page_whose_guards_refuse_is_unmounted_nevertheless() -> None:
     async with Browser() as browser:
         page = await browser.open("/guarded/")
         assert (await page.receive())[2] == [0, "on "]
@@ -317,6 +448,28 @@ async def test_a_view_that_hangs_holds_up_neither_the_registry_nor_the_end_of_th
     name = "AsyncHanging" if "async" in url else "Hanging"
     assert caplog.messages == [f"{name}.unmount raised HandlerTimeoutError"] * 2
     assert calls == ["unmount", "closed"] * 2
+
+
+async def test_a_page_whose_data_does_not_come_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page_module, "HOOK_SECONDS", SECONDS)
+    registry.clear()
+    async with Browser() as browser:
+        page = await browser.open("/unreadable/")
+        await page.receive()
+        monkeypatch.setattr(Unreadable, "hangs", True)
+        await page.close()
+        await until("connected", "disconnected")
+        registry.clear()
+        await until("connected", "disconnected", "unmount", "closed")
+
+
+async def test_a_page_that_is_gone_is_not_rendered_any_more() -> None:
+    registry.clear()
+    async with Browser() as browser:
+        page = await browser.open("/unreadable/")
+        assert (await page.receive())[2] == [0, "on "]
+        registry.clear()
+        await until("connected", "disconnected", "unmount", "closed")
 
 
 async def test_views_that_do_not_end_in_time_are_counted(

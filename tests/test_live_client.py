@@ -303,7 +303,7 @@ class InATransaction(TestCase):
             assert page.state["users"] == User.objects.count() == users + 2
             assert page.state["name"] == threading.current_thread().name
 
-    def test_slow_work_waits_for_settle(self) -> None:
+    def test_background_tasks_wait_for_settle(self) -> None:
         User.objects.create(username="first")
         page = LiveClient(Slow)
         assert "loading" in page.html
@@ -342,7 +342,7 @@ def test_where_no_page_is_mounted_the_answer_says_so() -> None:
 
 
 @pytest.mark.django_db
-def test_slow_work_that_fails_or_never_ends_is_told() -> None:
+def test_a_background_task_that_fails_or_never_ends_is_reported() -> None:
     page = LiveClient(Slow)
     page.event("export", fails=True)
     with pytest.raises(OSError, match="disk full"):
@@ -359,7 +359,7 @@ def test_slow_work_that_fails_or_never_ends_is_told() -> None:
 
 
 @pytest.mark.django_db
-def test_slow_work_that_is_dropped_while_it_waits_never_begins() -> None:
+def test_a_background_task_that_is_dropped_while_it_waits_never_begins() -> None:
     page = LiveClient(Slow)
     page.click("export")
     page.event("stop")
@@ -409,7 +409,7 @@ def test_a_page_survives_its_process() -> None:
     assert page.state["items"] == ["Pear", "Plum", "Fig"]
 
 
-def test_a_loop_that_stands_still_is_told() -> None:
+def test_a_loop_that_stands_still_is_reported() -> None:
     before, loop = page_loop.loop, asyncio.new_event_loop()
     page_loop.set_loop(loop)
     try:
@@ -423,6 +423,6 @@ def test_a_loop_that_stands_still_is_told() -> None:
         loop.close()
 
 
-async def test_a_test_with_an_event_loop_is_told_to_be_an_ordinary_one() -> None:
+async def test_a_test_with_an_event_loop_is_refused() -> None:
     with pytest.raises(RuntimeError, match="Make the test an ordinary def"):
         LiveClient(Basket)

@@ -1,5 +1,5 @@
-"""The topic of a model's changes: published after the commit, by whoever saves, deletes or links a
-row.
+"""The topic of a model's changes: published after the commit, by every process that saves, deletes
+or links a row.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ urlpatterns = [path("", Groups.as_view())]
         ("delete", ["created", "deleted"]),
     ],
 )
-async def test_changes_are_heard_after_the_commit(how: str, expected: list[str]) -> None:
+async def test_changes_are_received_after_the_commit(how: str, expected: list[str]) -> None:
     async with Browser() as browser:
         page = await browser.open("/")
         answer = await page.event("change", {"how": how})
@@ -79,7 +79,7 @@ async def test_changes_are_heard_after_the_commit(how: str, expected: list[str])
         assert heard == [f"{kind}:{pk}" for kind in expected]
 
 
-async def test_nothing_is_heard_of_what_was_rolled_back() -> None:
+async def test_nothing_is_received_of_what_was_rolled_back() -> None:
     async with Browser() as browser:
         page = await browser.open("/")
         await page.event("change", {"how": "roll back"})

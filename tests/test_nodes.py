@@ -220,7 +220,7 @@ async def test_a_handler_of_one_node_is_none_of_the_other() -> None:
 
 
 @pytest.mark.parametrize("rest", [["c1"], ["c1", []], ["c1", [], 0]])
-async def test_members_after_the_target_may_be_left_out(rest: list[Any]) -> None:
+async def test_members_after_the_target_may_be_omitted(rest: list[Any]) -> None:
     async with Browser() as browser:
         page = await browser.open("/two/")
         await page.send([1, "add", {}, *rest])
@@ -242,6 +242,14 @@ async def test_what_is_wrong_with_the_state_of_a_node_is_reported(caplog: pytest
         assert (frame[2], "error" in frame[4]) == ([1, [1, [0, "text"], 1]], True)
     assert caplog.messages[0] == "Child.spoil raised TypeError"
     assert "Child.n must be int" in str(caplog.records[0].exc_info[1])  # type: ignore[index]
+
+
+async def test_a_page_whose_inner_node_begins_with_a_wrong_state_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Child, "setup", lambda view, request: setattr(view, "n", "text"))
+    registry.clear()
+    async with Browser() as browser:
+        assert (await browser.get("/two/")).status == 500
+        assert registry.pages() == []
 
 
 async def test_each_node_pushes_events_of_its_own() -> None:

@@ -3,16 +3,9 @@
 import asyncio
 import logging
 import threading
-from functools import wraps
 from typing import Any
 
 import pytest
-from asgiref.sync import sync_to_async
-from django.contrib.auth import login
-from django.contrib.auth.backends import ModelBackend
-from django.contrib.auth.models import AnonymousUser, User
-from django.contrib.sessions.models import Session
-from django.db import transaction
 from django.http import HttpRequest
 from django.template import Template
 from django.urls import path
@@ -20,7 +13,6 @@ from django.utils import timezone, translation
 
 from djust import LiveView, computed, event_handler, state
 from djust.live.registry import registry
-from djust.protocol import frames as wire
 from tests.asgi_client import Browser
 
 pytestmark = pytest.mark.urls(__name__)
@@ -49,14 +41,6 @@ class Counter(LiveView):
 
     @event_handler
     def nothing(self) -> None: ...
-
-    @event_handler
-    def user_name(self) -> str:
-        return str(self.request.user)
-
-    @event_handler
-    def language(self) -> str:
-        return str(translation.get_language())
 
     @event_handler
     def fail(self) -> None:
@@ -117,51 +101,6 @@ class Surrounded(LiveView):
         self.count += 1
 
 
-class Users(LiveView):
-    template = "<p>{{ user.username }}</p>{% for name in names %}<i>{{ name }}</i>{% endfor %}{{ thread }}"
-    names: list[str] = state(default=[])
-
-    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        self.names = list(User.objects.values_list("username", flat=True))
-        return super().get_context_data(**kwargs)
-
-    @event_handler
-    async def create(self, name: str) -> None:
-        def create() -> int:
-            with transaction.atomic():
-                User.objects.create(username=name)
-            return threading.get_ident()
-
-        one = await sync_to_async(create)()
-        other = await sync_to_async(threading.get_ident)()
-        assert one == other != threading.get_ident()
-
-    @event_handler
-    def who(self) -> str:
-        return str(self.request.user)
-
-    @event_handler
-    async def who_async(self) -> str:
-        return str(await self.request.auser())
-
-    @event_handler
-    def remember(self, text: str) -> None:
-        self.request.session["text"] = text
-
-    @event_handler
-    async def remember_async(self, text: str) -> None:
-        await self.request.session.aset("text", text)
-
-    @event_handler
-    def remember_too_late(self) -> None:
-        self.request.session["text"] = "late"
-        Session.objects.all().delete()
-
-    @event_handler
-    def recall(self) -> Any:
-        return self.request.session.get("text")
-
-
 class WithComputed(LiveView):
     template = "<p>{{ total }}</p><p>{{ view.total }}</p>"
     calls = 0
@@ -197,14 +136,27 @@ class BrokenTemplate(LiveView):
         self.count = 0
 
 
+class Parents(LiveView):
+    template = "{% extends parent %}"
+    other = state(default=False)
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        parent = Template("<b>{{ view.other }}</b>" if self.other else "<i>{{ view.other }}</i>")
+        return super().get_context_data(parent=parent, **kwargs)
+
+    @event_handler
+    def change(self) -> None:
+        self.other = True
+
+
 urlpatterns = [
     path("counter/", Counter.as_view()),
     path("counter/<int:start>/", Counter.as_view()),
     path("surrounded/", Surrounded.as_view()),
-    path("users/", Users.as_view()),
     path("computed/", WithComputed.as_view()),
     path("nocontext/", NoContext.as_view()),
     path("broken/", BrokenTemplate.as_view()),
+    path("parents/", Parents.as_view()),
 ]
 
 
@@ -302,7 +254,7 @@ async def test_two_visits_are_independent() -> None:
         assert (await other.event("add"))[2] == [0, 1]
 
 
-async def test_a_page_that_is_gone_is_mounted_anew() -> None:
+async def test_a_page_that_is_gone_is_remounted() -> None:
     async with Browser() as browser:
         page = await browser.open("/counter/5/?q=1")
         await page.close()
@@ -413,7 +365,7 @@ async def test_an_exception_in_a_handler_is_logged_and_the_state_it_left_is_show
     assert record.exc_info
 
 
-async def test_in_debug_the_browser_is_told_the_exception(settings: Any) -> None:
+async def test_in_debug_the_browser_shows_the_exception(settings: Any) -> None:
     settings.DEBUG = True
     async with Browser() as browser:
         response = await browser.get("/counter/")
@@ -424,7 +376,7 @@ async def test_in_debug_the_browser_is_told_the_exception(settings: Any) -> None
         assert "in fail\n" in extra["detail"]
 
 
-async def test_an_exception_in_a_template_is_told_and_the_next_event_tries_again() -> None:
+async def test_an_exception_in_a_template_is_reported_and_the_next_event_tries_again() -> None:
     async with Browser() as browser:
         page = await browser.open("/broken/")
         assert await page.event("add") == [
@@ -534,132 +486,6 @@ async def test_get_context_data_without_a_result_is_explained(caplog: pytest.Log
     assert "NoContext.get_context_data must return a dict; got NoneType." in caplog.text
 
 
-# Database, session and user
-
-
-@pytest.mark.django_db(transaction=True)
-async def test_asynchronous_handlers_may_render_with_the_database() -> None:
-    async with Browser() as browser:
-        page = await browser.open("/users/")
-        assert "Ann" in str((await page.event("create", {"name": "Ann"}))[2])
-        assert "Bob" in str((await page.event("create", {"name": "Bob"}))[2])
-
-
-@pytest.mark.django_db(transaction=True)
-async def test_a_backend_that_finds_users_without_a_thread_is_asked(
-    django_user_model: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def aget_user(self: ModelBackend, user_id: Any) -> Any:
-        user = await django_user_model.objects.aget(pk=user_id)
-        user.username += ", found by aget_user"
-        return user
-
-    monkeypatch.setattr(ModelBackend, "aget_user", aget_user)
-    user = await django_user_model.objects.acreate(username="ann")
-    async with Browser() as browser:
-        await browser.log_in(user)
-        page = await browser.open("/users/")
-        assert (await page.event("who"))[4] == {"reply": "ann"}
-        assert (await page.event("who_async"))[4] == {"reply": "ann, found by aget_user"}
-
-
-@pytest.mark.django_db(transaction=True)
-async def test_the_user_is_the_one_of_now(django_user_model: Any) -> None:
-    user = await django_user_model.objects.acreate(username="ann")
-    async with Browser() as browser:
-        await browser.log_in(user)
-        page = await browser.open("/users/")
-        assert (await page.event("who"))[4] == {"reply": "ann"}
-        assert (await page.event("who_async"))[4] == {"reply": "ann"}
-        await django_user_model.objects.filter(pk=user.pk).aupdate(username="anna")
-        assert (await page.event("who"))[4] == {"reply": "anna"}
-        assert (await page.event("who_async"))[4] == {"reply": "anna"}
-        await browser.log_out()
-        assert (await page.event("who"))[4] == {"reply": "AnonymousUser"}
-        assert (await page.event("who_async"))[4] == {"reply": "AnonymousUser"}
-
-
-@pytest.mark.django_db(transaction=True)
-async def test_what_a_handler_writes_to_the_session_is_saved(django_user_model: Any) -> None:
-    user = await django_user_model.objects.acreate(username="ann")
-    async with Browser() as browser:
-        await browser.log_in(user)
-        page, other = await browser.open("/users/"), await browser.open("/users/")
-        await page.event("remember", {"text": "one"})
-        assert (await other.event("recall"))[4] == {"reply": "one"}
-        await page.event("remember_async", {"text": "two"})
-        assert (await other.event("recall"))[4] == {"reply": "two"}
-
-
-@pytest.mark.django_db(transaction=True)
-async def test_a_session_without_cookie_cannot_be_saved_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
-    async with Browser() as browser:
-        page = await browser.open("/users/")
-        await page.event("remember", {"text": "one"})
-    assert "the browser has no cookie for" in caplog.text
-
-
-# Rare things
-
-
-class Parents(LiveView):
-    template = "{% extends parent %}"
-    other = state(default=False)
-
-    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        parent = Template("<b>{{ view.other }}</b>" if self.other else "<i>{{ view.other }}</i>")
-        return super().get_context_data(parent=parent, **kwargs)
-
-    @event_handler
-    def change(self) -> None:
-        self.other = True
-
-
-class Reading(LiveView):
-    template = "{% for user in users %}<i>{{ user.username }}</i>{% endfor %}"
-
-    async def mount(self, request: HttpRequest) -> None:
-        await sync_to_async(translation.activate)("fr")
-        translation.activate("de")
-
-    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        return {"users": User.objects.order_by("pk")}
-
-    @event_handler
-    async def create(self, name: str, amount: int = 1) -> str:
-        await User.objects.acreate(username=name)
-        return translation.gettext("Yes")
-
-    @event_handler
-    def who(self) -> str:
-        return str(self.request.user)
-
-    @event_handler
-    def login_as(self, name: str) -> str:
-        login(self.request, User.objects.get(username=name), "django.contrib.auth.backends.ModelBackend")
-        return str(self.request.user)
-
-
-class Token:
-    """A middleware that knows its user without a session."""
-
-    def __init__(self, get_response: Any) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: Any) -> Any:
-        request.user = AnonymousUser()
-        return self.get_response(request)
-
-
-class Untranslated(Token):
-    def __call__(self, request: Any) -> Any:
-        with translation.override(None):
-            return self.get_response(request)
-
-
-urlpatterns += [path("parents/", Parents.as_view()), path("reading/", Reading.as_view())]
-
-
 async def test_a_template_whose_outermost_parent_changes_is_sent_whole() -> None:
     async with Browser() as browser:
         page = await browser.open("/parents/")
@@ -670,285 +496,8 @@ async def test_a_template_whose_outermost_parent_changes_is_sent_whole() -> None
         assert "<b" in extra["html"]
 
 
-@pytest.mark.django_db(transaction=True)
-async def test_an_asynchronous_view_may_read_the_database_in_its_template() -> None:
-    async with Browser() as browser:
-        page = await browser.open("/reading/")
-        for n, name in enumerate(("ann", "bob"), 1):
-            answer = await page.event("create", {"name": name})
-            assert answer[:2] == [n, n]
-            assert name in str(answer[2])
-            assert answer[4] == {"reply": "Ja"}
-        assert await page.event("create", {"name": "cid", "amount": "x"}) == [
-            "error",
-            3,
-            'Reading.create: parameter "amount" must be int.',
-        ]
-
-
-@pytest.mark.django_db(transaction=True)
-async def test_what_a_handler_does_to_a_session_that_has_ended_is_lost_and_says_so(
-    django_user_model: Any, caplog: pytest.LogCaptureFixture
-) -> None:
-    user = await django_user_model.objects.acreate(username="ann")
-    async with Browser() as browser:
-        await browser.log_in(user)
-        page = await browser.open("/users/")
-        await page.event("recall")
-        await browser.log_out()
-        assert (await page.event("remember", {"text": "one"}))[0] == 2
-    assert "because it has ended or never began" in caplog.text
-
-
-@pytest.mark.django_db(transaction=True)
-async def test_a_session_that_ends_during_the_turn_is_not_saved_again(
-    django_user_model: Any, caplog: pytest.LogCaptureFixture, settings: Any
-) -> None:
-    settings.SESSION_ENGINE = "django.contrib.sessions.backends.db"
-    user = await django_user_model.objects.acreate(username="ann")
-    async with Browser() as browser:
-        await browser.log_in(user)
-        page = await browser.open("/users/")
-        assert (await page.event("remember_too_late"))[:2] == [1, 0]
-    assert "a session that was deleted meanwhile" in caplog.text
-
-
-@pytest.mark.django_db(transaction=True)
-async def test_who_logs_in_within_a_handler_is_the_user_of_the_page(django_user_model: Any) -> None:
-    await django_user_model.objects.acreate(username="ann")
-    async with Browser() as browser:
-        page = await browser.open("/reading/")
-        assert (await page.event("login_as", {"name": "ann"}))[-1] == {"reply": "ann"}
-        assert (await page.event("who"))[-1] == {"reply": "ann"}
-
-
-@pytest.mark.django_db(transaction=True)
-async def test_cookie_based_sessions_recognise_their_user(django_user_model: Any, settings: Any) -> None:
-    settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
-    ann = await django_user_model.objects.acreate(username="ann")
-    bob = await django_user_model.objects.acreate(username="bob")
-    async with Browser() as browser:
-        await browser.log_in(ann)
-        page = await browser.open("/users/")
-        assert (await page.event("who"))[-1] == {"reply": "ann"}
-        other = browser.another()
-        await other.log_in(bob)
-        socket, _ = await other.join((await browser.get("/users/")).ticket)
-        assert await socket.closing() == 4403
-
-
-async def test_a_request_without_session_and_with_a_fixed_user_is_left_alone(settings: Any) -> None:
-    settings.MIDDLEWARE = [f"{__name__}.Token"]
-    async with Browser() as browser:
-        page = await browser.open("/counter/")
-        for _ in range(2):
-            assert (await page.event("user_name"))[-1] == {"reply": "AnonymousUser"}
-
-
-async def test_a_page_without_translations_stays_so(settings: Any) -> None:
-    settings.MIDDLEWARE = [f"{__name__}.Untranslated"]
-    async with Browser() as browser:
-        page = await browser.open("/counter/")
-        assert (await page.event("language"))[-1] == {"reply": "None"}
-
-
 async def test_an_error_of_the_machine_is_answered_too(monkeypatch: pytest.MonkeyPatch) -> None:
     async with Browser() as browser:
         page = await browser.open("/counter/")
         monkeypatch.setattr("djust.live.nodes.state_of", lambda view: 1 / 0)
         assert (await page.event("add"))[:2] == ["error", 1]
-
-
-# What must end neither the event loop nor the page
-
-
-class Exits(LiveView):
-    template = "<p>{{ count }}</p>{{ view.shown }}"
-    count = state(0)
-    error: BaseException | None = None
-
-    @property
-    def shown(self) -> str:
-        if self.count == 100:
-            raise SystemExit(3)
-        return ""
-
-    @event_handler
-    def leave(self, name: str) -> None:
-        self.count += 1
-        raise EXITS[name]
-
-    @event_handler
-    async def leave_async(self, name: str) -> None:
-        await asyncio.sleep(0)
-        self.leave(name)
-
-    @event_handler
-    async def await_cancelled(self) -> None:
-        task = asyncio.create_task(asyncio.sleep(10))
-        task.cancel()
-        self.count += 1
-        await task
-
-    @event_handler
-    async def leave_in_template(self) -> None:
-        self.count = 100
-
-    @event_handler
-    def leave_in_template_sync(self) -> None:
-        self.count = 100
-
-    @event_handler
-    def set(self, count: int) -> None:
-        self.count = count
-
-    @event_handler
-    async def sleep(self) -> None:
-        Exits.sleeping.set()
-        await asyncio.sleep(100)
-
-    sleeping: asyncio.Event
-
-
-EXITS = {"system": SystemExit(1), "keyboard": KeyboardInterrupt(), "generator": GeneratorExit()}
-
-
-def ordinary(function: Any) -> Any:
-    @wraps(function)
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
-        return function(*args, **kwargs)
-
-    return wrapper
-
-
-class Text(LiveView):
-    template = "<p>{{ text }}</p>{{ view.remembered }}"
-    text = state("")
-    writes = False
-
-    @property
-    def remembered(self) -> str:
-        if self.text:
-            self.request.session["shown"] = self.text
-        return ""
-
-    @event_handler
-    def show(self, code: int) -> None:
-        self.text = f"a{chr(code)}b"
-
-    @event_handler
-    async def show_async(self, code: int) -> None:
-        self.text = f"a{chr(code)}c"
-
-    @event_handler
-    def recall(self) -> Any:
-        return self.request.session.get("shown")
-
-    @event_handler
-    @ordinary
-    async def hidden(self) -> None: ...
-
-    @ordinary
-    @event_handler
-    async def seen(self) -> str:
-        await asyncio.sleep(0)
-        return "seen"
-
-
-urlpatterns += [path("exits/", Exits.as_view()), path("text/", Text.as_view())]
-
-
-@pytest.mark.parametrize("name", EXITS)
-@pytest.mark.parametrize("handler", ["leave", "leave_async"])
-async def test_an_exit_in_a_handler_is_its_failure(handler: str, name: str, caplog: pytest.LogCaptureFixture) -> None:
-    async with Browser() as browser:
-        page = await browser.open("/exits/")
-        answer = await page.event(handler, {"name": name})
-        assert answer[:3] == [1, 1, [0, 1]]
-        assert "error" in answer[4]
-        assert (await page.event("set", {"count": 5}))[2] == [0, 5]
-    [record] = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert record.exc_info
-    assert isinstance(record.exc_info[1], RuntimeError)
-    assert record.exc_info[1].__cause__ is EXITS[name]
-
-
-@pytest.mark.parametrize("handler", ["leave_in_template", "leave_in_template_sync"])
-async def test_an_exit_in_a_template_is_an_error(handler: str) -> None:
-    async with Browser() as browser:
-        page = await browser.open("/exits/")
-        assert (await page.event(handler))[:2] == ["error", 1]
-        assert (await page.event("set", {"count": 5}))[2] == [0, 5]
-
-
-async def test_a_handler_that_awaits_a_cancelled_task_is_answered() -> None:
-    async with Browser() as browser:
-        page = await browser.open("/exits/")
-        answer = await page.event("await_cancelled")
-        assert answer[:3] == [1, 1, [0, 1]]
-        assert "error" in answer[4]
-
-
-async def test_no_turn_begins_when_the_server_cancels_the_running_one() -> None:
-    Exits.sleeping = asyncio.Event()
-    async with Browser() as browser:
-        page = await browser.open("/exits/")
-        before = asyncio.all_tasks()
-        await page.post("sleep")
-        await page.post("set", {"count": 5})
-        await page.send(["ping"])
-        assert await page.receive() == ["pong"]
-        await Exits.sleeping.wait()
-        [turn] = asyncio.all_tasks() - before
-        turn.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await turn
-        assert asyncio.all_tasks() <= before
-
-
-@pytest.mark.parametrize("handler", ["show", "show_async"])
-async def test_half_characters_in_the_state_are_replaced(handler: str, caplog: pytest.LogCaptureFixture) -> None:
-    wire._reported.clear()
-    async with Browser() as browser:
-        page = await browser.open("/text/")
-        for n, code in enumerate((0xD800, 0xDC00), 1):
-            await page.post(handler, {"code": code})
-            text = await page.receive_text()
-            text.encode()
-            assert f'[{n},{n},[0,"a\ufffd' in text
-    assert len([message for message in caplog.messages if "not Unicode text" in message]) == 1
-
-
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("handler", ["show", "show_async"])
-async def test_what_a_template_writes_to_the_session_is_saved(django_user_model: Any, handler: str) -> None:
-    user = await django_user_model.objects.acreate(username="ann")
-    async with Browser() as browser:
-        await browser.log_in(user)
-        page, other = await browser.open("/text/"), await browser.open("/text/")
-        await page.event(handler, {"code": 65})
-        assert (await other.event("recall"))[4] == {"reply": "aAb" if handler == "show" else "aAc"}
-
-
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("handler", ["show", "show_async"])
-async def test_an_event_whose_session_cannot_be_saved_is_answered(
-    handler: str, django_user_model: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    user = await django_user_model.objects.acreate(username="ann")
-    async with Browser() as browser:
-        await browser.log_in(user)
-        page = await browser.open("/text/")
-        monkeypatch.setattr("django.contrib.sessions.backends.cache.SessionStore.save", lambda self: 1 / 0)
-        assert (await page.event(handler, {"code": 65}))[:2] == [1, 1]
-    assert "A session could not be saved" in caplog.text
-
-
-async def test_an_asynchronous_handler_below_an_ordinary_decorator_is_explained(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    async with Browser() as browser:
-        page = await browser.open("/text/")
-        assert "error" in (await page.event("hidden"))[4]
-        assert (await page.event("seen"))[4] == {"reply": "seen"}
-    assert "Text.hidden returned coroutine, which nobody awaits" in caplog.text

@@ -313,7 +313,7 @@ async def test_a_call_that_has_not_begun_is_withdrawn_with_its_caller(pool: Thre
     assert ran == ["must run"]
 
 
-async def test_a_call_that_nobody_waits_for_keeps_its_thread_and_not_its_place(
+async def test_a_call_without_a_caller_keeps_its_thread_and_not_its_place(
     pool: ThreadPool, gate: threading.Event
 ) -> None:
     calls = [pool.begin(ANNE, gate.wait, 10) for _ in range(3)]

@@ -7,6 +7,7 @@ import logging
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -76,6 +77,7 @@ def test_what_fails_to_end_does_not_keep_the_rest_from_it(caplog: pytest.LogCapt
     assert [record.exc_info is not None for record in caplog.records] == [True, True]
 
 
+@pytest.mark.slow
 def test_after_a_fork_everything_is_forgotten_the_lowest_first() -> None:
     script = """
 import os
@@ -90,3 +92,51 @@ print(os.waitpid(child, 0)[1], calls)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "0 []", done.stderr
+
+
+def test_the_child_of_a_fork_has_none_of_the_pages_and_ends_nothing_of_them(tmp_path: Path) -> None:
+    """Locks may be held at the fork, clients and snapshots are the parent's."""
+    script = """
+import os, sys, django
+from django.conf import settings
+from tests import settings as ours
+values = {name: value for name, value in vars(ours).items() if name.isupper()}
+backend = "django.core.cache.backends.filebased.FileBasedCache"
+values["CACHES"] = {"default": {"BACKEND": backend, "LOCATION": sys.argv[1]}}
+settings.configure(**values)
+django.setup()
+from django.test import RequestFactory
+from djust import LiveView, service, state
+from djust.live.registry import registry
+from djust.live.transports.post import _connections
+
+class Client:
+    def close(self):
+        print("closed in", "child" if os.getpid() != parent else "parent", flush=True)
+
+class Shop(LiveView):
+    template = "<p>{{ n }}</p>"
+    n = state(0)
+    client = service(Client, scope="page")
+
+    def mount(self, request):
+        self.client
+
+parent = os.getpid()
+Shop.as_view()(RequestFactory().get("/"))
+_connections["x"] = None
+with registry._lock:
+    child = os.fork()
+if child == 0:
+    print("pages in child", len(registry), len(_connections), flush=True)
+    sys.exit()
+print("child", os.waitpid(child, 0)[1], "pages in parent", len(registry), flush=True)
+"""
+    root = Path(__file__).parent.parent
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=root, check=False)
+    assert done.stdout.splitlines() == [
+        "pages in child 0 0",
+        "child 0 pages in parent 1",
+        "closed in parent",
+    ], done.stderr

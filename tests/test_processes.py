@@ -82,7 +82,7 @@ def test_pages_of_two_workers_hear_each_other_in_order_and_miss_nothing(engine: 
         assert [each.shows(COUNT + 10) for each in (first, second)] == [f"{COUNT + 10} {COUNT + 9}"] * 2
 
 
-def test_a_task_of_celery_is_heard_by_pages() -> None:
+def test_pages_receive_what_a_task_of_celery_publishes() -> None:
     with RedisServer() as redis, worker(redis) as port:
         command = ["celery", "-A", "tests.rooms", "worker", "--pool", "solo", "--loglevel", "ERROR", "--without-mingle"]
         with process(*command, ROOMS_PUBSUB=redis.address, ROOMS_BROKER=redis.address), page(port) as visitor:

@@ -155,7 +155,7 @@ async def test_messages_have_no_limit_of_size(engine: Server | None) -> None:
             assert (await page.receive())[2][1].endswith(text)
 
 
-async def test_a_page_that_has_unsubscribed_hears_nothing(engine: Server | None) -> None:
+async def test_a_page_that_has_unsubscribed_receives_nothing(engine: Server | None) -> None:
     async with Browser() as browser:
         page, witness = await browser.open("/room/"), await browser.another().open("/room/")
         await page.event("leave")
@@ -211,7 +211,7 @@ async def test_many_messages_share_a_rendering() -> None:
 # Servers that fail
 
 
-async def test_a_server_that_failed_is_subscribed_to_again_and_the_pages_are_told(server: Server) -> None:
+async def test_a_server_that_failed_is_subscribed_to_again_and_pages_receive_messages_missed(server: Server) -> None:
     with override_settings(LIVEVIEW_CONFIG={"pubsub": server.address}):
         async with Browser() as browser:
             page = await browser.open("/room/")
@@ -230,7 +230,7 @@ async def test_a_server_that_failed_is_subscribed_to_again_and_the_pages_are_tol
             assert await lines_of(page, "after") == [*lines, "after"] == ["before", "missed:room:connection", "after"]
 
 
-async def test_a_page_opens_while_the_server_is_away_and_is_told_when_it_is_back(server: Server) -> None:
+async def test_a_page_opens_while_the_server_is_down_and_learns_when_it_is_back(server: Server) -> None:
     with override_settings(LIVEVIEW_CONFIG={"pubsub": server.address}):
         async with Browser() as browser:
             await asyncio.to_thread(server.kill)
@@ -339,7 +339,7 @@ async def test_bytes_that_are_no_text_do_not_end_listening(
     assert 'A message of the topic "room" cannot be read' in caplog.text
 
 
-async def test_a_text_with_half_a_character_is_no_topic() -> None:
+async def test_a_text_with_a_lone_surrogate_is_no_topic() -> None:
     with pytest.raises(TypeError, match="can be encoded as UTF-8"):
         await apublish("\ud800", "hello")
     with pytest.raises(TypeError, match="can be encoded as UTF-8"):
@@ -370,7 +370,7 @@ def test_a_listener_that_fails_costs_the_others_nothing(caplog: pytest.LogCaptur
 
 
 @pytest.mark.services
-async def test_postgres_forgets_the_channels_that_nobody_listens_to(postgres_server: PostgresServer) -> None:
+async def test_postgres_forgets_the_channels_without_subscribers(postgres_server: PostgresServer) -> None:
     backend = PostgresBackend(postgres_server.address, lambda *_: None, lambda _: None)
     await backend.subscribe("kept")
     for number in range(5):

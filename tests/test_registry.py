@@ -1,5 +1,7 @@
 """Where pages wait, how long, and how many."""
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -123,3 +125,45 @@ async def test_the_sweeper_starts_once_and_stops(registry: Registry, clock: type
     assert len(registry) == 0
     registry.sweeper.start()
     registry.sweeper.stop()
+
+
+@pytest.mark.slow
+def test_a_process_that_was_forked_has_no_pages_and_ends_none() -> None:
+    script = """
+import gc, os
+import django
+from django.conf import settings
+engine = "django.template.backends.django.DjangoTemplates"
+settings.configure(SECRET_KEY="x", ROOT_URLCONF="", INSTALLED_APPS=["djust"], TEMPLATES=[{"BACKEND": engine}])
+django.setup()
+from django.test import RequestFactory
+from djust import LiveView, service
+from djust.context import all_contexts
+from djust.live.page import Page
+from djust.live.registry import registry
+from djust.loop import page_loop
+
+class Client:
+    def close(self):
+        raise AssertionError("it is the parent's")
+
+class Board(LiveView):
+    template = "<p></p>"
+    client = service(Client, scope="page")
+
+view = Board()
+page = Page(view, RequestFactory().get("/"))
+page.prepare()
+registry.park(page)
+assert view.client
+registry._lock.acquire()  # as another thread may have done
+if (child := os.fork()) == 0:
+    del view, page
+    gc.collect()
+    print(registry.pages(), all_contexts(), page_loop._loop, flush=True)
+    os._exit(0)
+registry._lock.release()
+print(os.waitpid(child, 0)[1], len(registry))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=20)
+    assert done.stdout.splitlines() == ["[] [] None", "0 1"], done.stderr

@@ -170,7 +170,7 @@ def test_a_list_of_a_hundred_orders_costs_one_query() -> None:
             "{% for o in orders %}{% for t in o.tags.all %}{% for p in t.order_set.all %}{{ p.number }}{% endfor %}{% endfor %};{% endfor %}",
             3,
         ),
-        # One that is read only here and there: the first one's by itself, the others together.
+        # One that is read only here and there: the first one's alone, the others together.
         (
             "{% for o in orders %}{% if o.open %}{% for line in o.lines.all %}{{ line.product.name }}{% endfor %}{% endif %}{% endfor %}",
             2,

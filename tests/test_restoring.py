@@ -100,6 +100,11 @@ class AsyncLedger(Ledger):
         super().mount(request, name)
 
 
+class Leaving(Ledger):
+    def unmount(self) -> None:
+        self.entries.append(9)
+
+
 class Shop(LiveView):
     template = "<body><p>{{ product.name }}</p></body>"
     product: Any = state()
@@ -122,6 +127,7 @@ urlpatterns = [
     path("ledger/", Ledger.as_view()),
     path("ledger/<name>/", Ledger.as_view()),
     path("restoring/<name>/", Restoring.as_view()),
+    path("leaving/", Leaving.as_view()),
     path("async/<name>/", AsyncLedger.as_view()),
     path("shop/", Shop.as_view()),
     path("lenient/", LenientShop.as_view()),
@@ -131,7 +137,7 @@ urlpatterns = [
 
 @pytest.fixture(autouse=True)
 def _cache(tmp_path: Any) -> Any:
-    """A cache that survives the process, as far as the machine knows."""
+    """A cache that survives the process, as far as djust knows."""
     files = {"BACKEND": FILE_CACHE, "LOCATION": str(tmp_path)}
     sessions = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
     with override_settings(CACHES={"default": sessions, "states": files}, LIVEVIEW_CONFIG={"state_cache": "states"}):
@@ -263,7 +269,7 @@ async def test_another_document_gets_a_page_of_its_own(wire: type[Wire]) -> None
         assert (frame[0], frame[2][:2]) == ("all", ["", 0])
 
 
-async def test_another_version_of_the_class_is_mounted_anew(wire: type[Wire], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_another_version_of_the_class_is_remounted(wire: type[Wire], monkeypatch: pytest.MonkeyPatch) -> None:
     async with Browser() as browser:
         page = await opened(wire, browser)
         await page.event("enter", {"number": 7})
@@ -427,6 +433,17 @@ async def test_a_page_is_written_at_most_once_a_second(monkeypatch: pytest.Monke
         assert len(writes) <= 3, "when it was sent, soon after the first event, and a second later"
 
 
+async def test_what_unmount_changes_is_the_last_that_is_written_of_a_page() -> None:
+    async with Browser() as browser:
+        page = await opened(SocketWire, browser, "/leaving/")
+        (held,) = registry.pages()
+        await page.event("enter", {"number": 7})
+        await page.lose()
+        registry.clear()
+        await written(held.id, lambda snapshot: "9" in snapshot.state)
+        assert held.snapshots._timer is None
+
+
 async def test_a_large_state_is_not_written_and_said_so_once(
     wire: type[Wire], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -585,7 +602,7 @@ class Model:
         ref = self.page.ref
         frame = await self.page.join(self.ticket, self.version)
         # A frame "joined" is [name, version, last, extra], a frame "all" has values and fragments
-        # before the last event; ends that are empty are left out.
+        # before the last event; empty members at the end are omitted.
         members = [*frame, *[0] * 6][2:4] if frame[0] == "joined" else [*frame, *[0] * 6][4:6]
         last, extra = members[0], members[1] or {}
         if frame[0] == "joined":

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import time
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
@@ -24,12 +26,13 @@ from django.views.decorators.http import etag
 from djust import LiveView, apublish, event_handler, state
 from djust.decorators import permission_required as handler_permission_required
 from djust.decorators import rate_limit
-from djust.exceptions import HandlerError
+from djust.exceptions import HandlerError, ProtocolError
 from djust.live import logout as sessions
 from djust.live.channel import Buckets
 from djust.live.registry import registry
 from djust.live.token import JoinToken, make_join_token
 from djust.live.transports.post import _connections
+from djust.protocol.frames import decode, message_of
 from djust.routing import live_session
 from tests.asgi_client import Browser, Socket
 from tests.engines import RedisServer
@@ -258,7 +261,7 @@ async def test_a_user_who_is_deactivated_is_refused_at_the_next_event(wire: type
         await is_refused(page, "add")
 
 
-async def test_a_join_is_refused_as_the_get_would_be() -> None:
+async def test_a_join_over_a_socket_is_refused_as_the_get_would_be() -> None:
     user = await editor()
     async with Browser() as browser:
         await browser.log_in(user)
@@ -338,7 +341,7 @@ async def test_a_get_that_asked_for_a_newer_edition_does_not_make_events_ask_so(
         assert (await page.event("add"))[2] == [0, 1]
 
 
-async def test_an_open_page_asks_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_open_page_looks_up_no_user(monkeypatch: pytest.MonkeyPatch) -> None:
     user = await User.objects.acreate(username="u")
     async with Browser() as browser:
         await browser.log_in(user)
@@ -398,22 +401,24 @@ async def test_logging_out_ends_connections_at_once(wire: type[Wire]) -> None:
 
 
 @pytest.mark.services
-async def test_logging_out_in_another_process_closes_sockets_here() -> None:
+async def test_logging_out_in_another_process_ends_connections_here(wire: type[Wire]) -> None:
     user = await User.objects.acreate(username="u")
     with RedisServer() as redis, override_settings(LIVEVIEW_CONFIG={"pubsub": redis.address}):
         async with Browser() as browser:
             await browser.log_in(user)
-            page, other = await browser.open("/open/"), await browser.another().open("/open/")
+            page, other = wire(browser, "/open/"), wire(browser.another(), "/open/")
+            await page.open()
+            await other.open()
             session = next(held.visitor.session for held in registry.pages() if held.visitor.session)
             # What this process says to itself is heard, and means nothing.
-            await apublish(sessions.TOPIC, [sessions._ME, session])
+            await apublish(sessions.TOPIC, [sessions.monitor.name, session])
             assert (await page.event("add"))[2] == [0, 1]
             await apublish(sessions.TOPIC, ["another process", session])
             assert await closed_within(page, 1) == 4403
             assert (await other.event("add"))[2] == [0, 1]
 
 
-async def test_a_session_that_expires_closes_its_sockets_within_a_second() -> None:
+async def test_a_session_that_expires_ends_its_connections_within_a_second(wire: type[Wire]) -> None:
     user = await User.objects.acreate(username="u")
     async with Browser() as browser:
         await browser.log_in(user)
@@ -421,16 +426,18 @@ async def test_a_session_that_expires_closes_its_sockets_within_a_second() -> No
         await store.aload()
         await store.aset_expiry(1)
         await store.asave()
-        page = await browser.open("/open/")
+        page = wire(browser, "/open/")
+        await page.open()
         assert await closed_within(page, 2.2) == 4401
 
 
 @override_settings(LIVEVIEW_CONFIG={"session_check_seconds": 0.2})
-async def test_a_session_that_is_deleted_elsewhere_is_found_out() -> None:
+async def test_a_session_that_is_deleted_elsewhere_is_found_out(wire: type[Wire]) -> None:
     user = await User.objects.acreate(username="u")
     async with Browser() as browser:
         await browser.log_in(user)
-        page = await browser.open("/open/")
+        page = wire(browser, "/open/")
+        await page.open()
         await import_module(django_settings.SESSION_ENGINE).SessionStore(browser.cookies["sessionid"]).adelete()
         assert await closed_within(page, 1.5) == 4401
 
@@ -473,7 +480,7 @@ async def test_a_join_token_of_one_view_gives_no_other_one(wire: type[Wire]) -> 
         assert {page.request.path for page in registry.pages()} == {"/open/"}
 
 
-async def test_a_replayed_join_token_gives_its_page_to_nobody_else(wire: type[Wire]) -> None:
+async def test_a_replayed_join_token_gives_its_page_to_no_other_visitor(wire: type[Wire]) -> None:
     user = await User.objects.acreate(username="u")
     async with Browser() as browser:
         await browser.log_in(user)
@@ -510,6 +517,14 @@ async def test_odd_frames_execute_nothing_and_end_the_connection(wire: type[Wire
         page = wire(browser, "/open/")
         await page.open()
         assert (await page.event("add"))[2] == [0, 1]
+
+
+def test_a_frame_that_is_nested_as_deep_as_python_can_read_is_a_frame_or_refused() -> None:
+    for depth in range(sys.getrecursionlimit() - 200, sys.getrecursionlimit()):
+        nested = "[" * depth + "]" * depth
+        for frame in ('[1,"x",{"a":"\\u0041","y":%s}]', '["resync",%s]', '[%s,"x"]', "[1,%s]"):
+            with suppress(ProtocolError):
+                message_of(decode(frame % nested))
 
 
 @pytest.mark.parametrize(
@@ -603,7 +618,7 @@ async def test_a_browser_that_does_not_read_costs_bounded_memory() -> None:
             page.stalls = False
 
 
-async def test_a_ticket_for_another_path_of_a_post_is_refused() -> None:
+async def test_a_join_token_for_another_path_of_a_post_is_refused() -> None:
     async with Browser() as browser:
         page = PostWire(browser, "/other/")
         ticket = make_join_token(JoinToken("gone", "/open/", ""))

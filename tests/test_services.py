@@ -9,7 +9,7 @@ import gc
 import threading
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any
 
@@ -23,7 +23,7 @@ from djust.exceptions import ServiceError
 from djust.live.registry import registry
 from djust.routing import live_session
 from djust.services import _process, close_process_services
-from djust.testing import override_service
+from djust.testing import LiveClient, override_service
 from djust.views import state_of
 from tests.asgi_client import Browser
 
@@ -272,6 +272,61 @@ def make_client() -> AsyncApi:
     return AsyncApi("async")
 
 
+@contextmanager
+def opened_here() -> Iterator[str]:
+    made.append("opened here")
+    yield "here"
+    closed.append("opened here")
+
+
+async def get_opened() -> AbstractContextManager[str]:
+    return opened_here()
+
+
+@pytest.mark.parametrize(("factory", "is_async"), [(opened_here, True), (get_opened, False)])
+def test_a_context_that_an_asynchronous_service_turns_out_to_be_is_entered_and_left(
+    factory: Any, is_async: bool
+) -> None:
+    class Opening(LiveView):
+        template = "{{ name }}"
+        name = state("")
+        client: Any = service(factory, scope="call", is_async=is_async)
+
+        @event_handler
+        async def use(self) -> None:
+            self.name = await self.client
+
+    page = LiveClient(Opening)
+    page.event("use")
+    assert page.state == {"name": "here"}
+    assert closed == ["opened here"]
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_factory_that_is_a_bare_generator_is_refused(is_async: bool) -> None:
+    def bare() -> Iterator[str]:
+        yield "client"
+
+    async def bare_async() -> AsyncIterator[str]:
+        yield "client"
+
+    factory: Any = bare_async if is_async else bare
+
+    class Bare(LiveView):
+        template = ""
+        client: Any = service(factory, scope="call")
+
+        @event_handler
+        async def use(self) -> None:
+            client = self.client
+            await client
+
+    decorator = "asynccontextmanager" if is_async else "contextmanager"
+    expected = rf"^Bare.client: factory .*bare.* is a generator.* Decorate it with @contextlib.{decorator}.$"
+    with pytest.raises(ServiceError, match=expected):
+        LiveClient(Bare).event("use")
+
+
 @pytest.mark.parametrize(
     ("factory", "is_async"),
     [
@@ -323,7 +378,7 @@ async def test_after_a_coroutine_a_service_of_the_call_is_closed_before_the_answ
         assert closed != [f"on {threading.current_thread().name}"]
 
 
-def test_what_belongs_to_a_loop_that_has_ended_is_made_anew_and_forgotten() -> None:
+def test_what_belongs_to_a_loop_that_has_ended_is_made_again_and_forgotten() -> None:
     async def name() -> str:
         client: AsyncApi = await View().api
         return client.name

@@ -5,7 +5,6 @@ nobody else.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any
@@ -23,13 +22,11 @@ from django.test import RequestFactory, override_settings
 from django.urls import path
 
 from djust import LiveView, event_handler, state
-from djust.live import logout as sessions
-from djust.live.page import Page
 from djust.live.registry import registry
 from djust.live.transports.post import _connections
-from djust.live.visitor import NOBODY, Visitor, _failing, take_over
+from djust.live.visitor import _failing, take_over
 from djust.state.snapshots import load
-from tests.asgi_client import Browser, Closed, Socket
+from tests.asgi_client import Browser, Closed
 from tests.transports import PostWire, SocketWire, StreamWire, Wire
 
 pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db(transaction=True)]
@@ -162,7 +159,7 @@ async def written(wire: type[Wire], browser: Browser, text: str = "typed", url: 
 
 
 def another(page: Wire, browser: Browser | None = None, document: str = "two") -> Wire:
-    """Another document, of the same browser or of another one, that knows the ticket of a page."""
+    """Another document, of the same browser or of another one, that knows the token of a page."""
     other = type(page)(browser or page.browser, page.url)
     other.document = document
     return other
@@ -270,7 +267,7 @@ async def test_an_anonymous_visitor_whose_session_is_lost_goes_on(wire: type[Wir
         assert (await page.event("write", {"text": "more"}))[:3] == [2, 2, [0, "more"]]
 
 
-async def test_a_store_that_finds_the_session_again_costs_nobody_the_page() -> None:
+async def test_a_store_that_finds_the_session_again_ends_no_page() -> None:
     ann = await user_named("ann")
     async with Browser() as browser:
         await browser.log_in(ann)
@@ -494,7 +491,7 @@ async def test_another_document_does_not_get_the_page_of_who_has_logged_in_meanw
         assert await rejoin(page) == ["joined", 1, 1]
 
 
-async def test_a_page_of_nobody_is_given_only_to_the_document_that_had_it(wire: type[Wire]) -> None:
+async def test_the_page_of_a_visitor_without_a_session_is_given_only_to_its_tab(wire: type[Wire]) -> None:
     async with Browser() as browser:
         page = await written(wire, browser)
         (held,) = registry.pages()
@@ -509,7 +506,7 @@ async def test_a_page_of_nobody_is_given_only_to_the_document_that_had_it(wire: 
         assert await rejoin(page) == ["joined", 1, 1]
 
 
-async def test_the_snapshot_of_nobody_is_given_only_to_the_document_that_had_it(wire: type[Wire]) -> None:
+async def test_the_snapshot_of_a_visitor_without_a_session_is_given_only_to_its_tab(wire: type[Wire]) -> None:
     async with Browser() as browser:
         page = await written(wire, browser)
         (held,) = registry.pages()
@@ -523,7 +520,7 @@ async def test_the_snapshot_of_nobody_is_given_only_to_the_document_that_had_it(
 
 
 @pytest.mark.parametrize("state", ["parked", "attached", "detached", "snapshot"])
-async def test_the_page_of_a_user_is_given_to_nobody_else(wire: type[Wire], state: str) -> None:
+async def test_the_page_of_a_user_is_given_to_no_other_visitor(wire: type[Wire], state: str) -> None:
     ann, bob = await user_named("ann"), await user_named("bob")
     async with Browser() as browser:
         await browser.log_in(ann)
@@ -556,7 +553,7 @@ async def test_the_page_of_a_user_is_given_to_nobody_else(wire: type[Wire], stat
         assert (frame[0], frame[2:3]) == (("joined", []) if state == "parked" else ("all", [["typed"]]))
 
 
-async def test_a_stream_is_given_to_nobody_else() -> None:
+async def test_a_stream_is_given_to_no_other_visitor() -> None:
     ann, bob = await user_named("ann"), await user_named("bob")
     async with Browser() as browser:
         await browser.log_in(ann)
@@ -655,60 +652,3 @@ async def test_what_somebody_else_has_put_on_a_request_stays() -> None:
     assert (request.user, request.tenant) == (user, "north")  # type: ignore[attr-defined]
     assert (request.session.session_key, request.META["REMOTE_ADDR"]) == ("the key of a session", "10.0.0.1")
     assert (request.COOKIES, request.META["HTTP_COOKIE"]) == ({}, "")
-
-
-# When sessions are asked for
-
-
-def page_of(visitor: Visitor) -> Page:
-    page = Page(Draft(), RequestFactory().get("/"))
-    sessions.set_visitor(page, visitor)
-    return page
-
-
-class Nowhere:
-    async def send(self, text: str) -> None: ...
-
-    def close(self, code: int, text: str = "") -> None: ...
-
-
-@override_settings(LIVEVIEW_CONFIG={"session_check_seconds": 100})
-def test_sessions_are_asked_for_at_random_times() -> None:
-    now = time.monotonic()
-    visitors = [Visitor(f"user:{n}", f"key {n}", f"digest {n}") for n in range(200)]
-    due = sorted(page_of(visitor).session_due - now for visitor in visitors)
-    assert 75 <= due[0] < 80
-    assert 120 < due[-1] <= 126
-    assert page_of(visitors[0]._replace(ends=now + 10)).session_due == now + 10.1
-    assert page_of(NOBODY).session_due == sessions.NEVER
-
-
-@override_settings(LIVEVIEW_CONFIG={"session_check_seconds": 100})
-def test_after_missed_messages_sessions_are_asked_for_within_five_seconds() -> None:
-    now = time.monotonic()
-    visitors = [Visitor(f"user:{n}", f"key {n}", f"digest {n}") for n in range(100)]
-    pages = [page_of(visitor) for visitor in [*visitors, *visitors, NOBODY]]
-    for page in pages:
-        registry.attach(page, Nowhere(), "one")
-    sessions.monitor.mark_gap([], "the connection was lost")
-    due = [page.session_due - now for page in pages]
-    assert due[:100] == due[100:200]
-    assert due[200] == sessions.NEVER
-    assert 0 <= min(due[:100]) < 1
-    assert 4 < max(due[:100]) <= 5.5
-
-
-async def test_the_store_is_asked_once_for_all_pages_of_a_session(monkeypatch: pytest.MonkeyPatch) -> None:
-    ann = await user_named("ann")
-    with override_settings(LIVEVIEW_CONFIG={"session_check_seconds": 60}):
-        async with Browser() as browser:
-            await browser.log_in(ann)
-            pages: list[Socket] = [await browser.open("/draft/") for _ in range(5)]
-            asked: list[str] = []
-            ask = sessions._ask
-            monkeypatch.setattr(sessions, "_ask", lambda key, found: (asked.append(key), ask(key, found)))
-            registry.pages()[0].session_due = 0.0
-            await until(lambda: bool(asked))
-            await until(lambda: len({held.session_due for held in registry.pages()}) == 1)
-            assert asked == [browser.cookies["sessionid"]]
-            assert (await pages[0].event("who"))[-1] == {"reply": "ann"}

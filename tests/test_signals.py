@@ -141,7 +141,7 @@ async def test_queries_are_counted_in_threads_and_on_the_event_loop(reports: Rep
         assert counted == [2, 1, 0]
 
 
-async def test_waiting_is_told_from_working(reports: Reports, settings: Any) -> None:
+async def test_waiting_and_working_are_measured_separately(reports: Reports, settings: Any) -> None:
     settings.LIVEVIEW_CONFIG = {"threads": 1}
     door.clear()
     async with Browser() as browser:
@@ -171,7 +171,7 @@ async def test_the_exception_of_a_handler_is_reported(reports: Reports) -> None:
         assert repr((await reports.next())["error"]) == "ValueError('no such bucket')"
 
 
-async def test_receivers_delay_nobody_and_may_fail(reports: Reports, caplog: pytest.LogCaptureFixture) -> None:
+async def test_receivers_delay_no_page_and_may_fail(reports: Reports, caplog: pytest.LogCaptureFixture) -> None:
     door.clear()
 
     def slow(**report: Any) -> None:
@@ -191,7 +191,7 @@ async def test_receivers_delay_nobody_and_may_fail(reports: Reports, caplog: pyt
     assert caplog.messages[0].startswith("Error calling test_receivers")
 
 
-async def test_reports_that_nobody_takes_are_bounded(
+async def test_reports_that_wait_for_receivers_are_bounded(
     reports: Reports, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(metering, "_MAX_REPORTS", 1)

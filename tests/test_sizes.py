@@ -1,7 +1,7 @@
 """Sizes: functions, modules, folders, the package and the client stay small enough to be read.
 
-A budget is a thermometer. Whoever is about to exceed one moves or drops something, or moves the
-budget and says here why; nobody respells code for it.
+A budget is a thermometer. To meet one, move or drop something, or move the budget and say here why.
+Do not respell code for it.
 """
 
 import ast

@@ -433,7 +433,7 @@ async def test_exceptions_of_tasks_go_to_handle_error() -> None:
         assert (await page.receive())[2] == [2, "", 3, "explode: no such year"]
 
 
-async def test_an_exception_that_nobody_handles_is_logged_and_told(
+async def test_an_unhandled_exception_is_logged_and_shown(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with visit() as browser:
@@ -694,7 +694,7 @@ async def test_a_page_that_was_never_opened_runs_nothing(rf: RequestFactory) -> 
     assert page.tasks.names(page.view) == frozenset()
 
 
-async def test_a_task_that_outlives_its_page_is_told_so(rf: RequestFactory) -> None:
+async def test_a_task_that_outlives_its_page_is_cancelled(rf: RequestFactory) -> None:
     page = Page(Unfinished(), rf.get("/"))
     page.prepare()
     view, ended = page.view, asyncio.Event()

@@ -7,12 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 
 FILES = 18
 CALLS = 90
 
 
+@pytest.mark.slow
 def test_a_click_takes_a_short_way_through_the_server() -> None:
     script = [sys.executable, "scripts/trace_click.py"]
     traced = subprocess.run(script, cwd=ROOT, capture_output=True, text=True, check=False)

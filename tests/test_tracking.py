@@ -19,7 +19,7 @@ from tests.test_template import engine, evaluated, without_marks
 
 
 class Opinion:
-    """An object that shows something else although no name was bound anew."""
+    """An object that shows something else although no name was bound again."""
 
     def __init__(self) -> None:
         self.label = "a"

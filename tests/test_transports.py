@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
+from django.core.cache import cache
 from django.core.exceptions import PermissionDenied
 from django.db import connection
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -19,17 +20,20 @@ from django.test import Client, override_settings
 from django.urls import path
 
 from djust import LiveView, apublish, background, event_handler, state
+from djust.live.channel import close_all
 from djust.live.registry import registry
 from djust.live.token import JoinToken, make_join_token
 from djust.live.transports.post import _connections
 from djust.loop import page_loop
-from tests.asgi_client import Browser, Response
+from tests.asgi_client import Browser, Closed, Response
 from tests.transports import PostWire, SocketWire, StreamWire, Wire
 
 pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db(transaction=True)]
 
 gate = threading.Event()
 away = threading.Event()
+mounting = threading.Event()
+unmounted = threading.Event()
 
 
 class Counter(LiveView):
@@ -100,8 +104,22 @@ class Moved(Counter):
         return HttpResponseRedirect("/elsewhere/") if away.is_set() else None
 
 
+class Losing(Counter):
+    def mount(self, request: HttpRequest, start: int = 0) -> None:
+        type(request.session)(request.session.session_key).delete()
+
+
+def members_only(get_response: Any) -> Any:
+    def middleware(request: HttpRequest) -> HttpResponse:
+        refused = "session" in vars(request) and not request.session.get("member")
+        return HttpResponse(status=403) if refused else get_response(request)
+
+    return middleware
+
+
 urlpatterns = [
     path("moved/", Moved.as_view()),
+    path("losing/", Losing.as_view()),
     path("counter/<int:start>/", Counter.as_view()),
     path("async/<int:start>/", AsyncCounter.as_view()),
     path("two/", TwoForms.as_view()),
@@ -113,11 +131,14 @@ urlpatterns = [
 def _fresh() -> Any:
     yield
     gate.clear()
+    mounting.clear()
+    unmounted.clear()
+    away.clear()
     _connections.clear()
 
 
 @pytest.mark.parametrize("url", ["/counter/5/", "/async/5/"])
-async def test_a_page_is_adopted_and_its_events_are_answered(driver: type[Wire], url: str) -> None:
+async def test_a_page_is_joined_and_its_events_are_answered(driver: type[Wire], url: str) -> None:
     async with Browser() as browser:
         page = driver(browser, url)
         assert (await page.open())[:2] == ["joined", 0]
@@ -150,7 +171,7 @@ async def test_what_is_published_arrives(driver: type[Wire]) -> None:
         assert (await page.receive())[:3] == [0, 1, [0, 77]]
 
 
-async def test_work_beside_a_page_shows_its_progress_and_its_result(wire: type[Wire]) -> None:
+async def test_a_background_task_shows_its_progress_and_its_result(wire: type[Wire]) -> None:
     async with Browser() as browser:
         page = wire(browser, "/counter/5/")
         await page.open()
@@ -170,7 +191,7 @@ async def test_a_page_is_resumed_and_nothing_is_executed_twice(wire: type[Wire])
         assert (await page.receive())[:2] == ["error", 1]
 
 
-async def test_a_page_that_is_gone_is_mounted_anew(wire: type[Wire]) -> None:
+async def test_a_page_that_is_gone_is_remounted(wire: type[Wire]) -> None:
     async with Browser() as browser:
         page = wire(browser, "/async/5/")
         await page.open()
@@ -207,7 +228,7 @@ async def test_a_ping_is_answered_while_a_handler_runs(wire: type[Wire]) -> None
 @pytest.mark.parametrize(
     ("frame", "code"), [(["nonsense"], 4400), ([1, 2, 3], 4400), ([-1, "add", {}], 4400), (["x" * 70_000], 1009)]
 )
-async def test_frames_that_are_none_end_the_connection(wire: type[Wire], frame: list[Any], code: int) -> None:
+async def test_what_is_not_a_valid_frame_ends_the_connection(wire: type[Wire], frame: list[Any], code: int) -> None:
     async with Browser() as browser:
         page = wire(browser, "/counter/5/")
         await page.open()
@@ -215,7 +236,7 @@ async def test_frames_that_are_none_end_the_connection(wire: type[Wire], frame: 
         assert await page.closing() == code
 
 
-async def test_what_was_sent_before_a_frame_that_is_none_is_executed_and_nothing_behind_it(wire: type[Wire]) -> None:
+async def test_what_was_sent_before_an_invalid_frame_is_executed_and_nothing_behind_it(wire: type[Wire]) -> None:
     async with Browser() as browser:
         page = wire(browser, "/counter/5/")
         await page.open()
@@ -307,6 +328,7 @@ async def test_a_mount_that_breaks_anything_else_is_logged_and_tried_again(
         frame = await page.join(make_join_token(JoinToken("gone", "/counter/5/", "")))
         assert frame == ["error", 0, "The page could not be opened. Something went wrong."]
         assert await page.closing() == 1011
+        assert registry.pages() == []
     assert "A page could not be joined" in caplog.text
 
 
@@ -322,6 +344,36 @@ async def test_a_server_that_ends_ends_all_connections(wire: type[Wire]) -> None
         await asyncio.wait([shutting])
         assert await page.closing() == 1012
         browser._lifespan = asyncio.create_task(asyncio.sleep(0))
+
+
+class SlowMount(Counter):
+    def mount(self, request: HttpRequest) -> None:  # type: ignore[override]
+        mounting.set()
+        assert gate.wait(10)
+
+    def unmount(self) -> None:
+        unmounted.set()
+
+
+urlpatterns += [path("slow/", SlowMount.as_view())]
+
+
+async def test_a_server_that_ends_while_a_page_is_mounted_says_so_and_unmounts_it(
+    wire: type[Wire], caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Browser() as browser:
+        registry.clear()
+        page = wire(browser, "/slow/")
+        joining = asyncio.create_task(page.join(make_join_token(JoinToken("gone", "/slow/", ""))))
+        assert await asyncio.to_thread(mounting.wait, 10)
+        close_all()
+        gate.set()
+        with pytest.raises(Closed) as closed:
+            await joining
+        assert closed.value.code == 1012
+        assert await asyncio.to_thread(unmounted.wait, 10)
+        assert registry.pages() == []
+    assert caplog.messages == []
 
 
 async def test_the_older_connection_of_a_document_ends_when_the_next_one_joins(wire: type[Wire]) -> None:
@@ -408,7 +460,7 @@ async def test_a_post_needs_the_token_of_djangos_csrf_check() -> None:
     assert (refused.status, "x-djust" in refused.headers) == (403, False)
 
 
-async def test_an_unknown_connection_is_told_to_join_again() -> None:
+async def test_an_unknown_connection_has_to_join_again() -> None:
     async with Browser() as browser:
         page = PostWire(browser, "/counter/1/")
         await page.open()
@@ -417,7 +469,7 @@ async def test_an_unknown_connection_is_told_to_join_again() -> None:
         assert page.code == 1012
 
 
-async def test_a_ticket_of_another_page_is_refused() -> None:
+async def test_a_join_token_of_another_page_is_refused() -> None:
     async with Browser() as browser:
         page = PostWire(browser, "/counter/1/")
         other = await browser.get("/counter/2/")
@@ -454,7 +506,7 @@ async def test_a_second_stream_takes_the_place_of_the_first() -> None:
             await anext(first)
 
 
-async def test_a_sign_of_life_overtakes_nothing_in_a_stream() -> None:
+async def test_a_heartbeat_overtakes_nothing_in_a_stream() -> None:
     async with Browser() as browser:
         page = StreamWire(browser, "/counter/5/")
         await page.open()
@@ -515,6 +567,17 @@ def test_a_form_without_javascript_gets_the_page_after_its_handler(url: str) -> 
     assert joined.content == b'["joined",0]'
 
 
+def test_a_form_whose_visitor_loses_the_session_meanwhile_leads_to_a_get(settings: Any) -> None:
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, f"{__name__}.members_only"]
+    browser = Client()
+    session = browser.session
+    session["member"] = True
+    session.save()
+    answer = browser.post("/losing/", {"by": "4"})
+    assert (answer.status_code, answer["Location"]) == (302, "/losing/")
+    assert browser.get(answer["Location"]).status_code == 403
+
+
 def test_a_value_that_does_not_fit_is_said() -> None:
     answer = Client().post("/counter/3/", {"by": "many"})
     text = answer.content.decode()
@@ -532,6 +595,27 @@ def test_a_page_of_several_forms_has_to_say_which() -> None:
     assert (failed.status_code, "<p dj>99</p>" in failed.content.decode()) == (500, True)
     for name in ("wait", "mount", "__init__"):
         assert browser.post("/two/", {"dj-submit": name}).status_code == 400
+
+
+def forgetful_middleware(get_response: Any) -> Any:
+    """The session ends between the request and its handler."""
+
+    def middleware(request: HttpRequest) -> Any:
+        if hasattr(request, "live_purpose"):
+            cache.clear()
+        return get_response(request) if request.user.is_authenticated else HttpResponseRedirect("/login/")
+
+    return middleware
+
+
+def test_a_form_whose_session_ends_before_its_handler_is_called_leads_back_to_the_page(settings: Any) -> None:
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, f"{__name__}.forgetful_middleware"]
+    registry.clear()
+    browser = Client()
+    browser.force_login(User.objects.create(username="u"))
+    answer = browser.post("/counter/3/?q=1", {"by": "4"})
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/counter/3/?q=1")
+    assert registry.pages() == []
 
 
 async def test_what_looks_like_the_end_of_a_line_to_python_is_text_in_a_frame() -> None:

@@ -142,7 +142,7 @@ async def test_a_parameter_that_does_not_fit_refuses_the_event() -> None:
         assert (await page.event("add"))[:3] == [2, 1, [0, 1]]
 
 
-async def test_the_value_is_told_only_in_debug(settings: Any) -> None:
+async def test_the_value_is_shown_only_in_debug(settings: Any) -> None:
     settings.DEBUG = True
     async with Browser() as browser:
         page, _ = await browser.join((await browser.get("/counter/")).ticket)
@@ -212,7 +212,7 @@ async def test_a_join_must_be_complete(rest: list[Any]) -> None:
 # Tickets
 
 
-async def test_a_forged_ticket_is_refused() -> None:
+async def test_a_forged_join_token_is_refused() -> None:
     async with Browser() as browser:
         ticket = (await browser.get("/counter/")).ticket
         socket, frame = await browser.join(ticket[:-2] + "xx")
@@ -220,7 +220,7 @@ async def test_a_forged_ticket_is_refused() -> None:
         assert await socket.closing() == 4403
 
 
-async def test_an_expired_ticket_leads_to_its_page(settings: Any) -> None:
+async def test_an_expired_join_token_leads_to_its_page(settings: Any) -> None:
     settings.LIVEVIEW_CONFIG = {"ticket_seconds": 0}
     async with Browser() as browser:
         ticket = (await browser.get("/counter/?q=1")).ticket
@@ -230,7 +230,7 @@ async def test_an_expired_ticket_leads_to_its_page(settings: Any) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_the_ticket_of_somebody_else_is_refused(django_user_model: Any) -> None:
+async def test_the_join_token_of_another_user_is_refused(django_user_model: Any) -> None:
     ann = await django_user_model.objects.acreate(username="ann")
     bob = await django_user_model.objects.acreate(username="bob")
     async with Browser() as browser:
@@ -281,16 +281,16 @@ async def test_a_page_without_session_can_be_joined_when_an_anonymous_one_began(
         assert joined == ["joined", 0]
 
 
-# Mounting anew
+# Remounting
 
 
 async def gone(browser: Browser, url: str) -> tuple[Socket, Any]:
-    """Join with a ticket for `url` whose page does not exist."""
+    """Join with a token for `url` whose page does not exist."""
     return await browser.join(make_join_token(JoinToken("gone", url, "")))
 
 
 @pytest.mark.parametrize("url", ["/moving/", "/async/"])
-async def test_mounting_anew_follows_a_redirect(url: str) -> None:
+async def test_remounting_follows_a_redirect(url: str) -> None:
     Moving.answer = redirect("/elsewhere/")
     async with Browser() as browser:
         socket, frame = await gone(browser, url)
@@ -298,7 +298,7 @@ async def test_mounting_anew_follows_a_redirect(url: str) -> None:
         assert await socket.closing() == 1000
 
 
-async def test_mounting_anew_passes_the_mixins_of_the_view() -> None:
+async def test_remounting_passes_the_mixins_of_the_view() -> None:
     async with Browser() as browser:
         _, frame = await gone(browser, "/private/?a=1")
         assert frame == ["go", "/login/?next=/private/%3Fa%3D1"]
@@ -307,7 +307,7 @@ async def test_mounting_anew_passes_the_mixins_of_the_view() -> None:
 @pytest.mark.parametrize(
     ("error", "code"), [(PermissionDenied(), 4403), (Http404(), 4403), (ConnectionError("S3"), 1011)]
 )
-async def test_mounting_anew_may_fail(error: Exception, code: int) -> None:
+async def test_remounting_may_fail(error: Exception, code: int) -> None:
     Moving.answer = error
     async with Browser() as browser:
         socket, frame = await gone(browser, "/moving/")
@@ -322,7 +322,7 @@ async def test_a_view_that_is_not_live_any_more_is_loaded() -> None:
 
 
 @pytest.mark.parametrize("url", ["/moving/", "/async/"])
-async def test_mounting_anew_works_for_both_kinds_of_views(url: str) -> None:
+async def test_remounting_works_for_both_kinds_of_views(url: str) -> None:
     async with Browser() as browser:
         socket, frame = await gone(browser, url)
         assert frame[0] == "all"

@@ -1,5 +1,6 @@
 /**
- * The tools of DEBUG, a file of its own: `window.djust.debug`. It comes before the client, which calls what it finds.
+ * The tools of DEBUG, a file of its own: `window.djust.debug`. It comes before the client, which
+ * calls what it finds.
  *
  *     djust.debug.latency(300)     every frame takes 300 ms longer, in both directions
  *     djust.debug.frames           the last hundred frames

@@ -3,8 +3,9 @@
  *
  *     djust.registerHook("Chart", {mounted() { … }, updated() { … }, destroyed() { … }})
  *
- * What the server's changes add, touch and remove is recorded by the browser while they are made; what scripts do to the
- * page at other times is their own business. Before the first hook runs, the rows of loops are noted: hooks may move them.
+ * The browser records what a change of the server adds, changes and removes. Changes that scripts
+ * make at other times are not reported. Before the first hook runs, the rows of loops are noted:
+ * hooks may move them.
  */
 import type { Hook, HookCallbacks, HookContext, Json } from "../djust";
 import type { Changes, Module, Services } from "./core/modules";
@@ -56,7 +57,7 @@ export class Hooks implements Module {
     for (const { type, target } of records) if (type === "attributes") this.#mount(target as Element);
   }
 
-  /** The first connection is none that has come back. */
+  /** The first connection is not a reconnection. */
   notify(callback: "disconnected" | "reconnected"): void {
     const was = this.#disconnected;
     this.#disconnected = callback === "disconnected";
@@ -92,7 +93,7 @@ export class Hooks implements Module {
     this.#mounted.delete(element);
   }
 
-  /** A hook that fails is no defect of the page. */
+  /** An error in a hook must not break the page. */
   #call(element: Element, callback: keyof HookCallbacks): void {
     try {
       this.#mounted.get(element)?.hook[callback]?.();

@@ -1,8 +1,9 @@
 /**
- * Directives for events that happen elsewhere: `dj-window-keydown.escape="close"`, `dj-click-away="close"`.
+ * Directives for events that happen elsewhere: `dj-window-keydown.escape="close"`,
+ * `dj-click-away="close"`.
  *
- * The elements that have them are looked for once, and then in what the server adds, so that an event costs nothing where
- * there are none, and is not slower for a longer page.
+ * The elements with such directives are looked up once, and then in what the server adds. So an
+ * event costs nothing if there are none, and no more on a longer page.
  */
 import type { Bindings } from "./core/bindings";
 import type { Changes, Module, Services } from "./core/modules";
@@ -11,7 +12,7 @@ import type { Params } from "./core/protocol";
 const WINDOW = ["keydown", "keyup", "scroll", "resize", "focus", "blur"];
 const AWAY = "click-away";
 const PREFIXES = ["dj-window-", `dj-${AWAY}`];
-/** Events that come with every frame, and the time between two of which anything hears. */
+/** Events that come with every animation frame, and the pause between two that are handled. */
 const CONTINUOUS = ["window-scroll", "window-resize"];
 const PAUSE = 100;
 /** Their parameters are the same as those of keys elsewhere. */
@@ -59,7 +60,7 @@ export class OutsideEvents implements Module {
     }
   }
 
-  /** What cannot be seen is not clicked away. */
+  /** Elements that are not visible get no `dj-click-away`. */
   #handleClick(event: Event): void {
     const hidden = [...this.#elements].filter((element) => element.checkVisibility?.() === false);
     this.#handle(event, AWAY, [...event.composedPath(), ...this.#pressed, ...hidden]);

@@ -1,15 +1,17 @@
 /**
- * The way without a socket, a file of its own: `Posts` does what a `WebSocket` does, by POSTs to the page's own URL.
+ * The transport without a socket, a file of its own: `Posts` takes the place of `WebSocket`, and
+ * sends POSTs to the page's own URL.
  *
- * Its script tag comes before the client's where the server has no sockets; where none can be had, the client loads it. One request is
- * under way at a time, so frames arrive in order; what is sent meanwhile goes with the next one. Pushes come through an
- * event stream once that is known to work, else with the next answer.
+ * If the server has no sockets, its script tag comes before the client's. If sockets are blocked,
+ * the client loads it. One request is under way at a time, so frames arrive in order; frames that
+ * are sent in the meantime go with the next one. Pushes come through an event stream once that is
+ * known to work, else with the next answer.
  */
 import { djust } from "./core/global";
 
 const HEADER = "X-Djust";
 const GONE = 1006;
-/** Where sockets were blocked, one is tried again after so many milliseconds. */
+/** If sockets were blocked, the client tries one again after this many milliseconds. */
 const RETRY = 300_000;
 
 let token = document.currentScript?.getAttribute("data-csrf") ?? "";
@@ -59,7 +61,7 @@ class Posts {
       if (!token) await this.#renew();
       const response = await this.#fetch(body);
       if (response.status === 403 && !response.headers.has(HEADER) && !again) {
-        // The token has changed, by logging in perhaps.
+        // The token has changed, for example by a login.
         this.#queue.unshift(...body.split("\n"));
         token = "";
         return await this.#post(true);
@@ -86,7 +88,7 @@ class Posts {
 
   #answer({ headers, redirected, url: at }: Response, text: string): void {
     if (!headers.has(HEADER)) {
-      // Not an answer of ours: a login page perhaps, or an error of a proxy on the way.
+      // Not an answer of djust: for example a login page, or an error of a proxy.
       if (redirected) this.onmessage?.({ data: JSON.stringify(["go", at]) });
       this.close(GONE);
       return;
@@ -106,20 +108,23 @@ class Posts {
     stream.onmessage = ({ data }) => {
       if (data) this.onmessage?.({ data });
       else if (!this.#streams) {
-        // It works. The server is told twice: with the second request it knows that the first was answered.
+        // The stream works. The server learns it from two requests: the second one shows that the
+        // first was answered.
         this.#streams = true;
         this.send("");
         setTimeout(() => this.send(""), 100);
       }
     };
     stream.onerror = () => {
-      // Perhaps the server is gone: a request finds out.
+      // The server may be gone. A request shows whether it is.
       this.#streams = false;
       this.send("");
     };
   }
 
-  /** Can a socket be had by now? Then this connection ends, and the next one is a socket. */
+  /**
+   * Tries whether a socket works by now. Then this connection ends, and the next one is a socket.
+   */
   #probe(): void {
     if (this.readyState > 1) return;
     const socket = new WebSocket(this.#socketUrl);

@@ -5,7 +5,10 @@ import { gzipSync } from "node:zlib";
 import { expect, test } from "vitest";
 import { bundle } from "../build.js";
 
-/** Bytes, gzip -9: of the core, of each other file, and of all that a page may load (without the tools of DEBUG). */
+/**
+ * Bytes, gzip -9: of the core, of each other file, and of all that a page may load (without the
+ * tools of DEBUG).
+ */
 const CORE = 14_000;
 const MODULE = 3_000;
 const ALL = 24_000;
@@ -22,7 +25,9 @@ const LAYERS = [
   ["page"],
   ["index"],
 ].map((row) => row.map((name) => `core/${name}`));
-/** What modules on demand may import: names, and `window.djust`, which is looked up and not made. */
+/**
+ * What modules on demand may import: names, and `window.djust`, which is looked up and not made.
+ */
 const SHARED = ["core/global", "core/tree/marks"];
 /** Files that no HTML asks for: the tools of DEBUG, and the way without a socket. */
 const UNMENTIONED = ["debug", "post"];

@@ -43,7 +43,7 @@ afterEach(() => {
   log.length = 0;
 });
 
-test("a hook lives with its element, and hears of changes in it", () => {
+test("a hook lives with its element, and is called when the element changes", () => {
   expect(take()).toEqual(["A mounted"]);
   const text = document.querySelector("i")?.firstChild as Text;
   change(() => {
@@ -62,7 +62,7 @@ test("a hook lives with its element, and hears of changes in it", () => {
   expect(take()).toEqual(["B destroyed"]);
 });
 
-test("a connection that is lost and comes back is heard of, the first one is not", () => {
+test("a lost and a restored connection are reported, the first one is not", () => {
   hooks.notify("reconnected");
   hooks.notify("disconnected");
   hooks.notify("reconnected");
@@ -83,7 +83,7 @@ test("events of a hook come from its element, which tells the node they are mean
   expect(pushed).toEqual([["go", { a: 1 }, document.querySelector("s")]]);
 });
 
-test("another name is another hook, and one that fails harms nobody", () => {
+test("another name is another hook, and an error in a hook stops no other one", () => {
   const error = vi.spyOn(console, "error").mockReturnValue();
   Object.assign(djust.hooks as object, {
     C: {

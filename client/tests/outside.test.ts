@@ -27,7 +27,7 @@ beforeEach(() => {
 const press = (key: string, init: object = {}) =>
   document.body.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, ...init }));
 
-test("a key is heard wherever it is pressed, by its filter", () => {
+test("a key is handled wherever the focus is, by its filter", () => {
   show(`<p><b dj-window-keydown.escape="close"></b></p><i dj-window-keydown.ctrl.k="find"></i>`);
   press("Escape");
   press("k");

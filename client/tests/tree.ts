@@ -1,5 +1,6 @@
 /**
- * A page for tests: HTML in the document, a tree that patches it, and a comparison with what a fresh page would be.
+ * A page for tests: HTML in the document, a tree that patches it, and a comparison with what a
+ * fresh page would be.
  */
 import { expect } from "vitest";
 import { setAttribute } from "../src/core/dom/attributes";

@@ -8,7 +8,7 @@
         def check_permissions(self, request):               # False or PermissionDenied refuses
             return request.user.shop_id == self.kwargs["shop_id"]
 
-They refuse as Django's mixins do: somebody who has not logged in is redirected to the login page,
+They refuse as Django's mixins do: an anonymous visitor is redirected to the login page, and
 everybody else gets 403. `raise_exception`, `redirect_field_name` and `permission_denied_message`
 mean what they mean there.
 """
@@ -38,7 +38,7 @@ def declares_guards(view: object) -> bool:
 def refusal(view: Any, request: HttpRequest) -> HttpResponseBase | None:
     """The answer to a visitor whom the attributes of `view` refuse; None for everybody else.
 
-    Raises `PermissionDenied` where Django's mixins do, `ImproperlyConfigured` for want of a user.
+    Raises `PermissionDenied` as Django's mixins do, `ImproperlyConfigured` without `request.user`.
     """
     if getattr(view, "login_required", False) and not _user(view, request).is_authenticated:
         return _no_permission(view, request)

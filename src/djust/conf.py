@@ -28,11 +28,13 @@ class Config:
     threads: int = 32
     """How many `def` handlers run at the same time in one process, and as many mounts as well."""
     max_queue: int = 1_000
-    """So many GETs may wait for a thread in one process, as many short jobs of our own, and ten
-    times as many events; what comes beyond that is refused at once."""
+    """How many GETs may wait for a thread in one process, as many short jobs of our own, and ten
+    times as many events. djust refuses what comes beyond that at once.
+    """
     hang_seconds: float = 5.0
-    """A `def` that has run for longer is reported in the log with its stack, and no longer keeps
-    others from a thread; a task after sixty times as long. With 0 nothing is watched."""
+    """A `def` that has run for longer is logged with its stack, and another thread may take its
+    place; a task after sixty times as long. 0 turns this off.
+    """
     handler_timeout: float = 0.0
     """Seconds after which an event is answered with an error, unless `@event_handler(timeout=…)`
     says another number; 0 for none."""
@@ -41,7 +43,7 @@ class Config:
     tasks: int = 32
     """How many `def` tasks run at the same time in one process, and 32 times as many coroutines."""
     tasks_per_page: int = 4
-    """So many tasks of one page run at the same time; the others wait."""
+    """How many tasks of one page run at the same time; the others wait."""
     use_websocket: bool = True
     """With False, browsers post their events and do not try to open a socket."""
     socket_path: str = "/djust/socket/"
@@ -62,10 +64,11 @@ class Config:
     max_page_bytes: int = 268_435_456
     """Bytes that pages without a browser may hold in one process, roughly; the oldest go first."""
     pages_per_session: int = 100
-    """Pages without a browser that one process keeps of one visitor; the oldest go first."""
+    """Pages without a browser that one process keeps for one visitor; the oldest go first."""
     pubsub: str = "memory"
-    """What carries messages between processes: "memory" (nothing does), "postgres", or the address
-    of a service such as "redis://localhost:6379/0" or "postgresql://user:password@host/name"."""
+    """What carries messages between processes: "memory" (nothing), "postgres", or the address of a
+    service such as "redis://localhost:6379/0" or "postgresql://user:password@host/name".
+    """
     max_messages: int = 1_000
     """Published messages that wait for one page; beyond it the newest of each topic is kept."""
     park_seconds: float = 30.0
@@ -77,7 +80,7 @@ class Config:
     join_seconds: float = 10.0
     """A socket that has not joined after this time is closed."""
     ticket_seconds: float = 86_400.0
-    """How old the HTML may be that joins."""
+    """The age limit of join tokens, and so of the HTML that holds them."""
 
 
 class _Current:

@@ -6,8 +6,8 @@
     context.part(Inbox)             one of a kind: its inbox, its services; made on demand
     context.stop()                  the page is gone: every part stops
 
-A page holds its view, never the other way round. A record holds neither of them: a view that
-outlives its page, in a thread perhaps, finds none.
+A page holds its view, never the other way round. A record holds neither of them. A view that
+outlives its page, such as one in a thread, has no page.
 """
 
 from __future__ import annotations
@@ -18,10 +18,13 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, cast
 from weakref import ref
 
+from djust import process
+from djust.process import Phase
+
 
 @dataclass(slots=True, eq=False)
 class Task:
-    """One slow call of a view.
+    """One call of a view in the background.
 
     `merge` takes its result or exception into the view, in a turn of the page.
     """
@@ -34,7 +37,7 @@ class Task:
     merge: Callable[[Any, Exception | None], Any]
     merges_on_loop: bool
     timeout: float | None = None
-    # Nobody wants what comes out of it any more.
+    # It was cancelled, or replaced by a newer task: its result is dropped.
     dropped: bool = False
     awaiting: Awaiting[None] | None = None
 
@@ -78,7 +81,7 @@ class Part(Protocol):
     def stop(self) -> None:
         """The page is gone, or the view.
 
-        In any thread, and in the middle of anything, for garbage is collected so.
+        In any thread, and at any point of other code: the garbage collector may call it.
         """
 
 
@@ -86,7 +89,7 @@ P = TypeVar("P", bound=Part)
 
 
 class _ViewRef(ref[Any]):
-    """A reference to a view that knows its identity when it is gone."""
+    """A weak reference that knows the identity of its view after the view is gone."""
 
     __slots__ = ("view_id",)
     view_id: int
@@ -133,13 +136,13 @@ class LiveContext:
         return cast("P | None", self._parts.get(kind))
 
     def take_out(self, kind: type[P]) -> P | None:
-        """The part of this class, which whoever calls has to stop."""
+        """The part of this class, which the caller has to stop."""
         return cast("P | None", self._parts.pop(kind, None))
 
     def stop(self) -> None:
         """The page is gone: stop every part.
 
-        A view that is used nevertheless gets new ones, which end with it.
+        A view that is used after that gets new parts, which end with it.
         """
         while self._parts:
             self._parts.popitem()[1].stop()
@@ -162,4 +165,10 @@ def all_contexts() -> list[LiveContext]:
 
 
 def _free(view: Any) -> None:
-    _contexts.pop(view.view_id).stop()
+    # There is none in a process that was forked.
+    if (context := _contexts.pop(view.view_id, None)) is not None:
+        context.stop()
+
+
+# A fork stops nothing: what the views have is still used by its parent.
+process.register(Phase.PAGES, forget=_contexts.clear)

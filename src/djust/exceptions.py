@@ -1,4 +1,4 @@
-"""Every exception of this package that somebody else may want to catch.
+"""Every exception of this package that users may want to catch.
 
 Their messages say which thing, what is wrong, what was expected and what came, and what to do.
 """
@@ -34,12 +34,12 @@ class ServiceError(DjustError):
 
 
 class StateError(DjustError):
-    """A saved state cannot be read, or not in full: a row that it refers to is gone."""
+    """A saved state cannot be read, or not completely: a row that it refers to is gone."""
 
 
 class TicketError(DjustError):
-    """A ticket cannot be used. `expired` tells old ones from forged ones; `url` is set when the
-    ticket is genuine.
+    """A join token cannot be used. `expired` is true for an old one, and false for a forged one;
+    `url` is set if the token is genuine.
     """
 
     def __init__(self, message: str, *, expired: bool = False, url: str = "") -> None:
@@ -51,7 +51,7 @@ class TicketError(DjustError):
 class HandlerError(DjustError):
     """An event was refused: nothing was called.
 
-    The message may be shown to anybody. `detail` may hold what only a developer should see: values
+    The message may be shown to any user. `detail` may hold what only a developer should see: values
     that the browser sent, names of handlers.
     """
 

@@ -32,7 +32,7 @@ class PageLoop:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def set_loop(self, loop: asyncio.AbstractEventLoop) -> None:
-        """From now on pages live on `loop`, the one of a server that has started."""
+        """From now on, pages live on `loop`, the event loop of a server that has started."""
         self._loop = loop
 
     @property
@@ -57,7 +57,7 @@ class PageLoop:
 
 
 class Ticker:
-    """Calls `function` every so many seconds, on the event loop where it was started last."""
+    """Calls `function` at intervals, on the event loop where it was started last."""
 
     def __init__(self, seconds: float, function: Callable[[], object]) -> None:
         self._seconds = seconds
@@ -79,14 +79,14 @@ class Ticker:
             self._timer.cancel()
 
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
-        # Another loop may have it by now, and this one still run in its thread.
+        # Another loop may run it by now, while this one still runs in its thread.
         if self._loop is loop:
             self._function()
             self._timer = loop.call_later(self._seconds, self._tick, loop)
 
 
 async def finish(coroutines: Iterable[Coroutine[Any, Any, object]], seconds: float) -> int:
-    """Run these for at most so many seconds; how many were cancelled because they were late."""
+    """Run these for at most this number of seconds; the number of those that were cancelled."""
     tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
     if not tasks:
         return 0

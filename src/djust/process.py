@@ -6,7 +6,7 @@ survives a fork.
     await process.stop()    the server ends
 
 A process ends phase by phase, in the order of `Phase`: what is in use ends before what it uses. It
-starts the other way round. Where no server tells of the end, as under WSGI or in a management
+starts the other way round. Where no server announces its end, as under WSGI or in a management
 command, `at_exit` takes the place of `stop`.
 """
 
@@ -16,6 +16,7 @@ import asyncio
 import atexit
 import logging
 import os
+import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import IntEnum
@@ -77,7 +78,7 @@ def start() -> None:
 
 
 async def stop() -> None:
-    """End everything; what fails to end does not keep the rest from it."""
+    """End everything. If something fails to end, the rest ends nevertheless."""
     global _loop
     _loop = None
     for part in _parts:
@@ -96,6 +97,23 @@ def _exit() -> None:
                 part.at_exit()
             except Exception:
                 logger.exception("Something of the process could not be ended; the rest is.")
+
+
+class Lock:
+    """A lock of the whole process, for `with`. One thread may enter it again; a fork frees it."""
+
+    def __init__(self) -> None:
+        self._reset()
+        register(Phase.THREADS, forget=self._reset)
+
+    def _reset(self) -> None:
+        self._lock = threading.RLock()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
 
 
 def _forget() -> None:

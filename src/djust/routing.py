@@ -22,7 +22,7 @@ def live_session(view_class: type[LiveView], /, **provided: Any) -> Callable[...
 
     A callable that needs no arguments is called for each page, to make the value. A generator
     function with `@contextmanager` is entered, and left when the page is gone. Anything else is
-    passed as it is; whoever made it closes it, because all pages may share it.
+    passed as it is, and not closed, because all pages may share it.
     """
     if LiveView not in getattr(view_class, "__mro__", ()):
         raise TypeError(
@@ -71,7 +71,7 @@ def _factory(view_class: type[LiveView], taken: frozenset[str] | None, name: str
             f"each page, but: {error}. Pass a function without parameters, such as lambda: {_name(value)}(…)."
         ) from error
     except ValueError:
-        # A callable written in C that does not tell its signature.
+        # A callable written in C, which has no signature.
         pass
     factory: Callable[[], Any] = value
     return factory

@@ -1,5 +1,5 @@
-"""Services: what views talk with, declared once, made when it is first needed, and never a part of
-their state.
+"""Services: clients of other systems. A view declares a service once; it is made when it is first
+needed, and is never a part of the view's state.
 
     def get_s3():
         return boto3.client("s3")
@@ -49,12 +49,12 @@ Lifetime = Literal["process", "page", "call"]
 
 _CLOSE_SECONDS = 5.0
 _NOT_CLOSED = "A service could not be closed: %s"
-# What a factory raises to answer the request; these are no failures of the service.
+# Exceptions by which a factory answers the request. They are no failures of the service.
 _ANSWERS = (Http404, PermissionDenied, SuspiciousOperation)
 
 
 class _Slot:
-    """A service of one scope: made once, whoever asks at the same time."""
+    """A service of one scope: made once, however many callers ask at the same time."""
 
     __slots__ = ("close", "factory", "is_made", "lock", "needs", "value")
 
@@ -83,7 +83,7 @@ class _Slot:
             async with self.lock:
                 if not self.is_made:
                     with self._making(title):
-                        await self._open_async(self.factory())
+                        await self._open_async(self.factory(), title)
         return self.value
 
     def open(self, made: Any, title: str) -> None:
@@ -95,18 +95,24 @@ class _Slot:
                 f"{title}: factory {name_of(self.factory)} returned {type(made).__name__}, which has to be awaited. "
                 f"Declare service({name_of(self.factory)}, is_async=True), and await it in async def methods."
             )
+        if inspect.isgenerator(made) or inspect.isasyncgen(made):
+            decorator = "contextmanager" if inspect.isgenerator(made) else "asynccontextmanager"
+            raise ServiceError(
+                f"{title}: factory {name_of(self.factory)} is a generator, and nobody asks it for the service. "
+                f"Decorate it with @contextlib.{decorator}."
+            )
         if _is_context(type(made)):
             self._put(made.__enter__(), partial(made.__exit__, None, None, None))
         else:
             self._put(made)
 
-    async def _open_async(self, made: Any) -> None:
+    async def _open_async(self, made: Any, title: str) -> None:
         if inspect.iscoroutine(made):
             made = await made
         if _is_async_context(type(made)):
             self._put(await made.__aenter__(), partial(made.__aexit__, None, None, None))
         else:
-            self._put(made)
+            self.open(made, title)
 
     def _put(self, value: Any, close: Any = None) -> None:
         # Asynchronous clients have `aclose`.
@@ -121,7 +127,8 @@ class _Slot:
                 yield
         finally:
             _making.reset(token)
-            self.needs.clear()
+            # Another thread may look through the old set just now.
+            self.needs = set()
 
     def _refuse_circle(self, title: str) -> None:
         """Raise if this service, to be made, needs the one for which it is asked for here."""
@@ -140,7 +147,7 @@ class _Slot:
         return self is other or any(needed._does_need(other) for needed in self.needs)
 
     def begin_closing(self) -> Coroutine[Any, Any, None] | None:
-        """Close the service, which may block; what is left to be awaited."""
+        """Close the service, which may block. Returns what has to be awaited after that."""
         try:
             closing = self.close() if callable(self.close) else None
         except Exception:
@@ -158,7 +165,7 @@ class _Slot:
 
 # What this chain of calls is making: the factory of one service may use another one.
 _making: ContextVar[_Slot | None] = ContextVar("djust_making", default=None)
-_needs_lock = threading.Lock()
+_needs_lock = process.Lock()
 
 
 class Services:
@@ -168,7 +175,7 @@ class Services:
         self.reset()
 
     def reset(self) -> None:
-        """There is nothing, and nothing is closed: clients do not survive a fork."""
+        """Forget all services without closing them: clients do not survive a fork."""
         self._lock = threading.Lock()
         self._slots: dict[tuple[object, asyncio.AbstractEventLoop | None], _Slot] = {}
 
@@ -177,8 +184,8 @@ class Services:
         with self._lock:
             slot = self._slots.get((factory, loop))
             if slot is None:
-                # Under WSGI each asynchronous request has a loop of its own, and takes what was
-                # made on it along.
+                # Under WSGI, each asynchronous request has a loop of its own. Services that were
+                # made on it end with it.
                 for old in [key for key in self._slots if key[1] is not None and key[1].is_closed()]:
                     del self._slots[old]
                 slot = _Slot(factory, threading.Lock() if loop is None else asyncio.Lock())
@@ -186,7 +193,7 @@ class Services:
             return slot
 
     def add(self, slot: _Slot) -> _Slot:
-        """Have a service that nobody else asks for."""
+        """Add a service that no factory leads to, so that it is closed with the scope."""
         with self._lock:
             self._slots[slot, None] = slot
         return slot
@@ -199,7 +206,7 @@ class Services:
         return slots[::-1]
 
     def close(self) -> None:
-        """Close everything: what needs the event loop there, the rest here."""
+        """Close everything: asynchronous services on the event loop, the others in this thread."""
         for slot in self.drain():
             if (closing := slot.begin_closing()) is not None:
                 page_loop.call(_spawn, closing)
@@ -209,7 +216,7 @@ class Services:
         page_loop.call(lambda: _spawn(self.aclose()))
 
     async def aclose(self) -> None:
-        """Close everything: what blocks in a thread."""
+        """Close everything; services that may block, in a thread."""
         for slot in self.drain():
             if (closing := await asyncio.to_thread(slot.begin_closing)) is not None:
                 await closing
@@ -385,7 +392,7 @@ def name_of(factory: object) -> str:
 class call_scope:  # noqa: N801 — used as a word: `with call_scope():`
     """While this is entered, services of scope "call" live; afterwards they are closed.
 
-    On an event loop it is `async with`, so that nobody waits there for one that blocks.
+    On an event loop, use `async with`, so that a service that blocks does not block the loop.
     """
 
     __slots__ = ("_scopes", "_token")
@@ -426,13 +433,19 @@ async def close_process_services() -> None:
 def _close_at_exit() -> None:
     for scope in _all_scopes():
         for slot in scope.drain():
-            # No loop runs any more, so nothing can be awaited.
+            # No loop runs any more, so asynchronous services cannot be closed.
             is_async = isinstance(slot.lock, asyncio.Lock) or inspect.iscoroutinefunction(slot.close)
             if not is_async and (closing := slot.begin_closing()) is not None:
                 closing.close()
 
 
-process.register(Phase.SERVICES, stop=close_process_services, at_exit=_close_at_exit, forget=_process.reset)
+def _forget() -> None:
+    for scope in [_process, *(context.find(Services) for context in all_contexts())]:
+        if scope is not None:
+            scope.reset()
+
+
+process.register(Phase.SERVICES, stop=close_process_services, at_exit=_close_at_exit, forget=_forget)
 
 
 # What providers give
@@ -451,7 +464,7 @@ def provided_by(factory: Callable[[], Any], view: object, name: str) -> Any:
     """What a provider of `live_session` gives to `mount`: `is_pending` if it is asynchronous.
 
     What a generator with `@contextmanager` opens is closed when the page is gone. Anything else is
-    the provider's own, which may well give the same to all pages.
+    not closed: the provider may give the same object to all pages.
     """
     if factory in overrides:
         return _fake_of(factory, is_asynchronous(factory))

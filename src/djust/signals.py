@@ -19,21 +19,20 @@ event_finished = Signal()
 """A turn of a page is over. Sent with
 
     sender    the view's class
-    event     the name of the handler, of the task or of another turn that the server took
-    pushed    whether it was the server that began it, and not an event of the browser
+    event     the name of the handler, of the task or of another turn of the server
+    pushed    whether the server began it, and not an event of the browser
     seconds   a dict: "waiting" for earlier events of the page and for a thread, "handler",
               "render" (the state is checked, the template evaluated and compared), and "total"
     queries   database queries
     bytes     the size of the answer
     queue     messages that wait behind it in the mailbox of the page
     backlog   turns of all pages that wait for a thread
-    error     the exception that was left of it, or None
-    ended     when it was over, as `time.time()` has it
+    error     the exception that was not handled, or None
+    ended     when it was over, as `time.time()` gives it
 """
 
 pool_exhausted = Signal()
-"""A pool of threads has none free, and work has waited for one for longer than `hang_seconds`. Sent
-once, with
+"""No thread of a pool is free, and work has waited for longer than `hang_seconds`. Sent once, with
 
     sender    None
     pool      the name of the pool, as in `djust.health.report()`
@@ -43,4 +42,4 @@ once, with
 """
 
 pool_recovered = Signal()
-"""Nothing waits that long any more in a pool that was exhausted. Sent with the same arguments."""
+"""Work no longer waits that long in a pool that was exhausted. Sent with the same arguments."""

@@ -1,4 +1,4 @@
-"""Background tasks: they wait for a service while the page goes on answering.
+"""Background tasks: they wait for a service while the page keeps answering.
 
     class Dashboard(LiveView):
         template = "{% if metrics.ok %}{{ metrics.result }}{% else %}…{% endif %}{{ percent }}"
@@ -44,7 +44,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 class AsyncResult:
     """What `assign_async` puts into an attribute.
 
-    `loading` while a call runs; `ok` if the last one that ended has succeeded, `failed` if not,
+    `loading` while a call runs. `ok` if the last call that ended has succeeded; `failed` if not,
     with its `error` as text. `result` is that of the last success: it stays while a newer call
     runs, and when that fails.
     """
@@ -91,7 +91,7 @@ class BackgroundTasks:
             raise
 
     def cancel_async(self, name: str) -> None:
-        """Drop the task of this name, if there is one: its result is not wanted any more.
+        """Drop the task of this name, if there is one, and its result.
 
         An `async def` is cancelled where it awaits. A `def` cannot be stopped; it ends at its next
         `assign_later`. An attribute of `assign_async` is what it was before, and no longer loading.
@@ -105,8 +105,8 @@ class BackgroundTasks:
         """Set attributes from inside a task, or from any thread: in a turn of the page, which shows
         them at once.
 
-        Of values that come faster than the page can show them the newest is taken. In a task that
-        was dropped this raises `asyncio.CancelledError`, which ends it.
+        If values come faster than the page can show them, it shows the newest. In a task that was
+        dropped, this raises `asyncio.CancelledError`, which ends it.
         """
         page = page_now(self)
         if page is not None:
@@ -115,7 +115,7 @@ class BackgroundTasks:
             set_all(self, values)
 
     def handle_async(self, name: str, result: Any) -> Any:
-        """Take the result of `start_async` or of a `@background` handler: `def` or `async def`."""
+        """Receive the result of `start_async` or `@background`: `def` or `async def`."""
 
     @property
     def running_tasks(self) -> frozenset[str]:
@@ -146,7 +146,7 @@ def task_of(view: BackgroundTasks, name: str, call: partial[Any], timeout: float
 
 
 def page_now(view: object) -> Host | None:
-    """The page of `view`; raises `asyncio.CancelledError` in a task that nobody wants any more."""
+    """The page of `view`; raises `asyncio.CancelledError` in a task that was dropped."""
     task, page = running_task.get(), context_of(view).page
     if task is not None and (task.dropped or page is None):
         raise asyncio.CancelledError(f"{task.title} is not wanted any more.")

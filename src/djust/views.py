@@ -8,10 +8,9 @@
         def add(self):
             self.count += 1
 
-An instance holds what its author assigned, and what Django's own `View` puts there. Everything the
-machine needs to know about it stands in the page that owns it (`live/page.py`); until then a view
-is an ordinary class-based view. `get` and `post` hand over to the *responder*, which is
-`live/responder.py`.
+An instance holds what its author assigned, and what Django's own `View` puts there. What djust
+keeps about it stands in its `LiveContext` (`context.py`) and in its page (`live/page.py`). `get`
+and `post` hand over to the *responder*, which is `live/responder.py`.
 """
 
 from __future__ import annotations
@@ -48,9 +47,9 @@ class LiveView(BackgroundTasks, View):
     """A reactive view: public attributes are its state, `@event_handler` methods its events.
 
     `mount` runs once per page, with the keyword arguments of the URL and what `live_session`
-    provides. A template comes from `template_name`, or stands in `template`. Where the template
-    loops over a queryset, the relations that it reads are fetched for all items at once;
-    `auto_related = False` leaves querysets as they are.
+    provides. The template is `template_name`, or the text in `template`. If it loops over a
+    queryset, the relations that it reads are fetched for all items at once, which
+    `auto_related = False` turns off.
     """
 
     template_name: ClassVar[str | None] = None
@@ -84,23 +83,23 @@ class LiveView(BackgroundTasks, View):
     def missing_state(self, name: str, error: Exception) -> None:
         """A saved attribute cannot be restored, because a row that it held is gone.
 
-        Assign something else to it, and the page goes on; by default it is remounted.
+        Assign something else to it here. By default, the page is remounted.
         """
         raise error
 
     def restore(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        """Prepare a page whose process is gone, with the arguments of `mount`; by default by it.
+        """Prepare a page whose process is gone. By default, this calls `mount` with its arguments.
 
         Afterwards djust assigns the saved state. This is the place for private attributes.
         """
-        return self.mount(request, *args, **_taken(kwargs, mount_names(type(self))))
+        return self.mount(request, *args, **_accepted(kwargs, mount_names(type(self))))
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         """The names that the template sees: all public state, `view`, and `kwargs`."""
         return {"view": self, **state_of(self), **kwargs}
 
     def __getitem__(self, name: object) -> str:
-        """Templates look here before they ask for an attribute: services are not for them."""
+        """Templates look here before they look for an attribute. This hides services from them."""
         if isinstance(name, str) and isinstance(inspect.getattr_static(type(self), name, None), Service):
             return ""
         raise KeyError(name)
@@ -122,10 +121,10 @@ class LiveView(BackgroundTasks, View):
         return template
 
     def handle_error(self, event: str, error: Exception) -> Any:
-        """Take care of an exception that a handler or a task has raised; `event` is its name.
+        """Handle an exception of a handler or a task; `event` is its name.
 
-        By default it is raised on: logged with its traceback, and the user is told that something
-        went wrong. If an override returns, neither happens. In any case the page shows the state as
+        By default it is raised on: logged with its traceback, and the user sees that something went
+        wrong. If an override returns, neither happens. In any case the page shows the state as
         it is now.
         """
         raise error
@@ -148,15 +147,15 @@ class LiveView(BackgroundTasks, View):
             page.tasks.flush(self)
 
     def subscribe(self, topic: str) -> None:
-        """Let `handle_info` have what is published to `topic` from now on."""
+        """Let `handle_info` receive what is published to `topic` from now on."""
         subscriptions.subscribe(self, topic)
 
     async def asubscribe(self, topic: str) -> None:
-        """As `subscribe`, for coroutines: returns when no later message can be missed any more."""
+        """As `subscribe`, for coroutines: returns when no later message can be missed."""
         await subscriptions.asubscribe(self, topic)
 
     def unsubscribe(self, *topics: str) -> None:
-        """Have nothing more of `topics`, or of all if none is given."""
+        """End the subscriptions to `topics`, or to all if none is given."""
         subscriptions.unsubscribe(self, *topics)
 
     def connected(self) -> Any:
@@ -168,25 +167,25 @@ class LiveView(BackgroundTasks, View):
     def disconnected(self) -> Any:
         """The connection to the browser is lost; it may come back. What this changes is shown then.
 
-        Nobody is asked: it is called for visitors who may not use the page any more, too.
+        Neither guards nor `authorize` are asked: the visitor may have been refused by now.
         """
 
     def unmount(self) -> Any:
         """The page is gone: its visitor has left, has logged out, or the server ends.
 
-        The last call of a page whose HTML was sent; services are still there. Nobody is asked. A
-        page that is restored in another process is mounted there, whether or not it could be
-        unmounted here: a process that crashes calls nothing.
+        The last call of a page whose HTML was sent. Its services still work. Neither guards nor
+        `authorize` are asked. A page may be restored in another process without this call, because
+        a process that crashes calls nothing.
         """
 
     def handle_info(self, message: Any) -> Any:
         """Receive a message of a topic: `def` or `async def`. `MessagesMissed` asks to reload."""
 
     def authorize(self, handler: str) -> Any:
-        """Whether code of this view may run now: `def` or `async def`, asked before it does.
+        """Decide whether code of this view may run now: `def` or `async def`.
 
         `handler` is the name of the handler or task, or `handle_info`. False or `PermissionDenied`
-        refuses the turn: nothing is called, and the page stays.
+        refuses the turn: no code of the view runs, and the page stays open.
         """
         return True
 
@@ -231,7 +230,7 @@ async def _given(response: HttpResponseBase) -> HttpResponseBase:
     return response
 
 
-# An attribute of a view's function, which is the function itself: a decorator copies another one's.
+# An attribute of a view's function that names itself: on a decorator's copy, it names another.
 OWN_FUNCTION = "_djust_function"
 
 
@@ -255,7 +254,8 @@ def _awaited(view: Callable[..., Answer]) -> Callable[..., Any]:
             try:
                 return view(request, *args, **kwargs)
             except (StopIteration, GeneratorExit) as error:
-                # A coroutine that awaits a thread cannot be given these, and would wait for ever.
+                # A future cannot hold these: the coroutine that awaits the thread would wait for
+                # ever.
                 raise RuntimeError(f"{type(error).__name__} was raised before the view was mounted.") from error
 
         answer = await sync_to_async(synchronous, thread_sensitive=True)()
@@ -281,7 +281,7 @@ def overrides(view_class: type[Any], name: str) -> bool:
 
 @per_class
 def has_hooks(view_class: type[Any]) -> bool:
-    """Whether a view class wants to know what happens to its pages."""
+    """Whether a view class has a method for what happens to its pages, such as `connected`."""
     return any(overrides(view_class, name) for name in ("connected", "disconnected", "unmount"))
 
 
@@ -316,7 +316,7 @@ def _inline_template(view_class: type, source: str) -> Template:
     return template
 
 
-# The seam to the machine
+# The responder
 
 _responder: Responder | None = None
 
@@ -339,7 +339,7 @@ _PROVIDED = "_djust_provided"
 
 
 def provide(request: HttpRequest, provided: Mapping[str, Callable[[], Any]]) -> None:
-    """Let `mount` receive these by name; they are called if a view is mounted for this request."""
+    """Let `mount` receive these by name. They are called when a view is mounted."""
     setattr(request, _PROVIDED, provided)
 
 
@@ -360,8 +360,8 @@ def mount_view(view: LiveView, request: HttpRequest, *, again: bool = False) -> 
 
     def mounted() -> Any:
         if again:
-            return view.restore(request, **_taken(kwargs, restore_names(type(view))))
-        return view.mount(request, **_taken(kwargs, mount_names(type(view))))
+            return view.restore(request, **_accepted(kwargs, restore_names(type(view))))
+        return view.mount(request, **_accepted(kwargs, mount_names(type(view))))
 
     async def mounted_with_pending() -> Any:
         for name in provided:
@@ -373,7 +373,7 @@ def mount_view(view: LiveView, request: HttpRequest, *, again: bool = False) -> 
     return mounted_with_pending() if any(is_pending(kwargs[name]) for name in provided) else mounted()
 
 
-def _taken(kwargs: dict[str, Any], names: frozenset[str] | None) -> dict[str, Any]:
+def _accepted(kwargs: dict[str, Any], names: frozenset[str] | None) -> dict[str, Any]:
     return kwargs if names is None else {name: value for name, value in kwargs.items() if name in names}
 
 

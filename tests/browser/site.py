@@ -195,7 +195,7 @@ door = threading.Event()
 
 
 class Beside(Recording):
-    """Slow work beside the page, which goes on when the door is opened."""
+    """A background task, which goes on when the door is opened."""
 
     template = """<!DOCTYPE html><html><head><title>b</title></head><body>
       <p id="figures">{% if figures.loading %}loading {% endif %}{{ figures.result|default_if_none:"" }}</p>

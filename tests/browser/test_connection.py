@@ -1,4 +1,4 @@
-"""The connection: lost and found, events meanwhile, a page mounted anew, the back/forward cache."""
+"""The connection: loss and return, events in the meantime, remounting, the back/forward cache."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import shutil
 
 import pytest
-from playwright.sync_api import Browser, Page, WebSocketRoute, expect
+from playwright.sync_api import Browser, Page, Route, WebSocketRoute, expect
 
 from tests.browser.conftest import FLAGS, visit, wait_until
 from tests.browser.servers import AppServer
@@ -29,7 +29,7 @@ def test_an_event_without_a_server_is_refused_visibly(page: Page, site: AppServe
 
 
 @pytest.mark.usefixtures("violations")
-def test_a_short_interruption_is_nobodys_business(page: Page, site: AppServer) -> None:
+def test_a_short_interruption_is_not_shown(page: Page, site: AppServer) -> None:
     sockets: list[WebSocketRoute] = []
 
     def connect(route: WebSocketRoute) -> None:
@@ -47,7 +47,28 @@ def test_a_short_interruption_is_nobodys_business(page: Page, site: AppServer) -
 
 
 @pytest.mark.usefixtures("violations")
-def test_a_page_mounted_anew_is_told_again_what_the_user_had_entered(page: Page, site: AppServer) -> None:
+def test_a_page_that_gets_no_socket_posts_although_the_file_for_that_could_not_be_loaded_at_first(
+    page: Page, site: AppServer
+) -> None:
+    requests: list[str] = []
+
+    def fail_once(route: Route) -> None:
+        requests.append(route.request.url)
+        if len(requests) > 1:
+            route.continue_()
+        else:
+            route.abort()
+
+    page.route("**/djust.post.js*", fail_once)
+    page.route_web_socket("**/djust/socket/", lambda route: route.close())
+    visit(page, site.url + "/form/")
+    page.locator("#hit").click()
+    expect(page.locator("#acts li")).to_have_count(1)
+    assert len(requests) == 2
+
+
+@pytest.mark.usefixtures("violations")
+def test_a_remounted_page_receives_again_what_the_user_had_entered(page: Page, site: AppServer) -> None:
     visit(page, site.url + "/form/")
     page.locator("#a").fill("mine")
     expect(page.locator("#pa")).to_have_text("mine")
@@ -67,7 +88,7 @@ def test_a_page_mounted_anew_is_told_again_what_the_user_had_entered(page: Page,
 
 
 @pytest.mark.usefixtures("violations")
-def test_a_click_on_a_refused_page_loads_it_anew(page: Page, site: AppServer) -> None:
+def test_a_click_on_a_refused_page_reloads_it(page: Page, site: AppServer) -> None:
     refused: list[WebSocketRoute] = []
 
     def connect(route: WebSocketRoute) -> None:

@@ -34,7 +34,7 @@ def test_keys_are_filtered_with_the_keys_held(page: Page, site: AppServer) -> No
     ]
 
 
-def test_the_window_is_heard_wherever_the_focus_is(page: Page, site: AppServer) -> None:
+def test_events_of_the_window_are_handled_wherever_the_focus_is(page: Page, site: AppServer) -> None:
     visit(page, site.url + "/directives/?rows=200")
     wait_until(page, "performance.getEntriesByType('resource').some(({name}) => name.endsWith('djust.outside.js'))")
     page.wait_for_timeout(100)

@@ -83,6 +83,8 @@ def test_hooks_may_be_registered_late_and_end_with_their_elements(page: Page, si
 
 
 def test_what_is_ignored_belongs_to_scripts_of_the_page(page: Page, site: AppServer) -> None:
+    reports: list[str] = []
+    page.on("console", lambda message: reports.append(message.text) if "djust:" in message.text else None)
     opened(page, site)
     page.evaluate("""() => { const widget = document.getElementById('widget');
       widget.replaceChildren('mine'); document.getElementById('raw').textContent = 'mine too'; }""")
@@ -100,6 +102,7 @@ def test_what_is_ignored_belongs_to_scripts_of_the_page(page: Page, site: AppSer
     expect(page.locator("em")).to_have_text("3")
     expect(page.locator("#owned")).to_have_text("owned")
     expect(page.locator("#widget")).to_have_text("mine")
+    assert reports == []  # no resync
 
 
 def test_hooks_hear_that_the_connection_was_lost_and_is_back(page: Page, site: AppServer) -> None:

@@ -135,7 +135,7 @@ def slow(page: Page, milliseconds: int = SHORT) -> None:
 
 
 def say(page: Page, **values: Any) -> None:
-    """The server changes its mind by itself."""
+    """The server changes the value without an event."""
     page.evaluate("values => djust.pushEvent('say', values)", values)
 
 

@@ -1,6 +1,6 @@
 """The Python that the templates of this folder are compiled to: `name.html` → `name.py.txt`.
 
-`python -m tests.golden` writes the expected sources anew, to be read in the diff.
+`python -m tests.golden` writes the expected sources again, to be read in the diff.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Write the expected sources anew."""
+"""Write the expected sources again."""
 
 import os
 

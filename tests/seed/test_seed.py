@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import json
 import logging
+import re
 import sys
 import types
 from collections.abc import Callable, Iterator
@@ -29,6 +30,7 @@ from djust.checks.sources import Project
 from djust.checks.templates import check_templates
 from djust.checks.views import check_view
 from djust.decorators import event_handler
+from djust.testing import LiveClient
 from examples.services import backing
 from tests.asgi_client import Browser
 from tests.seed.blocks import GUIDE, blocks
@@ -282,6 +284,16 @@ async def test_the_wrong_view_is_warned_about_once(
     assert records[0].levelname == "WARNING"
     assert records[0].getMessage().startswith(TEXT)
     assert "S3BrowserView.s3_client" in records[0].getMessage()
+
+
+def test_the_restored_wrong_view_has_a_text_in_place_of_its_client(wrong_view: type[LiveView]) -> None:
+    page = LiveClient(wrong_view)
+    assert page.state["s3_client"].list_buckets()["Buckets"]
+    page.restart()
+    client = page.state["s3_client"]
+    assert re.fullmatch(r"<botocore\.client\.S3 object at 0x[0-9a-f]+>", client)
+    with pytest.raises(AttributeError):
+        client.list_buckets()
 
 
 async def test_the_wrong_view_is_an_error_in_strict_mode(

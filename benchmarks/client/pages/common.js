@@ -1,8 +1,9 @@
 /**
- * What is measured, the same for all: the script time from the event of a real click until the page has changed. It has two
- * parts: what listeners do until the event is on its way, and from handing over the text of the answer until the page was
- * changed by it, microtasks included. The way to the server and back is not measured, and layout is not: it is done
- * afterwards, and so is the collection of much garbage.
+ * What is measured, the same for all: the script time from the event of a real click until the page
+ * has changed. It has two parts: what listeners do until the event is on its way, and from handing
+ * over the text of the answer until the page was changed by it, microtasks included. The way to the
+ * server and back is not measured, and layout is not: it is done afterwards, and so is the
+ * collection of much garbage.
  */
 let clicked = 0;
 let handling = 0;
@@ -31,9 +32,9 @@ async function timed(apply) {
 }
 
 /**
- * A socket to a server that says nothing else than it is told, and a function that gives a text to `take` when it is back.
- * So every page gets its answers in the same way and at the same moment: by a socket, and not right after a server had all
- * the machine's caches for itself.
+ * A socket to a server that only repeats what it receives, and a function that gives the text to
+ * `take` when it is back. So every page gets its answers in the same way and at the same moment: by
+ * a socket, and not right after a server had all the machine's caches for itself.
  *
  * @param {(text: string) => void} take
  */
@@ -66,7 +67,8 @@ window.aim = (selector, index) => {
 };
 
 /**
- * A page by hand: one listener for all clicks, which sends what was clicked. The answer, which was made before, is `window.answer`.
+ * A page by hand: one listener for all clicks, which sends what was clicked. The answer, which was
+ * made before, is `window.answer`.
  *
  * @param {(text: string) => void} apply
  * @param {(element: Element) => void} [wait]

@@ -1,6 +1,6 @@
 /**
- * Our page: a click, a frame of the server, and what the page's own script does with them. The socket is wrapped before
- * that script is loaded: its handler of answers is what is timed.
+ * Our page: a click, a frame of the server, and what the page's own script does with them. The
+ * socket is wrapped before that script is loaded: its handler of answers is what is timed.
  */
 import { echo } from "./common.js";
 

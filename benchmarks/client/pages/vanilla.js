@@ -1,9 +1,10 @@
 /**
- * By hand: the fastest we know how to write. Rows are clones of one row, their text nodes are there already; rows are
- * found by position or number; a table that becomes another one is emptied at once and filled out of the page.
+ * By hand: the fastest we know how to write. Rows are clones of one row, their text nodes are there
+ * already; rows are found by position or number; a table that becomes another one is emptied at
+ * once and filled out of the page.
  *
- * As `twin` it makes the same elements as our page, with their attributes: rows that have a class and a key, links that know
- * their row. It shows that the clicked element waits, too.
+ * As `twin` it makes the same elements as our page, with their attributes: rows that have a class
+ * and a key, links that know their row. It shows that the clicked element waits, too.
  */
 import { compete, main } from "./common.js";
 

@@ -1,19 +1,20 @@
 /**
- * From DOM events to events of the protocol: `dj-click`, `dj-input` and their like, read when they are needed by listeners
- * on the document, so that their number costs nothing.
+ * From DOM events to events of the protocol. Listeners on the document read `dj-click`, `dj-input`
+ * and the other directives when an event happens, so that the number of directives costs nothing.
  *
  *     <input name="q" dj-input="search" dj-debounce="200">   →   {handler: "search", params: {value, field: "q"}, …}
  *
- * An attribute may carry suffixes: keys (`dj-keydown.enter`), modifier keys (`.ctrl`), and `.prevent .stop .once .self`.
- * What listens to events that happen elsewhere (`dj-window-keydown`, `dj-click-away`) is found by `outside.ts`.
- * What is held back by a debounce is sent before any other event, so that handlers see things in the user's order.
+ * An attribute may carry suffixes: keys (`dj-keydown.enter`), modifier keys (`.ctrl`), and
+ * `.prevent .stop .once .self`. `outside.ts` finds the directives for events that happen elsewhere
+ * (`dj-window-keydown`, `dj-click-away`). A debounced event is sent before any other event, so that
+ * handlers see the events in the user's order.
  */
 import { isElement } from "./dom/spans";
 import { parseCall, readAttributes, readForm, readValue } from "./parameters";
 import type { Json, Params } from "./protocol";
 import { targetOf } from "./targets";
 
-/** An event as the page shall send it. */
+/** An event that the page has to send. */
 export interface Action {
   readonly handler: string;
   readonly args: Json[];
@@ -22,9 +23,11 @@ export interface Action {
   readonly target: string | null;
   readonly element: Element;
   readonly source: Element;
-  /** The user has handed over what was sent, and does not go on typing. */
+  /** The user has submitted what was sent, and does not go on typing. */
   readonly submitted: boolean;
-  /** It says what a field holds: never refused, and sent again to a server that has forgotten it. */
+  /**
+   * It reports the value of a field: never refused, and sent again to a server that has lost it.
+   */
   readonly isInput: boolean;
   /** Nothing is sent while the element waits. */
   readonly exclusive: boolean;
@@ -40,11 +43,10 @@ interface Binding {
 }
 
 /** What is known of an event before its parameters are read. */
-interface Trigger {
+interface Trigger extends Binding {
   readonly event: Event;
   /** The directive without `dj-`. */
   readonly kind: string;
-  readonly binding: Binding;
   /** Where the event happened; of events elsewhere the element that has the directive. */
   readonly origin: Element;
   /** The throttle if the element has none. */
@@ -62,7 +64,9 @@ const FLAGS = ["prevent", "stop", "once", "self"];
 const LINKS = ["a", "area"];
 const SUBMITTERS = ["submit", "image"];
 const KEYS = ["keydown", "keyup", "window-keydown", "window-keyup"];
-/** Kinds of which the directive's element is what acts, not the element where the event happened. */
+/**
+ * Kinds of events that wait on the element of the directive, not on the one where they happened.
+ */
 const FIXED = ["click", "click-away", "submit"];
 const NEVER_DEBOUNCED = ["submit", "blur", "focus"];
 const INPUTS = ["input", "change"];
@@ -80,7 +84,10 @@ const EVENTS = [
   "focusout",
   "compositionend",
 ];
-/** The directive of an event, where it is not the event's name; the focus events are the ones that bubble. */
+/**
+ * The directive of an event, if it is not the event's name. Of the focus events, these are the ones
+ * that bubble.
+ */
 const KINDS: Record<string, string> = { focusin: "focus", focusout: "blur", compositionend: "input" };
 
 /** What waits for a debounce, or `cooling` down from the last event of a throttle. */
@@ -100,7 +107,7 @@ export class Bindings {
     for (const name of EVENTS) document.addEventListener(name, (event) => this.#handle(event));
   }
 
-  /** Sends what is held back. */
+  /** Sends what a debounce holds back. */
   flush(): void {
     for (const [key, delayed] of this.#delayed) {
       const { run, timer, cooling } = delayed;
@@ -118,18 +125,20 @@ export class Bindings {
     if (kind === "blur") this.flush();
     const origin = event.target as Element;
     if (!isElement(origin) || (event as InputEvent).isComposing) return;
-    for (const binding of findBindings(event, kind)) this.#trigger({ event, kind, binding, origin });
+    for (const binding of findBindings(event, kind)) this.#trigger({ ...binding, event, kind, origin });
   }
 
-  /** Acts on the directives `dj-${kind}` of an element, for an event elsewhere; `pause` is its throttle if it has none. */
+  /**
+   * Acts on the directives `dj-${kind}` of an element, for an event elsewhere; `pause` is its
+   * throttle if it has none.
+   */
   actOutside(event: Event, kind: string, element: Element, pause: number, params?: Params): void {
     for (const binding of bindingsOf(element, `dj-${kind}`, event as KeyboardEvent))
-      this.#trigger({ event, kind, binding, origin: element, pause, params });
+      this.#trigger({ ...binding, event, kind, origin: element, pause, params });
   }
 
   #trigger(trigger: Trigger): void {
-    const { event, kind, binding, origin, pause } = trigger;
-    const { element, suffixes, attribute } = binding;
+    const { event, kind, element, suffixes, attribute, origin, pause } = trigger;
     const has = (suffix: string) => suffixes.includes(suffix);
     if (has("self") && event.target !== element) return;
     if (has("prevent") || hasDefault(kind, element)) event.preventDefault();
@@ -137,8 +146,7 @@ export class Bindings {
     if (kind === "click" && element.matches("[disabled],:disabled")) return;
     const question = element.getAttribute("dj-confirm");
     if (question && !confirm(question)) return;
-    const use = `${this.#number(element)} ${attribute}`;
-    if (has("once") && (this.#used.has(use) || !this.#used.add(use))) return;
+    if (has("once") && !this.#isFirst(`${this.#number(element)} ${attribute}`)) return;
     const slot = `${this.#number(origin)} ${kind} ${(event as KeyboardEvent).key}`;
     const target = targetOf(element);
     const run = () => {
@@ -177,11 +185,16 @@ export class Bindings {
     });
   }
 
-  /** What came during the pause of a throttle is sent and starts the next pause. */
+  /** Sends the event that came during the pause of a throttle, which starts the next pause. */
   #endThrottle(key: string, wait: number): void {
     const run = this.#delayed.get(key)?.run;
     this.#delayed.delete(key);
     if (run) this.#throttle(key, wait, run);
+  }
+
+  #isFirst(use: string): boolean {
+    const { size } = this.#used;
+    return this.#used.add(use).size > size;
   }
 
   #number(element: Element): number {
@@ -204,6 +217,8 @@ function bindingsOf(element: Element, attribute: string, event: KeyboardEvent): 
   const found: Binding[] = [];
   // Names, because a field called "attributes" hides the form's attributes.
   for (const name of element.getAttributeNames()) {
+    // Most attributes are no directives, and need not be taken apart.
+    if (!name.startsWith(attribute)) continue;
     const [base, ...suffixes] = name.split(".");
     if (base === attribute && fits(event, suffixes))
       found.push({ element, attribute: name, source: `${element.getAttribute(name)}`, suffixes });
@@ -231,8 +246,8 @@ function hasDefault(kind: string, element: Element): boolean {
   return LINKS.includes(element.localName) || (SUBMITTERS.includes(type) && !!form);
 }
 
-const setting = (name: string, { origin, binding }: Trigger): string | null =>
-  origin.getAttribute(name) ?? binding.element.getAttribute(name);
+const setting = (name: string, { origin, element }: Trigger): string | null =>
+  origin.getAttribute(name) ?? element.getAttribute(name);
 
 /** Whether only the latest of many events counts. */
 const isRepeated = (kind: string): boolean =>
@@ -250,8 +265,7 @@ function debounceOf(trigger: Trigger): number | typeof UNTIL_BLUR {
 }
 
 function makeAction(trigger: Trigger, slot: string, target: string | null): Action | null {
-  const { kind, binding, origin } = trigger;
-  const { element, source } = binding;
+  const { kind, element, source, origin } = trigger;
   const call = parseCall(source);
   if (!call) return null;
   const fixed = FIXED.includes(kind);

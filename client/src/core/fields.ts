@@ -1,18 +1,19 @@
 /**
  * The input rule: djust does not overwrite a field while it has focus or unsaved changes.
  *
- * A field is protected while it has the focus, and when it was changed after the event was sent that an answer belongs
- * to. Time is counted in references of events: a change made after event 7 was sent carries 7, and the answer to event 7
- * or to an earlier one knows nothing of it.
+ * A field is protected while it has the focus, and when it was changed after the event was sent
+ * that an answer belongs to. Time is counted in references of events: a change made after event 7
+ * was sent carries 7, and the answer to event 7 or to an earlier one knows nothing of it.
  *
- * The server's value becomes the field's default (its attributes, the text of a textarea) at once. A field that the user
- * has changed does not show its default: the browser calls it dirty. When the field is no longer protected it is reset,
- * unless the server has not seen what the user typed last. So is a field whose content was sent with the event that is
- * answered, even if the server says nothing new of it: a form that was submitted, or a field whose content the template
+ * The server's value becomes the field's default (its attributes, the text of a textarea) at once.
+ * A field that the user has changed does not show its default: the browser calls it dirty. When the
+ * field is no longer protected it is reset, unless the server has not seen what the user typed
+ * last. So is a field whose content was sent with the event that is answered, even if the server
+ * says nothing new of it: a form that was submitted, or a field whose content the template
  * controls.
  *
- * The focus does not count when the user has handed the field over: in the answer to the submit of its form, or to an event
- * of its own that is no typing (a choice made, Enter pressed).
+ * The focus does not count when the user has submitted the field: in the answer to the submit of
+ * its form, or to an event of its own that is not typing (a choice, or the Enter key).
  *
  * Radio buttons of one name are one field, and so are a select and its options.
  */
@@ -28,13 +29,17 @@ export interface Control extends HTMLElement {
   name: string;
 }
 
-/** The field or form whose content went with an event: `submitted` for good, or just to be known. */
+/**
+ * The field or form whose content was sent with an event; `submitted` if the user has finished it.
+ */
 interface Submitted {
   readonly source?: Element | null;
   readonly submitted?: boolean;
 }
 
-/** The event that a page without any answers, for the fields: one before all that the user has done. */
+/**
+ * For fields, a page without events answers this one: it is before everything the user has done.
+ */
 export const BEFORE_FIRST_EVENT = -1;
 
 /** Fields whose content the template seems to write. */
@@ -46,15 +51,18 @@ export class Fields {
   sent = 0;
   /** Fields that the user has changed, and after which event. */
   readonly #changed = new WeakMap<Field, number>();
-  /** Fields to reset when they are no longer protected, and the answer that knew their content or told it. */
+  /**
+   * Fields to reset when they are no longer protected, and the answer that knew or set their
+   * content.
+   */
   readonly #pendingReset = new Map<Field, number>();
   /** The latest event that was answered, and the one that is being answered. */
   #answered = 0;
   #ref = 0;
-  /** The form or field that was handed over by the event being answered. */
+  /** The form or field that was submitted by the event being answered. */
   #submitted: Element | null = null;
   #composing = false;
-  /** Details that we open or close report it as they do when the user does it. */
+  /** Details that the client opens or closes dispatch the same event as for the user. */
   readonly #toggled = new WeakSet<Element>();
 
   constructor() {
@@ -79,7 +87,10 @@ export class Fields {
     return this.#changed.has(field);
   }
 
-  /** What follows belongs to the answer to event `ref` (0: to none), with which the content of `source` was sent. */
+  /**
+   * What follows belongs to the answer to event `ref` (0: to none), with which the content of
+   * `source` was sent.
+   */
   begin(ref: number, event?: Submitted, refused?: string): void {
     this.#ref = ref || this.#answered;
     if (ref > this.#answered) this.#answered = ref;
@@ -87,17 +98,19 @@ export class Fields {
     if (!source) return;
     const accepted = submitted && refused === undefined;
     this.#submitted = accepted ? source : null;
-    const isForm = accepted && source instanceof HTMLFormElement;
-    // A field called "elements" hides the form's elements.
-    const sent = isForm
-      ? [...document.querySelectorAll<Control>("input,textarea,select")].filter(({ form }) => form === source)
-      : [source];
-    for (const field of sent.flatMap((element) => group(fieldOf(element))))
-      if (isForm || this.#pendingReset.has(field) || field.matches(CONTROLLED))
-        this.#pendingReset.set(field, this.#ref);
+    const fields =
+      accepted && source instanceof HTMLFormElement
+        ? fieldsOf(source)
+        : group(fieldOf(source)).filter(
+            (field) => this.#pendingReset.has(field) || field.matches(CONTROLLED),
+          );
+    for (const field of fields) this.#pendingReset.set(field, this.#ref);
   }
 
-  /** Everything is in the page: resets fields, whose properties depend on each other (`max` and `value`). */
+  /**
+   * Everything is in the page: resets fields, whose properties depend on each other (`max` and
+   * `value`).
+   */
   end(): void {
     for (const field of this.#pendingReset.keys())
       if (!field.isConnected || !this.#isProtected(field)) this.#applyReset(field);
@@ -110,7 +123,8 @@ export class Fields {
     const isProtected = this.#isProtected(field);
     const { options = [] } = isProtected ? (field as HTMLSelectElement) : {};
     const chosen = [...options].filter((option) => option.selected);
-    // Raw HTML says again and again that something is open, and what is modal was opened by a script.
+    // Raw HTML repeats at each change that something is open; a modal dialog was opened by a
+    // script.
     if (name !== "open") this.#pendingReset.set(field, this.#ref);
     else if (isProtected || (gently && (this.#changed.has(element) || element.matches(":modal")))) return;
     else if (element.hasAttribute(name) !== (value !== null)) this.#toggled.add(element);
@@ -157,6 +171,10 @@ export class Fields {
 export const fieldOf = (element: Element): Field =>
   (element.nodeName === "OPTION" && element.closest("select")) || element;
 
+/** A field called "elements" hides the form's elements. */
+const fieldsOf = (form: Element): Field[] =>
+  [...document.querySelectorAll<Control>("input,textarea,select")].filter((field) => field.form === form);
+
 /** The elements that are one field for the user. */
 function group(field: Field): Element[] {
   const { type, name, form } = field as Control;
@@ -165,14 +183,14 @@ function group(field: Field): Element[] {
   return [...radios].filter((radio) => radio.form === form);
 }
 
-/** From now on the field shows what it shows, whatever becomes its default. */
+/** Makes the field keep its present value when its default changes. */
 function dirty(element: Element, name: string): void {
   const control = element as Element & Record<string, unknown>;
   const shown = control[name];
   control[name] = shown;
 }
 
-/** Of half a date or number the browser shows more than its value. */
+/** For an incomplete date or number, the browser shows more than its value. */
 function hold(target: Element | null): void {
   if (holdsText(target) && !target.validity.badInput) dirty(target, "value");
 }

@@ -1,6 +1,6 @@
 /**
- * `window.djust`: what pages and developers may use. It may exist before the client runs: with hooks of the page, and in
- * DEBUG with the tools of `djust.debug.js`.
+ * `window.djust`: what pages and developers may use. It may exist before the client runs: with
+ * hooks of the page, and in DEBUG with the tools of `djust.debug.js`.
  */
 import type { Debug, Djust } from "../../djust";
 

@@ -1,6 +1,6 @@
 /**
- * The start: reads the script tag and makes the page. `data-djust` holds the join token, `data-socket` the path of the
- * socket.
+ * The start: reads the script tag and makes the page. `data-djust` holds the join token,
+ * `data-socket` the path of the socket.
  */
 import { script } from "./global";
 import { Page } from "./page";

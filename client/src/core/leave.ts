@@ -1,8 +1,8 @@
 /**
- * Leaving: another page, or this one from the start.
+ * Leaving: for another page, or for this one from the start.
  */
 
-/** A page that cannot be brought up to date is loaded again, but not in a circle. */
+/** Loads a page again that cannot be brought up to date, but not in an endless loop. */
 const RELOAD_PAUSE = 60_000;
 const RELOADED = "djust:reloaded";
 

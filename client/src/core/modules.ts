@@ -1,9 +1,10 @@
 /**
  * Modules: what only some pages need, each in a file of its own beside `djust.js`.
  *
- * The table below says which words in the page's HTML ask for which file; a new module is a line here and a file
- * `client/src/NAME.ts`, which ships as `djust.NAME.js`. Its default export is called with the services of the core. A file
- * that cannot be loaded is tried again after a while, and at once when it is mentioned again.
+ * The table below says which words in the page's HTML ask for which file; a new module is a line
+ * here and a file `client/src/NAME.ts`, which ships as `djust.NAME.js`. Its default export is
+ * called with the services of the core. A file that cannot be loaded is tried again after a while,
+ * and at once when it is mentioned again.
  */
 import type { Bindings } from "./bindings";
 import { djust, script } from "./global";
@@ -19,16 +20,16 @@ const MENTIONS: Record<string, string[]> = {
 /** All of these words begin with it. */
 const DIRECTIVE = "dj-";
 
-/** What the core hands to modules, so that they do not bring it along. */
+/** What the core passes to modules, so that it is not in their files as well. */
 export interface Services {
   readonly bindings: Bindings;
-  readonly shadows: WeakMap<Element, Element>;
+  readonly shadows: WeakMap<Node, Element>;
   readonly initialRows: WeakMap<Node, Element[]>;
   /** Calls a handler of the node that `element` belongs to, or of the page's root. */
   pushEvent(handler: string, params?: Params, element?: Element): Promise<Json>;
 }
 
-/** What one change of the server's did to the page, as the browser recorded it. */
+/** What one change of the server has done to the page, as the browser has recorded it. */
 export interface Changes {
   readonly records: readonly MutationRecord[];
   /** The elements that were added and are still there, without what is in them. */
@@ -36,7 +37,7 @@ export interface Changes {
 }
 
 export interface Module {
-  /** Everything that belongs to the last change is in the page. */
+  /** The last change is complete. */
   changed?(changes: Changes): void;
   notify?(callback: "disconnected" | "reconnected"): void;
 }
@@ -44,7 +45,9 @@ export interface Module {
 type Start = (services: Services) => Module;
 type Load = (url: string) => Promise<{ default?: Start }>;
 
-/** A file that was asked for: how often, and the timer of the next attempt after one that failed. */
+/**
+ * A file that was asked for: how often, and the timer of the next attempt after one that failed.
+ */
 interface Loading {
   attempt: number;
   retry?: number | undefined;
@@ -68,10 +71,10 @@ export class Modules {
   loadIfMentioned(html: string): void {
     if (!html.includes(DIRECTIVE)) return;
     for (const [name, words] of Object.entries(MENTIONS))
-      if (!this.#started.has(name) && words.some((word) => html.includes(word))) this.load(name);
+      if (words.some((word) => html.includes(word))) this.load(name);
   }
 
-  /** Loads a module unless that is under way. */
+  /** Loads a module unless that is done or under way. */
   load(name: string): void {
     const loading = this.#loading.get(name) ?? { attempt: 0 };
     if (loading.attempt && !loading.retry) return;
@@ -79,7 +82,7 @@ export class Modules {
     loading.retry = undefined;
     this.#loading.set(name, loading);
     this.#load(urlOf(name, loading.attempt++)).then(
-      (file) => this.#start(name, file.default),
+      ({ default: start }) => start && this.#started.set(name, start(this.#services)),
       (error) => {
         console.error(`djust: djust.${name}.js cannot be loaded yet:`, error);
         loading.retry = window.setTimeout(() => this.load(name), backoff(loading.attempt - 1));
@@ -87,7 +90,7 @@ export class Modules {
     );
   }
 
-  /** Makes a change of the page; what it did is recorded, also if it fails. */
+  /** Makes a change of the page, and records what it does, even if it fails. */
   watch(change: () => void): void {
     if (!this.#started.size) {
       change();
@@ -103,7 +106,7 @@ export class Modules {
     }
   }
 
-  /** Everything that belongs to the recorded changes is in the page. */
+  /** The recorded changes are complete. */
   changed(): void {
     if (!this.#started.size) return;
     const records = this.#records.splice(0);
@@ -113,10 +116,6 @@ export class Modules {
 
   notify(callback: "disconnected" | "reconnected"): void {
     for (const module of this.#inOrder()) module.notify?.(callback);
-  }
-
-  #start(name: string, start?: Start): void {
-    this.#started.set(name, start?.(this.#services) ?? {});
   }
 
   #inOrder(): Module[] {

@@ -1,9 +1,11 @@
 /**
- * What the client itself adds to the page: a banner while the connection is gone, and a notice of what went wrong.
+ * What the client itself adds to the page: a banner while the connection is gone, and a notice of
+ * what went wrong.
  *
- * Both are marked as the client's own. Their looks come from a style sheet made by a constructor, which a content security
- * policy without inline styles lets pass; it weighs nothing against the page's own rules for `.djust-banner` and
- * `.djust-notice`. A banner of the page's own, hidden, is used instead of ours.
+ * Both are marked as the client's own. Their style sheet is made by a constructor, which a content
+ * security policy without inline styles allows. It has no specificity, so the page's own rules for
+ * `.djust-banner` and `.djust-notice` win. If the page has a hidden banner of its own, that is
+ * used.
  */
 import type { Failure } from "../../djust";
 import { djust } from "./global";
@@ -16,7 +18,9 @@ const sheet = new CSSStyleSheet();
 sheet.replaceSync(STYLE);
 document.adoptedStyleSheets.push(sheet);
 
-/** The text follows the element: screen readers announce what changes in a region that they know. */
+/**
+ * The text is added after the element: screen readers announce changes in a region that they know.
+ */
 function add(className: string, role: string, text: string): HTMLElement {
   const element = document.createElement("div");
   element.className = className;
@@ -38,8 +42,8 @@ export function showBanner(shown: boolean): void {
 }
 
 /**
- * Reports a failure to the console, to the page's scripts (`djust:error`), and by a notice to the user unless a script has
- * prevented it.
+ * Reports a failure to the console, to the page's scripts (`djust:error`), and by a notice to the
+ * user unless a script has prevented it.
  */
 export function report(target: Element | null, failure: Failure): void {
   console.error(`djust: ${failure.text}`, failure.detail);

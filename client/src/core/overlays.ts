@@ -1,9 +1,11 @@
 /**
- * Overlays: what the client lays over the server's DOM for a while, such as the class of an element that waits.
+ * Overlays: what the client changes in the server's DOM for a while, such as the class of an
+ * element that waits.
  *
- * An overlay is a function that changes an element and returns how that is undone. The server does not know of overlays,
- * so they are lifted while one of its changes is made, and laid again afterwards, on what the elements are by then. They
- * lie one above the other: what is undone is undone from the top.
+ * An overlay is a function that changes an element, and returns a function that undoes this. The
+ * server does not know overlays, so they are lifted while one of its changes is made, and laid
+ * again afterwards, on what the elements are by then. They form a stack: they are undone from the
+ * top.
  *
  *     const overlay = overlays.lay(button, (element) => withAttribute(element, "aria-busy", "true"));
  *     overlays.lift(() => …);     the page is as the server wrote it
@@ -20,12 +22,13 @@ export interface Overlay {
 }
 
 export class Overlays {
-  #laid: Overlay[] = [];
+  readonly #laid: Overlay[] = [];
+  #lifted = false;
 
   lay(element: Element, effect: Effect): Overlay {
     const overlay = { element, effect };
     this.#laid.push(overlay);
-    show(overlay);
+    this.#show();
     return overlay;
   }
 
@@ -40,23 +43,28 @@ export class Overlays {
     if (at < 0) return;
     const above = this.#laid.splice(at).slice(1);
     hide([overlay, ...above]);
-    above.forEach(show);
     this.#laid.push(...above);
+    this.#show();
   }
 
   /** Runs `change` on the page as the server knows it. */
   lift(change: () => void): void {
     hide(this.#laid);
+    this.#lifted = true;
     try {
       change();
     } finally {
-      this.#laid.forEach(show);
+      this.#lifted = false;
+      this.#show();
     }
   }
-}
 
-function show(overlay: Overlay): void {
-  if (overlay.element.isConnected) overlay.undo = overlay.effect(overlay.element);
+  /** Shows what does not show yet. What scripts have laid while a change is made waits for its end. */
+  #show(): void {
+    if (this.#lifted) return;
+    for (const overlay of this.#laid)
+      if (overlay.element.isConnected) overlay.undo ??= overlay.effect(overlay.element);
+  }
 }
 
 function hide(overlays: readonly Overlay[]): void {
@@ -68,9 +76,10 @@ function hide(overlays: readonly Overlay[]): void {
 
 // Effects
 
-/** Adds a class; no empty attribute is left behind. */
+/** Adds a class unless it is there; no empty attribute is left behind. */
 export function withClass(element: Element, name: string): Undo {
   const none = !element.hasAttribute("class");
+  if (element.classList.contains(name)) return () => {};
   element.classList.add(name);
   return () => {
     element.classList.remove(name);

@@ -5,7 +5,8 @@
  *     answer     `[ref, version, diff, …]` → the page changes, the event stops waiting
  *     resync     anything that does not fit → all values, please
  *
- * `version` counts the diffs applied. A diff must be the next one; what was missed comes as an `all` frame.
+ * `version` counts the diffs applied. A diff must be the next one; what was missed comes as an
+ * `all` frame.
  */
 import { type Action, Bindings } from "./bindings";
 import { fail, shadows } from "./dom/spans";
@@ -45,6 +46,10 @@ const BANNER_DELAY = 2000;
 const UNREACHABLE = "The server cannot be reached.";
 const RELOADED = "The page was reloaded; your last action may not have been saved.";
 
+/** What is sent: an action of the user, or a call by a script, which waits for its reply. */
+type Outgoing = Pick<Action, "handler" | "params" | "target" | "args" | "slot"> &
+  Omit<Waiting, "ref" | "frame" | "sentAt">;
+
 /** An action under way, and the latest of those that came meanwhile. */
 interface Slot {
   ref: number;
@@ -55,14 +60,10 @@ export class Page implements Receiver {
   readonly #transport: Transport;
   readonly #fields = new Fields();
   readonly #tree = new Tree(this.#fields.write);
-  readonly #pending = new Pending(
-    new Overlays(),
-    (ref) => this.#unsent.has(ref) || this.#end(ref, "The server did not answer."),
-  );
+  readonly #pending = new Pending(new Overlays(), (ref) => this.#end(ref, "The server did not answer."));
   readonly #bindings = new Bindings((action) => this.#act(action));
   readonly #modules: Modules;
   readonly #slots = new Map<string, Slot>();
-  readonly #unsent = new Set<number>();
   /** Tells this document from another one made of the same HTML. A secret: whoever knows it may have the page. */
   readonly #tabId = crypto.getRandomValues(new Uint32Array(4)).join();
   #joinToken: string;
@@ -86,10 +87,10 @@ export class Page implements Receiver {
       initialRows,
       pushEvent: this.#push,
     });
-    this.#prepareFor(document.documentElement.innerHTML);
+    this.#prepareFor(document.documentElement.outerHTML);
   }
 
-  /** Prepares for what HTML of the page or of a frame mentions. */
+  /** Prepares for what the HTML of the page or of a frame mentions. */
   #prepareFor(html: string): void {
     noteSpans(html);
     this.#modules.loadIfMentioned(html);
@@ -109,25 +110,30 @@ export class Page implements Receiver {
     this.#bindings.flush();
     const promise = new Promise<Json>((resolve, refuse) => {
       const reject = (error: Error) => {
-        // The failure is shown to the user also if no script looks at the promise.
+        // The user sees the failure even if no script uses the promise.
         queueMicrotask(() => promise.catch(() => {}));
         refuse(error);
       };
-      const ref = this.#nextRef();
-      this.#dispatch([ref, handler, params, ...(target ? [target] : []), [], 1], { resolve, reject });
+      this.#send({ handler, params, target, args: [], slot: "", resolve, reject });
     });
     return promise;
   };
 
-  #send(action: Action): void {
-    const { handler, params, target, args, slot } = action;
+  #send({ handler, params, target, args, slot, ...rest }: Outgoing): void {
     const ref = this.#nextRef();
     if (slot) this.#slots.set(slot, { ref, next: null });
-    const rest = [...(target ? [target] : []), ...(args.length ? [args] : [])];
-    this.#dispatch([ref, handler, params, ...rest], action);
+    const frame: EventFrame = [ref, handler, params];
+    if (target) frame.push(target);
+    if (rest.resolve) frame.push(args, 1);
+    else if (args.length) frame.push(args);
+    const sentAt = djust.connected ? performance.now() : undefined;
+    this.#fields.sent = ref;
+    this.#pending.add({ ref, frame, sentAt, ...rest });
+    if (sentAt !== undefined) this.#transport.send(frame);
+    else if (!this.#bannerTimer && !rest.isInput) this.#end(ref, this.#connectionError || UNREACHABLE);
   }
 
-  /** The reference of the next event, after what has to go before it. */
+  /** The reference of the next event, after those that have to be sent before it. */
   #nextRef(): number {
     for (const slot of this.#slots.values()) {
       const { next } = slot;
@@ -137,18 +143,8 @@ export class Page implements Receiver {
     return ++this.#ref;
   }
 
-  #dispatch(frame: EventFrame, rest: Omit<Waiting, "ref" | "frame">): void {
-    const [ref] = frame;
-    this.#fields.sent = ref;
-    this.#pending.add({ ref, frame, ...rest });
-    if (djust.connected) this.#transport.send(frame);
-    else if (this.#bannerTimer ?? rest.isInput) this.#unsent.add(ref);
-    else this.#end(ref, this.#connectionError || UNREACHABLE);
-  }
-
   /** The event `ref` waits no longer; 0 stands for the connection. */
   #end(ref: number, error?: string, detail?: string, reply?: Json): void {
-    this.#unsent.delete(ref);
     if (error) this.#pending.fail(ref, error, detail);
     else this.#pending.end(ref, reply);
     for (const [key, slot] of this.#slots) {
@@ -180,14 +176,14 @@ export class Page implements Receiver {
     this.#modules.notify("disconnected");
   }
 
-  /** `first`: there was no connection yet, and perhaps no socket can be had at all. */
+  /** `first`: there was no connection yet, and perhaps sockets are blocked. */
   #startBannerTimer(first?: boolean): void {
     this.#bannerTimer ??= window.setTimeout(() => {
       this.#bannerTimer = null;
       if (first) this.#modules.load("post");
       showBanner(true);
-      for (const { ref, isInput } of this.#pending.all())
-        if (!isInput && this.#unsent.has(ref)) this.#end(ref, this.#connectionError || UNREACHABLE);
+      for (const { ref, isInput, sentAt } of this.#pending.all())
+        if (sentAt === undefined && !isInput) this.#end(ref, this.#connectionError || UNREACHABLE);
     }, BANNER_DELAY);
   }
 
@@ -201,7 +197,7 @@ export class Page implements Receiver {
     showBanner(false);
   }
 
-  /** The frame that was too big is the longest, and must not be sent again. */
+  /** The longest frame was too large, and must not be sent again. */
   #endLongest(): void {
     const size = ({ frame }: Waiting) => JSON.stringify(frame).length;
     const [longest] = this.#pending.all().sort((a, b) => size(b) - size(a));
@@ -250,7 +246,7 @@ export class Page implements Receiver {
     const { error, detail, reply, html } = extra || {};
     this.#syncing = false;
     this.#attach();
-    // What the template has written once and for all comes only with the whole document.
+    // The static parts of the template come only with the whole document.
     this.#apply(
       lastRef || BEFORE_FIRST_EVENT,
       () => this.#tree.assign(values || [], fragments || [], html),
@@ -266,18 +262,21 @@ export class Page implements Receiver {
   }
 
   /**
-   * What the page has executed ends, what it has not seen is sent. Another page than before, which comes with a join token
-   * of its own, does not know what became of the events that its predecessor was sent.
+   * Ends the events that the page has executed, and sends those that it has not seen. A new page,
+   * which comes with a join token of its own, does not know what became of the events that were
+   * sent to the one before.
    */
   #goOn(lastRef: number, extra?: 0 | Extra): void {
     const { ticket } = extra || {};
     const waiting = this.#pending.all();
     const lost = waiting.filter(
-      (event) => (event.lost ||= !!ticket && event.ref > lastRef && !this.#unsent.has(event.ref)),
+      (event) => (event.lost ||= !!ticket && event.ref > lastRef && event.sentAt !== undefined),
     );
     const posted = waiting.filter((event) => !event.lost && event.ref > lastRef);
-    for (const { frame } of posted) this.#transport.send(frame);
-    this.#unsent.clear();
+    for (const event of posted) {
+      event.sentAt ??= performance.now();
+      this.#transport.send(event.frame);
+    }
     for (const { ref } of waiting) if (ref <= lastRef) this.#end(ref);
     this.#notice(extra);
     announce("connected");

@@ -1,5 +1,6 @@
 /**
- * What an event says to the server: the handler, literal arguments, and parameters read from elements.
+ * What an event sends to the server: the handler, literal arguments, and parameters read from
+ * elements.
  *
  *     parseCall("select('a', 1, true)")   {handler: "select", args: ["a", 1, true]}
  *     readAttributes(<b data-item-id:int="3" dj-value-kind="x">)   {item_id: 3, kind: "x"}
@@ -21,7 +22,10 @@ const WORDS: Record<string, Json> = { true: true, false: false, null: null, none
 /** Texts that `:bool` reads as false. */
 const FALSE = ["", "0", "false", "no", "off"];
 
-/** `handler` or `handler('a', 1, true, null)`; null, with a message on the console, if it is neither. */
+/**
+ * `handler` or `handler('a', 1, true, null)`; null, with a message on the console, if it is
+ * neither.
+ */
 export function parseCall(source: string): Call | null {
   const [, handler, list] = CALL.exec(source) ?? [];
   const args = parseLiterals(list?.trim() ?? "");
@@ -78,7 +82,7 @@ function parseJson(value: string): Json {
   }
 }
 
-/** What a field shows: a boolean for a checkbox, a list for a multiple select, else text. */
+/** The value of a field: a boolean for a checkbox, a list for a multiple selection, else text. */
 export function readValue(element: Element): Json {
   if (element instanceof HTMLInputElement && element.type === "checkbox") return element.checked;
   if (element instanceof HTMLSelectElement && element.multiple)
@@ -86,10 +90,13 @@ export function readValue(element: Element): Json {
   return (element as HTMLInputElement).value ?? (isEdited(element) ? element.textContent : "");
 }
 
-/** Only of what is being edited is the text a value: for a key pressed outside of all fields it would be the whole page. */
+/**
+ * The text of an element is a value only if it is being edited. Else, for a key outside of all
+ * fields, it would be the whole page.
+ */
 const isEdited = (element: Element): boolean => !!element.closest?.("[contenteditable]");
 
-/** All fields of a form with the submitter's; repeated names become lists, files are left out. */
+/** All fields of a form and its submitter; repeated names become lists, files are ignored. */
 export function readForm(form: HTMLFormElement, submitter: HTMLElement | null): Params {
   const params: Params = {};
   const data = new FormData(form, submitter);

@@ -1,9 +1,9 @@
 /**
  * Events that wait for their answer, and how their elements show it.
  *
- * Every event stays here from the moment it is asked for until it was answered, refused, given up or lost. While an
- * element waits it carries the class `dj-waiting` and `aria-busy`, and what `dj-loading`, `dj-disable-with` and `dj-lock`
- * ask for; all of that is one overlay.
+ * Every event stays here from the moment it is asked for until it was answered, refused, given up
+ * or lost. While an element waits it carries the class `dj-waiting` and `aria-busy`, and what
+ * `dj-loading`, `dj-disable-with` and `dj-lock` ask for; all of that is one overlay.
  */
 import { report } from "./notices";
 import { type Overlay, type Overlays, type Undo, withAttribute, withClass, withText } from "./overlays";
@@ -16,43 +16,46 @@ export interface Waiting {
   readonly element?: Element | null;
   /** The field or form whose content went with the event. */
   readonly source?: Element | null;
-  /** The user has handed over the content, and does not go on typing. */
+  /** The user has submitted the content, and does not go on typing. */
   readonly submitted?: boolean;
-  /** It says what a field holds, which is sent until the server has received it. */
+  /** It reports the value of a field, and is sent until the server has received it. */
   readonly isInput?: boolean;
   readonly resolve?: (reply: Json) => void;
   readonly reject?: (error: Error) => void;
+  /** When it was sent, by the clock of `performance`; undefined while it waits for a connection. */
+  sentAt?: number | undefined;
   /** What had the focus: an element that is disabled loses it. */
   focused?: Element | null;
   /** It was sent to a page that is gone. */
   lost?: boolean;
+  /** What shows that it waits. */
+  overlay?: Overlay | undefined;
 }
 
-/** After this many milliseconds an event without answer has failed. */
+/** So many milliseconds after it was sent, an event without answer has failed. */
 export const EVENT_TIMEOUT = 30_000;
 /** How long an element shows that its event has failed. */
 const FAILED_SHOWN = 1500;
 
 export class Pending {
   readonly #waiting = new Map<number, Waiting>();
-  readonly #shown = new Map<Element, Overlay>();
+  /** One for all events: a timer costs as much as the rest of what is done here for an event. */
+  #timer = 0;
   readonly #overlays: Overlays;
-  readonly #expire: (ref: number) => unknown;
+  readonly #expire: (ref: number) => void;
 
   /** `expire` ends an event that has waited for too long. */
-  constructor(overlays: Overlays, expire: (ref: number) => unknown) {
+  constructor(overlays: Overlays, expire: (ref: number) => void) {
     this.#overlays = overlays;
     this.#expire = expire;
   }
 
   add(event: Waiting): void {
     const { ref, element } = event;
-    // The timer is not ended with the event: it must not hold the element.
-    setTimeout(() => this.#waiting.has(ref) && this.#expire(ref), EVENT_TIMEOUT);
     this.#waiting.set(ref, event);
+    this.#timer ||= window.setTimeout(() => this.#expireLate(), EVENT_TIMEOUT);
     event.focused = document.activeElement;
-    if (element && !this.#shown.has(element))
-      this.#shown.set(element, this.#overlays.lay(element, showWaiting));
+    if (element) event.overlay = this.#overlays.lay(element, showWaiting);
   }
 
   get(ref: number): Waiting | undefined {
@@ -64,7 +67,7 @@ export class Pending {
   }
 
   isWaiting(element: Element): boolean {
-    return this.#shown.has(element);
+    return this.all().some((event) => event.overlay?.element === element);
   }
 
   /** The event was answered. */
@@ -81,11 +84,25 @@ export class Pending {
     event?.reject?.(new Error(text));
   }
 
-  /** Makes a change of the page as the server knows it; the element of the event `answered` waits no longer. */
+  /**
+   * Makes a change of the page as the server knows it; the element of the event `answered` waits no
+   * longer.
+   */
   lift(change: () => void, answered = 0): void {
     const event = this.#waiting.get(answered);
     if (event) this.#stopShowing(event);
     this.#overlays.lift(change);
+  }
+
+  /** Ends what has waited for too long, and comes back when the next event will have. */
+  #expireLate(): void {
+    const now = performance.now();
+    this.#timer = 0;
+    for (const { ref, sentAt = now } of this.all()) {
+      const left = sentAt + EVENT_TIMEOUT - now;
+      if (left <= 0) this.#expire(ref);
+      else this.#timer ||= window.setTimeout(() => this.#expireLate(), left);
+    }
   }
 
   #remove(ref: number): Waiting | undefined {
@@ -100,11 +117,8 @@ export class Pending {
   }
 
   #stopShowing(event: Waiting): void {
-    const { element } = event;
-    const overlay = element && this.#shown.get(element);
-    if (!overlay || this.all().some((other) => other !== event && other.element === element)) return;
-    this.#overlays.remove(overlay);
-    this.#shown.delete(element);
+    if (event.overlay) this.#overlays.remove(event.overlay);
+    event.overlay = undefined;
   }
 }
 

@@ -1,7 +1,7 @@
 /**
  * Names and shapes of everything that crosses the socket.
  *
- * The reference is `docs/protocol.md`; the server holds the same names in `render/wire.py`, and a test compares the two.
+ * The reference is `docs/protocol.md`; the server holds the same names in `protocol/frames.py`, and a test compares the two.
  * Nothing here has behaviour.
  */
 
@@ -88,6 +88,6 @@ export type Refusal = [name: string, ref: number, text?: string, detail?: string
 export type Go = [name: string, url: string];
 
 export type Params = Record<string, Json>;
-/** The rest: the target if it is not the page's root, arguments, 1 if a reply is wanted. */
+/** The rest: the target unless it is the page's root, arguments, 1 if a reply is wanted. */
 export type EventFrame = [ref: number, handler: string, params: Params, ...rest: (string | Json[] | 1)[]];
 export type Frame = (Json | Frame)[];

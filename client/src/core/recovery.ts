@@ -1,9 +1,9 @@
 /**
  * Recovery: what the user had entered, for a server that has forgotten it.
  *
- * On a page that was restored or remounted, the fields that the user has changed keep what stands in them. Those for which
- * the server says something else send it again, by the events that typing and choosing make, or by one that calls the
- * handler of `dj-auto-recover`.
+ * On a page that was restored or remounted, fields that the user has changed keep their values. If
+ * the server has another value, the field sends its own again, by the events that typing and
+ * choosing make, or by one that calls the handler of `dj-auto-recover`.
  */
 import type { Bindings } from "./bindings";
 import { isBox } from "./dom/attributes";
@@ -18,8 +18,8 @@ const RECOVER = "dj-auto-recover";
 const formOf = (field: Element): Element | null => (field as Control).form;
 
 /**
- * Replays the fields that the user has changed where the server says something else, and those of `lost` events. What
- * `posted` events say is on its way.
+ * Replays the fields that the user has changed and for which the server has another value, and
+ * those of `lost` events. The values of `posted` events are on their way.
  */
 export function replayFields(fields: Fields, bindings: Bindings, posted: Waiting[], lost: Waiting[]): void {
   const sent = posted.map(({ source }) => source);
@@ -28,7 +28,7 @@ export function replayFields(fields: Fields, bindings: Bindings, posted: Waiting
     .filter((field) => !sent.includes(field) && !sent.includes(formOf(field)))
     .map(recovererOf);
   for (const element of new Set(replayed)) replay(element, bindings);
-  // The latest that a field has to say goes when the event before it has ended.
+  // The latest value of a field is sent when the event before it has ended.
   bindings.flush();
 }
 

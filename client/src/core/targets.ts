@@ -1,13 +1,16 @@
 /**
- * Targets: the node of the page that an element belongs to. A node that is not the page's root has marked its root element,
- * `<div dj-node="7">`, or the comment that opens its span, `<!--[ dj-node="7"-->`; the nearest mark
- * around an element decides.
+ * Targets: the node of the page that an element belongs to. A node that is not the page's root has
+ * a mark on its root element, `<div dj-node="7">`, or in the comment that opens its span,
+ * `<!--[ dj-node="7"-->`. The nearest mark around an element decides.
  */
 import { isComment } from "./dom/spans";
 import { CLOSE, NODE, NODE_COMMENT, OPEN } from "./tree/marks";
 import { isMark, isOpen } from "./tree/plans";
 
-/** Whether the page has ever had a node without a root element: looking for one is a walk over siblings. */
+/**
+ * Whether the page has had a node without a root element, because finding one is a walk over
+ * siblings.
+ */
 let hasSpans = false;
 
 /** Notes whether there is such a node in HTML of the page or of a frame. */
@@ -24,7 +27,7 @@ export function targetOf(element: Element): string | null {
   return null;
 }
 
-/** The id of the innermost node among whose siblings, but not in an element of its own, `element` stands. */
+/** The id of the innermost node without a root element in whose span `element` is. */
 function spanAround(element: Element): string | null {
   let closed = 0;
   for (let node = element.previousSibling; node; node = node.previousSibling) {

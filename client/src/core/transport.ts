@@ -1,7 +1,8 @@
 /**
  * The connection: one WebSocket at a time, made again whenever it goes away.
  *
- * It knows frames only as JSON arrays. Liveness is proved by any frame that arrives; a ping asks for one.
+ * It knows frames only as JSON arrays. Any frame that arrives proves that the connection is alive;
+ * a ping asks for one.
  */
 import { djust } from "./global";
 import { CLOSE_REFUSED, CLOSE_SESSION, type Frame, type Json, PING } from "./protocol";
@@ -10,21 +11,26 @@ export interface Receiver {
   /** The socket is open: the first frame has to be a join. */
   opened(): void;
   received(frame: Json[], text: string): void;
-  /** The socket is gone; `final` if the server wants no other one. */
+  /** The socket is gone; `final` if the server does not accept another one. */
   lost(code: number, final: boolean): void;
 }
 
 /** Close code: the server ends. */
 const RESTARTING = 1012;
-/** Many clients lose their connection at the same time: they come back within this time, at random. */
+/**
+ * Many clients lose their connection at the same time: they come back within this time, at random.
+ */
 const SPREAD = 2000;
 const FIRST_DELAY = 500;
 const LAST_DELAY = 30_000;
-/** A silence between once and twice this long is asked about. */
+/** After a silence of one to two times this long, the client sends a ping. */
 const HEARTBEAT = 12_500;
 const DEADLINE = 10_000;
 
-/** Milliseconds before attempt number `attempt` (from 0): doubling, and spread so that clients do not come in step. */
+/**
+ * Milliseconds before attempt number `attempt` (from 0): doubling, and random, so that clients do
+ * not come at the same time.
+ */
 export const backoff = (attempt: number, random = Math.random()): number =>
   Math.min(LAST_DELAY, FIRST_DELAY * 2 ** attempt) * (0.5 + random / 2);
 
@@ -35,7 +41,7 @@ export class Transport {
   #beat = 0;
   #heard = false;
   #stopped = false;
-  /** The session is not known: somebody may be about to log in, and to have none for the moment. */
+  /** The session is not known: the user may be logging in, and have no session for the moment. */
   #awaitsSession = false;
 
   readonly #url: string;
@@ -85,7 +91,7 @@ export class Transport {
     this.#receiver.received(JSON.parse(text), text);
   }
 
-  /** Asks for a heartbeat after a while of silence. */
+  /** Asks for a heartbeat after some silence. */
   #rest(): void {
     this.#time(() => this.#ping(), HEARTBEAT);
   }
@@ -95,12 +101,15 @@ export class Transport {
     this.#expect();
   }
 
-  /** Something has to arrive before the deadline. */
+  /** A frame has to arrive before the deadline. */
   #expect(): void {
     this.#time(() => this.#drop(), DEADLINE);
   }
 
-  /** Runs `run` if nothing was heard until then. A timer for each frame, or the clock, would cost more than the frame. */
+  /**
+   * Calls `run` if nothing arrives until then. A timer for each frame, or reading the clock, would
+   * cost more than the frame.
+   */
   #time(run: () => void, milliseconds: number): void {
     this.#heard = false;
     clearTimeout(this.#beat);
@@ -115,7 +124,7 @@ export class Transport {
     else if (!socket && navigator.onLine) this.connect();
   }
 
-  /** Gives up the socket at once; a dead network would report its end only much later. */
+  /** Gives up the socket at once: on a dead network, its end would be reported much later. */
   #drop(): void {
     const socket = this.#socket;
     if (!socket) return;

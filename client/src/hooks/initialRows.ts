@@ -1,8 +1,9 @@
 /**
- * Rows as the server has written them, for loops that scripts of the page take apart before anything has changed in them.
+ * Rows as the server has written them, for loops that scripts of the page take apart before
+ * anything has changed in them.
  *
- * A drag library moves rows within their element, also behind the mark that ends their loop. Which of them was which is known
- * from the time before hooks run: by the mark that begins a loop, or by the element that it fills.
+ * A drag library moves rows within their element, also behind the mark that ends their loop. So the
+ * rows are noted before hooks run: by the mark that begins a loop, or by the element that it fills.
  */
 import { CLOSE, MARK, NODE_COMMENT, OPEN } from "../core/tree/marks";
 

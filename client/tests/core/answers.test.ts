@@ -1,4 +1,7 @@
-/** Answers that carry a diff and nothing else, on a page without modules: what almost every click gets. */
+/**
+ * Answers that carry a diff and nothing else, on a page without modules: what almost every click
+ * gets.
+ */
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { djust } from "../../src/core/global";
 import { Page } from "../../src/core/page";

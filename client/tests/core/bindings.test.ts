@@ -213,7 +213,7 @@ test("a throttle lets the first through and the latest after each pause", () => 
   expect(take()).toHaveLength(1);
 });
 
-test("focus and blur are heard of", () => {
+test("focus and blur are handled", () => {
   const input = show<HTMLInputElement>(`<input name="a" value="x" dj-focus="on" dj-blur="off">`);
   fire(input, "focusin");
   fire(input, "focusout");

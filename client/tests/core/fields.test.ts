@@ -14,7 +14,10 @@ function type(field: HTMLInputElement | HTMLTextAreaElement, text: string): void
   field.dispatchEvent(new Event("input", { bubbles: true }));
 }
 
-/** The answer to event `ref` of `source` writes something. Forms are submitted, into other fields the user types. */
+/**
+ * The answer to event `ref` of `source` writes something. Forms are submitted, into other fields
+ * the user types.
+ */
 function answer(
   ref: number,
   source: Element | null,
@@ -36,7 +39,7 @@ afterEach(() => {
 });
 
 describe("a value for a text field", () => {
-  test("is written at once when nobody uses the field", () => {
+  test("is written at once when the user is not in the field", () => {
     const input = show<HTMLInputElement>("<input>");
     answer(1, null, () => fields.write(input, "value", "a"));
     expect([input.value, input.getAttribute("value")]).toEqual(["a", "a"]);
@@ -44,7 +47,7 @@ describe("a value for a text field", () => {
     expect([input.value, input.getAttribute("value")]).toEqual(["", null]);
   });
 
-  test("is kept aside while the field has the focus", () => {
+  test("waits while the field has the focus", () => {
     const input = show<HTMLInputElement>("<input>");
     input.focus();
     answer(1, null, () => fields.write(input, "value", "a"));
@@ -53,7 +56,7 @@ describe("a value for a text field", () => {
     expect([input.value, input.getAttribute("value")]).toEqual(["a", "a"]);
   });
 
-  test("is kept aside when the field was changed after the event was sent", () => {
+  test("waits when the field was changed after the event was sent", () => {
     const input = show<HTMLInputElement>("<input>");
     fields.sent = 1;
     type(input, "typed");
@@ -126,7 +129,7 @@ describe("a value for a text field", () => {
     expect(input.value).toBe("x");
   });
 
-  test("written gently is left alone if the server said it before", () => {
+  test("written gently changes nothing if the server has sent it before", () => {
     const input = show<HTMLInputElement>(`<input value="a">`);
     type(input, "typed");
     input.blur();
@@ -187,8 +190,8 @@ describe("a form that was submitted", () => {
   });
 });
 
-describe("of a field that the template tells", () => {
-  test("a choice that the server does not take is taken back", () => {
+describe("for a field whose value the template sets", () => {
+  test("a choice that the server does not accept is undone", () => {
     const box = show<HTMLInputElement>(`<input dj type="checkbox">`);
     box.focus();
     box.click();
@@ -202,7 +205,7 @@ describe("of a field that the template tells", () => {
     expect(select.value).toBe("a");
   });
 
-  test("text that the server does not take stays while it is typed", () => {
+  test("text that the server does not accept stays while it is typed", () => {
     const input = show<HTMLInputElement>(`<input dj value="a">`);
     type(input, "a1");
     answer(1, input, () => {});
@@ -211,7 +214,7 @@ describe("of a field that the template tells", () => {
     expect(input.value).toBe("a");
   });
 
-  test("and of no other one", () => {
+  test("and for no other one", () => {
     const box = show<HTMLInputElement>(`<input type="checkbox">`);
     box.click();
     answer(1, box, () => {}, true);
@@ -219,7 +222,7 @@ describe("of a field that the template tells", () => {
   });
 });
 
-test("a field that was handed over follows its answer, with the focus on it", () => {
+test("a field that was submitted shows its answer, with the focus on it", () => {
   const box = show<HTMLInputElement>(`<input type="checkbox">`);
   box.focus();
   box.click();

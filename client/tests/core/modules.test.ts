@@ -95,7 +95,7 @@ test("what a change did to the page is seen by modules afterwards, and what othe
   expect(seen).toEqual([[["b"], ["childList", document.body], ["attributes", document.getElementById("a")]]]);
 });
 
-test("a storage that renames files tells their addresses in the tag", async () => {
+test("a storage that renames files puts their addresses into the tag", async () => {
   vi.resetModules();
   const script = document.createElement("script");
   script.setAttribute("data-djust", "");

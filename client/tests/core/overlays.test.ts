@@ -68,3 +68,13 @@ test("some overlays end after a time", () => {
   expect(button.hasAttribute("class")).toBe(false);
   vi.useRealTimers();
 });
+
+test("what a script lays while a change is made lies on what the change leaves", () => {
+  overlays.lift(() => {
+    overlays.lay(button, (element) => withAttribute(element, "title", "busy"));
+    expect(button.hasAttribute("title")).toBe(false);
+    button.title = "done";
+  });
+  expect(button.title).toBe("busy");
+  overlays.lift(() => expect(button.title).toBe("done"));
+});

@@ -64,7 +64,7 @@ afterEach(() => {
   vi.advanceTimersByTime(2000);
 });
 
-test("a page joins with its ticket, its version and its path", () => {
+test("a page joins with its token, its version and its path", () => {
   expect(FakeSocket.all[0]?.url).toBe("ws://djust.test/djust/socket/");
   reconnect("joined", djust.version, ref, { ticket: "NEXT" });
   const document = expect.stringMatching(/^\d+(,\d+){3}$/);
@@ -74,7 +74,7 @@ test("a page joins with its ticket, its version and its path", () => {
   expect(heard.map(([name]) => name)).toEqual(["disconnected", "connected", "disconnected", "connected"]);
 });
 
-test("an event is answered by a diff; then its element waits no longer", () => {
+test("an event is answered by a diff; then its element no longer waits", () => {
   const event = click();
   expect(socket().take()).toEqual([[event, "go", {}]]);
   expect(button().className).toBe("dj-waiting");
@@ -140,7 +140,7 @@ describe("a failure", () => {
     expect(heard).toEqual([["error", "Down"]]);
   });
 
-  test("is not shown by us when a script shows it", () => {
+  test("is not shown by djust when a script shows it", () => {
     document.addEventListener("djust:error", (event) => event.preventDefault(), { once: true });
     socket().receive("error", 0, "Down");
     expect(document.querySelector(".djust-notice")).toBeNull();
@@ -199,7 +199,7 @@ describe("a resync", () => {
     expect(text()).toBe("fits");
   });
 
-  test("is asked for when the server takes the page for another version", () => {
+  test("is asked for when the server knows another version of the page", () => {
     reconnect("joined", djust.version + 1, ref);
     expect(resyncs()).toHaveLength(1);
     socket().receive(...all("again", ref));
@@ -218,7 +218,7 @@ describe("when the connection comes back", () => {
     socket().receive(unseen);
   });
 
-  test("an event asked for meanwhile is sent", () => {
+  test("an event of the meantime is sent", () => {
     socket().lose();
     const event = click();
     expect(button().className).toBe("dj-waiting");
@@ -294,7 +294,7 @@ describe("when the connection comes back", () => {
     socket().receive(ref);
   });
 
-  test("an event that the old page was sent is not sent to the new one, however often the connection is lost", async () => {
+  test("an event that was sent to the old page is not sent to the new one, however often the connection is lost", async () => {
     click();
     reconnect(...all("new", 0, { ticket: "NEXT" }));
     socket().take();
@@ -304,7 +304,7 @@ describe("when the connection comes back", () => {
     expect(button().className).toBe("dj-failed");
   });
 
-  test("the event that was too big has failed, the others are sent again", () => {
+  test("the event that was too large has failed, the others are sent again", () => {
     document.body.innerHTML += `<button id="b" dj-click="big" data-x="${"x".repeat(99)}"></button>`;
     const small = click();
     document.getElementById("b")?.click();
@@ -330,7 +330,7 @@ describe("without a connection", () => {
     }
   }
 
-  test("nothing is said for two seconds, then a banner, until it is back", () => {
+  test("nothing shows for two seconds, then a banner, until it is back", () => {
     socket().lose();
     vi.advanceTimersByTime(1999);
     expect(banner()?.hidden ?? true).toBe(true);
@@ -395,7 +395,7 @@ describe("without a connection", () => {
 
 describe("a page that was restored or remounted", () => {
   const fields = () => [...document.querySelectorAll("input")] as [HTMLInputElement, ...HTMLInputElement[]];
-  const anew = (value = "new", lastRef = 0) => all(value, lastRef, { ticket: "NEXT" });
+  const remounted = (value = "new", lastRef = 0) => all(value, lastRef, { ticket: "NEXT" });
 
   function type(field: HTMLInputElement, value: string): void {
     field.value = value;
@@ -403,7 +403,7 @@ describe("a page that was restored or remounted", () => {
   }
 
   /** What was sent, without the join; all of it is answered. */
-  function told(): unknown[] {
+  function sentEvents(): unknown[] {
     const sent = socket()
       .take()
       .filter(([name]) => name !== "join");
@@ -412,16 +412,16 @@ describe("a page that was restored or remounted", () => {
     return sent.map(([, handler, params]) => [handler, (params as { value?: unknown }).value ?? params]);
   }
 
-  test("is told again what the user had entered, where it differs", async () => {
+  test("receives again what the user had entered, where it differs", async () => {
     document.body.innerHTML = `<p dj>0</p><input name="a" dj-input="typed" dj-debounce="0"><input name="b" value="x"
       dj-input="typed"><input type="checkbox" name="c" dj-change="ticked">`;
     const [a, , c] = fields();
     type(a, "mine");
     c?.click();
-    told();
-    reconnect(...anew());
+    sentEvents();
+    reconnect(...remounted());
     await vi.advanceTimersByTimeAsync(500);
-    expect(told()).toEqual([
+    expect(sentEvents()).toEqual([
       ["typed", "mine"],
       ["ticked", true],
     ]);
@@ -431,14 +431,14 @@ describe("a page that was restored or remounted", () => {
     document.body.innerHTML = `<p dj>0</p><input type="checkbox" name="c" dj-change="ticked">`;
     const [c] = fields();
     c.click();
-    told();
+    sentEvents();
     c.setAttribute("checked", "");
-    reconnect(...anew());
+    reconnect(...remounted());
     await vi.advanceTimersByTimeAsync(500);
-    expect(told()).toEqual([]);
+    expect(sentEvents()).toEqual([]);
   });
 
-  test("is told once what was typed while the server failed, and nobody is alarmed", async () => {
+  test("receives once what was typed while the server failed, and no error is shown", async () => {
     document.body.innerHTML = `<p dj>0</p><input name="a" dj-input="typed" dj-debounce="0">`;
     const [a] = fields();
     type(a, "m");
@@ -451,27 +451,27 @@ describe("a page that was restored or remounted", () => {
     vi.advanceTimersByTime(500);
     socket().take();
     socket().open();
-    socket().receive(...anew("restored", answered));
+    socket().receive(...remounted("restored", answered));
     await vi.advanceTimersByTimeAsync(0);
     expect(a.value).toBe("mine");
-    expect(told()).toEqual([["typed", "mine"]]);
+    expect(sentEvents()).toEqual([["typed", "mine"]]);
     await vi.advanceTimersByTimeAsync(500);
-    expect([told(), heard.filter(([name]) => name === "error")]).toEqual([[], []]);
+    expect([sentEvents(), heard.filter(([name]) => name === "error")]).toEqual([[], []]);
   });
 
-  test("is told a field that was emptied though the template says nothing of it", async () => {
+  test("receives a field that was emptied, although the template gives it no value", async () => {
     document.body.innerHTML = `<p dj>0</p><input name="a" dj-input="typed" dj-debounce="0">`;
     const [a] = fields();
     type(a, "mine");
-    told();
+    sentEvents();
     type(a, "");
     ref++;
-    reconnect(...anew());
+    reconnect(...remounted());
     await vi.advanceTimersByTimeAsync(0);
-    expect(told().pop()).toEqual(["typed", ""]);
+    expect(sentEvents().pop()).toEqual(["typed", ""]);
   });
 
-  test("is told once what was typed before the connection was tried", async () => {
+  test("receives once what was typed before the first connection", async () => {
     document.body.innerHTML = `<p dj>0</p><input name="a" dj-input="typed" dj-debounce="0">`;
     const [a] = fields();
     socket().lose();
@@ -480,13 +480,13 @@ describe("a page that was restored or remounted", () => {
     expect(a.className).toBe("dj-waiting");
     socket().take();
     socket().open();
-    socket().receive(...anew());
+    socket().receive(...remounted());
     await vi.advanceTimersByTimeAsync(500);
-    expect(told()).toEqual([["typed", "mine"]]);
+    expect(sentEvents()).toEqual([["typed", "mine"]]);
     expect(heard.filter(([name]) => name === "error")).toEqual([]);
   });
 
-  test("calls the handler of dj-auto-recover, and asks nobody", async () => {
+  test("calls the handler of dj-auto-recover, without asking for confirmation", async () => {
     document.body.innerHTML = `<p dj>0</p>
       <form dj-auto-recover="recover('f')" dj-input="typed" dj-debounce="0" dj-confirm="Sure?" data-id:int="3">
       <input name="a"><input name="b" value="x"></form>
@@ -496,9 +496,9 @@ describe("a page that was restored or remounted", () => {
     form.removeAttribute("dj-confirm");
     type(a, "mine");
     type(c as HTMLInputElement, "also");
-    told();
+    sentEvents();
     form.setAttribute("dj-confirm", "Sure?");
-    reconnect(...anew());
+    reconnect(...remounted());
     await vi.advanceTimersByTimeAsync(0);
     const sent = socket().take().slice(1);
     expect(sent).toEqual([
@@ -509,19 +509,19 @@ describe("a page that was restored or remounted", () => {
     expect(a.value).toBe("mine");
   });
 
-  test("is not told what a submit on its way tells", async () => {
+  test("does not receive again what a submit under way contains", async () => {
     document.body.innerHTML = `<p dj>0</p><form dj-input="typed" dj-submit="save" dj-debounce="0"><input name="a"></form>`;
     const [a] = fields();
     type(a, "mine");
-    told();
+    sentEvents();
     socket().lose();
     document.forms[0]?.dispatchEvent(new SubmitEvent("submit", { bubbles: true, cancelable: true }));
     vi.advanceTimersByTime(500);
     socket().take();
     socket().open();
-    socket().receive(...anew());
+    socket().receive(...remounted());
     await vi.advanceTimersByTimeAsync(500);
-    expect(told()).toEqual([["save", { a: "mine" }]]);
+    expect(sentEvents()).toEqual([["save", { a: "mine" }]]);
   });
 });
 
@@ -535,7 +535,7 @@ test("a refusal is over when the page is attached again", () => {
   socket().receive(event);
 });
 
-test("a session that is not known is said once, and the page goes on when there is one", () => {
+test("an unknown session is reported once, and the page goes on when there is one", () => {
   const ended = "Your session has ended.";
   for (let attempt = 0; attempt < 3; attempt++) {
     socket().receive("error", 0, ended);

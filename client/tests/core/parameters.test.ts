@@ -72,11 +72,11 @@ describe("the parameters of an element", () => {
     });
   });
 
-  test("what belongs to the client is left out", () => {
+  test("the attributes of the client itself are no parameters", () => {
     expect(readAttributes(element(`<b data-djust="t" data-djust-x="1"></b>`))).toEqual({});
   });
 
-  test("text that is no number is sent as it is, for the server to complain about", () => {
+  test("text that is not a number is sent as it is, and the server refuses it", () => {
     expect(readAttributes(element(`<b data-n:int="many"></b>`))).toEqual({ n: "many" });
   });
 

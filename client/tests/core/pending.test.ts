@@ -2,9 +2,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Overlays } from "../../src/core/overlays";
 import { EVENT_TIMEOUT, Pending, type Waiting } from "../../src/core/pending";
 
-const pending: Pending = new Pending(new Overlays(), (ref) =>
-  pending.fail(ref, "The server did not answer."),
-);
+let pending: Pending;
 const errors: unknown[] = [];
 
 function show(html: string): Element {
@@ -13,13 +11,14 @@ function show(html: string): Element {
 }
 
 function wait(ref: number, element: Element | null, more: Partial<Waiting> = {}): void {
-  pending.add({ ref, frame: [ref, "go", {}], element, source: null, ...more });
+  pending.add({ ref, frame: [ref, "go", {}], element, source: null, sentAt: performance.now(), ...more });
 }
 
 document.addEventListener("djust:error", (event) => errors.push((event as CustomEvent).detail));
 
 beforeEach(() => {
   vi.useFakeTimers();
+  pending = new Pending(new Overlays(), (ref) => pending.fail(ref, "The server did not answer."));
   vi.spyOn(console, "error").mockReturnValue();
   errors.length = 0;
 });
@@ -30,7 +29,7 @@ afterEach(() => {
 });
 
 describe("an element that waits", () => {
-  test("says so, and looks as before when it is answered", () => {
+  test("shows it, and looks as before when it is answered", () => {
     const button = show("<button>Go</button>");
     wait(1, button);
     expect(button.outerHTML).toBe(`<button class="dj-waiting" aria-busy="true">Go</button>`);
@@ -151,6 +150,26 @@ describe("an event that fails", () => {
     wait(1, button);
     vi.advanceTimersByTime(EVENT_TIMEOUT);
     expect(errors).toEqual([{ text: "The server did not answer.", detail: "", ref: 1 }]);
+    expect(pending.all()).toEqual([]);
+  });
+
+  test("has waited for half a minute since it was sent, however long there was no connection", () => {
+    wait(1, null, { sentAt: undefined });
+    vi.advanceTimersByTime(EVENT_TIMEOUT + 10_000);
+    Object.assign(pending.get(1) as Waiting, { sentAt: performance.now() });
+    vi.advanceTimersByTime(EVENT_TIMEOUT - 1);
+    expect(errors).toEqual([]);
+    vi.advanceTimersByTime(1);
+    expect(errors).toEqual([{ text: "The server did not answer.", detail: "", ref: 1 }]);
+  });
+
+  test("has its own half minute", () => {
+    wait(1, null);
+    vi.advanceTimersByTime(10_000);
+    wait(2, null);
+    vi.advanceTimersByTime(EVENT_TIMEOUT - 10_000);
+    expect(pending.all().map(({ ref }) => ref)).toEqual([2]);
+    vi.advanceTimersByTime(10_000);
     expect(pending.all()).toEqual([]);
   });
 });

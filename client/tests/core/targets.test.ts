@@ -48,7 +48,7 @@ test("the nearest of nested nodes is the event's", () => {
   expect(sent().map(([, , target]) => target)).toEqual(["outer", "inner", "inner", "outer"]);
 });
 
-test("the directive's element tells the node, not the element that was clicked in it", () => {
+test("the node is that of the directive's element, not of the element that was clicked in it", () => {
   show(`<div dj-click="go"><div dj-node="a"><b id="b"></b></div></div>`);
   get("b").click();
   expect(sent()).toEqual([["go", {}]]);

@@ -63,7 +63,7 @@ describe("a transport", () => {
     expect(log).toEqual([["pong"], ["lost", 0, false]]);
   });
 
-  test("a pong proves life", () => {
+  test("a pong proves that the connection is alive", () => {
     vi.advanceTimersByTime(12_500);
     FakeSocket.last.receive("pong");
     vi.advanceTimersByTime(22_499);
@@ -73,7 +73,7 @@ describe("a transport", () => {
     expect(log).toEqual([["pong"]]);
   });
 
-  test("is made again after a pause, and what the old socket says is not heard", () => {
+  test("is made again after a pause, and ignores the old socket", () => {
     const old = FakeSocket.last;
     const before = sockets();
     old.lose();
@@ -115,12 +115,12 @@ describe("a transport", () => {
     }
   });
 
-  test("asks for a sign of life when the user is back", () => {
+  test("asks for a heartbeat when the user is back", () => {
     document.dispatchEvent(new Event("visibilitychange"));
     expect(FakeSocket.last.take()).toEqual([["ping"]]);
   });
 
-  test("gives up a connection that does not come about", () => {
+  test("gives up a connection that is never made", () => {
     FakeSocket.last.lose();
     vi.advanceTimersByTime(500);
     log.length = 0;

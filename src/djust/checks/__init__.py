@@ -55,10 +55,10 @@ def views(app_configs: Apps = None, **_: Any) -> list[Finding]:
 
 
 def templates(app_configs: Apps = None, **_: Any) -> list[Finding]:
-    """V005, V009, S001, and what templates tell about V001 and V004; under `--tag djust` and
-    `--deploy` alone.
+    """V005, V009, S001, and what V001 and V004 need templates for. Only under `--tag djust` and
+    `--deploy`.
 
-    Compiling all templates takes time, and every command of Django's runs the checks first.
+    Compiling all templates takes time, and every command of Django runs the checks first.
     """
     return _distinct(check_templates(Project(app_configs))) if _is_asked_for() else []
 

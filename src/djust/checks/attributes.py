@@ -1,5 +1,5 @@
-"""Checks of attributes that look as if djust read them: V010 for what has no effect, V011 for what
-guards nothing.
+"""Checks of attributes that look as if djust reads them: V010 for those without an effect, V011 for
+those that look like guards.
 
     class Clock(LiveView):
         tick_interval = 1000            V010
@@ -40,7 +40,7 @@ IGNORED: Mapping[str, str] = {
     "form_valid": "Call it from the event handler that validates the form.",
     "form_invalid": "Call it from the event handler that validates the form.",
 }
-# Names that mean something only where another one is defined as well.
+# Names that are reported only together with another name.
 _ONLY_WITH = {"form_valid": "form_class", "form_invalid": "form_class"}
 
 # For each guard that djust reads: how to write it, and names that look like it.
@@ -81,7 +81,7 @@ _words = re.compile(rf"\b(?:{'|'.join(sorted(_NAMES))})\b".encode())
 
 
 def check_attributes(view: type[LiveView], project: Project) -> Iterator[Finding]:
-    """V010 and V011 of one class, wherever in the project it has the attributes from."""
+    """V010 and V011 of one class, with what it inherits from classes of the project."""
     defined = list(_defined(view, project))
     unread = _unread(view, {name for name, *_ in defined}, project) if defined else frozenset()
     for name, owner, source, node in defined:
@@ -113,7 +113,7 @@ def _is_declared(view: type[LiveView], owner: type, name: str) -> bool:
 def _is_on(view: type[LiveView], owner: type, name: str) -> bool:
     """Whether `owner` guards the view: the value is not empty, and nothing overrides it."""
     value = vars(owner).get(name, ...)
-    # Nothing else is asked whether it is true: that may run code of the project.
+    # The truth of other values is not tested: that may run code of the project.
     is_empty = value is None or (isinstance(value, _PLAIN) and not value)
     return not is_empty and next((kind for kind in view.__mro__ if name in vars(kind)), owner) is owner
 

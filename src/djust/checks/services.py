@@ -24,7 +24,7 @@ from django.utils.functional import LazyObject
 
 from djust.state.types import find_type
 
-# Words of a class's name that say it is a service, whoever wrote it.
+# Words in the name of a class that mark it as a service, in any package.
 WORDS = frozenset({"service", "client", "session", "api", "connection"})
 
 # Packages whose objects are services: clients, sessions, connections, cursors, sockets.

@@ -1,7 +1,7 @@
 """What the checks read: the project's views, their source, and where findings stand.
 
     project = Project()
-    project.views                                ->  [S3BrowserView, …]; installed ones left out
+    project.views                                ->  [S3BrowserView, …], without installed ones
     project.class_definition(S3BrowserView)      ->  Definition: its Source, and its ast.ClassDef
     source.finding("V006", node, "…", hint="…")  ->  [a warning of Django's]; [] where `# noqa` is
 
@@ -211,7 +211,7 @@ class Project:
         """The definition of a class, if it is the project's."""
         source = self.source(kind.__module__) if self.owns_module(kind.__module__) else None
         found = source.definitions.get(kind.__qualname__, ()) if source else ()
-        # Of several with one name, what the module has is the last one, or nobody can tell.
+        # The module has the last of several definitions of one name, unless a condition decides.
         return next((one for one in reversed(found) if isinstance(one.node, ast.ClassDef)), None)
 
     def classes_of(self, view: type) -> list[tuple[type, Definition[ast.ClassDef]]]:

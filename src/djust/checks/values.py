@@ -49,7 +49,7 @@ class Made:
 
 @dataclass(frozen=True)
 class Many:
-    """A container of such values. If `mixed`, nobody can tell which of its members they are."""
+    """A container of such values. If `mixed`, it is not known which of its members they are."""
 
     inside: frozenset[Any]
     mixed: bool = False

@@ -98,9 +98,8 @@ def _wrong_mount(
 
 
 def undeclared(view: type[LiveView], project: Project) -> dict[str, Definition[Function]]:
-    """The methods of a class that look like handlers: named like one, or with `**kwargs`; they
-    change public state, have no decorator and override nothing, and nothing in the module speaks of
-    them.
+    """The methods of a class that look like handlers: named like one, or with `**kwargs`. They
+    change public state, have no decorator, override nothing, and are not mentioned in the module.
     """
     found: dict[str, Definition[Function]] = {}
     owner = project.class_definition(view)

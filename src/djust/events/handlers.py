@@ -38,7 +38,7 @@ _MARK = "_djust_event_handler"
 # On a method that runs in the background, put there by `@background` (tasks.py).
 BACKGROUND_MARK = "_djust_background"
 
-# What the client adds by itself; a handler that does not name them has not forgotten anything.
+# What the client adds automatically; a handler that does not name them has not forgotten anything.
 _UNASKED = frozenset({"value", "field", "key", "code", "csrfmiddlewaretoken"})
 _reported: set[tuple[str, str]] = set()
 
@@ -67,7 +67,7 @@ def _mark(function: F, timeout: float | None) -> F:
         )
     setattr(function, _MARK, timeout)
     if iscoroutinefunction(function):
-        # Recognised through decorators that copy the attributes of what they wrap.
+        # Decorators that copy the attributes of what they wrap keep this mark.
         markcoroutinefunction(function)
     return function
 
@@ -139,7 +139,7 @@ class Handler:
                 if (self.title, name) not in _reported:
                     _reported.add((self.title, name))
                     logger.warning(
-                        '%s has no parameter "%s", which the browser sent; it was left out.', self.title, name
+                        '%s has no parameter "%s", which the browser sent; it was ignored.', self.title, name
                     )
 
     def _converted(self, parameter: Parameter, name: str, value: Any) -> Any:
@@ -220,7 +220,7 @@ _MORE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 def _hints(function: Callable[..., Any], annotations: dict[str, Any]) -> dict[str, Any]:
-    # Without the return annotation, which may name what it likes.
+    # Without the return annotation, which may name anything.
     given = {name: hint for name, hint in annotations.items() if hint is not inspect.Parameter.empty}
     return get_type_hints(SimpleNamespace(__annotations__=given), inspect.unwrap(function).__globals__)
 

@@ -1,1 +1,1 @@
-"""Open pages: their life, their events, and the two ways by which a browser reaches them."""
+"""Open pages: how they begin and end, their turns, their guards, and their channels."""

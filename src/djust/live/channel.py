@@ -7,17 +7,17 @@ A transport only carries text. It knows no join tokens, snapshots or limits:
     await channel.receive('[1,"select_bucket",{"n":7}]')        transport.send('[1,1,[0,"photos"]]')
     channel.lost()                                              the page waits for its browser
 
-The first frame is the join. Its token is checked, and that the visitor is the one it was made for.
-If the page is in this process, it is attached to the channel. Otherwise a GET of the token's URL,
-which the transport makes, restores it from its snapshot or remounts it. Later frames go into the
-page's mailbox, and the page sends its answers. `receive` never waits for a handler or a join.
+The first frame is the join. The channel checks its token and the visitor. If the page is in this
+process, it is attached to the channel. Otherwise a GET of the token's URL, which the transport
+makes, restores it from its snapshot or remounts it. Later frames go into the page's mailbox, and
+the page sends its answers. `receive` never waits for a handler or a join.
 
-A page belongs to a user, or to an anonymous visitor, who may have a session. `admits` says who gets
-one that exists, be it in this process or as a snapshot:
+A page belongs to a user, or to an anonymous visitor, who may have a session. `admits` decides who
+gets a page that exists in this process or as a snapshot:
 
-    the page of a user         that user, in whatever session, and nobody else
+    the page of a user         that user, in any session, and nobody else
     of an anonymous session    that session, and the very tab that held the page
-    of somebody without        the very tab that held it; until one has, any anonymous visitor
+    of anyone else             the very tab that held it; until one has, any anonymous visitor
 
 The id of a tab is its secret. So an anonymous visitor may log in, or lose the session, and keeps
 the page. Everything here happens on the event loop of the pages.
@@ -37,7 +37,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Protocol
@@ -59,16 +58,11 @@ from djust.live.token import JoinToken, is_of_session, is_of_user, load_join_tok
 from djust.live.visitor import NOBODY, SessionStoreError, Visitor, visitor_of
 from djust.protocol import frames as wire
 from djust.protocol.frames import Event
-from djust.protocol.messages import Joining, Message, Visit
+from djust.protocol.messages import FAILED, NORMAL, RESTARTING, Joining, Message, Visit
 from djust.threads.pools import Caller, io_pool
 from djust.views import LiveView
 
 logger = logging.getLogger("djust")
-
-# Close codes of WebSocket itself.
-NORMAL = 1000
-FAILED = 1011
-RESTARTING = 1012
 
 SESSION_LOST = "Your session has ended. Log in again in another tab, and this page goes on."
 _SOMEBODY_ELSE = "This page was opened in another session or by another user."
@@ -104,7 +98,7 @@ class Closing(Exception):  # noqa: N818 — not an error of ours: the reason why
 
 
 async def _send_nowhere(text: str) -> None:
-    """The connection is gone: nobody receives it."""
+    """The connection is gone: the frame is dropped."""
 
 
 class Channel:
@@ -125,7 +119,7 @@ class Channel:
         self._transport: Transport | None = transport
         self._get = get
         self._loop = asyncio.get_running_loop()
-        # The browser's, until a page has it; whose it is, and the view that it has reached.
+        # The browser's request, until a page has it; its visitor; the view that it has reached.
         self._request: HttpRequest | None = request
         self._visitor: Visitor | None = None
         self._reached: type[LiveView] | None = None
@@ -133,7 +127,7 @@ class Channel:
         self._joining: asyncio.Task[None] | None = None
         # What arrives before the page is here.
         self._early: list[Message] = []
-        # Frames that are no events have no answer to refuse them with.
+        # Frames other than events have no answer with which they could be refused.
         self._others = Bucket(config.events_per_second)
         self._is_over = False
         late = Closing(wire.CLOSE_NOT_JOINED, "The page did not join in time.")
@@ -151,7 +145,7 @@ class Channel:
         _open.discard(self)
         if self._joining is not None:
             self._joining.cancel()
-        # The transport holds this channel, which is not to hold it in a circle with the page.
+        # The transport holds this channel: it must not become part of a cycle with the page.
         self._transport, self.send, self._get = None, _send_nowhere, None
         if (page := self.page) is not None:
             page.detach(self)
@@ -194,7 +188,7 @@ class Channel:
     # Frames
 
     async def receive(self, text: str) -> bool:
-        """Deal with a frame of the browser; whether it will be answered later, in its turn."""
+        """Process a frame of the browser. True if a turn will answer it later."""
         if self._is_over:
             return False
         limit = config.max_frame
@@ -237,9 +231,9 @@ class Channel:
             raise Closing(wire.CLOSE_TOO_MANY, "Too many frames in a short time.")
 
     async def settled(self, seconds: float | None = None) -> bool:
-        """Wait until all that was received is dealt with; false where `seconds` were not enough.
+        """Wait until all received frames are processed; false if that takes longer than `seconds`.
 
-        The join is waited for as long as it takes.
+        The time of the join does not count.
         """
         if self._joining is not None:
             await asyncio.wait([self._joining])
@@ -255,17 +249,17 @@ class Channel:
     # Whose it is
 
     def visit(self, request: HttpRequest, visitor: Visitor, reached: type[LiveView] | None = None) -> None:
-        """The browser has made a request. It may have another session than before.
+        """The browser has made a request, perhaps with another session than before.
 
-        `reached` is the view that the request has come to, through everything that guards it.
-        Raises `Closing` if the visitor is not to have the page. The channel stays: it may be
-        somebody else's.
+        `reached` is the view that the request has reached, through all guards of its URL. Raises
+        `Closing` if the visitor may not have the page. The channel stays open, because it may
+        belong to another visitor.
         """
         page = self.page
         if page is None:
             self._request, self._visitor, self._reached = request, visitor, reached
             return
-        # Whoever knows this channel has its tab.
+        # A browser that knows this channel has its tab.
         admits(page.fingerprint, "this tab", "this tab", visitor)
         self._has_passed = _has_passed(page, request, reached)
         if visitor.key != page.visitor.key and not self._is_over:
@@ -297,7 +291,7 @@ class Channel:
         request = self._request
         assert request is not None, "a channel joins once"
         if self._reached is not None and token.url != request.get_full_path():
-            # What this request has passed does not guard that page.
+            # The guards that this request has passed are not those of that page.
             raise Closing(wire.CLOSE_REFUSED, "The join token belongs to another page.")
         visitor = await self._who(request)
         page, holder = registry.claim(token.page_id, self, tab_id, partial(admits, tab_id=tab_id, visitor=visitor))
@@ -319,29 +313,35 @@ class Channel:
         may_have = partial(admits, tab_id=tab_id, visitor=visitor)
         snapshot = await load_snapshot(token.page_id, tab_id, may_have)
         mount = Mount(Purpose.RESTORE, snapshot=snapshot)
-        response = await self._get(token.url, mount)
-        if mount.restore_failed:
-            mount = Mount(Purpose.RESTORE)
+        try:
             response = await self._get(token.url, mount)
-        page = mount.page_in(response)
+            if mount.restore_failed:
+                mount = Mount(Purpose.RESTORE)
+                response = await self._get(token.url, mount)
+            page = mount.page_in(response)
+            if page is not None:
+                set_visitor(page, visitor)
+                if mount.snapshot is not None:
+                    # Before the browser forgets the token that leads to it.
+                    await page.snapshots.save_as(page, mount.snapshot)
+                new = make_join_token(JoinToken(page.id, token.url, page.fingerprint))
+                joining = Joining(self, known_version(page, mount, token, version), new, tab_id, passed=True)
+        except BaseException:
+            # As a rule, the connection was lost meanwhile.
+            mount.give_up()
+            raise
         if page is not None:
-            set_visitor(page, visitor)
-            if mount.snapshot is not None:
-                # Before the browser forgets the token that leads to it.
-                await page.snapshots.save_as(page, mount.snapshot)
             registry.attach(page, self, tab_id)
-            new = make_join_token(JoinToken(page.id, token.url, page.fingerprint))
-            known = known_version(page, mount, token, version)
-            self.attach(page, Joining(self, known, new, tab_id, passed=True))
+            self.attach(page, joining)
         elif response.status_code < 400:
-            # A redirect, to a login page perhaps, or a view that is not live any more.
+            # A redirect, such as to a login page, or the answer of a view that is no longer live.
             await self._go(response.headers.get("Location", token.url))
         else:
             code = wire.CLOSE_REFUSED if response.status_code < 500 else FAILED
             raise Closing(code, f"The page cannot be opened any more: {response.reason_phrase}.")
 
     def attach(self, page: Page, joining: Joining) -> None:
-        """Let the browser have a page: the answer to its join is the first frame that it gets."""
+        """Attach a page. Its first frame is the answer to the join."""
         self._timer.cancel()
         self.page, self._request = page, None
         page.post(joining)
@@ -372,7 +372,7 @@ def log_refusal(title: str, code: int, request: HttpRequest | None, reason: str)
 
 
 def _has_passed(page: Page, request: HttpRequest, reached: type[LiveView] | None) -> bool:
-    """Whether a request that has come to the view `reached` has passed what guards a page.
+    """Whether a request that has reached the view `reached` has passed the guards of a page.
 
     It may have come by another URL, or a guard may have answered it with another view.
     """
@@ -392,18 +392,16 @@ class Buckets:
         self._rate = rate
         self._burst = burst
         self._names = names
-        self._lock = threading.Lock()
         self._buckets: dict[str, Bucket] = {}
 
     def take(self, name: str) -> bool:
         """Whether one more is allowed now."""
-        with self._lock:
-            bucket = self._buckets.pop(name, None) or Bucket(self._rate, self._burst)
-            # The last one used is the last one forgotten.
-            self._buckets[name] = bucket
-            if len(self._buckets) > self._names:
-                del self._buckets[next(iter(self._buckets))]
-            return bucket.take()
+        bucket = self._buckets.pop(name, None) or Bucket(self._rate, self._burst)
+        # The last one used is the last one forgotten.
+        self._buckets[name] = bucket
+        if len(self._buckets) > self._names:
+            del self._buckets[next(iter(self._buckets))]
+        return bucket.take()
 
 
 # A page that is gone is mounted or restored for a join, which may cost what a GET does.
@@ -429,21 +427,21 @@ def join_frame(frame: list[Any]) -> tuple[JoinToken, int, str]:
     members: list[Any] = [*frame[1:5], *(None, None, "", "")[len(frame) - 1 :]]
     token, version, _, tab_id = members
     if type(version) is not int or version < 0 or type(tab_id) is not str or len(tab_id) > 64:
-        raise ProtocolError('Malformed frame: expected ["join", "ticket", version, "url", "document"].')
+        raise ProtocolError('Malformed frame: expected ["join", "token", version, "url", "tab_id"].')
     return load_join_token(token, config.ticket_seconds), version, tab_id
 
 
 def admits(fingerprint: str, holder: str, tab_id: str, visitor: Visitor) -> bool:
     """Whether a tab of `visitor` gets a page with this fingerprint.
 
-    The tab `holder` held it last, none yet if that is "". False: the page stays for its owner, and
-    the tab is to have another one. Raises `Closing` where it is to have none.
+    `holder` is the tab that held it last, or "" if none has. False: the page stays for its owner,
+    and the tab gets another one. Raises `Closing` if the tab must not get any page.
     """
     if is_of_user(fingerprint):
         check_user(fingerprint, visitor)
         return True
     if fingerprint and not is_of_session(fingerprint):
-        # Not of this version of the package.
+        # Another version of the package has made it.
         return False
     if tab_id and tab_id == holder:
         return True
@@ -462,7 +460,7 @@ def admits(fingerprint: str, holder: str, tab_id: str, visitor: Visitor) -> bool
 
 
 def check_user(fingerprint: str, visitor: Visitor) -> None:
-    """Raise `Closing` if a fingerprint is a user's, and the visitor somebody else."""
+    """Raise `Closing` if a fingerprint belongs to a user, and the visitor is somebody else."""
     if not is_of_user(fingerprint) or same_visitor(fingerprint, visitor.identity):
         return
     if visitor.is_unknown:

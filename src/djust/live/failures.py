@@ -1,4 +1,4 @@
-"""What user code raised or returned, made fit for a thread and an event loop."""
+"""Exceptions for what user code raised or returned, fit for threads and the event loop."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from djust.threads.pool import as_error
 def failure_on_loop(error: BaseException, task: asyncio.Task[Any] | None) -> Exception:
     """What user code raised in `task`, as an exception.
 
-    Where the task itself has to end, `error` is raised again.
+    If `task` itself has to end, `error` is raised again.
 
-    A handler that awaits a cancelled task has failed, while one whose own task is cancelled ends
-    with the server. A coroutine that is thrown away gets GeneratorExit when its task does not run.
+    A handler that awaits a cancelled task has failed. A handler whose own task is cancelled ends
+    with the server. A coroutine that is garbage-collected before its end gets GeneratorExit.
     """
     if isinstance(error, Exception):
         return error

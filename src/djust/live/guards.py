@@ -62,8 +62,8 @@ PURPOSE = "live_purpose"
 class NotAllowedError(HandlerError):
     """The visitor may not use this page any more.
 
-    `was_entered`: this was found out when the turn had run. `has_lost_session`: the store does not
-    know the session that the browser names, so the browser has to join again.
+    `was_entered`: the turn had run already. `has_lost_session`: the store does not know the session
+    that the browser names, so the browser has to join again.
     """
 
     def __init__(self, *, was_entered: bool = False, has_lost_session: bool = False) -> None:
@@ -118,19 +118,19 @@ def is_live(response: HttpResponseBase, token: bytes) -> bool:
 
 
 def keep_out_of_caches(request: HttpRequest) -> None:
-    """Let Django's cache middleware not store the answer, whatever headers a decorator sets."""
+    """Keep the answer out of Django's cache middleware, even if a decorator sets other headers."""
     request._cache_update_cache = False  # type: ignore[attr-defined]
 
 
 @dataclass(slots=True, eq=False, repr=False)
 class Passage:
-    """One way of a request through middleware and guards to a turn, and what came of it."""
+    """The way of one request through middleware and guards to a turn, and the outcome."""
 
     guards: Guards
     purpose: str
     # Whether the view's function is to be called; middleware is passed in any case.
     calls_view: bool
-    # The turn. None as soon as nobody waits for it any more.
+    # The turn; None as soon as its caller has stopped waiting.
     body: Callable[[], Any] | None
     token: bytes = field(default_factory=new_token)
     was_entered: bool = False
@@ -166,9 +166,9 @@ class Passage:
         return self.body
 
     async def in_time(self, passing: Coroutine[Any, Any, HttpResponseBase], seconds: float | None) -> HttpResponseBase:
-        """The response to a passage that was entered in time. One that hangs is left to itself.
+        """The response to a passage that was entered in time. A passage that hangs is abandoned.
 
-        Cancelling it would stop no thread, and the chain would take that for a failure of a guard.
+        Cancelling it would not stop a thread, and would look like the failure of a guard.
         """
         if seconds is None:
             return await passing
@@ -183,7 +183,7 @@ class Passage:
         raise LateError(seconds)
 
     def leave(self) -> None:
-        """Nobody waits any more. The request may stay, and is not to keep the turn."""
+        """The caller has stopped waiting. The request may live on, and must not hold the turn."""
         self.body = self.result = self.error = None
 
     def outcome(self, request: HttpRequest, response: HttpResponseBase) -> Any:
@@ -251,7 +251,7 @@ class Guards:
     def call(self, body: Callable[[], T], *, purpose: str, asks: bool = True) -> T:
         """The result of `body`, called in this thread inside the middleware, after the guards.
 
-        Without `asks`, the guards were asked a moment ago, and only middleware is passed.
+        Without `asks`, only middleware runs: the guards were asked a moment ago.
         """
         chain = _chain(self._names, is_async=False)
         passage, request = self._begin(body, purpose, asks=asks)
@@ -310,7 +310,7 @@ class Guards:
         known, found = vars(self._page), vars(asked)
         if "session" in found:
             known["session"] = found["session"]
-        # A user whom the view has put there stays.
+        # A user whom the view has assigned stays.
         if "user" in found and (known.get("user") is self._user or is_lazy(known.get("user"))):
             for name in ("_cached_user", "_acached_user"):
                 known.pop(name, None)
@@ -321,7 +321,7 @@ class Guards:
         known.update(given)
         names = given.keys() - self._pristine.keys()
         if passage.calls_view is self.is_guarded:
-            # All that sets attributes was passed. What it has not set again does not hold any more.
+            # Everything that sets attributes has run. What it has not set again is outdated.
             for name in self._given - names:
                 known.pop(name, None)
             self._given = frozenset(names)
@@ -375,7 +375,7 @@ def guards_of(view: LiveView, request: HttpRequest) -> Guards | None:
 
 
 def asker(request: HttpRequest, purpose: str) -> Caller:
-    """Whose work it is to ask the guards of a page: it counts as a GET of the same address."""
+    """The caller that asking the guards of a page counts for: a GET of the same address."""
     return Caller(f"address {request.META.get('REMOTE_ADDR')}", f"{purpose} {request.path!r:.200}", must_run=True)
 
 
@@ -453,7 +453,7 @@ async def _ask_on_loop(chain: Chain, request: HttpRequest) -> HttpResponseBase:
 
 
 async def _call_view(chain: Chain, passage: Passage, request: HttpRequest) -> HttpResponseBase:
-    """Call the view's function where middleware is: what that sets for a thread holds for guards.
+    """Call the view's function in the thread of the middleware, whose thread locals guards see.
 
     Without middleware, call it in a thread that is free again when it has answered.
     """

@@ -2,8 +2,8 @@
 
 `RequestRunner` runs GETs through Django's whole handler, with all middleware. `asgi` uses it for
 requests of browsers to synchronous views: they take one thread of the pool instead of a change of
-thread per middleware. A socket uses it to restore or remount a page that is not here. A GET that
-its browser has given up does not begin any more, or leaves no page behind.
+thread per middleware. A socket uses it to restore or remount a page that is not in this process. A
+GET whose browser is gone does not begin, or leaves no page behind.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 
-# After this time a browser that was refused may ask again.
+# Seconds after which a browser that was refused may ask again.
 _RETRY_SECONDS = 5
-# A GET that takes longer is worth being watched.
+# Only a GET that takes longer is watched for the end of its connection.
 _LISTEN_SECONDS = 0.05
-# For so long a GET whose browser is gone keeps its place among the threads.
+# Seconds for which a GET whose browser is gone counts against the limit of threads.
 _ASIDE_SECONDS = 0.05
 
 _STREAM = STREAM.encode()
 
 
 def path_below_prefix(scope: Scope) -> str:
-    """The path of a request or socket without the prefix that the whole site stands below."""
+    """The path of a request or socket, without the prefix of the whole site."""
     path: str = scope["path"]
     prefix = get_script_prefix(scope).rstrip("/")
     return path[len(prefix) :] if prefix and path.startswith(f"{prefix}/") else path
@@ -92,7 +92,7 @@ class RequestRunner:
         return isinstance(view_class, type) and issubclass(view_class, LiveView) and not view_class.view_is_async
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a browser's request for which `serves` is true, if the browser still waits."""
+        """Answer a request for which `serves` is true, if its browser still waits."""
         request, response = self._asynchronous.create_request(scope, BytesIO())
         if request is None:
             assert response is not None, "either a request or the answer to a bad one"
@@ -110,7 +110,7 @@ class RequestRunner:
     async def _answer(
         self, scope: Scope, request: HttpRequest, mount: Mount, receive: Receive
     ) -> HttpResponseBase | None:
-        """The answer, or None where the browser went away before anything has begun."""
+        """The answer, or None if the browser went away before the GET began."""
         try:
             call = request_pool.begin(_caller(scope), partial(self._synchronous.answer, request, scope))
         except ServerBusyError as error:
@@ -124,16 +124,16 @@ class RequestRunner:
                 either: list[asyncio.Future[Any]] = [call.done, leaving]
                 await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
                 if leaving.done() and leaving.result():
-                    mount.is_over = True
+                    mount.give_up()
                     if request_pool.withdraw(call):
                         return None
-                    # First browsers that went away at the same time are withdrawn: not one of them
-                    # is to get the place.
+                    # Other browsers that went away at the same time are withdrawn first, so that
+                    # none of them gets the place.
                     await asyncio.wait([call.done], timeout=_ASIDE_SECONDS)
                     request_pool.set_aside(call)
             return await call.done
         except asyncio.CancelledError:
-            mount.is_over = True
+            mount.give_up()
             request_pool.withdraw(call)
             raise
         finally:
@@ -158,7 +158,7 @@ class RequestRunner:
 
 
 def _caller(scope: Scope) -> Caller:
-    """Whose GET this is: who has no session yet is known by their address alone."""
+    """The caller of a GET. A visitor without a session is known by the address only."""
     client = scope.get("client")
     return Caller(f"address {client[0]}" if client else "", f"{scope['method']} {scope['path']!r:.200}")
 
@@ -169,7 +169,7 @@ def _busy(error: ServerBusyError) -> HttpResponse:
 
 
 async def _goes_away(receive: Receive) -> bool:
-    """Wait until the browser goes away; false where the server does not tell of it."""
+    """Wait until the browser goes away; false if the server does not report that."""
     has_body = True
     try:
         while (message := await receive())["type"] != "http.disconnect":

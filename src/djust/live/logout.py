@@ -1,10 +1,10 @@
-"""The end of sessions: whoever logs out loses their open pages at once, for good.
+"""The end of sessions: a visitor who logs out loses all open pages at once, for good.
 
-Django's signal reports a logout in this process, pub/sub one in another process. Besides, the
-session store is asked whether a session still belongs to the same user: when it is due to expire
-and every `session_check_seconds`, once for all pages of the session, at random times. Its answer
-takes no page away: the session may have another key by now, or the store may have lost it. The
-browser has to join again with the cookies that it has, and the join decides.
+Django's signal reports a logout in this process, and pub/sub one in another process. In addition,
+djust asks the session store whether a session still belongs to the same user. It asks when the
+session is due to expire and every `session_check_seconds`, once for all pages of the session, at
+random times. The answer alone ends no page: the session may have another key by now, or the store
+may have lost it. The browser has to join again with its present cookies, and the join decides.
 """
 
 from __future__ import annotations
@@ -39,13 +39,11 @@ logger = logging.getLogger("djust")
 TOPIC = "djust:sessions"
 NEVER = float("inf")
 _TICK_SECONDS = 0.5
-# After missed messages all sessions are asked for, within this time.
+# After missed messages, all sessions are checked within this time.
 _MISS_SECONDS = 5.0
-# A store that does not answer, or does not know a session, is asked again.
+# A store that does not answer, or does not know a session, is asked again after this time.
 _RETRY_SECONDS = 5.0
 _DOUBT_SECONDS = 1.0
-# This process, for messages to itself.
-_ME = secrets.token_hex(8)
 
 
 def set_visitor(page: Page, visitor: Visitor) -> None:
@@ -55,7 +53,7 @@ def set_visitor(page: Page, visitor: Visitor) -> None:
 
 
 def _next_check(visitor: Visitor) -> float:
-    # Pages that came all at once, after a restart, must not be asked for all at once for evermore.
+    # Pages that joined at the same time, after a restart, must not be checked at the same time.
     seconds = config.session_check_seconds * _between(0.75, 1.25)
     return min(visitor.ends + 0.1, time.monotonic() + seconds)
 
@@ -65,11 +63,16 @@ def _between(low: float, high: float) -> float:
 
 
 class SessionMonitor:
-    """Looks every half second for pages whose session is to be asked for."""
+    """Looks every half second for pages whose session is due for a check."""
 
     def __init__(self) -> None:
         self._ticker = Ticker(_TICK_SECONDS, self._ask_due)
         self.topics: set[str] = set()
+        self.rename()
+
+    def rename(self) -> None:
+        """Give this process a name, by which it knows its own messages. A fork needs another."""
+        self.name = secrets.token_hex(8)
 
     def start(self) -> None:
         """Begin, on the running event loop."""
@@ -98,12 +101,12 @@ class SessionMonitor:
 
     def put(self, publication: Publication) -> None:
         """A session has ended in another process."""
-        process, session = publication.message
-        if process != _ME:
+        name, session = publication.message
+        if name != self.name:
             end_pages(session, HttpRequest(), "You have logged out.")
 
     def mark_gap(self, topics: Iterable[str], reason: str) -> None:
-        """Messages may have been missed: the session store knows."""
+        """Messages may have been missed, so the session store is asked."""
         now = time.monotonic()
         soon: dict[str, float] = defaultdict(lambda: now + _between(0, _MISS_SECONDS))
         for page in registry.attached_pages():
@@ -112,7 +115,7 @@ class SessionMonitor:
 
 
 def _ask(key: str, pages: list[Page]) -> None:
-    """Ask for one session, in a thread. A page without one has logged out in its own handler."""
+    """Check one session, in a thread. A page without one has logged out in its own handler."""
     try:
         if key:
             _check(key, visitor_of({settings.SESSION_COOKIE_NAME: key}), pages)
@@ -120,14 +123,14 @@ def _ask(key: str, pages: list[Page]) -> None:
             for session in {page.visitor.session for page in pages}:
                 end_pages(session, HttpRequest(), "You have logged out.")
     except SessionStoreError:
-        # No verdict; the look-up has logged it.
+        # Nothing is known. The look-up has logged the failure.
         _ask_again(pages, _RETRY_SECONDS)
     except Exception:
         logger.exception("A session could not be checked")
 
 
 def _check(key: str, found: Visitor, pages: list[Page]) -> None:
-    # Browsers that have joined again meanwhile may have come with another session.
+    # Browsers that have joined again in the meantime may have another session.
     pages = [page for page in pages if page.visitor.key == key]
     same = [page for page in pages if page.visitor.identity == found.identity]
     due = _next_check(found)
@@ -140,12 +143,12 @@ def _check(key: str, found: Visitor, pages: list[Page]) -> None:
         page.visitor = page.visitor._replace(is_unknown=True)
     _ask_again(doubtful, _DOUBT_SECONDS)
     for peer in registry.peers_of([page for page in others if page not in doubtful]):
-        # Without a word: where the browser has a session again, nobody needs one.
+        # Without a text: a browser that has a session again needs none.
         page_loop.call(peer.close, wire.CLOSE_SESSION)
 
 
 def _ask_again(pages: list[Page], seconds: float) -> None:
-    """Ask for a session once more, after one to two times as many seconds."""
+    """Check a session once more, after one to two times this number of seconds."""
     due = time.monotonic() + min(config.session_check_seconds, _between(seconds, 2 * seconds))
     for page in pages:
         page.session_due = due
@@ -171,17 +174,17 @@ def _end_session(sender: object, request: HttpRequest | None = None, **kwargs: A
     if request is not None and session:
         end_pages(session, request, "You have logged out.")
         if config.pubsub != "memory":
-            # Whoever logs out does not wait for it.
+            # The visitor who logs out does not wait for it.
             io_pool.submit(lambda: _publish(session))
 
 
 def _publish(session: str) -> None:
     try:
-        hub.backend().publish(TOPIC, encode_message(TOPIC, [_ME, session]))
+        hub.backend().publish(TOPIC, encode_message(TOPIC, [monitor.name, session]))
     except Exception as error:  # noqa: BLE001 — whatever the service's client raises
         text = "A logout could not be published to other processes (%s: %s). They notice it within %g seconds."
         logger.warning(text, type(error).__name__, error, config.session_check_seconds)
 
 
 monitor = SessionMonitor()
-process.register(Phase.PAGES, start=monitor.start, stop=monitor.stop)
+process.register(Phase.PAGES, start=monitor.start, stop=monitor.stop, forget=monitor.rename)

@@ -1,6 +1,6 @@
 """Measures turns, for `djust.signals.event_finished`.
 
-Where nobody receives that, nothing is made of this.
+Without a receiver of this signal, no `Meter` is made.
 
     meter = Meter(posted)     the message came at `posted`
     meter.enter()             queries of this thread or task are counted from here on
@@ -27,7 +27,7 @@ from djust.threads.pools import signal_pool, turn_pool
 
 logger = logging.getLogger("djust")
 
-# Reports that wait for slow receivers; beyond that they are left out.
+# How many reports may wait for slow receivers. Further ones are dropped.
 _MAX_REPORTS = 10_000
 
 
@@ -53,11 +53,11 @@ class Meter:
         self._began = time.perf_counter()
 
     def called(self) -> None:
-        """The handler has returned; one that came too late is not looked at again."""
+        """The handler has returned. Only the first call counts: a later one was too late."""
         self._called = self._called or time.perf_counter()
 
     def report(self, sender: type, event: str, text: str, *, pushed: bool, queue: int) -> None:
-        """Send the signal, in the thread that does so."""
+        """Send the signal, in the thread for signals."""
         now = time.perf_counter()
         called = self._called or now
         began = self._began or called
@@ -102,5 +102,5 @@ def _watch(connection: BaseDatabaseWrapper, **kwargs: Any) -> None:
         connection.execute_wrappers.append(_count)
 
 
-# Connections that a turn opens, in the threads of its asynchronous calls, too.
+# Also connections that a turn opens in the threads of its asynchronous calls.
 connection_created.connect(_watch, dispatch_uid="djust")

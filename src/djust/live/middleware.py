@@ -8,9 +8,8 @@ and runs where the view would be called.
     chain = Chain(turn_middleware(), innermost, is_async=False)
     response = chain(request)              innermost(chain, request) runs inside the middleware
 
-Turns do not pass Django's own middleware (`_HANDLED`): this package does for a turn what that does
-for a request, or it has no meaning for a turn. They do not pass what
-`LIVEVIEW_CONFIG["skip_middleware"]` names either.
+Turns do not pass Django's own middleware (`_HANDLED`): either djust does the same for a turn, or it
+has no meaning for a turn. They do not pass what `LIVEVIEW_CONFIG["skip_middleware"]` names either.
 """
 
 from __future__ import annotations
@@ -66,7 +65,7 @@ _HANDLED = frozenset(
     }
 )
 
-# What Django answers with a status of its own is a refusal; anything else is a failure.
+# Exceptions for which Django has a status of its own are refusals. Others are failures.
 _STATUS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], int], ...] = (
     (Http404, 404),
     (PermissionDenied, 403),
@@ -125,7 +124,7 @@ def _adapted(function: GetResponse, function_is_async: bool, is_async: bool) -> 
 def errors_as_responses(get_response: GetResponse, *, is_async: bool) -> GetResponse:
     """`get_response`, or a hook, whose exceptions become responses, as in Django's own chain.
 
-    What would end a thread or the event loop becomes one as well.
+    So do exceptions that would end a thread or the event loop.
     """
     if is_async:
 

@@ -1,7 +1,7 @@
 """A request becomes a page, for a stated purpose.
 
 Every request to a live view has one `Mount`, which says what the request is for. `mount_of` finds
-it, and nothing else reads headers or parameters of ours:
+it, and no other code that has a request reads headers or parameters of ours:
 
     GET                                 render        HTML; the page waits for its browser
     GET with the header X-Djust         csrf token    the token that POSTs need
@@ -71,11 +71,11 @@ class Purpose(StrEnum):
 
 @dataclass(slots=True, eq=False, repr=False)
 class Mount:
-    """For which purpose a request is served, and what belongs to that."""
+    """The purpose for which a request is served, and its data."""
 
     purpose: Purpose
 
-    # Render: nobody waits for the answer any more. The handler may set this at any time.
+    # Nobody waits for the answer any more: see `give_up`.
     is_over: bool = False
 
     # Restore and navigate. `render` takes out a snapshot of another version of the class.
@@ -95,6 +95,12 @@ class Mount:
     connection_id: str = ""
     # Frames: the browser reads a stream.
     reads_stream: bool = False
+
+    def give_up(self) -> None:
+        """Nobody waits for the answer any more: no page is kept. At any time, in any thread."""
+        self.is_over = True
+        if self.page is not None:
+            self.page.end(for_good=True)
 
     def page_in(self, response: HttpResponseBase) -> Page | None:
         """The page, unless a guard or middleware has answered `response` in the view's place."""
@@ -180,11 +186,13 @@ def _answer(page: Page, mount: Mount) -> HttpResponseBase:
     if mount.restore_failed:
         return HttpResponse()
     page.prepare()
-    # The page keeps its request, and must not keep itself.
+    # The page keeps its request, which must not keep the page.
     for known in (vars(page.request), page.request.META):
         known.pop(MOUNT, None)
     if mount.purpose is not Purpose.RENDER:
         mount.page, mount.token = page, new_token()
+        if mount.is_over:
+            page.end(for_good=True)
         return token_response(mount.token)
     if page.request.method == "HEAD":
         return _uncached(page.request, LiveResponse())
@@ -192,12 +200,12 @@ def _answer(page: Page, mount: Mount) -> HttpResponseBase:
 
 
 def send_page(page: Page, mount: Mount, *, status: int = 200, notice: str = "") -> HttpResponse:
-    """The HTML of a page, which now waits for its browser, unless that has gone away."""
+    """The HTML of a page, which now waits for its browser, unless the browser is gone."""
     html = page.html()
     set_visitor(page, maker_of(page.request))
     token = make_join_token(JoinToken(page.id, page.request.get_full_path(), page.fingerprint, digest_of(html)))
     if mount.is_over:
-        # No browser reads the answer, but middleware sees one like any other.
+        # No browser reads the answer, but middleware sees an ordinary one.
         page.end(for_good=True)
     else:
         page.snapshots.save_first(page, len(html))
@@ -208,8 +216,8 @@ def send_page(page: Page, mount: Mount, *, status: int = 200, notice: str = "") 
 
 
 def _uncached(request: HttpRequest, response: HttpResponse) -> HttpResponse:
-    # No cache may give this page to anybody else, or twice. But no-store would also keep it out of
-    # the browser's back/forward cache, and visitors would lose their page when they return.
+    # No cache may give this page to another visitor, or twice. But no-store would also keep it out
+    # of the browser's back/forward cache, and visitors would lose their page when they return.
     response.headers["Cache-Control"] = "private, no-cache"
     keep_out_of_caches(request)
     return response
@@ -237,7 +245,7 @@ async def with_sync_thread(answer: Coroutine[Any, Any, HttpResponseBase]) -> Htt
 def known_version(page: Page, mount: Mount, token: JoinToken, shown: int) -> int | None:
     """The version of a restored page if its browser, at version `shown`, already shows it.
 
-    That is so if nobody had joined the page yet, and it shows what was sent with the join token.
+    That is so if no browser had joined the page, and it shows what was sent with the join token.
     None: the browser needs all values.
     """
     never_joined = mount.snapshot is not None and not page.tab_id and page.version == shown == 0

@@ -1,4 +1,4 @@
-"""The nodes of a page: its views, what they show now, and what the browser has of it.
+"""The nodes of a page: its views, what they show now, and what the browser has received of that.
 
     nodes = Nodes(view, request)            a page of one node, the root
     nodes.prepare()                         the template is evaluated for the first time
@@ -9,9 +9,9 @@
     nodes.get("c1")                         the node that an event names
 
 A node is one view and everything that the framework keeps about it. What a child shows is a value
-of its parent, `(fragment, values)`, as an include is: whatever renders the parent calls `evaluate`
-of the child. So one evaluation of the root brings all nodes up to date, and one diff tells the
-browser.
+of its parent, `(fragment, values)`, as an include is: the code that renders the parent calls
+`evaluate` of the child. So one evaluation of the root brings all nodes up to date, and one diff
+tells the browser.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Change(NamedTuple):
     diff: list[Any]
     fragments: list[Any]
     state_error: TypeError | None
-    # The template's outermost parent is another one, or it was compiled anew: another document.
+    # The template's outermost parent is another one, or it was compiled again: another document.
     whole: bool = False
 
 
@@ -103,7 +103,7 @@ class Node:
             with rendering(context, self._template):
                 self.last = compiled.inner(context) if is_inside else compiled.evaluate(context, self.last, same)
         except BaseException:
-            # What was watched was not shown: the next rendering must not take it for the same.
+            # The values were noted but not shown: the next rendering must not skip them.
             self._tracker.forget()
             raise
         self.data = None
@@ -177,6 +177,8 @@ class Nodes:
     def prepare(self) -> None:
         """Evaluate the template for the first time, after the view was mounted."""
         self._shown = self.root.evaluate()
+        if (error := self._state_error()) is not None:
+            raise error
 
     def html(self) -> str:
         """The HTML of what is shown."""
@@ -186,11 +188,14 @@ class Nodes:
     def renew(self) -> Change:
         """Evaluate the template again."""
         before, self._shown = self._shown, self.root.evaluate()
-        state_error = next(filter(None, [node.state_error for node in self._nodes]), None)
         fragment, values = self._shown
         if fragment is not before[0]:
-            return Change([], [], state_error, whole=True)
-        return Change(*self._sent.diff(fragment, before[1], values), state_error)
+            return Change([], [], self._state_error(), whole=True)
+        return Change(*self._sent.diff(fragment, before[1], values), self._state_error())
+
+    def _state_error(self) -> TypeError | None:
+        """What is wrong with the state of the views, found when they were evaluated."""
+        return next((node.state_error for node in self._nodes if node.state_error is not None), None)
 
     def all(self) -> tuple[Any, list[Any]]:
         """All values; the browser starts over."""
@@ -205,7 +210,7 @@ class Nodes:
         return self._sent.place(reason)
 
     def pushed(self) -> list[tuple[str, Any]]:
-        """The events that the views have pushed since the last time."""
+        """The events that the views have pushed since the last call."""
         # A task may push one just now.
         outboxes = [node.context.outbox for node in self._nodes if node.context.outbox]
         return [outbox.pop(0) for outbox in outboxes for _ in range(len(outbox))]

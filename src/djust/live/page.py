@@ -9,8 +9,8 @@
     page.detach(connection)                         it is lost; the page waits for another one
     page.end()                                      the page is gone
 
-There is no I/O here: whoever has the connection decodes frames and carries the answers. Messages
-wait in the mailbox, and a page takes one turn at a time:
+There is no I/O here: the channel decodes frames, and a transport carries the answers. Messages wait
+in the mailbox, and a page takes one turn at a time:
 
     process_next      the task of the next message on the event loop; its frame is sent
     process           what to do with this kind of message, and where it was refused
@@ -26,7 +26,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-import threading
 import time
 from collections.abc import Callable, Collection, Coroutine
 from functools import partial
@@ -36,6 +35,7 @@ from asgiref.sync import iscoroutinefunction
 from django.conf import settings
 from django.http import HttpRequest
 
+from djust import process
 from djust.conf import config
 from djust.context import context_of
 from djust.events.handlers import Handler, refusal
@@ -50,7 +50,7 @@ from djust.live.visitor import NOBODY, ThreadState, take_over
 from djust.loop import finish, page_loop
 from djust.protocol import frames as wire
 from djust.protocol.frames import Event, Resync
-from djust.protocol.messages import End, Hook, Joining, Message, Peer, Refused, Save, Settled, Visit, Work
+from djust.protocol.messages import FAILED, End, Hook, Joining, Message, Peer, Refused, Save, Settled, Visit, Work
 from djust.pubsub.subscriptions import handles_on_loop
 from djust.signals import event_finished
 from djust.tasks import task_of
@@ -59,14 +59,12 @@ from djust.views import LiveView, has_hooks, overrides
 
 logger = logging.getLogger("djust")
 
-_making_tasks = threading.Lock()
+_making_tasks = process.Lock()
 
-# What guards a page has failed: when what the server itself has to do is tried again.
+# Seconds after which the server tries its own turns again, if a guard of the page has failed.
 _RETRY_SECONDS = 2.0
-# So long `connected`, `disconnected` and `unmount` of a view may take.
+# Seconds that `connected`, `disconnected` and `unmount` of a view may take.
 HOOK_SECONDS = 5.0
-# Close codes of WebSocket itself.
-_FAILED = 1011
 
 
 class Bucket:
@@ -107,14 +105,14 @@ class Page:
         self.version = 0
         self.last_ref = 0
         self.resyncs = 0
-        # Whose it is, and what the join tokens of such a page are bound to: see `set_visitor`.
+        # The visitor, and the fingerprint that the page's join tokens are bound to: `set_visitor`.
         self.visitor = NOBODY
         self.fingerprint = ""
         self.tab_id = ""
         self.peer: Peer | None = None
         # The connection that is about to have the page.
         self._joining: Peer | None = None
-        # When the session is to be asked for, on the monotonic clock.
+        # When the session has to be checked, on the monotonic clock.
         self.session_due = float("inf")
         self.snapshots = SnapshotWriter()
         self.nodes = Nodes(view, request)
@@ -123,14 +121,14 @@ class Page:
         self._tasks: Tasks | None = None
         self.bucket = Bucket(config.events_per_second)
         self._mailbox: list[tuple[Message, float]] = []
-        # When the message of this turn came; nobody asks where nothing is measured.
+        # When the message of this turn came; 0 where nothing is measured.
         self._posted = 0.0
         self._task: asyncio.Task[None] | None = None
-        # What the server itself wanted to do, and was not allowed to.
+        # Turns of the server itself that were refused.
         self._held: list[Work] = []
         # It is about to end, or has ended.
         self._ends = False
-        # Its visitor has logged out: of what is the browser's nothing runs any more.
+        # Its visitor has logged out: of its messages, only hooks and the end are processed.
         self._is_over = False
 
     def prepare(self) -> None:
@@ -143,21 +141,24 @@ class Page:
         return self.nodes.html()
 
     def add(self, node: Node) -> None:
-        """Let the page have one view more, inside another one."""
+        """Add a view inside another one."""
         node.context.start(self, node.id)
         self.nodes.add(node)
 
     @property
     def tasks(self) -> Tasks:
-        """What runs in the background of this page."""
+        """The background tasks of this page."""
         if self._tasks is None:
             with _making_tasks:
                 if self._tasks is None:
                     self._tasks = Tasks(self.post, self.turns)
+                    if self._ends:
+                        # A view starts one in its last turn.
+                        self._tasks.end()
         return self._tasks
 
     def _start(self) -> None:
-        """A browser has the page: what runs in the background begins."""
+        """A browser has the page: background tasks begin."""
         self.turns.loop = asyncio.get_running_loop()
         if self._tasks is not None:
             self._tasks.advance()
@@ -175,32 +176,34 @@ class Page:
             self._post_all(self._hooks("disconnected"))
 
     def end(self, *, for_good: bool = False) -> None:
-        """The page is gone: its tasks end.
+        """The page is gone: its tasks end. In any thread.
 
-        Its state is kept; or nobody is to have it, and what waits in its mailbox is not executed.
-        In any thread.
-
-        Views that have something to do then get their turns; nobody waits for them.
+        Its state is saved. `for_good` forgets it, and what waits in the mailbox is not executed.
+        Views that have hooks get their last turns afterwards.
         """
-        self.peer = None
+        self.peer = self._joining = None
         self._is_over = self._is_over or for_good
+        has_ended, self._ends = self._ends, True
         if self._tasks is not None:
             self._tasks.end()
         if for_good:
             self.snapshots.forget(self)
-        if self._ends:
+        if has_ended:
             return
-        self._ends = True
-        if not (hooks := self._hooks("disconnected", "unmount")):
-            # A turn that still runs keeps the state itself when it ends.
-            self._finish(saves=self._task is None)
-        elif asyncio._get_running_loop() is page_loop.loop:
-            self._post_all([*hooks, End()])
+        unmounts = self._hooks("unmount")
+        if not unmounts and self._task is None:
+            self._finish()
+            return
+        # Behind a turn that still runs: it may use services, and changes the state. What `unmount`
+        # does to that is of no use to a page that is restored.
+        last = [*self._hooks("disconnected"), Save(), *unmounts, End()]
+        if asyncio._get_running_loop() is page_loop.loop:
+            self._post_all(last)
         else:
-            page_loop.call(self._post_all, [*hooks, End()])
+            page_loop.call(self._post_all, last)
 
-    def _finish(self, *, saves: bool = True) -> None:
-        if saves and not self._is_over:
+    def _finish(self) -> None:
+        if not self._is_over:
             self.snapshots.save_last(self)
         self.nodes.stop()
 
@@ -213,7 +216,7 @@ class Page:
 
     @property
     def is_full(self) -> bool:
-        """Whether as many messages wait as may."""
+        """Whether the mailbox holds as many messages as it may."""
         return len(self._mailbox) >= config.max_waiting
 
     @property
@@ -230,7 +233,7 @@ class Page:
             self._begin_next()
 
     async def settled(self) -> None:
-        """Wait until everything that is in the mailbox now is dealt with."""
+        """Wait until all messages that are in the mailbox now are processed."""
         event = asyncio.Event()
         self.post(Settled(event))
         await event.wait()
@@ -259,8 +262,9 @@ class Page:
         """Take one turn, and begin with the next message."""
         try:
             text = await self.process(message)
-            if text and self.peer is not None:
-                await self.peer.send(text)
+            # A thread may end the page just now.
+            if text and (peer := self.peer) is not None:
+                await peer.send(text)
         except Exception:
             logger.exception("%s: a turn failed", type(self.view).__name__)
         except BaseException:
@@ -324,7 +328,6 @@ class Page:
             *(node.view, handler.title, bind, self.answer, handler.is_async, event.ref, event.wants_reply),
             timeout=None if handler.background else handler.timeout or config.handler_timeout or None,
             passed=event.passed,
-            owner=self.fingerprint,
         )
         text = await self._run(turn)
         if self._held:
@@ -335,8 +338,7 @@ class Page:
         self.snapshots.changes += 1
         if (node := self.nodes.get(work.target)) is None:
             return ""
-        turn = Turn(node.view, work.title, lambda: work.call, self.answer, work.is_async, owner=self.fingerprint)
-        return await self._run(turn)
+        return await self._run(Turn(node.view, work.title, lambda: work.call, self.answer, work.is_async))
 
     async def _join(self, joining: Joining) -> str:
         self.snapshots.changes += 1
@@ -349,8 +351,8 @@ class Page:
         self.peer, self._joining = joining.peer, None
         if self.turns.loop is None:
             self._start()
-        # Before the events that have come with the connection. Nobody may have said that the one
-        # before is lost.
+        # Before the events that have come with the connection. The one before may be lost without
+        # the page having learned of it.
         self._mailbox[:0] = [(hook, 0.0) for hook in self._hooks("disconnected", "connected")]
         self._retry_held()
         self.wake()
@@ -366,7 +368,7 @@ class Page:
         return self._all(extra)
 
     async def _resync(self, resync: Resync) -> str:
-        """What others do to a page may lead here; else it is a defect of this package."""
+        """Scripts that change the page may lead here; all else is a defect of djust."""
         self.snapshots.changes += 1
         await self.turns.ask("join")
         self.resyncs += 1
@@ -379,20 +381,24 @@ class Page:
         node = self.nodes.get(hook.target)
         if node is None or (hook.name == "disconnected" and not node.is_connected):
             return ""
+        if hook.name == "connected" and self._ends:
+            # The browser has gone meanwhile.
+            return ""
         node.is_connected = False
         text = ""
         if overrides(type(node.view), hook.name):
-            self.snapshots.changes += 1
+            if hook.name != "unmount":
+                self.snapshots.changes += 1
             title, method = f"{type(node.view).__name__}.{hook.name}", getattr(node.view, hook.name)
             turn = Turn(
-                *(node.view, title, lambda: method, _show_nothing if self._ends else self.answer),
+                *(node.view, title, lambda: method, self.answer),
                 is_async=iscoroutinefunction(method),
                 timeout=HOOK_SECONDS,
-                # The connection has just passed what guards the page; what ends has to end, whoever
-                # the visitor is.
+                # The connection has just passed what guards the page; what ends has to end for any
+                # visitor.
                 passed=True,
                 is_unasked=hook.name != "connected",
-                owner=self.fingerprint,
+                shows=not self._ends,
             )
             text = await self._run(turn)
         node.is_connected = hook.name == "connected"
@@ -401,6 +407,7 @@ class Page:
     # Turns
 
     def _run(self, turn: Turn) -> Coroutine[Any, Any, str]:
+        turn.owner = self.fingerprint
         return self._run_measured(turn) if event_finished.receivers else self.turns.run(turn)
 
     async def _run_measured(self, turn: Turn) -> str:
@@ -419,7 +426,7 @@ class Page:
     # Refusals
 
     def _refuse(self, message: Message, error: HandlerError, before: int) -> str:
-        """Nothing was called: answer an event, end the connection, or try again later."""
+        """No user code was called: answer an event, end the connection, or try again later."""
         if isinstance(error, GuardFailedError):
             text = "%s: what guards the page has failed; %s waits, and nothing was called"
             logger.error(text, type(self.view).__name__, type(message).__name__, exc_info=error.__cause__ or error)
@@ -438,7 +445,7 @@ class Page:
         elif isinstance(error, GuardFailedError):
             peer = message.peer if isinstance(message, Joining) else self.peer
             if peer is not None:
-                peer.close(_FAILED)
+                peer.close(FAILED)
         return ""
 
     def _refuse_event(self, event: Event, error: HandlerError, before: int) -> str:
@@ -462,7 +469,7 @@ class Page:
         )
 
     def _retry_held(self) -> None:
-        """What was refused may be allowed by now: when a browser joins, and after each event."""
+        """Try refused turns of the server again: when a browser joins, and after each event."""
         if self._held and self.peer is not None:
             held, self._held = self._held, []
             self._post_all([*held])
@@ -471,6 +478,8 @@ class Page:
 
     def answer(self, turn: Turn, reply: object, failure: Exception | None) -> str:
         """What `turn` has changed, although its call may have raised `failure`."""
+        if not turn.shows:
+            return ""
         if not turn.wants_reply or failure is not None:
             reply = None
         elif (reason := json_error(reply)) is not None:
@@ -503,10 +512,6 @@ class Page:
         if reply is not None:
             extra[wire.EXTRA_REPLY] = reply
         return extra
-
-
-def _show_nothing(turn: Turn, reply: object, failure: Exception | None) -> str:
-    return ""
 
 
 def _send_away(peer: Peer | None, error: HandlerError) -> None:

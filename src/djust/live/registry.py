@@ -4,9 +4,9 @@
     attached   a connection holds it
     detached   the connection was lost                           `detach_seconds`
 
-A page that waits too long is forgotten. The oldest one is when too many wait, when they hold too
-many bytes, or when one visitor has too many. A page that is forgotten ends: its tasks are
-cancelled, its state is saved. GETs run in threads, so every method holds the lock.
+A page that waits too long is forgotten. So is the oldest one, if too many wait, if they hold too
+many bytes, or if one visitor has too many. A page that is forgotten ends: its tasks are cancelled,
+and its state is saved. GETs run in threads, so every method holds the lock.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from djust.protocol.messages import Peer
 from djust.state.snapshots import is_shared
 
 _SWEEP_SECONDS = 5.0
-# How long the end of a process waits for a cache to take snapshots.
+# How long the end of a process waits until a cache has taken all snapshots.
 _SAVE_SECONDS = 5.0
 # How long it waits for `unmount` of the pages' views.
 _END_SECONDS = 5.0
@@ -55,35 +55,39 @@ class Registry:
     """Where pages are found by their id."""
 
     def __init__(self) -> None:
+        self.reset()
+        self.sweeper = Ticker(_SWEEP_SECONDS, self.sweep)
+
+    def reset(self) -> None:
+        """Begin without pages. Those of a process that was forked are its parent's."""
         self._lock = threading.Lock()
         self._waiting: dict[str, _Waiting] = {}
         self._attached: dict[str, _Attached] = {}
         # Of the waiting pages.
         self._bytes = 0
         self._visitors: Counter[str] = Counter()
-        self.sweeper = Ticker(_SWEEP_SECONDS, self.sweep)
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._attached)
 
     def park(self, page: Page) -> None:
-        """Keep a page that was just sent, until its browser joins."""
+        """Keep a page whose HTML was just sent, until its browser joins."""
         self._keep(page, config.park_seconds)
 
     def attach(self, page: Page, peer: Peer, tab_id: str) -> None:
-        """Keep a page that has come into being for a connection."""
+        """Keep a page that was made for a connection."""
         with self._lock:
             self._attached[page.id] = _Attached(page, tab_id, peer)
 
     def claim(
         self, page_id: str, peer: Peer, tab_id: str, admits: Callable[[str, str], bool] = lambda _, holder: True
     ) -> tuple[Page | None, Peer | None]:
-        """Attach the page to `peer`. The page and the peer that had it, None for what there is not.
+        """Attach the page to `peer`. Returns the page and the peer that had it, or None for each.
 
         `admits` says whether the tab gets a page, from its fingerprint and the tab that held it
         last ("" for none). If it raises, the page stays where it is. An attached page goes only to
-        the same tab, whose old connection is dead but was not yet found to be. A second tab made
-        from the same HTML gets a page of its own.
+        the same tab, whose old connection is dead, which was not noticed yet. A second tab with the
+        same HTML gets a page of its own.
         """
         with self._lock:
             waiting = self._waiting.get(page_id)
@@ -111,7 +115,7 @@ class Registry:
     def drop(self, session: str, except_request: HttpRequest) -> list[Peer]:
         """Forget the pages that end with `session` (see `Visitor`); the peers that held them.
 
-        That of the request `except_request` stays, and belongs to nobody from now on.
+        The page of the request `except_request` stays, and has no visitor from now on.
         """
         with self._lock:
             for waiting in [one for one in self._waiting.values() if one.page.visitor.session == session]:
@@ -209,4 +213,4 @@ def save_at_exit() -> None:
         asyncio.run(save_all(pages, _SAVE_SECONDS, settled=False))
 
 
-process.register(Phase.PAGES, start=registry.sweeper.start, stop=_stop, at_exit=save_at_exit)
+process.register(Phase.PAGES, start=registry.sweeper.start, stop=_stop, at_exit=save_at_exit, forget=registry.reset)

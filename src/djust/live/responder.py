@@ -31,7 +31,7 @@ def respond(view: LiveView, request: HttpRequest) -> Answer:
         view.request = _as_get(request, mount)
         return view.get(view.request, *view.args, **view.kwargs)
     if mount.purpose is not Purpose.RENDER:
-        # Not by a header: a decorator may answer with a copy that has none.
+        # Not in a header: a decorator may answer with a copy without headers.
         keep_out_of_caches(request)
     match mount.purpose:
         case Purpose.RENDER | Purpose.RESTORE | Purpose.NAVIGATE:
@@ -55,7 +55,7 @@ def _in_thread_of_request(
     request: HttpRequest,
     mount: Mount,
 ) -> Answer:
-    """What `answer` gives: it reads sessions, and may wait for the event loop."""
+    """The result of `answer`, which reads sessions and may wait for the event loop."""
     if asyncio._get_running_loop() is None:
         return answer(view, request, mount)
     # As in a synchronous view.

@@ -16,8 +16,8 @@ from django.utils.safestring import SafeString
 
 from djust.conf import Config, config
 
-# Stands for the join token in the HTML of {% djust_scripts %}, which is rendered before there is
-# one. Nobody can guess it, so nothing that a user wrote is taken for it.
+# Stands for the join token in the HTML of {% djust_scripts %}, which is rendered before the token
+# is made. It cannot be guessed, so no text of a user is taken for it.
 TOKEN_PLACEHOLDER = f"token-{secrets.token_hex(8)}"
 
 # The files that the client loads when a page needs them.
@@ -42,7 +42,7 @@ def script_tag(request: HttpRequest, token: str) -> SafeString:
     nonce = getattr(request, "csp_nonce", None) or getattr(request, "_csp_nonce", None)
     scripts = [(source, attributes)]
     if not (config.use_websocket and isinstance(request, ASGIRequest)):
-        # No socket can be had: what is posted instead comes first.
+        # There are no sockets: the file for POSTs comes first.
         scripts.insert(0, (static("djust/djust.post.js"), format_html('data-csrf="{}"', get_token(request))))
     if settings.DEBUG:
         scripts.insert(0, (static("djust/djust.debug.js"), SafeString()))

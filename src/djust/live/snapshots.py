@@ -4,7 +4,11 @@
     page.snapshots.schedule(page)                no message waits: save soon, at most once a second
     page.snapshots.flush(page)                   the browser is gone: save now
     page.snapshots.save_last(page)               the page is gone
-    await load_snapshot(page_id, tab_id, …)      another page goes on with it
+    await load_snapshot(page_id, tab_id, …)      the snapshot from which a page is restored
+
+A snapshot holds the state of the page's root alone. `mount`, or `restore`, makes other nodes again.
+
+A snapshot holds the state of the page's root alone. `mount`, or `restore`, makes other nodes again.
 
 Encoding, writing and reading have pools of their own, and no turn waits for the cache: one that
 hangs delays no page. What the cache did not take is written when it answers again: a page saves
@@ -49,15 +53,15 @@ logger = logging.getLogger("djust")
 # A burst of events, such as typing, is one snapshot.
 _QUIET_SECONDS = 0.05
 _PAUSE_SECONDS = 1.0
-# A cache that does not answer has nothing.
+# A cache that does not answer in this time counts as empty.
 _READ_SECONDS = 2.0
-# The end of a process waits so long for a write of the same page; and a page for one that hangs.
+# How long the end of a process waits for a write; when a page replaces a write that hangs.
 _WRITE_SECONDS = 2.0
 _OVERTAKE_SECONDS = 10.0
-# What is held for pages that are gone while the cache is away; the oldest goes first.
+# Snapshots of pages that are gone, held while the cache fails; the oldest goes first.
 _MOST_LAST = 1_000
 _MOST_CHARACTERS = 64_000_000
-# Pages that write again when the cache is back, so that it is not overrun.
+# How many pages write at first when the cache is back, so that they do not overload it.
 _RETRIES_PER_SECOND = 200
 
 
@@ -84,10 +88,10 @@ class SnapshotOwner(Protocol):
 
 
 class SnapshotWriter:
-    """Saves the snapshots of one page, which is an argument: this does not hold its owner.
+    """Saves the snapshots of one page, which is an argument, so that this does not hold it.
 
-    At most one thread writes for a page at a time, the newest snapshot that there is. A write that
-    hangs is overtaken after a while. If it ends after all, the snapshot is written once more.
+    At most one thread writes for a page at a time, always the newest snapshot. Another thread
+    replaces one that hangs. If its write ends after all, the snapshot is written once more.
     """
 
     __slots__ = (
@@ -96,16 +100,16 @@ class SnapshotWriter:
     )
 
     def __init__(self) -> None:
-        # Changes; so many are in what was taken last, 0 if that has to be taken again.
+        # The number of changes; how many the last snapshot has, 0 if it has to be made again.
         self.changes = 1
         self._taken = 0
         self._lock = threading.Condition(threading.Lock())
-        # The snapshot that waits to be written, and how many changes the newest one has had.
+        # The snapshot that waits to be written, and how many changes the newest one has.
         self._next: Snapshot | None = None
         self._newest = -1
-        # When the thread that writes began; it knows itself by that.
+        # When the thread that writes began, by which it is also identified.
         self._writing = 0.0
-        # The page is gone: there is no later snapshot, or there is to be none.
+        # The page is gone: this is the last snapshot, or its snapshots have to be deleted.
         self._is_over = False
         self._is_forgotten = False
         # When the page was saved last, and for which tab.
@@ -117,7 +121,7 @@ class SnapshotWriter:
 
     def schedule(self, page: SnapshotOwner) -> None:
         """No message waits for the page: save it soon, if it has changed and the cache works."""
-        if self.changes != self._taken and self._timer is None and is_shared():
+        if self.changes != self._taken and self._timer is None and not self._is_over and is_shared():
             if not is_available():
                 wait = _next_retry()
             elif page.tab_id != self._tab_id:
@@ -139,8 +143,8 @@ class SnapshotWriter:
 
     async def save(self, page: SnapshotOwner) -> None:
         """Take a snapshot, between two turns; it is written while the page goes on."""
-        if is_available():
-            # What is refused is tried again.
+        if self.changes != self._taken and keeps_anything() and is_available():
+            # If the pool refuses, the next change tries again.
             with suppress(ServerBusyError):
                 await snapshot_encode_pool.run_for(_caller(page, "encode"), self._encode, page)
 
@@ -172,7 +176,7 @@ class SnapshotWriter:
             snapshot_encode_pool.submit(lambda: self._encode(page))
 
     def forget(self, page: SnapshotOwner) -> None:
-        """Nobody is to have this page again."""
+        """The page does not come back."""
         with self._lock:
             self._end()
             self._taken, self._next, self._is_forgotten = self.changes, None, True
@@ -181,12 +185,12 @@ class SnapshotWriter:
 
     def _end(self) -> None:
         self._is_over = True
-        # It holds the page.
+        # The timer holds the page.
         if (timer := self._timer) is not None:
             page_loop.call(timer.cancel)
 
     async def save_as(self, page: SnapshotOwner, snapshot: Snapshot) -> None:
-        """Write the snapshot that the page was made of, and wait for that, though not for long."""
+        """Write the snapshot from which the page was restored, and wait a moment for that."""
         if not is_available():
             return
         with self._lock:
@@ -206,7 +210,7 @@ class SnapshotWriter:
                 return
             self._newest, self._next = count, snapshot
             if self._writing and time.monotonic() - self._writing < _OVERTAKE_SECONDS:
-                # Whoever writes takes this one when it is through.
+                # The thread that writes takes this one when it is through.
                 return
             writing = self._begin()
         if not snapshot_write_pool.offer(lambda: self._write(page, writing), _caller(page, "write")):
@@ -233,7 +237,7 @@ class SnapshotWriter:
     # Writing. The lock is held in `_begin`, `_release` and `_miss`.
 
     def _begin(self) -> float:
-        """From now on the caller is the one who writes."""
+        """From now on the caller is the thread that writes."""
         self._writing = time.monotonic()
         return self._writing
 
@@ -242,7 +246,7 @@ class SnapshotWriter:
         self._lock.notify_all()
 
     def _next_for(self, writing: float) -> Snapshot | None:
-        """The snapshot to write, for the thread that began at `writing`; None: it is through."""
+        """The snapshot to write, for the thread that began at `writing`; None if it is done."""
         with self._lock:
             if self._writing != writing:
                 return None
@@ -259,7 +263,7 @@ class SnapshotWriter:
                 if self._is_forgotten:
                     self._delete_soon(page)
                 elif self._writing != writing:
-                    # It has hung, and may have replaced what another one wrote meanwhile.
+                    # It has hung, and may have replaced what another thread has written.
                     self._miss(page, None)
                 elif not is_written:
                     self._miss(page, self._next or snapshot)
@@ -290,7 +294,7 @@ _retry = 0.0
 
 
 def _next_retry() -> float:
-    """In how many seconds one more page may save itself, when the cache may have come back."""
+    """Seconds after which one more page may try to save itself, if the cache has failed."""
     global _retry
     now = time.monotonic()
     _retry = max(_retry + 1 / _RETRIES_PER_SECOND, now + circuit.wait, now + _PAUSE_SECONDS)
@@ -298,16 +302,16 @@ def _next_retry() -> float:
 
 
 class Backlog:
-    """What the cache did not take of pages that are gone.
+    """The snapshots of pages that are gone, and that the cache did not take.
 
-    A timer tries again, when the circuit around the cache lets it, until nothing is left.
+    A timer tries again when the circuit around the cache allows it, until nothing is left.
     """
 
     def __init__(self) -> None:
         self.reset()
 
     def reset(self) -> None:
-        """Begin with nothing. A fork has no timer, and the pages are its parent's."""
+        """Empty the backlog: a fork has no timer, and the pages belong to its parent."""
         self._lock = threading.Lock()
         # By page id: the snapshot, None for one to be deleted, and what it is called.
         self._last: OrderedDict[str, tuple[Snapshot | None, str]] = OrderedDict()
@@ -381,7 +385,7 @@ async def save_all(pages: Iterable[SnapshotOwner], seconds: float, *, settled: b
 
 
 async def _save_here(page: SnapshotOwner, *, settled: bool) -> None:
-    # Half of what a handler does is not a state to come back to.
+    # The state in the middle of a handler is not one to restore.
     if settled and page.is_busy:
         await page.settled()
     await snapshot_write_pool.run(page.snapshots.save_here, page)
@@ -391,9 +395,10 @@ async def _save_here(page: SnapshotOwner, *, settled: bool) -> None:
 
 
 async def load_snapshot(page_id: str, tab_id: str, admits: Callable[[str, str], bool]) -> Snapshot | None:
-    """The snapshot with which a tab may go on; None where the cache does not answer, too.
+    """The snapshot for a page of this tab; None also if the cache does not answer.
 
-    `admits` says so, from the fingerprint and the tab that held the page; what it raises is raised.
+    `admits` decides, from the fingerprint and the tab that held the page. It may raise an
+    exception.
     """
     if not is_available():
         return None
@@ -412,13 +417,13 @@ async def load_snapshot(page_id: str, tab_id: str, admits: Callable[[str, str], 
 
 
 def restore_state(view: LiveView, snapshot: Snapshot) -> None:
-    """Give a view that was restored its saved state; raises whatever stands against it."""
+    """Assign the saved state to a view. Raises an exception if the state cannot be restored."""
     view_class = type(view)
     values, missing = decode_state(view_class, snapshot.state)
     for name, value in values.items():
         if name[0] == "_" or is_own_name(name) or name in computed_names(view_class):
             raise StateError(f"{view_class.__name__}.{name} is not state, and a snapshot holds it.")
-        # What was loading then is loaded anew by whoever began it: `mount`, as a rule.
+        # What was loading then is loaded again by the code that began it: `mount`, as a rule.
         if not (isinstance(value, AsyncResult) and value.loading):
             setattr(view, name, value)
     for name, error in missing.items():

@@ -1,8 +1,8 @@
 """The background tasks of one page: a `Runner` of `djust/tasks.py`.
 
     tasks = Tasks(page.post, page.turns)
-    tasks.start(task)               waits: nobody may ever open this page
-    tasks.advance()                 a browser has it: runs
+    tasks.start(task)               waits until a browser has the page
+    tasks.advance()                 a browser has the page: tasks run
     tasks.end()                     the page is gone
 
 At most `tasks_per_page` tasks of a page run at the same time, the others wait in order. A `def` is
@@ -10,8 +10,8 @@ a job of the pool `task`, so that no handler waits behind it; an `async def` run
 event loop of the pages. A result becomes `Work` in the mailbox, and is merged there if its task is
 still the newest of its name.
 
-Tasks hold the view, through the functions they call, but never the page: it goes although they run,
-and they end then.
+Tasks hold the view, through the functions that they call, but never the page. So running tasks do
+not keep a page alive, and they end with it.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ class Tasks:
         self._latest: dict[tuple[LiveContext, str], Task] = {}
         self._queue: deque[Task] = deque()
         self._running: set[Task] = set()
-        # For each view the values of `assign_later`, and who assigned them. A view stands here from
-        # the moment on when a turn of it has been asked for.
+        # For each view the values of `assign_later`, and who assigned them. A view is in it as soon
+        # as a turn has been requested for it.
         self._later: dict[LiveContext, dict[str, tuple[Task | None, Any]]] = {}
         self._is_over = False
 
@@ -97,7 +97,7 @@ class Tasks:
             self._drop(self._latest.pop((context_of(view), name), None))
 
     def advance(self) -> None:
-        """A browser has the page: what waits for that begins. In any thread."""
+        """A browser has the page: tasks that wait for that begin. In any thread."""
         self._on_loop(self._advance)
 
     def end(self) -> None:
@@ -139,12 +139,12 @@ class Tasks:
 
     def _begin(self, task: Task) -> None:
         if task.dropped:
-            # While a test held it.
+            # It was cancelled while a test held it back.
             self._leave(task)
             return
         running = asyncio.get_running_loop().create_task(self._run(task), context=self._turns.context.copy())
         task.awaiting = running
-        # Also where it was cancelled before it had begun.
+        # Also if it was cancelled before it began.
         running.add_done_callback(lambda _: self._leave(task) if task.awaiting is running else None)
 
     async def _run(self, task: Task) -> None:
@@ -161,7 +161,7 @@ class Tasks:
                     try:
                         await asyncio.wait([call.done])
                     except asyncio.CancelledError:
-                        # Nobody can stop the thread, which counts until it has ended.
+                        # The thread cannot be stopped, and counts until it has ended.
                         task.awaiting = None
                         call.done.add_done_callback(lambda done: self._leave(task, done))
                         raise
@@ -172,7 +172,7 @@ class Tasks:
                         value = await (task.call() if task.is_async else value)
         except BaseException as raised:  # noqa: BLE001 — a task may raise whatever it likes
             if inspect.iscoroutine(value):
-                # It may not have been begun.
+                # It may not have begun.
                 value.close()
             error = failure_on_loop(raised, me)
             if isinstance(error, TimeoutError) and clock.expired():
@@ -181,7 +181,7 @@ class Tasks:
         if not task.dropped and (post := self._post()) is not None:
             merge = partial(task.merge, value, error)
             post(Work(task.title, partial(self._merge, task, merge), task.merges_on_loop, task.context.node_id))
-        # What a thread goes on to do after its time is not wanted.
+        # The result of a thread that continues after its time is dropped.
         task.dropped = task.dropped or isinstance(error, HandlerTimeoutError)
 
     def _call(self, task: Task) -> Any:
@@ -198,12 +198,12 @@ class Tasks:
             self._turns.thread_state.activate()
 
     def _leave(self, task: Task, late: asyncio.Future[Any] | None = None) -> None:
-        """A task is over. `late`: what its thread has given when nobody wanted it any more."""
+        """A task is over. `late`: what its thread has returned after the task was dropped."""
         self._running.discard(task)
         if late is not None and late.exception() is None and inspect.iscoroutine(late.result()):
             late.result().close()
-        # Timers of the event loop keep the context of a task that was cancelled, and so this task,
-        # but not its view.
+        # Timers of the event loop keep the context of a cancelled task, and so this task. They must
+        # not keep its view.
         task.call, task.merge, task.awaiting = _nothing, _nothing, None
         self._advance()
 

@@ -1,12 +1,12 @@
 """The join token: the signed text in the first HTML with which a browser gets its page.
 
 It holds the page's id, its URL with the query, the *fingerprint* of the visitor it was made for and
-a digest of what was shown; the signature adds the time. Nothing else that a browser says decides
+a digest of what was shown; the signature adds the time. Nothing else that a browser sends decides
 which view is mounted.
 
     make_join_token(JoinToken("6fa1…", "/shop/?page=2", fingerprint("user:7")))  ->  "WyI2ZmEx…"
 
-Whoever sees the page can read the token. So a fingerprint is a keyed digest: it tells neither
+Anyone who sees the page can read the token. So a fingerprint is a keyed digest: it tells neither
 session nor user, only whether there is one. Tokens and fingerprints made under one of
 SECRET_KEY_FALLBACKS are good as well.
 """
@@ -51,7 +51,7 @@ def _fingerprint(identity: str, key: str | bytes) -> str:
 
 
 def is_of_user(fingerprint: str) -> bool:
-    """Whether a fingerprint is that of somebody who has logged in."""
+    """Whether a fingerprint is that of a user, who has logged in."""
     return fingerprint.startswith(USER[0])
 
 
@@ -63,13 +63,13 @@ def is_of_session(fingerprint: str) -> bool:
 def same_visitor(fingerprint: str, identity: str) -> bool:
     """Whether `fingerprint` was made of `identity`, under any of the secret keys."""
     keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
-    # All keys are tried, so that the time tells nothing.
+    # All keys are tried, so that the time reveals nothing.
     found = [constant_time_compare(fingerprint, _fingerprint(identity, key)) for key in keys]
     return True in found
 
 
 def digest_of(html: str) -> str:
-    """A digest that tells whether a page shows what its browser was sent."""
+    """A digest for the question whether a page shows what its browser was sent."""
     return blake2b(html.encode("utf-8", "surrogatepass"), digest_size=9).hexdigest()
 
 

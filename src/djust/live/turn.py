@@ -45,13 +45,13 @@ from djust.protocol import frames as wire
 from djust.services import call_scope
 from djust.state.fields import per_class
 from djust.threads.pools import Caller, SyncThread, async_threads, exits_as_errors, io_pool, request_pool, turn_pool
-from djust.threads.testmode import FRESH, report
+from djust.threads.testmode import FRESH, report, testmode
 from djust.views import LiveView
 
 logger = logging.getLogger("djust")
 
 Call: TypeAlias = Callable[[], Any]
-# What a call has returned, and the exception that nobody has taken care of.
+# What a call has returned, and the exception that `handle_error` has not handled.
 Outcome: TypeAlias = tuple[object, Exception | None]
 # Runs a function in a thread, and gives what it returns.
 InThread: TypeAlias = Callable[[Callable[[], Any]], Awaitable[Any]]
@@ -80,18 +80,22 @@ class Turn:
     bind: Callable[[], Call]
     answer: Callable[[Turn, object, Exception | None], str]
     is_async: bool
-    # That of the event; 0 where the server itself takes the turn.
+    # The reference of the event; 0 for a turn of the server itself.
     ref: int = 0
     wants_reply: bool = False
     timeout: float | None = None
-    # What guards the page has just been passed.
+    # The guards of the page were passed a moment ago.
     passed: bool = False
     # Neither guards nor `authorize` are asked.
     is_unasked: bool = False
+    # The page is rendered afterwards; not if it is gone.
+    shows: bool = True
     # The session fingerprint of the page: whose share of the threads it takes.
     owner: str = ""
     meter: Meter | None = None
     guards: Guards | None = None
+    # What ends first, where the call runs in a thread and has only so much time.
+    deadline: Deadline | None = None
 
     @property
     def event(self) -> str:
@@ -109,7 +113,7 @@ class Turn:
         return self.guards is not None and self.guards.has_middleware
 
     def logged(self, error: Exception) -> Exception:
-        """What the turn has raised, for the log and for those who measure."""
+        """Log what the turn has raised, and note it for the meter."""
         if isinstance(error, HandlerError):
             logger.warning("%s %s", error, error.detail)
         else:
@@ -125,7 +129,7 @@ class Turn:
 
 
 class TurnRunner:
-    """Runs turns of a page, which sees to it that one runs at a time. It does not know its page."""
+    """Runs the turns of a page, which lets one run at a time. It does not know its page."""
 
     __slots__ = ("_guards", "_nodes", "_request", "_thread", "context", "loop", "thread_state")
 
@@ -134,11 +138,11 @@ class TurnRunner:
         self._request = request
         self._guards = guards_of(nodes.root.view, request)
         self._thread: SyncThread | None = None
-        # That in which every turn begins, and all that runs in the background.
+        # The context in which every turn and every background task begins.
         self.context = FRESH
-        # Where the page lives, as soon as a browser has it.
+        # The event loop of the page, as soon as a browser has it.
         self.loop: asyncio.AbstractEventLoop | None = None
-        # That of the page's GET, which every turn restores; set when that has been answered.
+        # The state of the page's GET, which every turn restores; set when that was answered.
         self.thread_state: ThreadState
 
     async def ask(self, purpose: str) -> None:
@@ -156,7 +160,7 @@ class TurnRunner:
         except HandlerError:
             raise
         except Exception as error:
-            # Middleware that cannot be made, perhaps.
+            # For example, middleware cannot be made.
             raise GuardFailedError from error
 
     def _ask_in_thread(self, guards: Guards, purpose: str) -> None:
@@ -171,7 +175,7 @@ class TurnRunner:
         task = asyncio.current_task()
         guards = turn.guards = None if turn.is_unasked else self._guards
         # A part of the turn can only run on the event loop.
-        needs_loop = turn.is_async or self._nodes.awaits_data or authorizes_on_loop(type(turn.view))
+        needs_loop = turn.is_async or self._awaits_data(turn) or authorizes_on_loop(type(turn.view))
         try:
             if needs_loop or (guards is not None and guards.is_asynchronous):
                 return await self._run_on_loop(turn)
@@ -186,9 +190,13 @@ class TurnRunner:
     def _caller(self, turn: Turn) -> Caller:
         """Whose work the turn is.
 
-        No browser waits for what the server itself does, so that is never refused.
+        Turns of the server itself are never refused, because no browser would send them again.
         """
         return Caller(turn.owner or f"address {self._request.META.get('REMOTE_ADDR')}", turn.title, not turn.ref)
+
+    def _awaits_data(self, turn: Turn) -> bool:
+        """Whether there is a get_context_data to be awaited before the turn is answered."""
+        return turn.shows and self._nodes.awaits_data
 
     def _enter(self, turn: Turn | None) -> None:
         """A part of the turn begins in this thread or task."""
@@ -199,23 +207,23 @@ class TurnRunner:
 
     # A turn in a thread
 
-    def _run_in_thread(self, turn: Turn, deadline: Deadline | None = None) -> str:
+    def _run_in_thread(self, turn: Turn) -> str:
         self._enter(turn)
         if turn.guards is None:
             refresh_session_and_user(self._request)
-            return self._call_and_answer(turn, deadline)
-        inside = partial(self._call_and_answer, turn, deadline)
-        return turn.guards.call(inside, purpose=turn.purpose, asks=not turn.passed)
+            return self._call_and_answer(turn)
+        return turn.guards.call(partial(self._call_and_answer, turn), purpose=turn.purpose, asks=not turn.passed)
 
-    def _call_and_answer(self, turn: Turn, deadline: Deadline | None) -> str:
+    def _call_and_answer(self, turn: Turn) -> str:
+        deadline = turn.deadline
         if deadline is not None and not deadline.begins():
-            # It has waited, for a thread or for what guards the page, until its time was up.
+            # It has waited for a thread, or for the guards of the page, until its time was up.
             return ""
         try:
             if not turn.is_unasked and authorizes(type(turn.view)):
                 authorize(turn)
             with call_scope():
-                reply, failure = call_handler(turn, turn.bind(), deadline)
+                reply, failure = call_handler(turn, turn.bind())
                 if deadline is not None and deadline.has_passed:
                     return ""
                 return turn.answer(turn, reply, failure)
@@ -227,10 +235,10 @@ class TurnRunner:
     async def _run_in_time(self, turn: Turn, seconds: float) -> str:
         """A turn in a thread, whose handler has so much time.
 
-        Then the thread goes on, for nobody can stop it.
+        After that, the thread goes on, because it cannot be stopped.
         """
-        deadline = Deadline()
-        call = turn_pool.begin(self._caller(turn), self._run_in_thread, turn, deadline)
+        turn.deadline = deadline = Deadline()
+        call = turn_pool.begin(self._caller(turn), self._run_in_thread, turn)
         done, _ = await asyncio.wait([call.done], timeout=seconds)
         if done or not deadline.comes_first("time"):
             return await call.done
@@ -238,7 +246,7 @@ class TurnRunner:
             turn_pool.set_aside(call)
         error = HandlerTimeoutError(turn.title, seconds)
         if turn.guards is not None and not deadline.has_begun:
-            # Nobody knows whether the visitor may still use the page.
+            # It is not known whether the visitor may still use the page.
             return turn.unrendered(error)
         # Not in the pool of handlers: when it is exhausted, no answer would say that time is up.
         return await async_threads.run(self._give_up, turn, error)
@@ -263,7 +271,7 @@ class TurnRunner:
             if turn.guards is None:
                 refresh_session_and_user(self._request)
                 return await self._call_and_answer_on_loop(turn, self._thread)
-            # Inside what guards the page, which has as much time as the handler.
+            # Inside the guards of the page, which have as much time as the handler.
             inside = partial(self._call_and_answer_on_loop, turn, self._thread)
             asks = not turn.passed
             return await turn.guards.acall(inside, purpose=turn.purpose, asks=asks, seconds=turn.timeout)
@@ -278,16 +286,18 @@ class TurnRunner:
             if not turn.is_unasked and authorizes(type(turn.view)):
                 await authorize_on_loop(turn, in_thread)
                 if not turn.has_middleware:
-                    # What it has needed a thread for has ended, and a `def` handler gets one of its
-                    # own.
+                    # The calls that needed a thread have ended, and a `def` handler gets a thread
+                    # of its own.
                     thread.leave()
                     thread.enter(partial(self._caller, turn))
             call = turn.bind()
             async with call_scope():
                 try:
-                    reply, failure = await call_handler_on_loop(turn, call, partial(self._enter, turn), in_thread)
-                    if self._nodes.awaits_data:
-                        await self._nodes.await_data()
+                    calls = partial(self._call_handler_in_thread, turn)
+                    reply, failure = await call_handler_on_loop(turn, call, partial(self._enter, turn), calls)
+                    if self._awaits_data(turn):
+                        data = self._nodes.await_data()
+                        await (data if turn.timeout is None else _in_time(data, turn, turn.timeout))
                 finally:
                     if not turn.has_middleware:
                         # Rendering may need a thread itself.
@@ -300,9 +310,18 @@ class TurnRunner:
     async def _call_in_thread(self, turn: Turn, function: Call) -> Any:
         return await _in_thread(turn, partial(turn_pool.run_for, self._caller(turn)), function)
 
+    async def _call_handler_in_thread(self, turn: Turn, function: Call) -> Any:
+        # A test has one thread.
+        if turn.timeout is None or turn.guards is None or not turn.has_middleware or testmode.get() is not None:
+            return await self._call_in_thread(turn, function)
+        # One that hangs would keep the thread in which middleware waits. It passes that once more,
+        # in a thread of its own.
+        passing = partial(turn.guards.call, function, purpose=turn.purpose, asks=False)
+        return await turn_pool.run_for(self._caller(turn), passing)
+
     async def _answer_on_loop(self, turn: Turn, reply: object, failure: Exception | None) -> str:
         view_class = type(self._nodes.root.view)
-        is_on_loop = (turn.is_async or self._nodes.awaits_data) and not turn.has_middleware
+        is_on_loop = (turn.is_async or self._awaits_data(turn)) and not turn.has_middleware
         if is_on_loop and view_class not in _rendered_in_threads:
             try:
                 return turn.answer(turn, reply, failure)
@@ -321,8 +340,8 @@ class TurnRunner:
 
 
 async def _in_thread(turn: Turn, run: InThread, function: Call) -> Any:
-    """Call where synchronous middleware is, in its context: thread locals and context variables
-    hold there.
+    """Call in the thread and the context of synchronous middleware, with its thread locals and
+    context variables.
 
     Without any, by `run`.
     """
@@ -363,12 +382,12 @@ class Deadline:
         return self._first == "time"
 
 
-def call_handler(turn: Turn, call: Call, deadline: Deadline | None = None) -> Outcome:
+def call_handler(turn: Turn, call: Call) -> Outcome:
     """Call in this thread.
 
-    If `deadline` passes meanwhile, what the call raises is logged, and the view not asked.
+    If the deadline passes meanwhile, what the call raises is logged, and the view not asked.
     """
-    meter = turn.meter
+    meter, deadline = turn.meter, turn.deadline
     if meter is not None:
         meter.begins()
     try:
@@ -420,9 +439,9 @@ async def call_handler_on_loop(turn: Turn, call: Call, enter: Call, in_thread: I
 async def _call_in_thread(turn: Turn, call: Call, enter: Call, in_thread: InThread) -> Outcome:
     """Call in a thread.
 
-    When time is up the thread goes on, for nobody can stop it, and its outcome is dropped.
+    When the time is up, the thread goes on, as it cannot be stopped, and its outcome is dropped.
     """
-    deadline = Deadline()
+    turn.deadline = deadline = Deadline()
 
     def job() -> Outcome:
         if deadline.has_passed:
@@ -430,7 +449,7 @@ async def _call_in_thread(turn: Turn, call: Call, enter: Call, in_thread: InThre
             return None, None
         enter()
         with call_scope():
-            return call_handler(turn, call, deadline)
+            return call_handler(turn, call)
 
     def give_up(error: Exception) -> Exception | None:
         enter()
@@ -443,7 +462,7 @@ async def _call_in_thread(turn: Turn, call: Call, enter: Call, in_thread: InThre
     except HandlerTimeoutError as error:
         deadline.comes_first("time")
         # Not in the pool of handlers: when it is exhausted, no answer would say that time is up.
-        return None, await async_threads.run(give_up, error)
+        return None, await _in_thread(turn, async_threads.run, partial(give_up, error))
 
 
 async def _in_time(awaitable: Any, turn: Turn, seconds: float) -> Any:
@@ -457,7 +476,7 @@ async def _in_time(awaitable: Any, turn: Turn, seconds: float) -> Any:
 
 
 def unhandled_error(turn: Turn, error: Exception) -> Exception | None:
-    """What is left of an exception after the view's `handle_error`, which is logged."""
+    """The exception, unless the view's `handle_error` handles it. An unhandled one is logged."""
     try:
         with exits_as_errors:
             refuse_awaitable(_handle(turn, error), f"{type(turn.view).__name__}.handle_error")
@@ -468,7 +487,7 @@ def unhandled_error(turn: Turn, error: Exception) -> Exception | None:
 
 def _handle(turn: Turn, error: Exception) -> Any:
     if type(turn.view).handle_error is LiveView.handle_error:
-        # What it would do, without more lines in the traceback.
+        # As the default method does, without more lines in the traceback.
         raise error
     return turn.view.handle_error(turn.event, error)
 
@@ -479,7 +498,7 @@ def _handle(turn: Turn, error: Exception) -> Any:
 def client_error(error: Exception, text: str) -> tuple[str, str]:
     """What the browser receives for an exception: everything in DEBUG, else `text`.
 
-    A refusal is for everybody.
+    The text of a refusal is shown to every user.
     """
     if isinstance(error, HandlerError):
         return str(error), error.detail if settings.DEBUG else ""

@@ -1,12 +1,12 @@
-"""Who looks at a page, and what Django keeps for them: session, user, language, time zone, URLs.
+"""The visitor of a page, and what Django keeps for one: session, user, language, time zone, URLs.
 
-The page keeps the request of its GET. Before each turn the request forgets what it has read of
-session and user: `request.user` in a handler is the user as the database knows it now, and costs
-nothing where it is not used. At each join the request becomes one of the browser as it is then
-(`take_over`): its session may have another key.
+The page keeps the request of its GET. Before each turn, the request forgets the session and the
+user that it has read. So `request.user` in a handler is the user as the database has it now, and
+costs nothing if it is not used. At each join, the request takes over the present cookies and
+headers of the browser (`take_over`): its session may have another key.
 
-    visitor_of(cookies)            whose socket this is                 Visitor("user:7", "k3y…", …)
-    visitor_of_request(request)    for whom a request is answered
+    visitor_of(cookies)            the visitor of a socket     Visitor("user:7", "k3y…", …)
+    visitor_of_request(request)    the visitor of a request
 
 These look-ups read sessions and never write them. After a rotation of SECRET_KEY, Django's own
 `get_user` gives a session a new key, and it ends one that it cannot verify. Without a response,
@@ -54,7 +54,7 @@ class ThreadState(NamedTuple):
 
     @classmethod
     def now(cls) -> ThreadState:
-        """What holds here and now."""
+        """What Django keeps in this thread or task now."""
         language, zone = translation.get_language(), timezone.get_current_timezone()
         urlconf, prefix = get_urlconf(), get_script_prefix()
         if urlconf == settings.ROOT_URLCONF:
@@ -63,7 +63,7 @@ class ThreadState(NamedTuple):
         return cls(language, zone, urlconf, prefix, (language, zone, urlconf, prefix) == default)
 
     def activate(self) -> None:
-        """Let it hold from here on."""
+        """Activate it for the rest of this thread or task."""
         if self.language is None:
             translation.deactivate_all()
         else:
@@ -73,7 +73,7 @@ class ThreadState(NamedTuple):
         set_script_prefix(self.prefix)
 
 
-# Where a request keeps who its visitor is.
+# The attributes in which a request keeps its session and its user.
 OF_VISITOR = frozenset({"session", "user", "auser", "_cached_user", "_acached_user"})
 
 
@@ -97,7 +97,7 @@ _DJANGO_S = "django.contrib.auth.middleware"
 def look_up_lazily(request: HttpRequest) -> None:
     """Let our own functions look `request.user` and `request.auser` up when they are next used.
 
-    Only those that AuthenticationMiddleware put there: what somebody else assigned stays.
+    Only if AuthenticationMiddleware has set them. Other values stay.
     """
     known = vars(request)
     if "user" in known:
@@ -111,7 +111,7 @@ def of_request(request: HttpRequest, value: Any) -> Any:
     if is_lazy(value):
         return lazy_user(request)
     if isinstance(value, partial) and (value.func is _auser or value.func.__module__ == _DJANGO_S):
-        # One of ours may be that of another request, of which this one is a copy.
+        # A lazy user of djust may belong to another request, of which this one is a copy.
         return partial(_auser, request)
     return value
 
@@ -125,13 +125,13 @@ def is_lazy(user: object) -> bool:
     """Whether AuthenticationMiddleware or this module looks this user up when it is used."""
     if type(user) is not SimpleLazyObject:
         return type(user) is _LazyUser
-    # Middleware of a project may leave a lazy user, too, and has its own way to look that up.
+    # The project's middleware may set a lazy user, too, which is looked up in its own way.
     look_up = object.__getattribute__(user, "__dict__").get("_setupfunc")
     return getattr(look_up, "__module__", "") == _DJANGO_S
 
 
 class _LazyUser(SimpleLazyObject):  # type: ignore[type-arg] # Django's own takes no argument
-    """A user that our own function looks up."""
+    """A user that djust looks up."""
 
 
 def unread_session(request: HttpRequest) -> SessionBase:
@@ -195,7 +195,7 @@ class SocketRequest(ASGIRequest):
     """The request of a GET for a socket. The browser gets no response that could set a cookie."""
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Let our own functions look the user up, which leave the session as it is."""
+        """Let djust look the user up, without changing the session."""
         super().__setattr__(name, of_request(self, value) if name in ("user", "auser") else value)
 
 
@@ -207,10 +207,10 @@ _OF_ONE_REQUEST = re.compile(
 
 
 def take_over(request: HttpRequest, source: HttpRequest) -> None:
-    """Let the request of a page be one of the browser that makes `source`: a handshake or a POST.
+    """Let the request of a page take over the browser's data in `source`, a handshake or a POST.
 
     Cookies, headers about the browser, its address, session and user are those of `source`. The
-    object stays the same, as do method, path and whatever else stands on it.
+    object stays the same, and so do its method, its path and all other attributes.
     """
     known, meta = vars(request), source.META
     request.META.pop("HTTP_COOKIE", None)
@@ -258,10 +258,10 @@ class SessionStoreError(Exception):
 
 
 class Visitor(NamedTuple):
-    """Whom the cookies of a browser belong to."""
+    """The visitor to whom the cookies of a browser belong."""
 
     identity: str = ""
-    """"user:7" for who has logged in, "session:k3y" for somebody else with a session, or ""."""
+    """"user:7" for a user, "session:k3y" for an anonymous visitor with a session, or ""."""
     key: str = ""
     """That of the session, or ""."""
     session: str = ""
@@ -278,7 +278,7 @@ class Visitor(NamedTuple):
 
     @property
     def is_user(self) -> bool:
-        """Whether somebody has logged in."""
+        """Whether the visitor has logged in."""
         return self.identity.startswith(USER)
 
 
@@ -304,7 +304,7 @@ def visitor_of(cookies: Mapping[str, str]) -> Visitor:
 
 
 def visitor_of_request(request: HttpRequest) -> Visitor:
-    """For whom this request is answered, as its middleware has found.
+    """The visitor of this request, as its middleware has found.
 
     Raises `SessionStoreError` if the session store cannot be read.
     """
@@ -318,7 +318,7 @@ def visitor_of_request(request: HttpRequest) -> Visitor:
 
 
 def maker_of(request: HttpRequest) -> Visitor:
-    """For whom a page was made. The user is not looked up, because a GET may do without."""
+    """The visitor for whom a page was made. Without looking the user up: a GET may not need it."""
     session = vars(request).get("session")
     return NOBODY if session is None or session.session_key is None else _visitor(session, "", is_user=True)
 
@@ -339,13 +339,14 @@ def _visitor(session: SessionBase, named: str, *, is_user: bool) -> Visitor:
     if user_id:
         identity = USER + user_id
     else:
-        # The key of a cookie-based session is its content and changes with it: it names nobody.
+        # The key of a cookie-based session is its content, and so it changes: it identifies
+        # nothing.
         identity = "" if is_cookie else SESSION + key
     return Visitor(identity, key, _ended_by_logout(session, user_id), ends=ends)
 
 
 def _expect_unknown(session: SessionBase, key: str) -> None:
-    """Raise what the store raises if it fails: Django's cache sessions take that for no session."""
+    """Raise what the store raises if it fails: to Django's cache sessions, that is no session."""
     # Caches raise for what cannot be a key, which does not mean that they fail.
     is_key = len(key) <= 200 and key.isascii() and key.isprintable() and " " not in key
     if is_key and session.exists(key) and type(session)(key).keys():
@@ -361,7 +362,7 @@ def _ended_by_logout(session: SessionBase, user_id: str) -> str:
 
 
 def ended_by_logout(request: HttpRequest) -> str:
-    """What a logout with this request ends, as `Visitor.session` names it; "" for nothing."""
+    """What a logout with this request ends, named as in `Visitor.session`; "" for nothing."""
     session = vars(request).get("session")
     if session is None or not session.session_key:
         return ""
@@ -371,7 +372,7 @@ def ended_by_logout(request: HttpRequest) -> str:
 
 @contextmanager
 def _answering() -> Iterator[None]:
-    """Ask the session store, and perhaps the users. A failure is logged once, until they work."""
+    """For reads of sessions and users. A failure is logged once, until they work again."""
     try:
         yield
     except Exception as error:

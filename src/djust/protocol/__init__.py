@@ -1,1 +1,1 @@
-"""What server and browser say to each other: names of frames, and messages of a page's mailbox."""
+"""What server and browser send each other: names of frames, and messages of the mailbox."""

@@ -49,7 +49,7 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=
 
 
 def encode(frame: list[Any]) -> str:
-    """`frame` as compact JSON; empty members at its end are left out."""
+    """`frame` as compact JSON, without empty members at its end."""
     while len(frame) > 2 and not frame[-1]:
         frame.pop()
     text = _encode(frame)
@@ -109,7 +109,7 @@ def _refuse_lone_surrogates(frame: list[Any]) -> None:
     """A lone surrogate can be neither stored nor sent on, so no handler receives one."""
     try:
         _encode(frame).encode()
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ProtocolError(f"Malformed frame: not Unicode text ({error}).") from error
 
 
@@ -127,14 +127,14 @@ class Event(NamedTuple):
     wants_reply: bool = False
     # The node whose handler it is; empty for the root of the page.
     target: str = ""
-    # It came with a request that has just passed what guards the page.
+    # It came with a request that has just passed the guards of the page.
     passed: bool = False
 
 
 class Resync(NamedTuple):
     """The browser could not apply something.
 
-    `whole`: all values would not help, the document is not what it was.
+    `whole`: all values would not help, because the document has changed.
     """
 
     reason: str
@@ -145,7 +145,7 @@ def message_of(frame: list[Any]) -> Event | Resync:
     """The message in a frame that a browser may send to its page."""
     if frame[0] == RESYNC and 2 <= len(frame) <= 3:
         return Resync(str(frame[1])[:200], bool(frame[2:] and frame[2]))
-    # After the parameters a text can only be the target, which is left out for the root.
+    # After the parameters, a text can only be the target, which is omitted for the root.
     target = frame[3] if len(frame) > 3 and type(frame[3]) is str else None
     rest = frame if target is None else [*frame[:3], *frame[4:]]
     if 2 <= len(rest) <= 5:
@@ -155,6 +155,6 @@ def message_of(frame: list[Any]) -> Event | Resync:
         if valid and asks in (0, 1):
             return Event(ref, name, params, args, asks == 1, target or "")
     raise ProtocolError(
-        'Malformed frame: expected [ref, "handler", {params}, "target", [args], asks] or ["resync", "reason"], '
+        'Malformed frame: expected [ref, "handler", {params}, "target", [args], wants_reply] or ["resync", "reason"], '
         f"got {len(frame)} members that begin with {frame[0]!r:.40}."
     )

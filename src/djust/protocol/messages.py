@@ -1,8 +1,8 @@
 """What waits in the mailbox of a page, and where its answers go.
 
-Frames of a browser become `Event` or `Resync` (`protocol/frames.py`). Whoever has its connection
-posts `Visit`, `Joining` and `Refused`. `Work` is what the server itself wants to do to a view: the
-result of a task, a message of a topic. A `Hook` says what has happened to the page.
+Frames of a browser become `Event` or `Resync` (`protocol/frames.py`); an event too many becomes
+`Refused`. The channel posts `Visit` and `Joining`. `Work` is what the server itself wants to do to
+a view: the result of a task, a message of a topic. A `Hook` says what has happened to the page.
 """
 
 from __future__ import annotations
@@ -15,9 +15,14 @@ from django.http import HttpRequest
 
 from djust.protocol.frames import Event, Resync
 
+# Close codes of WebSocket itself, which every transport uses beside those of `protocol/frames.py`.
+NORMAL = 1000
+FAILED = 1011
+RESTARTING = 1012
+
 
 class Peer(Protocol):
-    """Where the frames of a page go: one connection of its browser."""
+    """One connection of the browser, to which the frames of a page go."""
 
     async def send(self, text: str) -> None:
         """Send one frame; whether it arrives is not the page's concern."""
@@ -27,7 +32,7 @@ class Peer(Protocol):
 
 
 class Refused(NamedTuple):
-    """An event that is answered in its turn, without being looked at."""
+    """An event that is refused in its turn, without being processed."""
 
     ref: int
     text: str
@@ -45,18 +50,18 @@ class Joining(NamedTuple):
     version: int | None
     token: str = ""
     tab_id: str = ""
-    # The request that made the page has just passed what guards it.
+    # The request that made the page has just passed its guards.
     passed: bool = False
 
 
 class Visit(NamedTuple):
-    """The browser has come with other cookies: the page's request takes over those of `source`."""
+    """The browser may have other cookies now: the page's request takes over those of `source`."""
 
     source: HttpRequest
 
 
 class Work(NamedTuple):
-    """Not the browser but the server changes the view: `call` does, in a turn of its own.
+    """The server changes the view, without an event: `call` does, in a turn of its own.
 
     `title` names it in logs. What has changed is pushed; a call that changed nothing sends nothing.
     """
@@ -84,7 +89,7 @@ class Save(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """`event` is set when everything before it in the mailbox is dealt with."""
+    """`event` is set when all messages before it in the mailbox are processed."""
 
     event: asyncio.Event
 

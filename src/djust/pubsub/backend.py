@@ -20,8 +20,8 @@ class Backend(Protocol):
         """`deliver(topic, text)` is called on the loop for each message, in the order of its
         publisher.
 
-        `lost(topics)` is called when the connection was lost and is there again: messages may have
-        been missed.
+        `lost(topics)` is called when the connection was lost and is back: messages may have been
+        missed.
         """
 
     async def subscribe(self, topic: str) -> None:
@@ -31,7 +31,7 @@ class Backend(Protocol):
         """Listen to `topic` no more."""
 
     def publish(self, topic: str, text: str) -> None:
-        """Send `text` to all subscribers; returns when the service has it, raises if it is away."""
+        """Send `text` to all subscribers. Returns when the service has it, raises if it is down."""
 
     async def apublish(self, topic: str, text: str) -> None:
         """As `publish`, on the loop."""

@@ -38,7 +38,7 @@ class Changed:
     kind: str
 
 
-# Only what is watched has receivers: with receivers for all models Django would delete rows one by
+# Only these models have receivers: with receivers for all models, Django would delete rows one by
 # one.
 _watched: set[type[Model]] = set()
 
@@ -69,8 +69,8 @@ def _follow(model: type[Model]) -> None:
         post_save.connect(_saved, sender=model)
         post_delete.connect(_deleted, sender=model)
         for field in model._meta.many_to_many:
-            # It may be the name of a model that is not there yet; a model that was swapped for
-            # another one has none.
+            # It may be the name of a model that is not loaded yet. A model that was swapped for
+            # another one has no signals.
             if (through := field.remote_field.through) is not None:
                 lazy_related_operation(_follow_links, model, through)
     for derived in model.__subclasses__():

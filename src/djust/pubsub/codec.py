@@ -1,8 +1,8 @@
 """How a message becomes text: as the state of a view does, so that it arrives equal and of the same
 type.
 
-Rows of models are refused: each process would have to fetch them, on the loop that everybody
-shares.
+Rows of models are refused: each process would have to fetch them, on the event loop that all pages
+share.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 from typing import Any
 
 from djust.state.codec import decode, encode
-from djust.state.types import RowRefused
+from djust.state.rows import RowRefused
 from djust.state.validation import check_state
 
 
@@ -26,7 +26,7 @@ def encode_message(topic: str, message: Any) -> str:
         text = encode(message, allow_rows=False)
     except RowRefused as error:
         raise TypeError(
-            f'publish("{topic}"): the message {error}. Publish their keys; whoever is interested fetches them.'
+            f'publish("{topic}"): the message {error}. Publish their keys; views that need the rows fetch them.'
         ) from None
     return f'["",{text}]'
 

@@ -50,7 +50,7 @@ class Publication(NamedTuple):
 
 
 class Subscriber(Protocol):
-    """What may subscribe: the inbox of a view, as a rule."""
+    """What may subscribe: usually the inbox of a view."""
 
     topics: set[str]
 
@@ -77,7 +77,7 @@ class Hub:
     # Subscribing
 
     def subscribe(self, subscriber: Subscriber, topic: str) -> Future[None]:
-        """Let `subscriber` have the messages of `topic`; done when later ones will arrive."""
+        """Subscribe to `topic`. The future is done when later messages will arrive."""
         _checked(topic)
         with self._lock:
             backend = self.backend()
@@ -90,7 +90,7 @@ class Hub:
             return subscribed
 
     def unsubscribe(self, subscriber: Subscriber, topics: Iterable[str]) -> None:
-        """Let `subscriber` have no more messages of `topics`."""
+        """End the subscriptions of `subscriber` to `topics`."""
         with self._lock:
             for topic in topics:
                 subscriber.topics.discard(topic)
@@ -141,7 +141,7 @@ class Hub:
             return self._backend
 
     def detach(self) -> Backend | None:
-        """End all subscriptions and give up the back end, which whoever calls has to close.
+        """End all subscriptions and remove the back end, which the caller has to close.
 
         The next subscription or message makes a new one.
         """
@@ -149,7 +149,7 @@ class Hub:
             backend, self._backend = self._backend, None
             self._subscribers.clear()
             for subscribed in self._subscribed.values():
-                # It may wait for a service that is away.
+                # It may wait for a service that is down.
                 subscribed.cancel()
             self._subscribed.clear()
             return backend
@@ -204,8 +204,8 @@ def _close_when_settings_change(*, setting: str, **_: object) -> None:
     if setting == SETTING and (backend := hub.detach()) is not None:
         closing = asyncio.run_coroutine_threadsafe(backend.close(), page_loop.loop)
         if asyncio._get_running_loop() is not page_loop.loop:
-            # A test goes on when the connection is closed, unless the loop that closes it is its
-            # own.
+            # A test goes on when the connection is closed, unless the test itself runs the loop
+            # that closes it.
             closing.result(5)
 
 
@@ -220,8 +220,8 @@ def publish(topic: str, message: Any) -> None:
     `topic`.
 
     `message` is anything that state may hold, models excepted: send their keys. Returns when the
-    service has it and raises what its client raises when it cannot be reached; nobody waits for the
-    pages. In coroutines use `apublish`.
+    service has it, without waiting for the pages. Raises what the client library raises if the
+    service cannot be reached. In coroutines use `apublish`.
     """
     _refuse_loop("publish")
     hub.backend().publish(topic, encode_message(_checked(topic), message))

@@ -9,8 +9,8 @@ A page takes everything that waits in one turn, so many messages share one rende
 a browser takes no turns: while its page is parked or detached, messages wait, and one turn takes
 them all when the browser comes.
 
-A page that cannot follow does not grow without bound. Beyond `LIVEVIEW_CONFIG["max_messages"]` only
-the newest message of each topic is kept, and `MessagesMissed` asks the view to load again what
+A page that is too slow does not grow without bound. Beyond `LIVEVIEW_CONFIG["max_messages"]`, djust
+keeps only the newest message of each topic, and `MessagesMissed` asks the view to load again what
 depends on the topics.
 """
 
@@ -39,8 +39,8 @@ logger = logging.getLogger("djust")
 class MessagesMissed:
     """Messages of `topics` may have been missed: load again what depends on them.
 
-    `reason` is `"connection"` (that to Redis or PostgreSQL was lost and is there again),
-    `"overflow"` (more came than the page could handle), `"late"` (the service answered only after
+    `reason` is `"connection"` (the connection to Redis or PostgreSQL was lost, and is back),
+    `"overflow"` (more came than the page could handle), `"late"` (the service confirmed only after
     `subscribe` had returned) or `"restored"` (the page was restored from a snapshot).
     """
 
@@ -92,7 +92,7 @@ class Inbox:
             self._wake()
 
     def drain(self) -> list[Publication]:
-        """Everything that waits; gaps come last, so that the view loads again after all else."""
+        """All messages that wait. Gaps come last, so that the view loads again after all else."""
         drained: list[Publication] = []
         try:
             while True:
@@ -107,7 +107,7 @@ class Inbox:
 
     def stop(self) -> None:
         """The page is gone, or the view: end all subscriptions."""
-        # Garbage may be collected in any thread, one that holds the hub's lock included.
+        # The garbage collector may run in any thread, also in one that holds the hub's lock.
         page_loop.call(hub.unsubscribe, self, tuple(self.topics))
 
     def _coalesce(self) -> None:

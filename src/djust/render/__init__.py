@@ -1,1 +1,1 @@
-"""Values of a page, their differences, and the frames that carry them."""
+"""Values of a page, and their differences."""

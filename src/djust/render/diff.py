@@ -139,7 +139,7 @@ def changes(fragment: Fragment, old: Values, new: Values, require: Require) -> l
 def creation(fragment: Fragment, values: Values, require: Require) -> list[Any]:
     """The values of all parts, for a browser that creates the fragment."""
     return [
-        # Most values of most pages: nothing to decode, no call.
+        # Most values of most pages: nothing to decode, and no call.
         value
         if (type(value) is int and -EXACT <= value <= EXACT)
         or (type(value) is str and part.kind in PLAIN and "\r" not in value and "\0" not in value)

@@ -1,14 +1,14 @@
 """A circuit breaker around a service that may fail or hang.
 
-    attempt = circuit.begin()          None: leave the service alone
+    attempt = circuit.begin()          None: do not use the service now
     circuit.end(attempt)               it has answered
     circuit.end(attempt, error)        it has failed
 
-Three failures in a row open the circuit; an attempt that has not ended after two seconds is one,
-although nobody waits for it: whoever asks next counts it. While the circuit is open nothing is
-attempted, until after five seconds one attempt is let through as a probe. A probe that fails
-doubles the pause, up to a minute; one that succeeds closes the circuit. (The pattern is described
-in M. Nygard, "Release It!", as Circuit Breaker.)
+Three failures in a row open the circuit. An attempt that has not ended after two seconds counts as
+a failure, at the next call of the circuit. While the circuit is open, there are no attempts. After
+five seconds, one attempt is let through as a probe. A probe that fails doubles the pause, up to a
+minute; one that succeeds closes the circuit. (The pattern is described in M. Nygard, "Release It!",
+as Circuit Breaker.)
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ FAILURES = 3
 CALL_SECONDS = 2.0
 FIRST_PAUSE = 5.0
 LONGEST_PAUSE = 60.0
-# Processes that lost the same service do not all ask it again at the same moment.
+# Processes that have lost the same service must not all try it again at the same moment.
 _JITTER = 0.2
 
 
 class Circuit:
-    """The circuit around one service. In any thread. `name` is asked for whenever it is logged."""
+    """The circuit around one service, for all threads. `name` gives its name for the log."""
 
     def __init__(self, name: Callable[[], str]) -> None:
         self._name = name
@@ -61,7 +61,7 @@ class Circuit:
         return max(0.0, self._next_probe - time.monotonic()) if self.is_open else 0.0
 
     def begin(self, *, forced: bool = False) -> object:
-        """Begin an attempt; None where there is to be none. A `forced` one always begins."""
+        """Begin an attempt; None while the circuit is open. A `forced` one always begins."""
         with self._lock:
             self._count_late()
             if not forced and not self._allows():
@@ -73,7 +73,7 @@ class Circuit:
             return attempt
 
     def end(self, attempt: object, error: BaseException | None = None) -> None:
-        """The attempt is over. One that was counted as too late changes nothing any more."""
+        """The attempt is over. If it has already counted as too late, this changes nothing."""
         with self._lock:
             self._count_late()
             if attempt not in self._running:
@@ -105,7 +105,7 @@ class Circuit:
         self._failures += 1
         if self._failures == 1:
             logger.warning("%s fails (%s).", self._name(), reason)
-        # A failure of what began before the circuit opened is no news.
+        # An attempt that began before the circuit opened: its failure changes nothing.
         if self.is_open and time.monotonic() < self._next_probe:
             return
         if self._failures >= FAILURES:

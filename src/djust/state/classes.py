@@ -1,4 +1,4 @@
-"""Classes of users: how a class is named in a text, found again, and what makes its instances.
+"""The project's classes: how a class is named in a text, found again, and instantiated.
 
     class_name(Point)                 ->  "shop.views:Point"
     find_class("shop.views:Point", …) ->  Point
@@ -96,11 +96,11 @@ def make_dataclass(kind: Any, values: dict[str, Any]) -> Any:
     fields = dataclasses.fields(kind)
     if strange := values.keys() - {field.name for field in fields}:
         raise StateError(f"{class_name(kind)} has no fields {sorted(map(str, strange))}.")
-    # Only what __init__ leaves out may have had no value; any other field is new since this was
-    # written.
+    # Only fields that __init__ does not take may have had no value. Any other field is newer than
+    # the text.
     if new := [field.name for field in fields if field.init and field.name not in values]:
         raise StateError(f"{class_name(kind)} has fields that were not written: {new}.")
-    # As it was: neither __init__ nor __post_init__ is to do anything again. It may be frozen.
+    # Neither __init__ nor __post_init__ must run again. The class may be frozen.
     instance = object.__new__(kind)
     for field, value in values.items():
         object.__setattr__(instance, field, value)

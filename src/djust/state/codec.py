@@ -6,7 +6,7 @@
 What comes back is equal and of the same type. Saved models are written by reference and fetched
 again, with one query per model and database. Models that are not in the database are written by the
 values of their fields, QuerySets by the keys of their rows, in order. A row that is gone is
-reported by the attribute that held it.
+reported with the attribute that held it.
 
 Three things come back different:
 
@@ -18,8 +18,8 @@ A QuerySet comes back with its rows in order, without those that are gone; what 
 asks the database again. What cannot be written (see `validation`) becomes its `str()`.
 
 A text that was tampered with raises `StateError`. Classes are looked up among those that are
-imported and must be what the tag says. Nothing is imported, and nothing is called that state could
-not hold.
+imported, and must be what the tag says. Nothing is imported, and no class is called that state
+could not hold.
 """
 
 from __future__ import annotations
@@ -28,13 +28,9 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from django.core.exceptions import ValidationError
-from django.db import DataError, connections
-from django.db.models import Model
-
 from djust.exceptions import StateError
-from djust.state.classes import model_of
-from djust.state.types import TAG, Decoder, Encoder, RowGone, RowSource, key_of, source_of
+from djust.state.rows import RowGone, RowSource, fetch, source_of
+from djust.state.types import TAG, Decoder, Encoder
 from djust.state.validation import scan
 
 # Longer texts are not read.
@@ -57,8 +53,8 @@ def encode_state(state: Mapping[str, Any]) -> str:
     `StateError` only where the state is too large to be written.
     """
     found = scan(state.values(), every_key=True)
-    # A key that is no text is among the types, and one that JSON would take for a text among the
-    # keys.
+    # Keys of other types are among `found.types`. JSON would turn some of them, such as integers,
+    # into text, so the keys are checked as well.
     if found is not None and found.types <= _JSON_TYPES and all(type(key) is str for key in found.keys):
         try:
             text = _encoder.encode(state)
@@ -117,7 +113,7 @@ def _loads(text: str) -> Any:
 
 def _decoder_for(written: Any) -> Decoder:
     """A decoder with all rows that what was written refers to, fetched before anything is built."""
-    return Decoder({source: _fetch(source, keys) for source, keys in _keys_in(written).items()})
+    return Decoder({source: fetch(source, keys) for source, keys in _keys_in(written).items()})
 
 
 def _keys_in(written: Any) -> dict[RowSource, list[Any]]:
@@ -138,14 +134,3 @@ def _keys_in(written: Any) -> dict[RowSource, list[Any]]:
                 case _:
                     waiting += value.values()
     return found
-
-
-def _fetch(source: RowSource, keys: list[Any]) -> dict[Any, Model]:
-    label, database = source
-    model = model_of(label)
-    if database not in connections:
-        raise StateError(f"The state holds a row of the database {database!r:.80}, which is not configured.")
-    try:
-        return model._base_manager.using(database).in_bulk({key_of(model, key) for key in keys})
-    except (ValueError, TypeError, OverflowError, ValidationError, DataError) as error:
-        raise StateError(f"The state holds keys of {label} that it cannot have ({error}).") from error

@@ -46,18 +46,18 @@ class State:
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
-    def takes(self, value: object) -> bool:
+    def accepts(self, value: object) -> bool:
         """Whether `value` is of the type that was asked for."""
         if self.type is None:
             return True
         if type(value) is bool and self.type in (int, float):
-            # True is an int for Python, and never what a counter is to hold.
+            # For Python, True is an int. A counter should never hold it.
             return False
-        # As for type checkers, an int will do for a float.
+        # As for type checkers, an int is accepted for a float.
         return isinstance(value, self.type) or (self.type is float and isinstance(value, int))
 
     def refuse(self, title: str, value: object) -> TypeError:
-        """What is said of a `value` of another type; `title` names the class."""
+        """The error for a `value` of another type; `title` names the class."""
         expected = getattr(self.type, "__name__", self.type)
         return TypeError(
             f"{title}.{self.name} must be {expected}; got {type(value).__name__}: {value!r:.80}. Assign another value, "
@@ -101,7 +101,7 @@ def state(default: Any = _MISSING, *, default_factory: Callable[[], Any] | None 
         except TypeError:
             raise TypeError(f"state(type=…) must be a class or a union of classes; got {type!r}.") from None
     field = State(None if default is _MISSING else default, default_factory, type)
-    if default is not _MISSING and not field.takes(default):
+    if default is not _MISSING and not field.accepts(default):
         raise TypeError(f"state(default={default!r:.80}, type={type!r}): the default is of another type.")
     return field
 
@@ -139,7 +139,7 @@ def computed_getters(view: object) -> dict[str, Callable[[], Any]]:
 
 def per_class(function: Callable[[type[Any]], T]) -> Callable[[type[Any]], T]:
     """Call `function` once per class; view classes live as long as the process."""
-    # Type checkers do not take classes for hashable, as the cache asks.
+    # The cache needs hashable keys, and type checkers do not treat classes as such.
     return cast("Callable[[type[Any]], T]", cache(function))
 
 
@@ -165,13 +165,13 @@ def check_types(view: object) -> None:
     """Raise `TypeError` for a field whose value is not of its `type`."""
     for field in typed_fields(type(view)):
         value = getattr(view, field.name)
-        if not field.takes(value):
+        if not field.accepts(value):
             raise field.refuse(type(view).__name__, value)
 
 
 def prepare_fields(view_class: type, reserved: frozenset[str]) -> None:
-    """See to the fields of a class that was just made: `reserved` names are refused, and a plain
-    value that overrides a field is its new default.
+    """Prepare the fields of a class that was just made: `reserved` names are refused, and a plain
+    value that overrides a field becomes its new default.
     """
     for name, _ in [*_members(view_class, State), *_members(view_class, Computed)]:
         if name in reserved:
@@ -194,7 +194,7 @@ def prepare_fields(view_class: type, reserved: frozenset[str]) -> None:
 
 
 def _redeclared(view_class: type, field: State, default: Any) -> State:
-    if not field.takes(default):
+    if not field.accepts(default):
         raise field.refuse(view_class.__name__, default)
     redeclared = State(default, None, field.type)
     redeclared.name = field.name
@@ -204,14 +204,14 @@ def _redeclared(view_class: type, field: State, default: Any) -> State:
 @per_class
 def fields_version(view_class: type) -> str:
     """A digest of the fields that a view declares: a snapshot of another version does not fit."""
-    told = [f"{view_class.__module__}.{view_class.__qualname__}"]
+    lines = [f"{view_class.__module__}.{view_class.__qualname__}"]
     annotations: dict[str, Any] = {}
     for parent in reversed(view_class.__mro__):
         annotations |= _annotations(parent)
     for name, field in sorted(_members(view_class, State), key=lambda member: member[0]):
         factory = getattr(field.default_factory, "__qualname__", "")
-        told.append(f"{name}: {annotations.get(name, '')} = {type(field.default).__name__}{factory} {field.type}")
-    return hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
+        lines.append(f"{name}: {annotations.get(name, '')} = {type(field.default).__name__}{factory} {field.type}")
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
 def _annotations(kind: type) -> dict[str, Any]:
@@ -237,5 +237,5 @@ def public_state(view: object, reserved: frozenset[str] = frozenset()) -> dict[s
     for name in declared_names(type(view)):
         if name not in values:
             getattr(view, name)  # The first access puts the default into the instance.
-    # A copy: a task in the background may set an attribute just now.
+    # A copy, because a background task may set an attribute at the same time.
     return {name: value for name, value in values.copy().items() if name[0] != "_" and name not in reserved}

@@ -4,8 +4,8 @@
     load("6fa1…")  ->  Snapshot(…), or None
 
 `LIVEVIEW_CONFIG["state_cache"]` names the cache, `state_ttl` says how many seconds it keeps them.
-Whoever can read the cache can read the state. A cache that fails costs snapshots and never a page.
-While it does, it is left alone: there is a `circuit` around it.
+Anyone who can read the cache can read the state. If the cache fails, snapshots are lost, but never
+a page. While it fails, djust does not use it: there is a `circuit` around it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Snapshot(NamedTuple):
     last_ref: int
     """The last event that was executed."""
     tab_id: str
-    """The browser document that held the page, or "" if none has joined yet."""
+    """The browser tab that held the page, or "" if none has joined yet."""
     state: str
     """The public state, from `encode_state`."""
 
@@ -63,7 +63,7 @@ def _cache() -> BaseCache:
 
 
 def _cache_class() -> type[BaseCache]:
-    """Asked after every turn, so without a client: Django makes one for each context that asks."""
+    """Needed after every turn, so no cache client is made: Django makes one for each context."""
     known = settings.CACHES.get(config.state_cache)
     return type(_cache()) if known is None else _imported(known["BACKEND"])
 
@@ -80,14 +80,14 @@ def keeps_anything() -> bool:
 
 
 def is_shared() -> bool:
-    """Whether snapshots survive the process: those in its own memory do not."""
+    """Whether snapshots survive the process. Those in its own memory do not."""
     return not issubclass(_cache_class(), (DummyCache, LocMemCache))
 
 
 def save(page_id: str, snapshot: Snapshot, title: str, *, forced: bool = False) -> bool:
     """Write a snapshot; false if the cache did not take it. `title` names its view in warnings.
 
-    While the cache fails it is left alone, unless the write is `forced` because there is no later
+    While the cache fails, nothing is written, unless the write is `forced` because it is the last
     one.
     """
     text = json.dumps(snapshot, separators=(",", ":"))
@@ -105,7 +105,7 @@ def save(page_id: str, snapshot: Snapshot, title: str, *, forced: bool = False) 
 
 
 def load(page_id: str) -> Snapshot | None:
-    """The snapshot of a page, or None if there is none that can be read."""
+    """The snapshot of a page, or None if there is no readable one."""
     text = _ask(lambda cache: cache.get(_key(page_id)))
     if text is None or text is _FAILED:
         return None
@@ -134,7 +134,7 @@ _FAILED: Any = object()
 
 
 def _ask(call: Callable[[BaseCache], Any], *, forced: bool = False) -> Any:
-    """What the cache answers; `_FAILED` where it fails or is not asked."""
+    """The answer of the cache; `_FAILED` if it fails or is not used now."""
     attempt = circuit.begin(forced=forced)
     if attempt is None:
         return _FAILED
@@ -143,7 +143,7 @@ def _ask(call: Callable[[BaseCache], Any], *, forced: bool = False) -> Any:
     except BaseException as error:
         circuit.end(attempt, error)
         if isinstance(error, Exception):
-            # Whatever the cache's client raises.
+            # The client of a cache may raise any exception.
             return _FAILED
         raise
     circuit.end(attempt)

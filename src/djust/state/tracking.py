@@ -1,12 +1,12 @@
-"""What of a view's data has certainly not changed since the last rendering.
+"""Which names of a view's data have certainly not changed since the last rendering.
 
     tracker = Tracker()
     tracker.unchanged({"rows": rows, "n": 1}, {"rows", "n"}, thread_state)  ->  set() at first
     tracker.unchanged({"rows": rows, "n": 2}, {"rows", "n"}, thread_state)  ->  {"rows"}
 
-Values decide, not identity: `rows.append(x)` is seen, and an equal list is the same. Only plain
-values can be vouched for (text, numbers, and lists, dictionaries, tuples and sets of them, to any
-depth): a model instance or any other object may show something else each time it is asked.
+Values decide, not identity: `rows.append(x)` is seen, and an equal list is the same. That can be
+known only of plain values (text, numbers, and lists, dictionaries, tuples and sets of them, to any
+depth). A model instance or any other object may show something else each time.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any, Never
 
 _SCALARS = frozenset({str, int, bool, type(None)})
 _CONTAINERS = frozenset({list, dict, tuple, set, frozenset})
-# A container that has changed is taken to change again, and not digested for so many renderings.
+# A container that has changed probably changes again: it is not digested for so many renderings.
 _PAUSE = 3
 
 
@@ -36,8 +36,8 @@ class Tracker:
     def unchanged(self, data: Mapping[str, Any], names: Collection[str], thread_state: object) -> set[str]:
         """The `names` whose values in `data` are plain and equal to those of the last call.
 
-        `thread_state` is what else the rendering depends on, such as the language: if it differs,
-        nothing is the same.
+        `thread_state` is what else the rendering depends on, such as the language. If it differs,
+        no name is unchanged.
         """
         if thread_state != self._thread_state:
             self._thread_state = thread_state
@@ -45,7 +45,7 @@ class Tracker:
         return {name for name in names if self._is_same(name, data)}
 
     def forget(self) -> None:
-        """Nothing is known: the next time nothing is the same."""
+        """Forget all values: at the next call, no name is unchanged."""
         self._prints.clear()
 
     def _is_same(self, name: str, data: Mapping[str, Any]) -> bool:

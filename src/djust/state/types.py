@@ -35,7 +35,6 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from django.db import DEFAULT_DB_ALIAS, DatabaseError
 from django.db.models import Model, QuerySet
-from django.db.models.fields.files import FieldFile
 from django.db.models.query import ModelIterable, NamedValuesListIterable
 from django.utils.functional import LazyObject, Promise, empty
 from django.utils.safestring import SafeString
@@ -52,23 +51,20 @@ from djust.state.classes import (
     model_of,
     named_subclass,
 )
+from djust.state.rows import RowGone, RowRefused, RowSource, field_values, is_row, key_of, source_of
 
 TAG = "$"
-# More levels than any state needs. Objects that are nested deeper are taken to refer to each other
-# without end.
+# More levels than any state needs. Objects that are nested deeper are treated as circular.
 MAX_DEPTH = 100
-# A state with more values than this is a mistake, or holds the same object so often that it would
-# never end.
+# A state with more values is a mistake, or contains itself so often that writing would not end.
 MAX_VALUES = 5_000_000
 
-# The label of a model and the alias of a database.
-RowSource = tuple[str, str]
 # What a value holds, each with the step that leads to it, such as `[3]` or `.name`.
 Children = Iterable[tuple[str, Any]]
 
 
 class Unknown:
-    """Stands for something that cannot be state, or has to be looked at value by value."""
+    """Stands for something that cannot be state, or that has to be checked value by value."""
 
 
 UNKNOWN = (Unknown(),)
@@ -109,7 +105,7 @@ class Encoder:
         self._class_names: dict[type, str | None] = {}
 
     def write(self, value: Any) -> Any:
-        """`value` as JSON. What cannot be written becomes a text; so does what holds itself."""
+        """`value` as JSON. One that cannot be written, or contains itself, becomes a text."""
         self._count += 1
         if self._count > MAX_VALUES:
             raise StateError(f"The state has more than {MAX_VALUES:,} values. Keep large data elsewhere.")
@@ -158,8 +154,8 @@ class Decoder:
         except (StateError, RowGone):
             raise
         except Exception as error:
-            # __hash__ and __init__ of the classes that are named see values that they were not made
-            # for, and may raise what they like.
+            # __hash__ and __init__ of the named classes get values that they were not written for,
+            # and may raise any exception.
             raise StateError(f"The text of a state is not what was written ({error}).") from error
 
     def read(self, written: Any) -> Any:
@@ -185,14 +181,6 @@ class Decoder:
     def pairs(self, written: list[Any]) -> list[tuple[Any, Any]]:
         """Keys and values."""
         return [(self.read(key), self.read(value)) for key, value in written]
-
-
-class RowGone(LookupError):  # noqa: N818 — what happened, reported by the attribute that held the row
-    """A row that the state refers to is not in the database any more."""
-
-
-class RowRefused(TypeError):  # noqa: N818 — as above
-    """Rows of a model stand where none are allowed."""
 
 
 def _tagged(tag: str, *members: Any) -> dict[str, Any]:
@@ -288,7 +276,7 @@ def _read_moment(
 
 
 def _zone(key: str) -> ZoneInfo:
-    # Where ZoneInfo does not find a key, it looks for a package of this name.
+    # If ZoneInfo does not find a key, it looks for a package of this name.
     if key not in _zones():
         raise StateError(f"The state holds the time zone {key!r:.80}, which is not known here.")
     return ZoneInfo(key)
@@ -402,7 +390,7 @@ def _read_dataclass(decoder: Decoder, name: str, written: list[Any]) -> Any:
 
 
 def _wrapped(value: LazyObject[Any]) -> Children:
-    # Such as request.user: asking it for anything may cost a query.
+    # For example request.user, where any access may cost a query.
     wrapped = vars(value)["_wrapped"]
     return () if wrapped is empty else (("", wrapped),)
 
@@ -420,35 +408,13 @@ def _write_lazy(encoder: Encoder, value: LazyObject[Any]) -> Any:
 # Models and QuerySets
 
 
-def _is_row(instance: Model) -> bool:
-    """Whether this is a row of the database, to be fetched again; else its fields are written."""
-    return not instance._state.adding and instance.pk is not None and instance._meta.managed
-
-
-def _field_values(instance: Model) -> dict[str, Any]:
-    """What the fields of an instance hold, without deferred ones; a file is its name."""
-    values = vars(instance)
-    names = [field.attname for field in instance._meta.concrete_fields if field.attname in values]
-    return {name: value.name if isinstance(value := values[name], FieldFile) else value for name in names}
-
-
 def _write_model(encoder: Encoder, value: Model) -> Any:
     if not encoder.allow_rows:
         raise RowRefused(f"holds rows of {value._meta.label_lower}")
     label, database = value._meta.label_lower, value._state.db
-    if _is_row(value):
+    if is_row(value):
         return _tagged("model", label, database, encoder.write(value.pk))
-    return _tagged("row", label, database, value._state.adding, encoder.pairs(_field_values(value)))
-
-
-def key_of(model: type[Model], key: Any) -> Any:
-    """The key as a row has it: an instance may have been saved with "7" for 7."""
-    return model._meta.pk.to_python(key)
-
-
-def source_of(label: str, database: str | None) -> RowSource:
-    """Where rows come from."""
-    return label, database or DEFAULT_DB_ALIAS
+    return _tagged("row", label, database, value._state.adding, encoder.pairs(field_values(value)))
 
 
 def _read_model(decoder: Decoder, label: str, database: str | None, written: Any) -> Model:
@@ -479,7 +445,7 @@ def _queryset_children(value: QuerySet[Any]) -> Children | None:
     if issubclass(value._iterable_class, NamedValuesListIterable):
         # Django makes the class of its rows on the fly.
         return None
-    # What values() gives is looked at when it is there; asking for it would be a query.
+    # The result of values() is checked if it was fetched; fetching it would be a query.
     return _numbered([] if _holds_models(value) else value._result_cache or [])
 
 
@@ -582,8 +548,8 @@ TABLE: tuple[StateType, ...] = (
         is_model,
         _write_model,
         {"model": _read_model, "row": _read_row},
-        lambda value: () if _is_row(value) else _by_name(_field_values(value).items()),
-        lambda values: chain.from_iterable(_field_values(value).values() for value in values if not _is_row(value)),
+        lambda value: () if is_row(value) else _by_name(field_values(value).items()),
+        lambda values: chain.from_iterable(field_values(value).values() for value in values if not is_row(value)),
     ),
     StateType(named_subclass(QuerySet), _write_queryset, {"queryset": _read_queryset}, _queryset_children),
 )
@@ -604,5 +570,5 @@ def find_type(kind: type) -> StateType | None:
         if row.matches(kind):
             _BY_CLASS[kind] = row
             return row
-    # Not remembered: such classes may be made by the thousand.
+    # Not cached: such classes may be made by the thousand.
     return None

@@ -1,10 +1,10 @@
 """Which values may stand in the public state of a view: those of a type in `types.TABLE`, nested up
 to 100 levels deep.
 
-Everything else gives a warning, or `TypeError` when `strict_serialization` is on. So do subclasses
-of plain types and classes made inside a function, because they could not come back as what they
-were, and objects that hold themselves. Of an instance that is not a row of the database the values
-of its fields count.
+Everything else causes a warning, or a `TypeError` with `strict_serialization`. So do subclasses of
+plain types and classes that were made inside a function, because they would not come back as what
+they were, and objects that contain themselves. Of an instance that is not a row of the database,
+the values of its fields are checked.
 
 The check runs after every event, over the whole state. So C code of the standard library does the
 ordinary case: one level of nesting at a time, looking at types only (0.2 ms for 1,000 rows of four
@@ -123,8 +123,7 @@ def find_unserializable(
     `path` leads to `value`, `above` is what it stands in, and `done` what was seen.
     """
     done = set() if done is None else done
-    # Types are asked, not the values: isinstance() of a lazy object makes it load what it stands
-    # for.
+    # The check uses types: isinstance() of a lazy object makes it load what it stands for.
     known = find_type(type(value))
     if known is None:
         return Unserializable(value, path)

@@ -2,12 +2,12 @@
 
     TEMPLATES = [{"BACKEND": "djust.template.backend.DjangoTemplates", "APP_DIRS": True}]
 
-It takes the options of Django's own back end, whose classes do all the work but the rendering.
+It takes the options of Django's own back end, whose classes do everything except the rendering.
 Loaders create Django's `Template`; when the engine hands one out, it is given the class below,
 which renders by `compile_template`.
 
-`FORM_RENDERER = "djust.template.backend.FormRenderer"` renders forms and widgets so where that
-setting is not "django.forms.renderers.TemplatesSetting", which takes the back ends of `TEMPLATES`.
+`FORM_RENDERER = "djust.template.backend.FormRenderer"` renders forms and widgets in the same way;
+"django.forms.renderers.TemplatesSetting" uses the back ends of `TEMPLATES`.
 
 Django names a back end after its module: code that asks for `engines["django"]` wants `"NAME":
 "django"` in the entry.
@@ -31,7 +31,7 @@ from djust.template.cache import CompiledTemplate, compile_template
 
 
 class Template(django.template.base.Template):
-    """A template that renders by its compiled form, whoever calls it.
+    """A template that renders by its compiled form, in live pages and elsewhere.
 
     If it is `uncompiled`, Django's nodes render it the first time. Most templates made from strings
     are used once, and compiling costs as much as five to twenty renderings.
@@ -62,8 +62,8 @@ class Template(django.template.base.Template):
             html: SafeString = super()._render(context)  # type: ignore[misc] # the stubs lack it
             return html
         if BLOCK_CONTEXT_KEY in context.render_context:
-            # A template of another engine extends this one, and Django's nodes are under way with
-            # its blocks.
+            # A template of another engine extends this one, and Django's nodes are rendering its
+            # blocks.
             return self.nodelist.render(context)
         return _html(self, context)
 
@@ -131,8 +131,8 @@ class FormRenderer(django.forms.renderers.DjangoTemplates):
 def _adopted(template: Any) -> Any:
     """`template`, which renders by its compiled form from now on.
 
-    It stays the same object, because loaders cache it. What is not exactly Django's own kind of
-    template is left alone.
+    It stays the same object, because loaders cache it. Templates of other classes than Django's own
+    stay as they are.
     """
     if type(template) is django.template.base.Template:
         template.__class__ = Template

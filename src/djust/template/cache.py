@@ -1,17 +1,16 @@
 """Compiled templates, one per Django template, made on first use and shared by threads.
 
 A template has a *variant* for each chain of parents it has been rendered with; most have one. Its
-parents and the templates it includes by literal names are inlined in it. Who looks these up again
-gets the same objects as long as every loader of the engine caches, so outside of debug mode a
-variant is kept. In debug mode the autoreloader resets loaders, and other loaders read files again:
-there parents and includes are looked up for each rendering, as Django does, and a variant is used
-again only if this finds the same templates, or templates of the same origin and source.
+parents and the templates it includes by literal names are inlined in it. As long as every loader of
+the engine caches, another look-up finds the same objects, so outside of debug mode a variant is
+kept. In debug mode, the autoreloader resets loaders, and other loaders read files again. There,
+parents and includes are looked up for each rendering, as in Django. A variant is used again only if
+this finds the same templates, or templates of the same origin and source.
 """
 
 from __future__ import annotations
 
 import itertools
-import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
@@ -24,6 +23,7 @@ from django.template.base import Template, VariableDoesNotExist
 from django.template.loaders.cached import Loader as CachedLoader
 from django.utils.safestring import SafeString
 
+from djust import process
 from djust.render.values import Fragment, Values
 from djust.template import includes, runtime
 from djust.template.compiler import Generated, Kind, Lowered, build_program, generate
@@ -35,13 +35,13 @@ from djust.template.nodes import NO_NAMES, Node, all_nodes
 from djust.template.optimize.prefetch import related
 from djust.template.report import Report, report_of
 
-# How many variants a template keeps: the parents of some are named by data, in debug mode files
-# change.
+# How many variants a template keeps. There are several if its parents are named by data, or if
+# files change in debug mode.
 MAX_VARIANTS = 16
 # For how many sources an engine keeps the variants whose templates may be read again.
 MAX_SOURCES = 256
 
-_lock = threading.RLock()
+_lock = process.Lock()
 _numbers = itertools.count(1)
 
 
@@ -89,7 +89,7 @@ class CompiledTemplate:
 
     @property
     def tracked(self) -> frozenset[str]:
-        """The names worth watching for `same`. It only grows: no rendering must be missed."""
+        """The names that decide which parts are skipped, for `same`. The set only grows."""
         return self._tracked
 
     def render(self, context: Context) -> SafeString:
@@ -242,7 +242,7 @@ class _Variant:
     def _inline_no_super(self, error: Exception, function: CompiledFunction) -> None:
         """Inline no `{{ block.super }}` if one raised `error`; any other error is raised again.
 
-        For Django that is a variable, whose lookup may fail silently.
+        For Django, `{{ block.super }}` is a variable, whose lookup may fail silently.
         """
         silent = isinstance(error, VariableDoesNotExist) or getattr(error, "silent_variable_failure", False)
         if not silent or function.tag_of(error) not in function.silent_super_tags:
@@ -259,7 +259,7 @@ class _Variant:
 
 
 class CompiledFunction:
-    """One generated function, whose errors tell where in the template they happened."""
+    """One generated function, whose errors name the place in the template where they happened."""
 
     def __init__(self, kind: Kind, lowered: Lowered, generated: Generated) -> None:
         src, nodes, self.fragment, self.tracked = generated
@@ -340,7 +340,7 @@ def _variants_of(template: Template) -> list[_Variant]:
 
 
 def _may_change(engine: Engine) -> bool:
-    """Whether a template that is looked up again may be another one than before."""
+    """Whether another look-up of a template may find another one."""
     return engine.debug or not all(isinstance(loader, CachedLoader) for loader in engine.template_loaders)
 
 
@@ -366,7 +366,7 @@ def _is_same(chain: Chain, other: Chain) -> bool:
 
 
 def _source(template: Any) -> tuple[Any, ...]:
-    """What tells templates of one origin apart: a partial depends on all of its template.
+    """By what templates of one origin are compared: a partial depends on all of its template.
 
     The back end notes that for partials; without it, each is equal to itself only.
     """

@@ -3,8 +3,8 @@
     lowered = Lowered(resolve_chain(template, context))
     generate("page", lowered, {}, names)  ->  Generated(src, nodes, fragment, tracked)
 
-`cache` makes functions of what is generated here, and has it generated again when it turns out that
-one cannot be used.
+`cache` makes functions of the code that is generated here. If a function turns out to be wrong,
+`cache` has it generated again.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ Unbalanced = Mapping[Node, frozenset[int]]
 class Generated(NamedTuple):
     """The source of a function, and what it was generated from.
 
-    `fragment`: whose values it gives; None if it gives HTML. `tracked`: the names that are worth to
-    be watched, because steps can be skipped while they stay the same.
+    `fragment`: the fragment whose values it gives; None if it gives HTML. `tracked`: the names
+    whose values are compared, because steps are skipped while they stay the same.
     """
 
     src: PythonSource

@@ -34,8 +34,8 @@ from djust.template.start_tags import Attribute, StartTag, attribute_names, has_
 from djust.template.steps import BranchStep, EffectStep, LeafStep, LoopStep, Program, ScopeStep, Step
 from djust.template.tree import Blocks, Content, Element, Tree, has_output, is_dynamic
 
-# Text around variables that may be sent again with them; one part instead of several, and no
-# comments.
+# The length of text that may be sent again with the variables inside it: one part instead of
+# several, and no comments.
 SHORT_TEXT = 80
 KEY_ATTRIBUTES = ("dj-key", "data-key", "key", "id")
 

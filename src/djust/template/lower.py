@@ -357,7 +357,7 @@ def _inclusion_tag(lowering: Lowering, tag: InclusionNode) -> Iterator[Node]:
 
 
 def _function_tag(kind: type[Node], tag: Any, *, needs: frozenset[str] = NO_NAMES, **facts: Any) -> Node:
-    """What a function of anybody renders; generated code gives it its arguments."""
+    """A tag that is a function of a project or package; generated code gives it its arguments."""
     takes_names = tag.takes_context and tag.func is not getattr(defaulttags, "querystring", None)
     names = ALL_NAMES if takes_names else NO_NAMES
     node = kind(tag, expressions=[*tag.args, *tag.kwargs.values()], needs=names | needs, sets=names, **facts)

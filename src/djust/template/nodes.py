@@ -231,13 +231,13 @@ class BlockTranslate(Node):
 
 
 class SimpleTag(Node):
-    """A `simple_tag` of anybody. With a target variable it has no output and sets a name."""
+    """A `simple_tag`. With a target variable, it has no output and sets a name."""
 
     is_text = is_uncertain = True
 
 
 class InclusionTag(Node):
-    """An `inclusion_tag` of anybody: the template it names becomes a fragment."""
+    """An `inclusion_tag`: the template that it names becomes a fragment."""
 
     part = BRANCH
 

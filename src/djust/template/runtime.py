@@ -49,7 +49,7 @@ from djust.template.markup import UnbalancedError, ancestors_closed_by
 from djust.template.nodes import Node
 
 logger = logging.getLogger("djust.template")
-# Where Django says that a lookup failed; projects listen there for names that are missing.
+# The logger to which Django reports failed lookups. Projects use it to find missing names.
 _lookup_logger = logging.getLogger("django.template")
 _LOOKUP_FAILED = "Exception while resolving variable '%s' in template '%s'."
 
@@ -65,8 +65,8 @@ MISSING, REQUIRED = object(), object()
 _NO_TEXT = ""
 EMPTY: tuple[Any, ...] = ()
 NOTHING: frozenset[str] = frozenset()
-# Where Django's settings keep what they were asked for, and empty it when it changes: to look there
-# is 5 times faster.
+# Where Django's settings keep values that were read, until they change. Reading them there is 5
+# times faster.
 _known_settings = vars(settings)
 _NO_TYPES: frozenset[type] = frozenset()
 _STRINGS: frozenset[type] = frozenset({str})
@@ -111,7 +111,7 @@ def called(context: Context, value: Any) -> Any:
         try:
             inspect.signature(value).bind()
         except (ValueError, TypeError):
-            # It wants arguments, or does not tell.
+            # It needs arguments, or has no signature.
             return cast(Template, context.template).engine.string_if_invalid
         raise
 
@@ -237,7 +237,7 @@ def static_url(context: Context, node: StaticNode, path: Any) -> str:
     return source(str(conditional_escape(found)) if context.autoescape else found)
 
 
-# What catalogs are asked for: the text of `{% translate "…" %}`, or context and format of `{%
+# The keys of catalogs: the text of `{% translate "…" %}`, or context and format of `{%
 # blocktranslate %}`.
 Message = str | tuple[str, str]
 
@@ -245,9 +245,9 @@ Message = str | tuple[str, str]
 def translations() -> Callable[[Message], str]:
     """The function that translates during one rendering.
 
-    Where Django keeps the active language is a context variable. As long as the current context is
-    equal to what it was, so is the language; that is found out 20 times faster than Django says
-    which one it is.
+    Django keeps the active language in a context variable. As long as the current context is the
+    same as before, so is the language. This comparison is 20 times faster than asking Django for
+    the language.
     """
     context, texts = None, dict[Message, str]()
 
@@ -269,7 +269,7 @@ def translations() -> Callable[[Message], str]:
 
 
 def _texts() -> dict[Message, str]:
-    """What the active catalog has said: it remembers that, because catalogs do not change."""
+    """The texts of the active catalog, which are remembered, because catalogs do not change."""
     if translation._trans.gettext is not trans_real.gettext:  # type: ignore[attr-defined] # translations are off
         return {}
     texts: dict[Message, str] = vars(trans_real.catalog()).setdefault("_djust_texts", {})

@@ -54,7 +54,7 @@ class Attribute:
 
     @property
     def pieces(self) -> list[Node]:
-        """All but what stands before it."""
+        """Everything except `before`."""
         return merged([*self.name, Static(self.equals + self.quote), *self.value, Static(self.quote)])
 
 

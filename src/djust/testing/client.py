@@ -4,7 +4,7 @@
     page.click("remove", item_id=1)
     assert "Pear" not in page.html
 
-As with a browser, what it does goes into the channel of the page: see `testing/driver.py`.
+As with a browser, its events go into the channel of the page: see `testing/driver.py`.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ _MARKS = re.compile(r"<!--(?:\[|\]|,)-->|(<[a-zA-Z][^\s<>/]*) dj(?=[\s/>])")
 
 
 class LiveClient:
-    """A page of a live view, as its browser has it.
+    """A page of a live view, as its browser would show it.
 
     `view` is a view class, whose `mount` gets the other keyword arguments, or the URL of a view,
     which is requested with all middleware. `user` has logged in; `session` is what their session
     holds. For a URL, `client` may be a `django.test.Client` that has done more. `path` is the path
     of the request that a view class sees. Nothing may take longer than `timeout` seconds.
 
-    What a handler, a template or `handle_info` raises is raised by the method that led to it.
+    An exception of a handler, a template or `handle_info` is raised by the method that caused it.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class LiveClient:
         if asyncio._get_running_loop() is not None:
             raise RuntimeError(
                 "LiveClient runs handlers in the thread of the test, and this one runs an event loop. Make the test an "
-                "ordinary def; coroutines of views are awaited all the same."
+                "ordinary def; coroutines of views are awaited nevertheless."
             )
         self._title = view if isinstance(view, str) else view.__name__
         self._driver = Driver(self._title, timeout)
@@ -94,9 +94,9 @@ class LiveClient:
         page = mount.page if self.response.status_code == 204 else mount.page_in(self.response)
         if page is not None:
             self._is_open = True
-            self._driver.adopt(page)
+            self._driver.attach(page)
 
-    # What the page is
+    # Looking at the page
 
     @property
     def html(self) -> str:
@@ -136,7 +136,7 @@ class LiveClient:
             )
         return self._driver
 
-    # What a user does
+    # Acting as the user
 
     def click(self, handler: str, /, *args: Any, **params: Any) -> None:
         """Click the element with `dj-click="handler"`, which must be there.
@@ -156,9 +156,9 @@ class LiveClient:
     def submit(self, handler: str, /, **fields: Any) -> None:
         """Submit the form with `dj-submit="handler"`: the given fields, and what the others show.
 
-        A list is a field that stands more than once or a multiple selection, None one that is left
-        out, a boolean a checkbox. Of several forms for the handler it is the one whose hidden
-        fields have the given values.
+        A list is a repeated field or a multiple selection, None leaves a field out, and a boolean
+        is a checkbox. If several forms have this handler, it is the one whose hidden fields have
+        the given values.
         """
         self._event(handler, (), fields_to_send(self.html, self._title, handler, fields))
 
@@ -194,7 +194,7 @@ class LiveClient:
     def settle(self) -> None:
         """Let background tasks (`assign_async`, `start_async`, `@background`) run to their end.
 
-        Until then those that an event has begun wait: a test sees what the page shows meanwhile.
+        Until then, tasks wait. So a test sees what the page shows in the meantime.
         """
         self._opened.settle()
 
@@ -211,7 +211,7 @@ class LiveClient:
         self._opened.reconnect()
 
     def restart(self) -> None:
-        """Lose the process of the page: a new view is restored from a snapshot of its state."""
+        """Simulate a restart of the server: a new view is restored from a snapshot of the state."""
         page = self._caught_up().page
         state, version = encode_state(state_of(page.view)), fields_version(type(page.view))
         self._leave()
@@ -219,7 +219,7 @@ class LiveClient:
         self._open(Mount(Purpose.RESTORE, snapshot=snapshot))
 
     def close(self) -> None:
-        """Leave the page. A test need not, unless tasks of its page still run."""
+        """Leave the page. A test needs this only if background tasks of its page still run."""
         self._leave()
         self._was_closed = True
 

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from djust.exceptions import HandlerError
 from djust.live.channel import Channel
+from djust.live.logout import set_visitor
 from djust.live.page import Bucket, Page
 from djust.live.snapshots import SnapshotOwner, SnapshotWriter
 from djust.live.visitor import maker_of
@@ -30,7 +31,7 @@ T = TypeVar("T")
 
 
 class Driver:
-    """Drives the page that it adopts. `title` names it in errors; `timeout` is in seconds."""
+    """Drives the page to which it is attached. Errors call it `title`; `timeout` is in seconds."""
 
     def __init__(self, title: str, timeout: float) -> None:
         self.page: Page
@@ -39,7 +40,7 @@ class Driver:
         # The server has ended the connection.
         self._end: ConnectionAbortedError | None = None
         self.pushed: list[tuple[str, Any]] = []
-        # Frames that nobody has asked for yet.
+        # Frames that were not fetched yet.
         self.frames: list[list[Any]] = []
         # What the browser shows while it is disconnected.
         self._version = 0
@@ -51,11 +52,10 @@ class Driver:
         self._context = FRESH.copy()
         self._context.run(testmode.set, self)
 
-    def adopt(self, page: Page) -> None:
-        """Be the browser of a page that was mounted."""
+    def attach(self, page: Page) -> None:
+        """Attach to a page that was mounted, as its browser."""
         self.page = page
-        page.visitor = maker_of(page.request)
-        page.fingerprint = page.visitor.fingerprint
+        set_visitor(page, maker_of(page.request))
         page.turns.context = self._context
         page.snapshots = _Watcher(self._news)
         # A test is faster than people are.
@@ -63,13 +63,13 @@ class Driver:
         self._look(self._attach(page, page.version))
 
     def receive(self, *frames: str) -> None:
-        """Let the page deal with these and with all that waits; raises what user code raised."""
+        """Let the page process these frames and all messages. Raises what user code raised."""
         if frames and self._end is not None:
             raise self._end
         self._look(self._through(*frames))
 
     def answer(self, ref: int) -> list[Any]:
-        """The frame that answers event `ref`; frames until now are of no more interest."""
+        """The frame that answers event `ref`. Earlier frames are dropped."""
         frames, self.frames = self.frames, []
         return next(frame for frame in frames if frame[0] == ref or frame[:2] == [wire.ERROR, ref])
 
@@ -164,7 +164,9 @@ class Driver:
     # In the thread of the test
 
     def _look(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Run `coroutine`. Then the page has no browser: no turn begins that lacks a thread."""
+        """Run `coroutine`, then take the browser from the page: no turn may begin without this
+        thread.
+        """
         try:
             self.run(coroutine)
         finally:
@@ -204,7 +206,7 @@ class Driver:
 
 
 class _Watcher(SnapshotWriter):
-    """In place of what writes snapshots: tells the driver that a turn has ended."""
+    """Takes the place of the snapshot writer, and tells the driver that a turn has ended."""
 
     __slots__ = ("_news",)
 
@@ -216,5 +218,8 @@ class _Watcher(SnapshotWriter):
         """No message waits for the page."""
         self._news.set()
 
+    async def save(self, page: SnapshotOwner) -> None:
+        """The page is about to end."""
+
     def save_last(self, page: SnapshotOwner) -> None:
-        """Nobody comes back to it."""
+        """The page is not restored."""

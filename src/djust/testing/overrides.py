@@ -1,4 +1,4 @@
-"""Fakes in the place of services."""
+"""Fakes that replace services."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class override_service(ContextDecorator):  # noqa: N801 — used as a word: `with override_service(get_s3, fake):`
-    """While this is entered, or the function that it decorates runs, `fake` is what services and
-    providers of `factory` are. It is neither called nor closed.
+    """While its block or its decorated function runs, `fake` replaces the services and providers of
+    `factory`. It is neither called nor closed.
     """
 
     def __init__(self, factory: Callable[[], Any], fake: Any) -> None:

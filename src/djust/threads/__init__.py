@@ -1,1 +1,1 @@
-"""The threads in which user code runs, so that nobody waits for it but its caller."""
+"""The threads in which user code runs, so that only its own page waits for it."""

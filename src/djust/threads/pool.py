@@ -2,7 +2,7 @@
 
     pool = ThreadPool("turn", lambda: config.threads)
     await pool.run(function, 1)                                        the result, from a thread
-    await pool.run_for(Caller("b64…", "BasketView.save"), function)    the same, for somebody
+    await pool.run_for(Caller("b64…", "BasketView.save"), function)    the same, for a visitor
     pool.submit(job)                                                   without a result
 
 A job moves through three places:
@@ -11,11 +11,11 @@ A job moves through three places:
     ready      it waits for a thread
     running    a thread has it
 
-No job ends a thread: what it raises is logged. Shares are fair: one caller has at most three
-quarters of the threads. And no job that hangs keeps its place: after `hang_seconds` the watchdog
-sets its thread *aside*. Then the thread counts neither against the limit nor against its caller's
-share, and another thread may take its place. At most three times the limit are set aside. A thread
-that comes back ends if there is one too many.
+No job ends a thread: exceptions are logged. Shares are fair: one caller has at most three quarters
+of the threads. A job that hangs does not keep its place: after `hang_seconds`, the watchdog sets
+its thread *aside*. Then the thread counts neither against the limit nor against its caller's share,
+and another thread may take its place. At most three times the limit are set aside. When the job of
+such a thread ends after all, the thread ends if there is one too many.
 """
 
 from __future__ import annotations
@@ -51,18 +51,18 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 STOP_SECONDS = 5.0
-# Threads that are set aside, as a multiple of the limit; and shares that one caller may have,
-# counting those set aside.
+# How many threads may be set aside, as a multiple of the limit; and how many shares one caller may
+# have, including those.
 _ASIDE_FACTOR = 3
-# A pool logs one refusal in so many seconds.
+# A pool logs one refusal in this time.
 _SILENT_SECONDS = 10.0
 
 
 class Caller(NamedTuple):
-    """Whose work a job is, and what logs call it.
+    """The visitor for whom a job is done, and its name in logs.
 
-    `key` names a visitor; work with the key "" counts against no share. A job that `must_run` is
-    never refused, because no browser would send it again.
+    `key` identifies the visitor; work with the key "" counts against no share. A job that
+    `must_run` is never refused, because no browser would send it again.
     """
 
     key: str = ""
@@ -88,7 +88,7 @@ class PoolReport(TypedDict):
 
 
 def as_error(error: BaseException) -> Exception:
-    """An ordinary exception for what would end a thread, an event loop or a generator."""
+    """An ordinary exception for one that would end a thread, an event loop or a generator."""
     if isinstance(error, Exception) and not isinstance(error, StopIteration):
         return error
     failure = RuntimeError(f"{type(error).__name__} was raised, which is not an error but an exit.")
@@ -110,7 +110,7 @@ exits_as_errors = _ExitsAsErrors()
 
 
 class _Share:
-    """What one caller has of a pool: jobs ready or running, threads set aside, and jobs held."""
+    """The share of one caller: jobs ready or running, threads set aside, and jobs held."""
 
     __slots__ = ("active", "aside", "held", "key")
 
@@ -129,7 +129,7 @@ class _Share:
 class Call(Generic[T]):
     """A job that a pool was given; `done` is its result.
 
-    Without a `loop` nobody waits for a result, and the thread logs what the job raises.
+    Without a `loop`, there is no result, and the thread logs what the job raises.
     """
 
     __slots__ = ("_job", "_loop", "caller", "done", "share", "since", "thread")
@@ -152,7 +152,7 @@ class Call(Generic[T]):
         return self.caller.title or getattr(function, "__qualname__", None) or repr(function)
 
     def run(self) -> None:
-        """Make the call, in the thread, and send what comes of it to the event loop."""
+        """Make the call, in the thread, and send its outcome to the event loop."""
         if self._loop is None:
             self._job()
             return
@@ -161,7 +161,7 @@ class Call(Generic[T]):
             result = self._job()
         except BaseException as error:  # noqa: BLE001 - raised again where the call was made
             failure = as_error(error)
-        # If the loop was closed meanwhile, the result is not needed.
+        # If the loop was closed in the meantime, the result is not needed.
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._settle, result, failure)
 
@@ -172,7 +172,7 @@ class Call(Generic[T]):
             self.done.set_result(result)
         else:
             self.done.set_exception(failure)
-            # If nobody waits for it any more, that is no reason for asyncio to complain.
+            # asyncio must not log an exception that its caller no longer waits for.
             self.done.exception()
 
 
@@ -180,7 +180,7 @@ def _job_context() -> Context:
     """The context that each job of this thread gets a copy of.
 
     So no job sees what an earlier one has activated, such as a language. Django keeps its cache
-    clients in the context as well; they are made here, or each job would open a connection.
+    clients in the context, too. They are made here, or each job would open a connection.
     """
     for alias in settings.CACHES:
         # Code that uses a cache that cannot be made gets the error.
@@ -190,12 +190,13 @@ def _job_context() -> Context:
 
 
 def tidy_connections() -> bool:
-    """Do what Django does around a request with this thread's connections; whether there are any.
+    """Treat this thread's database connections as Django does around a request; true if there are
+    any.
 
-    A thread keeps them between jobs, as one of a WSGI server does between requests. Where this
-    fails they are dropped, and the thread gets new ones.
+    A thread keeps them between jobs, as one of a WSGI server does between requests. If this fails,
+    they are dropped, and the thread gets new ones.
     """
-    # A back end may raise whatever it likes, and the thread has to go on.
+    # A back end may raise any exception, and the thread has to go on.
     try:
         known = connections.all(initialized_only=True)
         for connection in known:
@@ -245,7 +246,7 @@ class _WorkerThread(threading.Thread):
                 try:
                     context.copy().run(call.run)
                 except BaseException:
-                    # The thread is there for the next job, too.
+                    # The thread has to run the next job.
                     with suppress(BaseException):
                         logger.exception('%s has failed in the pool "%s"', call.title, pool.name)
                 del call
@@ -256,7 +257,7 @@ class _WorkerThread(threading.Thread):
 
 
 def wait_for(queue: SimpleQueue[T]) -> T:
-    """The next thing from a queue, for the job of this thread. Meanwhile the job does not hang."""
+    """The next item of a queue, for the job of this thread, which does not hang while it waits."""
     thread = threading.current_thread()
     if not isinstance(thread, _WorkerThread):
         # In a test, it is the thread of the test.
@@ -301,7 +302,7 @@ class ThreadPool:
         self._threads: set[_WorkerThread] = set()
         # Those of them that are set aside.
         self._aside = 0
-        # Idle threads wait here; what puts something in has counted one out of `_idle`.
+        # Idle threads wait here. A caller reduces `_idle` before it puts something in.
         self.handoff: SimpleQueue[Call[Any] | None] = SimpleQueue()
         self._idle = 0
         self._started = 0
@@ -315,7 +316,7 @@ class ThreadPool:
     def submit(self, job: Job, caller: Caller = NOBODY) -> None:
         """Run `job` in a thread, as soon as one is free.
 
-        Raises `ServerBusyError` where too many jobs wait, unless the caller's work must run.
+        Raises `ServerBusyError` if too many jobs wait, unless the caller's work must run.
         """
         self._put(Call(caller, job, None))
 
@@ -338,7 +339,7 @@ class ThreadPool:
         return await self.begin(NOBODY, function, *args, **kwargs).done
 
     async def run_for(self, caller: Caller, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """The same for `caller`; raises `ServerBusyError` where too many jobs wait.
+        """The same for `caller`; raises `ServerBusyError` if too many jobs wait.
 
         If the caller is cancelled before the call has begun, the call is withdrawn, unless it must
         run.
@@ -382,7 +383,7 @@ class ThreadPool:
         queue.append(call)
 
     def _promote(self, share: _Share) -> None:
-        """A caller has one job less: what was held may be ready."""
+        """A caller has one job less: a held one may become ready."""
         limit = self._limit() if share.held else 0
         while share.held and not share.is_full(limit):
             share.active += 1
@@ -440,7 +441,7 @@ class ThreadPool:
     # From any thread
 
     def withdraw(self, call: Call[Any]) -> bool:
-        """Take out a job that has not begun; whether it had not."""
+        """Withdraw a job that has not begun; whether that was possible."""
         with self._lock:
             share = call.share
             if share is not None and call in share.held:
@@ -455,7 +456,7 @@ class ThreadPool:
             return True
 
     def set_aside(self, call: Call[Any]) -> None:
-        """The job keeps its thread, if it has one, and others do not wait for it any more."""
+        """Set the thread of the job aside, if it has one: other jobs no longer wait for it."""
         with self._lock:
             thread, share = call.thread, call.share
             if thread is None or share is None or thread.call is not call or thread.is_aside or thread.is_dismissed:
@@ -492,21 +493,21 @@ class ThreadPool:
         return self.handoff.get() if is_idle else following
 
     def leave(self, thread: _WorkerThread) -> None:
-        """The thread ends; where something unforeseen ends it, its place is free again."""
+        """The thread ends. If something unforeseen ends it, its place is free again."""
         with self._lock:
             self._threads.discard(thread)
             if thread.call is not None:
                 self._finish(thread, thread.call)
                 self._distribute()
 
-    # Its end
+    # The end
 
     def stop(self) -> None:
         """Let running jobs end, for some seconds; threads start again when there is a new job."""
         join(self.dismiss())
 
     def dismiss(self) -> list[_WorkerThread]:
-        """Let the threads end after what waits; returns them. They count no longer."""
+        """Let the threads end after the waiting jobs; returns them. They no longer count."""
         with self._lock:
             threads, self._threads = self._threads, set()
             for thread in threads:
@@ -516,7 +517,7 @@ class ThreadPool:
             self._idle = self._aside = 0
             return [*threads]
 
-    # Its health
+    # Health
 
     @property
     def _hang_seconds(self) -> float:
@@ -594,5 +595,5 @@ def join(threads: list[_WorkerThread]) -> None:
         thread.join(max(0.0, end - time.monotonic()))
 
 
-# Receivers of signals: one thread, so that they see events in order.
+# For receivers of signals: one thread, so that they see events in order.
 signal_pool = ThreadPool("signal", lambda: 1)

@@ -5,9 +5,9 @@ Each kind of work has a pool of its own (`pools`), so that none waits for anothe
     turn_pool              turns of pages             at most LIVEVIEW_CONFIG["threads"]
     request_pool           GETs                       as many
     async_threads          asynchronous handlers      four times as many: one that waits for a
-                                                      service keeps its thread; and rendering
-                                                      after these, and after handlers that were
-                                                      given up
+                                                      service keeps its thread; their guards, and
+                                                      rendering after these and after handlers
+                                                      that were given up
     task_pool              background tasks           LIVEVIEW_CONFIG["tasks"]
     io_pool                our own short jobs         a few
     snapshot_encode_pool   state becomes text         a few
@@ -30,7 +30,7 @@ from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from functools import partial
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext
 
@@ -46,6 +46,7 @@ __all__ = [
     "SyncThread",
     "ThreadPool",
     "all_pools",
+    "answer",
     "async_threads",
     "exits_as_errors",
     "io_pool",
@@ -61,10 +62,13 @@ __all__ = [
 
 logger = logging.getLogger("djust")
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 _FEW_THREADS = 8
-# Pages bound the turns that wait: each has one at a time.
+# Turns have a larger bound, because each page has only one at a time.
 _TURN_FACTOR = 10
-# A task is what takes long.
+# Tasks may take long.
 _TASK_PATIENCE = 60.0
 
 turn_pool = ThreadPool("turn", bound=lambda: config.max_queue * _TURN_FACTOR)
@@ -84,7 +88,7 @@ all_pools = (
 
 def stop_threads() -> None:
     """Let the running jobs of all pools end, for some seconds."""
-    # What was encoded is still to be written.
+    # First the encoders, because what they encode has to be written.
     join(snapshot_encode_pool.dismiss())
     join([thread for pool in all_pools for thread in pool.dismiss()])
 
@@ -102,7 +106,7 @@ class SyncThread:
     def __init__(self) -> None:
         self._context = ThreadSensitiveContext()
         self._executor = _TurnExecutor()
-        # asgiref keeps the executor for as long as the context lives, so it must not know that.
+        # asgiref keeps the executor as long as the context lives, so it must not hold the context.
         SyncToAsync.context_to_thread_executor[self._context] = self._executor
 
     def enter(self, caller: Callable[[], Caller] = lambda: NOBODY) -> None:
@@ -111,7 +115,7 @@ class SyncThread:
         self._executor.begin(caller)
 
     def enter_without_turn(self) -> None:
-        """From here on each call has a thread for itself: a task lasts, and must not keep one."""
+        """From here on, each call has a thread of its own: a long task must not keep one."""
         SyncToAsync.thread_sensitive_context.set(self._context)
 
     def leave(self) -> None:
@@ -120,7 +124,7 @@ class SyncThread:
 
     @contextmanager
     def entered(self, caller: Callable[[], Caller] = lambda: NOBODY) -> Iterator[None]:
-        """A turn inside the block; after it, thread-sensitive calls go where they went before."""
+        """A turn inside the block. After it, thread-sensitive calls go where they went before."""
         before = SyncToAsync.thread_sensitive_context.get(None)
         self.enter(caller)
         try:
@@ -135,7 +139,7 @@ class _TurnExecutor(Executor):
 
     def __init__(self) -> None:
         self._queue: SimpleQueue[Job | None] | None = None
-        # Whose turn it is; nobody's between two turns.
+        # The caller whose turn it is; None between two turns.
         self._caller: Callable[[], Caller] | None = None
 
     def begin(self, caller: Callable[[], Caller]) -> None:
@@ -156,9 +160,9 @@ class _TurnExecutor(Executor):
         queue, caller = self._queue, self._caller
         if queue is None:
             queue = SimpleQueue()
-            # A turn that has begun has to be able to go on.
+            # A turn that has begun must be able to continue.
             async_threads.submit(partial(_serve, queue), caller()._replace(must_run=True) if caller else NOBODY)
-        queue.put(partial(_answer, future, fn, args, kwargs))
+        queue.put(partial(answer, future, fn, *args, **kwargs))
         if caller is None:
             queue.put(None)
         else:
@@ -172,13 +176,14 @@ def _serve(queue: SimpleQueue[Job | None]) -> None:
         job()
 
 
-def _answer(future: Future[Any], fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+def answer(future: Future[T], fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> None:
+    """Make a call, for whoever waits for the future, unless it was cancelled."""
     if not future.set_running_or_notify_cancel():
         return
     try:
         result = fn(*args, **kwargs)
     except (StopIteration, GeneratorExit) as error:
-        # Whoever awaits a future cannot be given these, and would wait for ever.
+        # A future cannot hold these exceptions: its caller would wait for ever.
         future.set_exception(as_error(error))
     except BaseException as error:  # noqa: BLE001 - raised again where the call was made
         future.set_exception(error)

@@ -1,7 +1,7 @@
-"""A page in a test: what it would do in threads of pools happens in the thread of the test.
+"""A page in a test: jobs that would run in threads of pools run in the thread of the test.
 
 A test holds a transaction that other threads do not see, and decides when background tasks run. So
-the context of all turns of its page (`page.turns.context`) holds a `TestMode`, and whoever is about
+the context of all turns of its page (`page.turns.context`) holds a `TestMode`. Code that is about
 to leave the thread or the turn asks for it.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextvars import Context, ContextVar
 from typing import Protocol
 
-# What a job returns is of no interest.
+# The result of a job is not used.
 Job = Callable[[], object]
 
 
@@ -30,7 +30,7 @@ class TestMode(Protocol):
 
 testmode: ContextVar[TestMode | None] = ContextVar("djust_testmode", default=None)
 
-# What every turn begins with: no turn sees what an earlier one, or the connection, has activated.
+# Every turn begins in this empty context, and sees nothing that another one has activated.
 FRESH = Context()
 
 

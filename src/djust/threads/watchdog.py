@@ -31,7 +31,7 @@ class Watched(Protocol):
 
 
 class Watchdog:
-    """The thread, and the pools that it looks at for as long as somebody else holds them."""
+    """The thread, and weak references to the pools that it looks at."""
 
     def __init__(self) -> None:
         self._pools: WeakSet[Watched] = WeakSet()
@@ -59,7 +59,7 @@ class Watchdog:
                 try:
                     thread.start()
                 except (RuntimeError, MemoryError):
-                    # As for any other thread there is no room; the next job tries again.
+                    # No thread can be started; the next job tries again.
                     self.sleeps = True
                     return
                 self._thread = thread

@@ -1,5 +1,6 @@
 /**
- * Attributes: set as the parser would set them, and which of them stand for something that the user can change.
+ * Attributes: set as the parser would set them; and those that stand for something that the user
+ * can change.
  */
 import { parse } from "./html";
 
@@ -19,7 +20,10 @@ export const isLive = (element: Element, name: string): boolean =>
   !!LIVE[name]?.includes(element.nodeName) &&
   !(name === "value" && FIXED.includes((element as HTMLInputElement).type));
 
-/** Whether the element holds text that the user can change, or what stands for text: a date, a colour. */
+/**
+ * Whether the element holds text that the user can change, or what stands for text: a date, a
+ * colour.
+ */
 export const holdsText = (node: Node | null): node is HTMLInputElement =>
   !!node && (node.nodeName === "TEXTAREA" || isLive(node as Element, "value"));
 
@@ -31,7 +35,10 @@ const isDomName = (name: string): boolean => /^[\w-]+$/.test(name);
 /** Whether `setAttribute` of the DOM is all there is to writing an attribute of this name. */
 export const isPlainName = (name: string): boolean => isDomName(name) && !(name in LIVE);
 
-/** Sets an attribute as the parser would, or removes it (`null`); equal values are not written again. */
+/**
+ * Sets an attribute as the parser would, or removes it (`null`); equal values are not written
+ * again.
+ */
 export function setAttribute(element: Element, name: string, value: string | null): void {
   if (value === null) element.removeAttribute(name);
   else if (element.getAttribute(name) !== value) addAttribute(element, name, value);

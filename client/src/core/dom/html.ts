@@ -1,6 +1,6 @@
 /**
- * From HTML to nodes. The documents of templates are inert: nothing loads, no custom element wakes, and scripts never run,
- * not even after they were inserted.
+ * From HTML to nodes. The documents of templates are inert: nothing loads, no custom element wakes,
+ * and scripts never run, not even after they were inserted.
  */
 import type { Namespace } from "../protocol";
 import { isElement } from "./spans";
@@ -24,7 +24,7 @@ function makePolicy(): Policy {
     const factory = (window as { trustedTypes?: PolicyFactory }).trustedTypes;
     return factory?.createPolicy("djust", identity) ?? identity;
   } catch {
-    // The page's CSP does not list our policy: plain strings are the only thing left to try.
+    // The page's CSP does not list our policy: only plain strings may still work.
     return identity;
   }
 }

@@ -1,8 +1,10 @@
 /**
- * Spans: runs of siblings, and how they are read, cleared, filled and moved. Nothing here knows of plans.
+ * Spans: runs of siblings, and how they are read, cleared, filled and moved. Nothing here knows
+ * plans.
  *
- * A `Span` is everything in `parent` strictly between `before` and `after`; `null` means "from the first" or "to the
- * last". `{parent: td, before: null, after: null}` is the whole content of a cell.
+ * A `Span` is everything in `parent` strictly between `before` and `after`; `null` means "from the
+ * first" or "to the last". `{parent: td, before: null, after: null}` is the whole content of a
+ * cell.
  */
 import { OWN } from "../tree/marks";
 
@@ -20,18 +22,24 @@ export const isElement = (node: Node | null | undefined): node is Element => nod
 export const isText = (node: Node | null | undefined): node is Text => node?.nodeType === 3;
 export const isComment = (node: Node | null | undefined): node is Comment => node?.nodeType === 8;
 
-/** `value`, or an error that leads to a resync: the page is not what the frame took it for. */
+/** `value`, or an error that leads to a resync: the page is not what the frame expects. */
 export const must = <T>(value: T | null | undefined, what: string): T => value ?? fail(`${what} is missing`);
 
 export function fail(text: string): never {
   throw new Error(text);
 }
 
-/** Elements whose content belongs to scripts of the page, and the copies that the server changes instead. */
-export const shadows = new WeakMap<Element, Element>();
+/**
+ * Elements whose content belongs to scripts of the page, and the copies that the server changes instead. A copy is its own
+ * shadow.
+ */
+export const shadows = new WeakMap<Node, Element>();
 
 /** What the server knows as the element. */
 export const inside = (element: Element): Element => shadows.get(element) ?? element;
+
+/** Whether `node` is where the server's changes are made: in the page or in a shadow. */
+export const isReachable = (node: Node): boolean => node.isConnected || shadows.has(node.getRootNode());
 
 /** The whole content of an element. What the client has added to the page is not part of it. */
 export function content(element: Element): Span {
@@ -52,7 +60,9 @@ export function clear({ parent, before, after }: Span): void {
   range.deleteContents();
 }
 
-/** Moves connected nodes without resetting them (focus, frames, animations) where the browser can. */
+/**
+ * Moves connected nodes without resetting them (focus, frames, animations) where the browser can.
+ */
 export function move(parent: MovingNode, nodes: readonly Node[], before: Node | null): void {
   const focused = document.activeElement;
   for (const node of nodes) {

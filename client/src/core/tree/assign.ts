@@ -1,8 +1,9 @@
 /**
  * Assignment: brings parts to given values, whatever they show, keeping what is there.
  *
- * The server sends all values after a lost version, a resync or a remount. What stands in a branch or loop is kept if it
- * is of the right fragment: known to be, or found out by comparison with the skeleton.
+ * The server sends all values after a lost version, a resync or a remount. What stands in a branch
+ * or loop is kept if it is of the right fragment: known to be, or found out by comparison with the
+ * skeleton.
  */
 import { clear, first, isText, must, type Span } from "../dom/spans";
 import type { BranchValue, RowsValue, Values } from "../protocol";
@@ -11,7 +12,7 @@ import { type Branch, type Context, type Instance, instantiate, type Loop, spanO
 import { BRANCH, LOOP } from "./marks";
 import { match, matchRow } from "./match";
 import { type Fragment, type Part, same } from "./plans";
-import { bindRow, findRows, nodesOf, removeRows, renewed, rowSpan } from "./rows";
+import { bindRow, findRows, nodesOf, removeRows, rowSpan, withFragment } from "./rows";
 import { templateOf } from "./templates";
 import { writePart } from "./values";
 
@@ -73,7 +74,7 @@ function assignLoop(tree: Context, instance: Instance, index: number, values: Ro
 /** The loop in `span` if its rows are of `fragment`, else an empty one in its place. */
 function knownLoop(loop: Loop | undefined, fragment: Fragment, span: Span): Loop {
   if (loop && same(loop.fragment, fragment))
-    return { fragment, rows: loop.rows.map((row) => renewed(row, fragment)) };
+    return { fragment, rows: loop.rows.map((row) => withFragment(row, fragment)) };
   const rows = matchRows(fragment, span);
   if (!rows) clear(span);
   return { fragment, rows: rows ?? [] };

@@ -3,7 +3,7 @@
  *
  *     change(tree, root, [0, "x"], span)   writes "x" into part 0 of the root fragment
  */
-import { clear, content, fail, first, move, must, type Span } from "../dom/spans";
+import { clear, content, fail, first, isReachable, move, must, type Span } from "../dom/spans";
 import type { BranchChange, BranchValue, Change, Diff, LoopChange, Value, Values } from "../protocol";
 import { createBranch, createRows } from "./create";
 import {
@@ -41,7 +41,7 @@ export function change(tree: Context, instance: Instance, diff: Diff, span: Span
 
 function changePart(tree: Context, instance: Instance, index: number, to: Change, span: Span): void {
   const part = must(instance.fragment.plan.parts[index], "a part");
-  if (!(instance.nodes[part.anchor] ?? span.parent).isConnected)
+  if (!isReachable(instance.nodes[part.anchor] ?? span.parent))
     fail(`part ${index} of fragment ${tree.fragments.numberOf(instance.fragment)} is gone`);
   if (part.kind === BRANCH)
     changeBranch(tree, instance, index, to as BranchChange, spanOf(instance, part, span));
@@ -100,7 +100,10 @@ function changeLoop(tree: Context, instance: Instance, index: number, to: LoopCh
   if (moves || inserts) placeRows(tree, loop, pairs(moves), pairs<number, Values[]>(inserts), span);
 }
 
-/** Changes a flat row that is a copy, without binding it; false if something in it is not where it was. */
+/**
+ * Changes a flat row that is a copy, without binding it; false if something in it is not where it
+ * was.
+ */
 function changeCopy(tree: Context, { fragment, rows }: Loop, at: number, diff: Diff): boolean {
   const row = rows[at] as Element | undefined;
   if (!fragment.plan.flatRow || !row?.isConnected) return false;

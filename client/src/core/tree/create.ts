@@ -1,5 +1,6 @@
 /**
- * Creation: copies of templates, filled with values. Everything is complete before it comes into the page.
+ * Creation: copies of templates, filled with values. Everything is complete before it comes into
+ * the page.
  */
 import { addAttribute, setAttribute } from "../dom/attributes";
 import { importContent, lineStart, parseInside } from "../dom/html";
@@ -10,7 +11,7 @@ import { ATTRIBUTE, BRANCH, LOOP, ROW, TAG } from "./marks";
 import type { Fragment, Fragments, Part } from "./plans";
 import { follow, templateOf } from "./templates";
 
-/** So many rows are copied at once: more is hardly faster, and the copies stay in memory. */
+/** How many rows are copied at once: more is hardly faster, and the copies stay in memory. */
 const BATCH = 32;
 
 export function createBranch(

@@ -1,9 +1,9 @@
 /**
  * Instances: the copies of fragments in the page, as far as they were needed.
  *
- * An `Instance` holds the nodes of its anchors, and what stands in its branches and loops. A row that was never touched is
- * just its root node, because binding it later costs nothing that binding it now would not. For
- * `<ul dj>{% for x in xs %}<li dj>{{ x }}</li>{% endfor %}</ul>` it is
+ * An `Instance` holds the nodes of its anchors, and what stands in its branches and loops. A row
+ * that was never changed is just its root node, because binding it later costs no more than binding
+ * it now. For `<ul dj>{% for x in xs %}<li dj>{{ x }}</li>{% endfor %}</ul>` it is
  *
  *     {fragment: 0, nodes: [ul], inner: [{fragment: 1, rows: [li, li, {fragment: 1, root: li, nodes: [li], …}]}], …}
  */

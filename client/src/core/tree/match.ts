@@ -1,6 +1,6 @@
 /**
- * Comparison with the skeleton: whether exactly a given fragment stands somewhere in the page, where the marks alone would
- * not tell one fragment from another.
+ * Comparison with the skeleton: whether exactly a given fragment stands somewhere in the page,
+ * where the marks alone would not tell one fragment from another.
  */
 import { isElement } from "../dom/spans";
 import { MARK, TAG } from "./marks";

@@ -1,14 +1,16 @@
 /**
- * Plans: what the server told us about pieces of the template, and how marks lead to their parts in the page.
+ * Plans: what the server has sent about fragments of the template, and how marks lead to their
+ * parts in the page.
  *
  * A plan `[[0, 1], [["@class"], ["t"], "t"]]` compiles to
  *
  *     anchors  [{element: true, closed: false}, {element: true, closed: true}, {element: false, closed: true}]
  *     parts    [{kind: "@", name: "class", anchor: 0}, {kind: "t", anchor: 1}, {kind: "t", anchor: 2}]
  *
- * A `Place` holds the nodes of the anchors in one copy of the fragment: for an element anchor the element, for a comment
- * anchor the two comments. `locate` finds it by the marks in what the server rendered, `match` by comparison with the
- * skeleton (`match.ts`), `follow` by position in a copy of the skeleton (`templates.ts`).
+ * A `Place` holds the nodes of the anchors in one copy of the fragment: for an element anchor the
+ * element, for a comment anchor the two comments. `locate` finds it by the marks in what the server
+ * rendered, `match` by comparison with the skeleton (`match.ts`), `follow` by position in a copy of
+ * the skeleton (`templates.ts`).
  */
 import { isPlainName } from "../dom/attributes";
 import { fail, inside, isComment, isElement, must } from "../dom/spans";
@@ -18,7 +20,10 @@ import type { Template } from "./templates";
 
 export interface Part {
   readonly kind: string;
-  /** The name of an attribute; of a tag part the names of the element's other attributes, with commas. */
+  /**
+   * The name of an attribute; of a tag part the names of the element's other attributes, with
+   * commas.
+   */
   readonly name: string;
   /** Of a loop the number of its rows' fragment. */
   readonly rows: number;
@@ -45,7 +50,10 @@ export interface Plan {
   readonly parts: Part[];
   /** No part holds other fragments. */
   readonly leaf: boolean;
-  /** Rows whose marked elements are their anchors: nothing is kept of them but the root, they are bound when needed. */
+  /**
+   * Rows whose marked elements are their anchors: only the root is kept, and they are bound when
+   * needed.
+   */
   readonly flatRow: boolean;
 }
 
@@ -94,7 +102,7 @@ function part(descriptor: string, anchor: number): Part {
   return { kind, name, rows: Number(name), anchor, plainAttribute: kind === ATTRIBUTE && isPlainName(name) };
 }
 
-/** The fragments of one page by number. Entries may complete what came before: a plan first, its skeleton later. */
+/** The fragments of one page by number. The plan of one may come first, and its skeleton later. */
 export class Fragments {
   readonly #known: Fragment[] = [];
 
@@ -118,7 +126,10 @@ export class Fragments {
   }
 }
 
-/** Whether two fragments, perhaps of different numberings, are one; the rows of their loops are not looked at. */
+/**
+ * Whether two fragments, perhaps of different numberings, are one; the rows of their loops are not
+ * looked at.
+ */
 export const same = (a: Fragment, b: Fragment): boolean =>
   a === b || (a.skeleton === b.skeleton && a.plan.text === b.plan.text && a.namespace === b.namespace);
 
@@ -126,7 +137,10 @@ export const same = (a: Fragment, b: Fragment): boolean =>
 
 export const isMark = (node: Node | null, data: string): boolean => isComment(node) && node.data === data;
 
-/** Whether the node is the comment that begins a span: of content, or of a node without a root element. */
+/**
+ * Whether the node is the comment that begins a span: of content, or of a node without a root
+ * element.
+ */
 export const isOpen = (node: Node | null): node is Comment =>
   isComment(node) && (node.data === OPEN || node.data.startsWith(NODE_COMMENT));
 
@@ -166,7 +180,10 @@ export function addAnchor(plan: Plan, place: Place, node: Node, end: Node | null
   return end ?? node;
 }
 
-/** The comment that ends what `open` begins. The browser's walker is ten times faster over many rows than a loop here. */
+/**
+ * The comment that ends what `open` begins. The browser's walker is ten times faster over many rows
+ * than a loop here.
+ */
 export function closing(open: Node): Node {
   const parent = open.parentNode as Node;
   const walker = document.createTreeWalker(parent, NodeFilter.SHOW_COMMENT);

@@ -1,10 +1,11 @@
 /**
- * Regions: parts that hold raw HTML. Their content is morphed towards the new HTML, because its structure is not known.
+ * Regions: parts that hold raw HTML. Their content is morphed towards the new HTML, because its
+ * structure is not known.
  *
- * Siblings are taken in order: an old node pairs with the next new one of its name and key, what pairs with none is
- * removed, what has no old partner is inserted. The key is the `id`; for what surrounds the focused element, that
- * element's `id`, so that the focus is carried along. Fields are written by a `Writer`, which decides
- * whether djust may overwrite the field.
+ * Siblings are taken in order: an old node pairs with the next new one of its name and key, what
+ * pairs with none is removed, what has no old partner is inserted. The key is the `id`; for what
+ * surrounds the focused element, that element's `id`, so that the focus is carried along. Fields
+ * are written by a `Writer`, which decides whether djust may overwrite the field.
  */
 import { holdsText, isLive, setAttribute } from "../dom/attributes";
 import { parseDocument, parseInside } from "../dom/html";
@@ -13,8 +14,8 @@ import type { Namespace } from "../protocol";
 import { OWN } from "./marks";
 
 /**
- * Writes an attribute that is more than an attribute: `value` (of a textarea: its text), `checked`, `selected`, `open`.
- * `gently`: not because it changed but because everything is written again.
+ * Writes an attribute that is more than an attribute: `value` (of a textarea: its text), `checked`,
+ * `selected`, `open`. `gently`: it has not changed, but everything is written again.
  */
 export type Writer = (element: Element, name: string, value: string | null, gently?: boolean) => void;
 
@@ -40,7 +41,9 @@ function replace(span: Span, fresh: Node): void {
   for (const node of [...fresh.childNodes]) span.parent.insertBefore(node, span.after);
 }
 
-/** Rewrites what may contain our own nodes; they go back unless the new HTML has brought its own. */
+/**
+ * Rewrites what may contain our own nodes; they go back unless the new HTML has brought its own.
+ */
 function withoutOwn(change: () => void): void {
   const own = [...document.querySelectorAll(`[${OWN}]`)];
   for (const node of own) node.remove();
@@ -95,7 +98,7 @@ function morphNode(old: Node, fresh: Node, writer: Writer): void {
   else if (old.nodeValue !== fresh.nodeValue) old.nodeValue = fresh.nodeValue;
 }
 
-/** What is being edited is left alone, and what scripts of the page have for themselves. */
+/** Skips what is being edited, and content that belongs to scripts of the page. */
 function morphElement(old: Element, fresh: Element, writer: Writer): void {
   if (old === document.activeElement && (old as HTMLElement).isContentEditable) return;
   if (old.matches("[dj-update=ignore]")) return;
@@ -109,11 +112,14 @@ function morphElement(old: Element, fresh: Element, writer: Writer): void {
   resetField(old);
 }
 
-/** Whether the element becomes a field with another meaning, for which nothing was typed yet. */
+/** Whether the element becomes another field, for which nothing was typed yet. */
 const isAnother = (old: HTMLInputElement, fresh: HTMLInputElement): boolean =>
   TEXT_FIELDS.includes(old.nodeName) && (old.name !== fresh.name || old.type !== fresh.type);
 
-/** Shows what the attributes say, as in a fresh page. A file that was chosen stays: only the user can choose it. */
+/**
+ * Shows what the attributes say, as in a fresh page. A file that was chosen stays: only the user
+ * can choose it.
+ */
 export function resetField(field: Element): void {
   const { options } = field as HTMLSelectElement;
   if (holdsText(field)) field.value = field.defaultValue;

@@ -1,12 +1,14 @@
 /**
  * Rows: the order of a loop's rows, in the list and in the page.
  *
- * Rows of one element carry `lead` characters of white space before and `trail` after it; neighbours share one text
- * node until something happens between them. Other rows reach from their comment to the next row's. A row is known by
- * its root: the element or the comment.
+ * Rows of one element carry `lead` characters of white space before and `trail` after it;
+ * neighbours share one text node until a row is inserted, moved or removed between them. Other rows
+ * reach from their comment to the next row's. A row is known by its root: the element or the
+ * comment.
  *
- * Example of a change of `[a, b, c, d]` by removes `[0, 1]`, moves `[2, 0]`, inserts `[1, [x]]`: the removes leave
- * `[b, c, d]`, `d` moves to 0, `x` is inserted at 1, `b` and `c` fill the other places: `[d, x, b, c]`.
+ * Example of a change of `[a, b, c, d]` by removes `[0, 1]`, moves `[2, 0]`, inserts `[1, [x]]`:
+ * the removes leave `[b, c, d]`, `d` moves to 0, `x` is inserted at 1, `b` and `c` fill the other
+ * places: `[d, x, b, c]`.
  */
 
 import { clear, fail, first, isElement, isText, must, type Span } from "../dom/spans";
@@ -14,7 +16,7 @@ import { type Instance, instantiate, type Loop, type Row } from "./instances";
 import { MARK, ROW } from "./marks";
 import { closing, type Fragment, isMark, isMarked, isOpen, locate } from "./plans";
 
-/** A call takes only so many arguments. */
+/** How many arguments one call passes. */
 const MOST_ARGUMENTS = 1000;
 
 interface RowShape {
@@ -23,14 +25,20 @@ interface RowShape {
   readonly trail: number;
 }
 
-/** Rows that come to stand together, the first of them at `at` of the final list, and what puts them before a node. */
+/**
+ * Rows that come to stand together, the first of them at `at` of the final list, and what puts them
+ * before a node.
+ */
 export interface Block<R> {
   readonly at: number;
   readonly rows: readonly R[];
   put(before: Node | null): void;
 }
 
-/** Of loops with rows of one element each: the rows as the server has written them, before scripts move them. */
+/**
+ * Of loops with rows of one element each: the rows as the server has written them, before scripts
+ * move them.
+ */
 export const initialRows = new WeakMap<Node, Element[]>();
 
 /** `[[a, b], [c, d]]` of the flat list `[a, b, c, d]`. */
@@ -74,7 +82,10 @@ export function rowNodes(root: ChildNode, end: Node | null, { single, lead, trai
   return nodes;
 }
 
-/** Whether all elements beside the `count` rows in `span` are rows; an element more may be somebody's own. */
+/**
+ * Whether all elements beside the `count` rows in `span` are rows; an element more may be
+ * somebody's own.
+ */
 const isFull = ({ parent }: Span, count: number, { single }: RowShape): boolean =>
   single && (parent as Element).childElementCount === count;
 
@@ -129,7 +140,7 @@ export function bindRow(loop: Loop, at: number, span: Span): Instance {
   return instance;
 }
 
-export const renewed = (row: Row, fragment: Fragment): Row =>
+export const withFragment = (row: Row, fragment: Fragment): Row =>
   row instanceof Node ? row : { ...row, fragment };
 
 export function removeRows(loop: Loop, removes: [number, number][], span: Span): void {
@@ -141,7 +152,10 @@ export function removeRows(loop: Loop, removes: [number, number][], span: Span):
   for (const [from, count] of removes.reverse()) rows.splice(from, count);
 }
 
-/** The final order: `rows` with those of `blocks` where they say, ascending. `rows` itself is changed. */
+/**
+ * The final order: `rows` with those of `blocks` where they say, ascending. `rows` itself is
+ * changed.
+ */
 export function arrange<R>(rows: R[], blocks: readonly Block<R>[]): R[] {
   for (const { at, rows: added } of blocks) {
     if (at > rows.length) fail("a row is missing");
@@ -151,7 +165,10 @@ export function arrange<R>(rows: R[], blocks: readonly Block<R>[]): R[] {
   return rows;
 }
 
-/** Puts `blocks` into the page; from the last to the first, so that what follows is in place already. */
+/**
+ * Puts `blocks` into the page; from the last to the first, so that what follows is in place
+ * already.
+ */
 export function place<R>(
   final: readonly R[],
   blocks: readonly Block<R>[],

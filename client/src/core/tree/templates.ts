@@ -1,8 +1,10 @@
 /**
- * Templates: the parsed skeleton of a fragment, which is copied wherever the server wants the fragment to appear.
+ * Templates: the parsed skeleton of a fragment, which is copied wherever the server wants the
+ * fragment to appear.
  *
- * A template knows the path that leads over its anchors, as steps in the tree, so that a copy is bound without looking at
- * its nodes. `<tr dj><td dj></td></tr>` has the path `[ANCHOR, DOWN, ANCHOR]`.
+ * A template knows the path that leads over its anchors, as steps in the tree, so that a copy is
+ * bound without looking at its nodes. `<tr dj><td dj></td></tr>` has the path
+ * `[ANCHOR, DOWN, ANCHOR]`.
  */
 import { addAttribute } from "../dom/attributes";
 import { parse } from "../dom/html";
@@ -21,7 +23,9 @@ export interface Template {
   readonly model: DocumentFragment;
   /** The steps that lead over the anchors: from a row's element, or from the first node. */
   readonly nodePath: readonly Step[];
-  /** By part: whatever the text, it can be written as the attribute or text of the anchor as it is. */
+  /**
+   * By part: whatever the text, it can be written as the attribute or text of the anchor as it is.
+   */
   readonly textOnly: boolean[];
 }
 
@@ -85,7 +89,10 @@ export function follow(path: readonly Step[], start: Node | null | undefined, la
   return nodes;
 }
 
-/** Anchor number `at` of a flat row that is a copy: where the path leads, if the mark there has that number. */
+/**
+ * Anchor number `at` of a flat row that is a copy: where the path leads, if the mark there has that
+ * number.
+ */
 export function anchorOfCopy({ templates }: Fragment, row: Node, at: number): Element | null {
   const node = follow(templates[1]?.nodePath ?? [], row, at)[at] as Element | undefined;
   return node?.getAttribute?.(MARK) === `${at}` ? node : null;

@@ -18,7 +18,7 @@ const DOCUMENT: Span = { parent: document, before: null, after: null };
 export class Tree implements Context {
   fragments = new Fragments();
   #root: Instance | null = null;
-  /** Found out when it matters, once per frame. */
+  /** Looked up when it is needed, once per frame. */
   #edited: Element | null | undefined;
 
   constructor(readonly writer: Writer) {}
@@ -34,7 +34,10 @@ export class Tree implements Context {
     change(this, this.#root, diff, DOCUMENT);
   }
 
-  /** Replaces all numbers by those of `entries` and brings the page to `values`; first to `html`, another document. */
+  /**
+   * Replaces all numbers by those of `entries` and brings the page to `values`; first to `html`,
+   * another document.
+   */
   assign(values: Values, entries: readonly Entry[], html?: string): void {
     this.#edited = undefined;
     if (html) {
@@ -54,7 +57,8 @@ export class Tree implements Context {
   edited(): Element | null | undefined {
     if (this.#edited === undefined) {
       const { activeElement: active, body } = document;
-      // By the attribute: `isContentEditable` would make the browser compute styles for every frame.
+      // By the attribute: `isContentEditable` would make the browser compute styles for every
+      // frame.
       const none = active === body && !body.hasAttribute("contenteditable");
       this.#edited = none ? null : active?.closest("[contenteditable]:not([contenteditable=false])");
     }
@@ -72,7 +76,10 @@ function bindRoot({ plan }: Fragment): Place {
   return locate(plan, document.firstChild, null);
 }
 
-/** Comments that stand before the body began were put beside the root element: they go where their content is. */
+/**
+ * The parser puts comments before the body beside the root element: this moves them to their
+ * content.
+ */
 function gatherMarks(): void {
   const strays = [...document.childNodes].filter((node) => isOpen(node) || isMark(node, CLOSE));
   document.body.prepend(...strays);

@@ -22,7 +22,10 @@ export function writePart(
   writeValue(tree, instance.fragment, part, element, () => spanOf(instance, part, span), value, gently);
 }
 
-/** `span`: where content of the part stands. `gently`: not because it changed but because everything is written again. */
+/**
+ * `span`: where content of the part stands. `gently`: it has not changed, but everything is written
+ * again.
+ */
 export function writeValue(
   tree: Context,
   fragment: Fragment,
@@ -40,7 +43,10 @@ export function writeValue(
     writeContent(tree, span(), value as TextValue, fragment);
 }
 
-/** The usual case, a text that is all there is in an element: as `writeContent` would do, with a third of the calls. */
+/**
+ * The usual case, a text that is all there is in an element: as `writeContent` would do, with a
+ * third of the calls.
+ */
 function writeOnlyText(tree: Context, element: Element | undefined, value: Value): boolean {
   if (!element || typeof value === "object" || value === "" || shadows.has(element) || tree.edited())
     return false;
@@ -66,7 +72,7 @@ function writeTag(writer: Writer, element: Element, others: string, value: TagVa
   for (const name of Object.keys(value))
     writeAttribute(writer, element, name, value[name] as string | null, gently);
   if (!gently) return;
-  // What neither the template names nor the value holds was the part's before.
+  // An attribute that neither the template nor the value names came from the value before.
   const rest = new Set([MARK, ...others.split(","), ...Object.keys(value)]);
   for (const name of element.getAttributeNames())
     if (!rest.has(name)) writeAttribute(writer, element, name, null, gently);

@@ -34,7 +34,10 @@ test("a place that nothing fills is an error", () => {
   expect(() => arrange(["a"], [block(3, "x")])).toThrow("a row is missing");
 });
 
-/** The blocks and the rest that turn `from` into `to`, as a server with a longest increasing subsequence would make them. */
+/**
+ * The blocks and the rest that turn `from` into `to`, as a server with a longest increasing
+ * subsequence would make them.
+ */
 function operations(
   from: string[],
   to: string[],

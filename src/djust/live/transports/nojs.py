@@ -8,7 +8,7 @@ several handlers, each names its own in a field:
 
     <input type="hidden" name="dj-submit" value="save">
 
-No other handler can be reached.
+No other handler can be called.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import json
 import re
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 
 from djust.live.mount import Mount, mount_in_place, send_page
@@ -46,9 +46,12 @@ def answer_form(view: LiveView, request: HttpRequest, mount: Mount) -> HttpRespo
         return HttpResponse(_reason(view, asked, names), status=400, content_type="text/plain; charset=utf-8")
     params = {name: _value(fields.getlist(name)) for name in fields if name not in (FIELD, "csrfmiddlewaretoken")}
     event = Event(1, asked, params, [], passed=True)
-    # In the context of this request it would need the thread that waits.
+    # In the context of this request, it would need the thread that waits for it.
     context = page.turns.context.copy()
     answer = context.run(asyncio.run_coroutine_threadsafe, page.process(event), page_loop.loop).result()
+    if not answer:
+        # The visitor's session has ended meanwhile. A GET tells what to do.
+        return HttpResponseRedirect(request.get_full_path())
     status, notice = _outcome(json.loads(answer))
     # The browser gets it whole, and knows nothing of an event.
     page.version = page.last_ref = 0

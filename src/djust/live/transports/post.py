@@ -5,16 +5,15 @@
 
 Each frame stands on a line of its own. The request goes through all of Django's middleware, its
 CSRF check and the view's own mixins. Then its frames go into a channel (`live/channel.py`), as
-those of a socket do. An answer comes when the events it was asked for are answered, or after a
-while with the header `X-Djust-More`.
+those of a socket do. A POST is answered when its events are, or after a while with the header
+`X-Djust-More`.
 
-A browser may read pushes from an event stream, `GET /s3/?djust-stream=9f3c…`, where the server is
-an ASGI server. When it says that it does (header `X-Djust-Stream`), and has said so before,
-everything goes there: frames of one page never take two ways at a time, or they would change their
-order.
+With an ASGI server, a browser may read pushes from an event stream, `GET /s3/?djust-stream=9f3c…`.
+From its second POST with the header `X-Djust-Stream` on, all frames go into the stream. So the
+frames of a page never take two ways at the same time, which would change their order.
 
-Channels live on the event loop of the pages. The thread of a request waits for that, and mounts
-what a channel needs mounted: this very request has passed what guards the page.
+Channels live on the event loop of the pages. The thread of a request waits for the loop. If a
+channel needs the page mounted, that thread mounts it, because its request has passed the guards.
 """
 
 from __future__ import annotations
@@ -25,6 +24,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import Future
 from copy import copy
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeVar
 
@@ -34,12 +34,16 @@ from django.db import connections as databases
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
+from djust import process
 from djust.conf import config
-from djust.live.channel import FAILED, Channel, Closing, log_refusal
+from djust.live.channel import Channel, Closing, log_refusal
 from djust.live.mount import HEADER, HEADER_STREAM, Mount, mount_in_place
 from djust.live.visitor import SessionStoreError, Visitor, leave_session, visitor_of_request
 from djust.loop import page_loop
+from djust.process import Phase
 from djust.protocol import frames as wire
+from djust.protocol.messages import FAILED, RESTARTING
+from djust.threads.pools import answer
 from djust.views import LiveView
 
 T = TypeVar("T")
@@ -47,16 +51,16 @@ T = TypeVar("T")
 HEADER_MORE = "X-Djust-More"
 HEADER_CLOSE = "X-Djust-Close"
 
-# The connection is not known here, or not any more: join again.
-GONE = 1012
+# The connection is not known here, or not any more: the browser joins again.
+GONE = RESTARTING
 
 # Shorter than the time-outs of proxies.
 _ANSWER_SECONDS = 20.0
-# A browser asks every 25 seconds, if only for a heartbeat.
+# A browser sends something every 25 seconds, at least a heartbeat.
 _IDLE_SECONDS = 60.0
-# A stream says something so often that proxies keep it open.
+# A stream sends a comment after this time, so that proxies keep it open.
 _BEAT_SECONDS = 15.0
-# Frames that nobody fetches.
+# Frames that wait to be fetched.
 _MAX_CHARACTERS = 4_000_000
 
 _TITLE = "A connection by POSTs"
@@ -71,7 +75,7 @@ class Answered(NamedTuple):
 
 
 class Exchange:
-    """One POST. Its thread waits for the event loop, and does meanwhile what only it can do."""
+    """One POST. Its thread waits for the event loop, and runs jobs for it in the meantime."""
 
     def __init__(self, view: LiveView, request: HttpRequest, *, reads_stream: bool = False) -> None:
         self.view = view
@@ -90,12 +94,12 @@ class Exchange:
     async def mount(self, mount: Mount) -> HttpResponseBase:
         """Mount the view of the request, in its thread, which must be waiting."""
         mounted: Future[HttpResponseBase] = Future()
-        self._jobs.put(lambda: mounted.set_result(self._mount(mount)))
+        self._jobs.put(partial(answer, mounted, self._mount, mount))
         return await asyncio.wrap_future(mounted)
 
     def _mount(self, mount: Mount) -> HttpResponseBase:
         view, request = self.view, self.view.request
-        # One that cannot be restored holds something of both states, and another one is mounted.
+        # A view whose restoring has failed holds parts of both states, so a copy is mounted.
         self.view = copy(view)
         try:
             return mount_in_place(view, request, mount)
@@ -107,19 +111,19 @@ class Exchange:
 
 
 class Connection:
-    """What stands between a channel and its POSTs: it keeps frames until they are fetched."""
+    """Connects a channel with its POSTs: it keeps frames until the browser fetches them."""
 
     title = _TITLE
 
     def __init__(self, request: HttpRequest) -> None:
         self.id = secrets.token_urlsafe(18)
-        # That of the close reason, as soon as there is one.
+        # The close code; 0 while the connection is open.
         self.code = 0
         self.channel = Channel(self, request, self.get)
         self._exchange: Exchange | None = None
         self._frames: list[str] = []
         self._size = 0
-        # Frames go into the stream; the browser has said once that it reads it.
+        # Whether frames go into the stream; whether the last POST said that the browser reads it.
         self._streams = False
         self._was_told = False
         self._stream = 0
@@ -143,7 +147,7 @@ class Connection:
         if text:
             self._frames.append(wire.encode([wire.ERROR, 0, text]))
         self._news.set()
-        # A browser that asks once more learns why, and after a while that it is unknown.
+        # The next POST learns the reason; after a while the connection is unknown.
         self._set_timer(_connections.pop, self.id, None)
 
     async def get(self, url: str, mount: Mount) -> HttpResponseBase:
@@ -154,7 +158,7 @@ class Connection:
     # Requests
 
     async def exchange(self, exchange: Exchange, visitor: Visitor, lines: list[str]) -> Answered:
-        """Deal with the frames of a request; what there is to tell when that is done."""
+        """Process the frames of a request; the answer to it."""
         self.channel.visit(exchange.request, visitor, type(exchange.view))
         self._touch()
         self._streams, self._was_told = exchange.reads_stream and self._was_told, exchange.reads_stream
@@ -182,7 +186,7 @@ class Connection:
 
     async def stream(self) -> AsyncIterator[str]:
         """The frames, as events of a stream."""
-        # An older stream of the browser may not have noticed its end: it takes no frames now.
+        # An older stream of the browser may not have ended yet. From now on it gets no frames.
         mine = self._stream = self._stream + 1
         yield "retry: 1000\n: here\n\ndata: \n\n"
         while not self.code and self._stream == mine:
@@ -197,7 +201,7 @@ class Connection:
             except TimeoutError:
                 yield ": still here\n\n"
             if not self._streams and self._frames:
-                # They wait for a request; so do we, a moment.
+                # The frames wait for a POST, and so does the stream, for a moment.
                 await asyncio.sleep(0.05)
 
     def _touch(self) -> None:
@@ -211,15 +215,16 @@ class Connection:
         self._idle = asyncio.get_running_loop().call_later(_IDLE_SECONDS, callback, *args)
 
 
-# The one that has been silent for longest comes first.
+# The first one has been silent for the longest time.
 _connections: OrderedDict[str, Connection] = OrderedDict()
+process.register(Phase.PAGES, forget=_connections.clear)
 
 
 async def _connect(request: HttpRequest) -> Connection:
     connection = Connection(request)
     _connections[connection.id] = connection
     while len(_connections) > config.max_pages:
-        # Whoever joins without end ends connections of the same page, and those go first.
+        # A browser that joins without end ends connections of the same page. Those go first.
         ended = (known.id for known in _connections.values() if known.code)
         _connections.pop(next(ended, None) or next(iter(_connections))).channel.close(GONE)
     return connection
@@ -240,14 +245,14 @@ def answer_post(view: LiveView, request: HttpRequest, mount: Mount) -> HttpRespo
         visitor = visitor_of_request(request)
         if connection is None:
             connection = exchange.wait_for(_connect(request))
-            # Where there is no frame, the channel says what is wrong.
+            # If there is no frame, the channel reports the mistake.
             lines = lines or [""]
         answered = exchange.wait_for(connection.exchange(exchange, visitor, lines))
     except SessionStoreError:
         # The browser tries again, and the look-up has logged it.
         answered = Answered([], code=FAILED)
     except Closing as closing:
-        # The connection stays, for whoever it belongs to.
+        # The connection stays, for the visitor that it belongs to.
         log_refusal(_TITLE, closing.code, request, closing.text)
         answered = Answered([wire.encode([wire.ERROR, 0, closing.text])], code=closing.code)
     if answered.code in (FAILED, wire.CLOSE_SESSION):
@@ -278,7 +283,7 @@ def answer_stream(view: LiveView, request: HttpRequest, mount: Mount) -> HttpRes
         exchange = Exchange(view, request)
         exchange.wait_for(_visit(connection.channel, request, visitor_of_request(request)))
     except (Closing, SessionStoreError):
-        # A POST finds out why.
+        # The next POST learns the reason.
         leave_session(request)
         return HttpResponse(status=204)
     response = StreamingHttpResponse(connection.stream(), content_type="text/event-stream")

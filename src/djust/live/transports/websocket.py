@@ -4,7 +4,7 @@
     frames     go into the socket's channel (`live/channel.py`), and out by `Connection.send`
     mounting   a GET with the cookies and headers of the socket, through Django's whole handler
 
-A browser that does not read makes the page's sends wait, for a while; then its socket is closed.
+If a browser does not read, the sends of its page wait for a while. Then the socket is closed.
 """
 
 from __future__ import annotations
@@ -21,15 +21,16 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.middleware.csrf import CsrfViewMiddleware
 
-from djust.live.channel import FAILED, Channel, close_all, log_refusal
+from djust.live.channel import Channel, close_all, log_refusal
 from djust.live.handler import RequestRunner, Scope, Send
 from djust.live.mount import Mount
 from djust.loop import finish
 from djust.protocol import frames as wire
+from djust.protocol.messages import FAILED
 
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 
-# A browser that takes nothing for so long is gone.
+# A browser that reads nothing for this time counts as gone.
 SEND_SECONDS = 30.0
 _CLOSE_SECONDS = 5.0
 
@@ -59,8 +60,8 @@ class Sockets:
 class Connection:
     """One socket.
 
-    Whoever closes it does not wait for it: `close` ends what the socket is doing, even where its
-    browser does not read any more, and its own task sends the close reason.
+    `close` does not wait. It ends what the socket is doing, even where the browser does not read
+    any more, and the socket's own task sends the close reason.
     """
 
     title = "A socket"
@@ -73,7 +74,7 @@ class Connection:
         self._send = send
         self._channel: Channel
         self._life: asyncio.Timeout | None = None
-        # Sends that have not come to an end at once.
+        # Sends that did not end at once.
         self._sends: set[asyncio.Timeout] = set()
         self._close_reason: tuple[int, str] | None = None
 
@@ -139,12 +140,12 @@ class Connection:
         return await self._runner.mount(_request_scope(self._scope, url), mount)
 
     async def _transmit(self, message: Mapping[str, Any]) -> None:
-        """Send; gives up where that takes too long, or when the socket is closed meanwhile."""
+        """Send; gives up if that takes too long, or if the socket is closed in the meantime."""
         sending = self._send(message).__await__()
         try:
             first = next(sending)
         except StopIteration:
-            # The usual case, and only the other one needs a clock.
+            # The usual case. Only the other one needs a clock.
             return
         async with asyncio.timeout(SEND_SECONDS) as clock:
             self._sends.add(clock)
@@ -221,8 +222,8 @@ def _request_scope(scope: Scope, url: str = "") -> Scope:
 def is_allowed(request: HttpRequest) -> bool:
     """Whether a page of this site, or of a trusted one, opened the socket, as in CSRF checks.
 
-    Browsers always say where a socket comes from. Programs that do not say are let in when they
-    bring no cookies: then there is nobody whose session they could misuse.
+    Browsers always send the origin of a socket. Programs that send none may connect without
+    cookies: then there is no session that they could misuse.
     """
     try:
         request.get_host()

@@ -71,14 +71,14 @@ class ListeningBackend(ABC, Generic[C]):
         """Close the connection, which may be broken."""
 
     async def subscribe(self, topic: str) -> None:
-        """Listen to `topic`; while the service is away, as soon as it is back."""
+        """Listen to `topic`; if the service is down, as soon as it is back."""
         self._topics.add(topic)
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name=f"djust {type(self).__name__}")
         while True:
             connection = await self._connection()
             try:
-                # Where this fails, `_run` finds out as well, and connects again.
+                # If this fails, `_run` notices it too, and connects again.
                 return await self._listen(connection, [topic])
             except _Lost:
                 await asyncio.sleep(FIRST_WAIT)
@@ -123,11 +123,11 @@ class ListeningBackend(ABC, Generic[C]):
                     text = "Publish/subscribe: the connection to %s is lost (%s); trying again."
                     logger.warning(text, self._address_shown, str(error) or type(error).__name__)
             except Exception:
-                # Such as something that no client library should raise: listening goes on, and
-                # nobody misses anything.
+                # For example, an exception that no client library should raise. Listening has to go
+                # on.
                 logger.exception("Publish/subscribe: reading from %s has failed; trying again.", self._address_shown)
-            # A connection that stood for a while is tried again at once, one that was never made is
-            # waited for longer.
+            # After a connection that lasted for a while, the pauses begin again. Without one, they
+            # grow.
             wait = FIRST_WAIT if self._connected is not None else min(wait * 2, LONGEST_WAIT)
             self._connected = None
             was_lost = True
@@ -145,7 +145,7 @@ class ListeningBackend(ABC, Generic[C]):
             self._changed.set()
             for topic in topics:
                 if topic not in self._topics:
-                    # Nobody wants it any more since this connection was begun.
+                    # The topic was unsubscribed while the connection was being made.
                     await self.unlisten(connection, topic)
             if was_lost:
                 logger.warning("Publish/subscribe: %s is connected again.", self._address_shown)

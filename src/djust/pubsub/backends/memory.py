@@ -1,4 +1,4 @@
-"""The back end for one process: what is published here is delivered here."""
+"""The back end for one process: messages reach only the process that has published them."""
 
 from __future__ import annotations
 

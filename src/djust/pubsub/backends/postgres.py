@@ -1,4 +1,4 @@
-"""The back end on PostgreSQL: LISTEN and NOTIFY, no service beside the database.
+"""The back end on PostgreSQL: LISTEN and NOTIFY, without another service.
 
     LIVEVIEW_CONFIG = {"pubsub": "postgres"}        the database of DATABASES["default"]
     LIVEVIEW_CONFIG = {"pubsub": "postgresql://user:password@host/name"}
@@ -29,10 +29,10 @@ from djust.pubsub.backends.connection import CONNECT_SECONDS, ListeningBackend
 # Characters of one part: each has up to four bytes, and PostgreSQL takes 7,999 bytes.
 _PART = 1_950
 _ASCII_PART = 7_800
-# Whoever may NOTIFY could send parts without end.
+# Anyone who may NOTIFY could send parts without end.
 _LONGEST = 64_000_000
 _NOTIFY = "SELECT pg_notify(%s, part) FROM unnest(%s::text[]) WITH ORDINALITY AS parts (part, n) ORDER BY n"
-# A server that vanished without a word is found to be gone after some 30 seconds.
+# A server that has vanished without closing the connection is noticed after some 30 seconds.
 _KEEP_ALIVE: dict[str, Any] = {
     "connect_timeout": int(CONNECT_SECONDS),
     "keepalives_idle": 10,
@@ -51,7 +51,7 @@ class PostgresBackend(ListeningBackend[AsyncConnection[Any]]):
         super().__init__(address, deliver, lost)
         self._lock = threading.Lock()
         self._sender: Connection[Any] | None = None
-        # A command wants the connection, and has it.
+        # Whether a command waits for the connection, and the lock that gives it.
         self._wanted = asyncio.Event()
         self._turn = asyncio.Lock()
         self._parts: dict[tuple[int, str], str] = {}
@@ -121,7 +121,7 @@ class PostgresBackend(ListeningBackend[AsyncConnection[Any]]):
     # Sending
 
     def publish(self, topic: str, text: str) -> None:
-        """Send in a transaction of its own; whoever wants to wait for another uses `on_commit`."""
+        """Send in a transaction of its own. To publish after another one, use `on_commit`."""
         with self._lock:
             sender = self._sender
             if sender is None or _is_stale(sender):
@@ -136,7 +136,7 @@ class PostgresBackend(ListeningBackend[AsyncConnection[Any]]):
                 raise
 
     async def apublish(self, topic: str, text: str) -> None:
-        """Send, without making the loop wait."""
+        """Send, without blocking the loop."""
         await asyncio.to_thread(self.publish, topic, text)
 
     async def close(self) -> None:
@@ -163,7 +163,7 @@ def _split(payload: str) -> tuple[int, str, str]:
 
 
 def _is_stale(connection: Connection[Any]) -> bool:
-    """Whether the server has closed an idle connection: then there is its end to read."""
+    """Whether the server has closed an idle connection: then the end of the stream can be read."""
     if connection.closed:
         return True
     return bool(select.select([connection.fileno()], [], [], 0)[0])

@@ -2,8 +2,8 @@
 
     LIVEVIEW_CONFIG = {"pubsub": "redis://localhost:6379/0"}
 
-A topic is the channel `djust:<topic>`. Redis keeps nothing: who is not connected when a message is
-published does not get it; its views receive `MessagesMissed`.
+A topic is the channel `djust:<topic>`. Redis keeps no messages. A process that is not connected
+when a message is published does not get it, and its views receive `MessagesMissed`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from djust.pubsub.backend import Deliver, Lost
 from djust.pubsub.backends.connection import CONNECT_SECONDS, ListeningBackend
 
 PREFIX = "djust:"
-# A connection that brings nothing for so long is asked whether it is still there.
+# A connection that brings nothing for this time is checked.
 _HEALTH_SECONDS = 10
 
 
@@ -39,12 +39,12 @@ class RedisBackend(ListeningBackend[PubSub]):
             "socket_connect_timeout": CONNECT_SECONDS,
             "socket_keepalive": True,
             "decode_responses": True,
-            # Whoever shares the server may send anything; what is no text must not end the
-            # listening.
+            # Other programs on the server may send anything. A message that is not text must not
+            # end the listening.
             "encoding_errors": "replace",
         }
-        # Without retries of their own: a message whose sending failed may have arrived, and a
-        # listener that connects again in silence has missed messages.
+        # Without retries of the library: a message whose sending failed may have arrived, and a
+        # listener that reconnects unnoticed has missed messages.
         self._sender = redis.Redis.from_url(address, **options, retry=SyncRetry(NoBackoff(), 0))
         self._async_sender = redis.asyncio.Redis.from_url(address, **options, retry=Retry(NoBackoff(), 0))
         self._listener = redis.asyncio.Redis.from_url(

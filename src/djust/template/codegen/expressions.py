@@ -50,7 +50,7 @@ def leaves(condition: Any) -> list[FilterExpression]:
     if isinstance(condition, TemplateLiteral):
         return [cast(FilterExpression, condition.value)]
     if not isinstance(condition, TokenBase):
-        return [condition]  # somebody's own: it is not native
+        return [condition]  # an operator of another package: it is not native
     operands = [operand for operand in (condition.first, condition.second) if operand is not None]
     return [leaf for operand in operands for leaf in leaves(operand)]
 

@@ -72,7 +72,7 @@ class ScopeWriter:
 
     @contextmanager
     def _layer(self, context: str, values: dict[str, str], needs: frozenset[str]) -> Iterator[None]:
-        """A layer on the context, if needed; after an error, who runs the function removes it."""
+        """A layer on the context, if needed. After an error, the function's caller removes it."""
         sets = bool(needs) and needs != {RENDER_STATE}
         if sets:
             self.src.line(f"{context}.dicts.append({dictionary(values)})")

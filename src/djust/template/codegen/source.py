@@ -13,8 +13,8 @@ from typing import Any
 from weakref import finalize
 
 _LITERALS = (str, int, bool, type(None))
-# Of other numbers, Python makes one object where a template has several, and `{% if a is b %}`
-# tells them apart.
+# Python makes one object of equal numbers that are not in here, where a template has several, and
+# `{% if a is b %}` shows the difference.
 _SMALL = range(-5, 257)
 
 

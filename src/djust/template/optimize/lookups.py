@@ -5,8 +5,8 @@
     {% endfor %}
 
 has the lookups `customer.name`, `lines.all` and `lines.all.*.product`, where `*` stands for each
-item of what is iterated. `prefetch` fetches by them. They decide what is fetched early and never
-what is shown, so that it does no harm if an unknown tag binds a name anew.
+item of what is iterated. `prefetch` fetches by them. They decide what is fetched early, and never
+what is shown. So an unknown tag that binds a name again does no harm.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Lookup(NamedTuple):
 
 
 class _Origin(NamedTuple):
-    """What a name stands for, and whether each of these objects certainly comes to where we are."""
+    """What a name stands for, and whether this code certainly runs for each of these objects."""
 
     path: tuple[str, ...]
     certain: bool

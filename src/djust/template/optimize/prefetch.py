@@ -12,18 +12,18 @@ nothing is fetched before a loop asks for it, and a loop that is not reached cos
 
 Nothing else may be different from Django. An item keeps what was fetched early in `_Single` and
 `_Many`, dictionaries of Django's own kind that give it out when it is asked for, an object of its
-own to each item; when the loop ends, what nobody asked for is forgotten, and so are prefetched
-lists, because Django would ask the database again. So no later rendering shows what was fetched for
-an earlier one. What only some items may be asked for, the first one gets from Django, and the
-second one for all. A template never makes more queries than in Django, unless a method that it
-calls filters a list which the template itself reads here and there.
+own to each item; when the loop ends, what was not used is forgotten, and so are prefetched lists,
+because Django would ask the database again. So no later rendering shows what was fetched for an
+earlier one. What only some items may be asked for, the first one gets from Django, and the second
+one for all. A template never makes more queries than in Django, unless a method that it calls
+filters a list which the template itself reads here and there.
 
 Left alone are raw querysets, querysets and managers with methods of their own that decide what is
 found, generic foreign keys, foreign keys that were deferred or have no constraint, descriptors that
 are not Django's own, items that are not saved, and projects with database routers. Nothing is
 joined to querysets that are sliced, combined, `values()`, locked, deferred, or fetch relations
-already, nor where another table could be noticed: DISTINCT, GROUP BY, raw SQL. `auto_related =
-False` on a live view, or on any context, switches all of it off.
+already, nor where another table could be noticed: DISTINCT, GROUP BY, raw SQL. All of this is off
+with `auto_related = False` on a live view, or on any context.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ _BATCH = 1000
 # Where Django keeps the lists that were prefetched for an instance.
 _LISTS = "_prefetched_objects_cache"
 
-# What a class of querysets or managers must not have changed for us to know what it does.
+# Methods that a class of querysets or managers must not override, or its behaviour is unknown.
 _QUERYSET_METHODS = ("_chain", "_clone", "_fetch_all", "__iter__", "__len__", "__bool__", "all", "filter", "using")
 _MANAGER_METHODS = ("get_queryset", "all")
 
@@ -234,7 +234,7 @@ def _to_many(name: str, relation: Any, inner: list[Lookup]) -> _ToMany | None:
     read = [lookup for lookup in inner if lookup.path == ("all",) and lookup.reads]
     rows = [lookup._replace(path=lookup.path[2:]) for lookup in inner if lookup.path[:2] == ("all", EACH)]
     certain = any(lookup.certain for lookup in read)
-    # Anything but reading all of the list might query the database all the same.
+    # Anything but reading all of the list might query the database nevertheless.
     only_all = len(read) + len(rows) == len(inner)
     if not read or not (certain or only_all) or not _is_usual_manager(model._default_manager):
         return None
@@ -269,7 +269,7 @@ def _is_plain(value: QuerySet[Any]) -> bool:
 
 
 def _may_join(query: Any) -> bool:
-    """Whether further tables cannot be noticed: each column is named with its table."""
+    """Whether further tables have no visible effect: each column is named with its table."""
     if query.distinct or query.group_by is not None or query.extra or query.extra_tables or query.extra_order_by:
         return False
     ordering = [order for order in query.order_by if not isinstance(order, str)]
@@ -448,8 +448,8 @@ class _Many(dict[str, Any]):
 class _Batch:
     """Instances whose relations are fetched together.
 
-    Where it is not certain that each instance is asked for a relation, the first one gets it from
-    Django: often it remains the only one, such as the open entry of a list.
+    If it is not certain that each instance is asked for a relation, the first one gets it from
+    Django. Often no other follows, as with the open entry of a list.
     """
 
     def __init__(self, rows: LoopItems, instances: list[Any], plan: _Plan) -> None:

@@ -1,4 +1,4 @@
-"""Slow work beside a page, as its user sees it."""
+"""Background tasks, as the user of a page sees them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ticket that leads from the first HTML to its page."""
+"""The join token that leads from the first HTML to its page."""
 
 import pytest
 from django.core import signing
@@ -18,11 +18,11 @@ from djust.live.token import (
 TICKET = JoinToken("page", "/shop/?page=2&q=ä", fingerprint("user:7"))
 
 
-def test_a_ticket_comes_back_as_it_was_made() -> None:
+def test_a_join_token_comes_back_as_it_was_made() -> None:
     assert load_join_token(make_join_token(TICKET), 60) == TICKET
 
 
-def test_a_ticket_tells_neither_session_nor_user() -> None:
+def test_a_join_token_reveals_neither_session_nor_user() -> None:
     text = make_join_token(JoinToken("page", "/", fingerprint("session:the-session-key")))
     content = str(signing.loads(text, salt="djust.ticket"))
     assert "the-session-key" not in content
@@ -40,7 +40,7 @@ def test_a_ticket_tells_neither_session_nor_user() -> None:
         lambda text: "\ud800",
     ],
 )
-def test_a_forged_ticket_is_refused(change: object) -> None:
+def test_a_forged_join_token_is_refused(change: object) -> None:
     assert callable(change)
     with pytest.raises(TicketError, match="The join token was not made by this site") as caught:
         load_join_token(change(make_join_token(TICKET)), 60)
@@ -48,12 +48,12 @@ def test_a_forged_ticket_is_refused(change: object) -> None:
 
 
 @pytest.mark.parametrize("thing", [None, 5, [], {}])
-def test_what_is_not_text_is_no_ticket(thing: object) -> None:
+def test_what_is_not_text_is_no_join_token(thing: object) -> None:
     with pytest.raises(TicketError, match="Expected a join token"):
         load_join_token(thing, 60)
 
 
-def test_an_expired_ticket_still_says_where_it_led() -> None:
+def test_an_expired_join_token_still_names_its_url() -> None:
     with pytest.raises(TicketError, match="has expired: it is older than 0 seconds") as caught:
         load_join_token(make_join_token(TICKET), 0)
     assert (caught.value.expired, caught.value.url) == (True, TICKET.url)

@@ -1,4 +1,4 @@
-"""An error in a compiled template is said to be where Django says it is."""
+"""Errors in compiled templates have the location that Django gives them."""
 
 from __future__ import annotations
 

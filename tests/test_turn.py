@@ -87,6 +87,27 @@ class Slow(LiveView):
         self.count += 1
 
 
+class SlowData(Slow):
+    hangs = False
+
+    async def get_context_data(self, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
+        if self.hangs:
+            await asyncio.Event().wait()
+        return LiveView.get_context_data(self, **kwargs)
+
+    @event_handler(timeout=SECONDS)
+    def count_quickly(self) -> None:
+        self.count += 1
+
+
+class Middleware:
+    def __init__(self, get_response: Any) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> Any:
+        return self.get_response(request)
+
+
 class Listing(LiveView):
     template = "<p>{% for user in users %}{{ user.username }}{% endfor %}</p>"
 
@@ -147,6 +168,7 @@ class CarefulAsync(LiveView):
 
 urlpatterns = [
     path("slow/", Slow.as_view()),
+    path("slow/data/", SlowData.as_view()),
     path("listing/", Listing.as_view()),
     path("careful/", Careful.as_view()),
     path("careful/async/", CarefulAsync.as_view()),
@@ -177,15 +199,32 @@ async def test_an_asynchronous_handler_is_cancelled_when_its_time_is_up(caplog: 
         assert await page.event("quick_async") == [2, 2, [0, 2], 0, {"reply": 2}]
 
 
-async def test_a_handler_in_a_thread_is_answered_for_when_its_time_is_up_and_its_result_is_dropped() -> None:
+@pytest.mark.parametrize("url", ["/slow/", "/slow/data/"])
+@pytest.mark.parametrize("middleware", [[], [f"{__name__}.Middleware"]])
+async def test_a_handler_in_a_thread_is_answered_for_when_its_time_is_up_and_its_result_is_dropped(
+    settings: Any, middleware: list[str], url: str
+) -> None:
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, *middleware]
     async with Browser() as browser:
-        page = await browser.open("/slow/")
+        page = await browser.open(url)
         assert await page.event("wait") == [1, 1, [0, 1], [[0, [0, [["t"]]]]], {"error": TOO_SLOW}]
         # The page lives on, although the thread is not through.
         assert await page.event("quick") == [2, 2, [0, 2], 0, {"reply": "turn"}]
         door.set()
         assert await asyncio.to_thread(ended.wait, 5)
         assert await page.event("nothing") == [3, 3, [0, 12]]
+
+
+async def test_an_event_is_answered_although_the_data_of_its_page_does_not_come(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Browser() as browser:
+        page = await browser.open("/slow/data/")
+        monkeypatch.setattr(SlowData, "hangs", True)
+        assert await page.event("count_quickly") == ["error", 1, TOO_SLOW]
+        assert caplog.messages == ["SlowData.count_quickly raised HandlerTimeoutError"]
+        monkeypatch.setattr(SlowData, "hangs", False)
+        assert (await page.event("count_quickly"))[:3] == [2, 1, [0, 2]]
 
 
 @pytest.mark.parametrize("event", ["hold", "hold_async"])
