@@ -35,7 +35,7 @@ from djust.live.page import Page  # noqa: E402
 from djust.protocol.frames import Event  # noqa: E402
 from djust.protocol.messages import Joining  # noqa: E402
 from djust.signals import event_finished  # noqa: E402
-from djust.threads.pools import signal_pool  # noqa: E402
+from djust.threads.pool import signal_pool  # noqa: E402
 
 urlpatterns: list[Any] = []
 

@@ -26,7 +26,8 @@ from hypothesis import strategies as st
 
 from djust.exceptions import ServerBusyError
 from djust.signals import pool_exhausted, pool_recovered
-from djust.threads.pools import Caller, SyncThread, ThreadPool
+from djust.threads.pool import Caller, ThreadPool
+from djust.threads.pools import SyncThread
 
 ANNE, BEN = Caller("anne", "Basket.save"), Caller("ben", "Basket.save")
 SOMEBODY = Caller("", "Basket.load")

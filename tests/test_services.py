@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
+from contextvars import Context, copy_context
 from functools import partial
 from typing import Any
 
@@ -502,6 +503,24 @@ def test_a_factory_that_fails_is_named_and_asked_again() -> None:
         assert Shaky().api
     assert isinstance(e.value.__cause__, ConnectionError)
     assert Shaky().api.name == "there"
+
+
+def test_what_a_factory_that_failed_has_begun_may_use_other_services() -> None:
+    begun: list[Context] = []
+
+    def get_first() -> Api:
+        if not begun:
+            begun.append(copy_context())  # as a thread that it starts, or a task, has one
+            raise ConnectionError("nobody there")
+        return Api("first")
+
+    class Pair(LiveView):
+        first = service(get_first)
+        second = service(lambda: Api(f"on {Pair().first.name}"))
+
+    with pytest.raises(ServiceError, match="nobody there"):
+        assert Pair().first
+    assert begun[0].run(lambda: Pair().second.name) == "on first"
 
 
 def test_services_are_no_state_and_not_for_templates() -> None:

@@ -19,7 +19,8 @@ from opentelemetry.trace import StatusCode
 from djust import LiveView, event_handler, otel, state
 from djust.live import metering
 from djust.signals import event_finished
-from djust.threads.pools import signal_pool, turn_pool
+from djust.threads.pool import signal_pool
+from djust.threads.pools import turn_pool
 from tests.asgi_client import Browser
 
 pytestmark = pytest.mark.urls(__name__)

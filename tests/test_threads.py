@@ -12,8 +12,8 @@ from django.urls import path
 from django.utils import translation
 
 from djust import LiveView, event_handler, state
-from djust.threads.pool import tidy_connections
-from djust.threads.pools import SyncThread, ThreadPool
+from djust.threads.pool import ThreadPool, tidy_connections
+from djust.threads.pools import SyncThread
 from tests.asgi_client import Browser
 
 

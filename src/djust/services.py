@@ -56,13 +56,14 @@ _ANSWERS = (Http404, PermissionDenied, SuspiciousOperation)
 class _Slot:
     """A service of one scope: made once, however many callers ask at the same time."""
 
-    __slots__ = ("close", "factory", "is_made", "lock", "needs", "value")
+    __slots__ = ("close", "factory", "is_async", "is_made", "lock", "needs", "value")
 
-    def __init__(self, factory: Callable[[], Any], lock: threading.Lock | asyncio.Lock) -> None:
+    def __init__(self, factory: Callable[[], Any], *, is_async: bool) -> None:
         self.factory = factory
-        self.lock: Any = lock
-        # The services that the factory has asked for, as long as it runs.
-        self.needs: set[_Slot] = set()
+        self.is_async = is_async
+        self.lock: Any = asyncio.Lock() if is_async else threading.Lock()
+        # While the factory runs: the services that it has asked for.
+        self.needs: set[_Slot] | None = None
         self.is_made = False
         self.value: Any = None
         self.close: Any = None
@@ -122,18 +123,20 @@ class _Slot:
     @contextmanager
     def _making(self, title: str) -> Iterator[None]:
         token = _making.set(self)
+        self.needs = set()
         try:
             with failures_of(self.factory, title):
                 yield
         finally:
             _making.reset(token)
-            # Another thread may look through the old set just now.
-            self.needs = set()
+            # Another thread may look through the set just now.
+            self.needs = None
 
     def _refuse_circle(self, title: str) -> None:
         """Raise if this service, to be made, needs the one for which it is asked for here."""
         asking = _making.get()
-        if asking is None or asking.is_made:
+        needs = None if asking is None else asking.needs
+        if asking is None or needs is None:
             return
         with _needs_lock:
             if self._does_need(asking):
@@ -141,10 +144,10 @@ class _Slot:
                     f"{title}: factory {name_of(self.factory)} uses the service that it makes, itself or by way of "
                     "another one. Let one of them do without the other."
                 )
-            asking.needs.add(self)
+            needs.add(self)
 
     def _does_need(self, other: _Slot) -> bool:
-        return self is other or any(needed._does_need(other) for needed in self.needs)
+        return self is other or any(needed._does_need(other) for needed in self.needs or ())
 
     def begin_closing(self) -> Coroutine[Any, Any, None] | None:
         """Close the service, which may block. Returns what has to be awaited after that."""
@@ -188,12 +191,12 @@ class Services:
                 # made on it end with it.
                 for old in [key for key in self._slots if key[1] is not None and key[1].is_closed()]:
                     del self._slots[old]
-                slot = _Slot(factory, threading.Lock() if loop is None else asyncio.Lock())
-                self._slots[factory, loop] = slot
+                slot = self._slots[factory, loop] = _Slot(factory, is_async=loop is not None)
             return slot
 
-    def add(self, slot: _Slot) -> _Slot:
-        """Add a service that no factory leads to, so that it is closed with the scope."""
+    def add(self, factory: Callable[[], Any], *, is_async: bool) -> _Slot:
+        """The place of a service that no factory leads to, so that the scope closes it."""
+        slot = _Slot(factory, is_async=is_async)
         with self._lock:
             self._slots[slot, None] = slot
         return slot
@@ -434,7 +437,7 @@ def _close_at_exit() -> None:
     for scope in _all_scopes():
         for slot in scope.drain():
             # No loop runs any more, so asynchronous services cannot be closed.
-            is_async = isinstance(slot.lock, asyncio.Lock) or inspect.iscoroutinefunction(slot.close)
+            is_async = slot.is_async or inspect.iscoroutinefunction(slot.close)
             if not is_async and (closing := slot.begin_closing()) is not None:
                 closing.close()
 
@@ -471,11 +474,11 @@ def provided_by(factory: Callable[[], Any], view: object, name: str) -> Any:
     title = f"{type(view).__name__}.{name}"
     function = inspect.unwrap(factory)
     if inspect.isasyncgenfunction(function):
-        return context_of(view).part(Services).add(_Slot(factory, asyncio.Lock())).make_async(title)
+        return context_of(view).part(Services).add(factory, is_async=True).make_async(title)
     with failures_of(factory, title):
         made = factory()
         if inspect.isgeneratorfunction(function) and _is_context(type(made)):
-            slot = context_of(view).part(Services).add(_Slot(factory, threading.Lock()))
+            slot = context_of(view).part(Services).add(factory, is_async=False)
             slot.open(made, title)
             return slot.value
     return _await_provider(made, factory, title) if inspect.iscoroutine(made) else made

@@ -59,7 +59,8 @@ from djust.live.visitor import NOBODY, SessionStoreError, Visitor, visitor_of
 from djust.protocol import frames as wire
 from djust.protocol.frames import Event
 from djust.protocol.messages import FAILED, NORMAL, RESTARTING, Joining, Message, Visit
-from djust.threads.pools import Caller, io_pool
+from djust.threads.pool import Caller
+from djust.threads.pools import io_pool
 from djust.views import LiveView
 
 logger = logging.getLogger("djust")

@@ -45,7 +45,8 @@ from djust.exceptions import HandlerError
 from djust.live.failures import failure_on_loop
 from djust.live.middleware import Chain, errors_as_responses, turn_middleware
 from djust.live.visitor import OF_VISITOR, has_lost_session, is_lazy, lazy_user, of_request, unread_session
-from djust.threads.pools import Caller, SyncThread
+from djust.threads.pool import Caller
+from djust.threads.pools import SyncThread
 from djust.views import OWN_FUNCTION, LiveView
 
 logger = logging.getLogger("djust")

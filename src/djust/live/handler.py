@@ -26,7 +26,8 @@ from djust.exceptions import ServerBusyError
 from djust.live.guards import MOUNT, make_chains
 from djust.live.mount import STREAM, Mount, mount_of
 from djust.live.visitor import SocketRequest
-from djust.threads.pools import Caller, request_pool
+from djust.threads.pool import Caller
+from djust.threads.pools import request_pool
 from djust.views import LiveView
 
 Scope = dict[str, Any]

@@ -23,7 +23,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
 from djust.signals import event_finished
-from djust.threads.pools import signal_pool, turn_pool
+from djust.threads.pool import signal_pool
+from djust.threads.pools import turn_pool
 
 logger = logging.getLogger("djust")
 

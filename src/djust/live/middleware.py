@@ -35,7 +35,7 @@ from django.utils.module_loading import import_string
 
 from djust.conf import config
 from djust.live.failures import failure_on_loop
-from djust.threads.pools import exits_as_errors
+from djust.threads.pool import exits_as_errors
 
 GetResponse: TypeAlias = Callable[..., Any]
 

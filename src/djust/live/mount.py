@@ -46,7 +46,8 @@ from djust.loop import page_loop
 from djust.services import call_scope
 from djust.state.fields import fields_version
 from djust.state.snapshots import Snapshot
-from djust.threads.pools import SyncThread, exits_as_errors
+from djust.threads.pool import exits_as_errors
+from djust.threads.pools import SyncThread
 from djust.views import Answer, LiveView, mount_view
 
 logger = logging.getLogger("djust")

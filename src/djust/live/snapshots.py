@@ -45,7 +45,8 @@ from djust.state.snapshots import (
     save,
 )
 from djust.tasks import AsyncResult
-from djust.threads.pools import Caller, snapshot_encode_pool, snapshot_read_pool, snapshot_write_pool
+from djust.threads.pool import Caller
+from djust.threads.pools import snapshot_encode_pool, snapshot_read_pool, snapshot_write_pool
 from djust.views import LiveView, is_own_name, state_of
 
 logger = logging.getLogger("djust")

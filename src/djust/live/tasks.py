@@ -33,7 +33,8 @@ from djust.live.turn import TurnRunner
 from djust.protocol.messages import Message, Work
 from djust.services import call_scope
 from djust.tasks import running_task, set_all
-from djust.threads.pools import Caller, SyncThread, task_pool
+from djust.threads.pool import Caller
+from djust.threads.pools import SyncThread, task_pool
 from djust.threads.testmode import testmode
 
 P = ParamSpec("P")

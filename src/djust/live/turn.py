@@ -44,7 +44,8 @@ from djust.live.visitor import ThreadState, refresh_session_and_user, save_sessi
 from djust.protocol import frames as wire
 from djust.services import call_scope
 from djust.state.fields import per_class
-from djust.threads.pools import Caller, SyncThread, async_threads, exits_as_errors, io_pool, request_pool, turn_pool
+from djust.threads.pool import Caller, exits_as_errors
+from djust.threads.pools import SyncThread, async_threads, io_pool, request_pool, turn_pool
 from djust.threads.testmode import FRESH, report, testmode
 from djust.views import LiveView
 

@@ -24,7 +24,6 @@ Without it, asgiref would send the calls of all pages to a single thread.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
@@ -37,30 +36,8 @@ from asgiref.sync import SyncToAsync, ThreadSensitiveContext
 from djust import process
 from djust.conf import config
 from djust.process import Phase
-from djust.threads.pool import NOBODY, Caller, ThreadPool, as_error, exits_as_errors, join, signal_pool, wait_for
+from djust.threads.pool import NOBODY, Caller, ThreadPool, as_error, join, signal_pool, wait_for
 from djust.threads.testmode import Job
-
-__all__ = [
-    "NOBODY",
-    "Caller",
-    "SyncThread",
-    "ThreadPool",
-    "all_pools",
-    "answer",
-    "async_threads",
-    "exits_as_errors",
-    "io_pool",
-    "request_pool",
-    "signal_pool",
-    "snapshot_encode_pool",
-    "snapshot_read_pool",
-    "snapshot_write_pool",
-    "stop_threads",
-    "task_pool",
-    "turn_pool",
-]
-
-logger = logging.getLogger("djust")
 
 P = ParamSpec("P")
 T = TypeVar("T")
