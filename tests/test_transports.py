@@ -26,7 +26,7 @@ from djust.live.token import JoinToken, make_join_token
 from djust.live.transports.post import _connections
 from djust.loop import page_loop
 from tests.asgi_client import Browser, Closed, Response
-from tests.transports import PostWire, SocketWire, StreamWire, Wire
+from tests.transports import BY_NAME, PostWire, SocketWire, StreamWire, Wire
 
 pytestmark = [pytest.mark.urls(__name__), pytest.mark.django_db(transaction=True)]
 
@@ -374,6 +374,25 @@ async def test_a_server_that_ends_while_a_page_is_mounted_says_so_and_unmounts_i
         assert await asyncio.to_thread(unmounted.wait, 10)
         assert registry.pages() == []
     assert caplog.messages == []
+
+
+@pytest.mark.parametrize("other", ["socket", "posts", "stream"])
+async def test_a_document_changes_its_transport_in_the_middle_of_a_turn(wire: type[Wire], other: str) -> None:
+    async with Browser() as browser:
+        page, next_one = wire(browser, "/counter/5/"), BY_NAME[other](browser, "/counter/5/")
+        await page.open()
+        waiting = asyncio.create_task(page.post("wait"))
+        while not registry.attached_pages()[0].is_busy:  # noqa: ASYNC110 — a page tells nobody
+            await asyncio.sleep(0.005)
+        joining = asyncio.create_task(next_one.join(page.response.ticket))
+        await asyncio.sleep(0.05)
+        gate.set()
+        frame = await joining
+        assert (frame[0], frame[2][0], frame[4]) == ("all", 6, 1)
+        await waiting
+        # The event was executed, and is not once more.
+        assert (await next_one.event("add"))[0] == "error"
+        assert (await next_one.event("add"))[2] == [0, 7]
 
 
 async def test_the_older_connection_of_a_document_ends_when_the_next_one_joins(wire: type[Wire]) -> None:
