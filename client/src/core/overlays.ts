@@ -32,12 +32,6 @@ export class Overlays {
     return overlay;
   }
 
-  /** Lays `effect` over an element for so many milliseconds. */
-  layFor(element: Element, effect: Effect, milliseconds: number): void {
-    const overlay = this.lay(element, effect);
-    setTimeout(() => this.remove(overlay), milliseconds);
-  }
-
   remove(overlay: Overlay): void {
     const at = this.#laid.indexOf(overlay);
     if (at < 0) return;

@@ -79,7 +79,10 @@ export class Pending {
   fail(ref: number, text: string, detail = ""): void {
     const event = this.#remove(ref);
     const { element = null } = event ?? {};
-    if (element) this.#overlays.layFor(element, showFailed, FAILED_SHOWN);
+    if (element) {
+      const failed = this.#overlays.lay(element, showFailed);
+      setTimeout(() => this.#overlays.remove(failed), FAILED_SHOWN);
+    }
     report(element, { text, detail, ref });
     event?.reject?.(new Error(text));
   }

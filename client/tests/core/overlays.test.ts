@@ -1,4 +1,4 @@
-import { beforeEach, expect, test, vi } from "vitest";
+import { beforeEach, expect, test } from "vitest";
 import { Overlays, withAttribute, withClass, withText } from "../../src/core/overlays";
 
 let overlays: Overlays;
@@ -58,15 +58,6 @@ test("an element that is out of the page for a while is covered when it is back"
   expect(button.hasAttribute("class")).toBe(false);
   overlays.lift(() => document.body.append(button));
   expect(button.className).toBe("x");
-});
-
-test("some overlays end after a time", () => {
-  vi.useFakeTimers();
-  overlays.layFor(button, (element) => withClass(element, "x"), 100);
-  expect(button.className).toBe("x");
-  vi.advanceTimersByTime(100);
-  expect(button.hasAttribute("class")).toBe(false);
-  vi.useRealTimers();
 });
 
 test("what a script lays while a change is made lies on what the change leaves", () => {

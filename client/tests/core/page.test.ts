@@ -129,10 +129,12 @@ describe("a failure", () => {
     expect(document.querySelector(".djust-notice")).toBeNull();
   });
 
-  test("of an event is the element's", () => {
+  test("of an event is the element's, which says so for a while", () => {
     const event = click();
     socket().receive("error", event, "No");
     expect(button().className).toBe("dj-failed");
+    vi.advanceTimersByTime(1500);
+    expect(button().hasAttribute("class")).toBe(false);
   });
 
   test("of the connection is the document's", () => {
