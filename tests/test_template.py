@@ -98,6 +98,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("{{ t|truncatechars:4 }} {{ s }} {{ s|upper }} {{ t|safe }}", {"t": "<abcdef>", "s": mark_safe("<b>x</b>")}),
     ("{{ n }} {{ f }} {{ none }} {{ true }} {{ 5 }} {{ 'lit' }} {{ 2.5 }}", {"n": 1234567, "f": 3.14, "none": None}),
     ("{% for x in xs reversed %}{{ forloop.revcounter }}{{ x }}{% empty %}none{% endfor %}", {"xs": [1, 2, 3]}),
+    ("{% for forloop in xs %}{{ forloop }}{{ forloop.counter }}{% for y in forloop.ys %}{{ forloop.parentloop.ys }}{{ y }}{% endfor %}{% endfor %}", {"xs": [1, {"ys": "ab"}]}),
     ("{% for a, b in xs %}{{ a }}={{ b }};{% endfor %}", {"xs": [(1, 2), ("<", ">")]}),
     ("{% for k, v in d.items %}{{ k }}{{ v }}{% endfor %}", {"d": {"x": 1, "y": 2}}),
     ("{% for x in g %}{{ x }}{% endfor %}", {"g": range(3)}),

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 from django.http import HttpRequest
+from django.template import Context
 
 from djust.state.tracking import Tracker, digest
 from djust.template import compile_template
 from djust.template.context import page_context, rendering
 from tests.random_templates import Writer, changed, random_context, random_row
 from tests.test_diff import shown
-from tests.test_template import engine, evaluated
+from tests.test_template import engine, evaluated, without_marks
 
 
 class Opinion:
@@ -127,6 +128,26 @@ def test_what_may_differ_each_time_is_evaluated_each_time(source: str) -> None:
     template = engine().from_string(f"<html><body><div>{source}</div></body></html>")
     evaluated(template, {"x": "a", "xs": [1], "y": "b", "t": None})
     assert compile_template(template).tracked == frozenset()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "{{ block.super|upper }}",
+        "{% if block.super == 'x' %}yes{% else %}no{% endif %}",
+        "{% with s=block.super %}<b>{{ s|upper }}</b>{% endwith %}",
+        "{% for c in block.super %}<b>{{ c|upper }}</b>{% endfor %}",
+    ],
+)
+def test_a_filtered_super_shows_what_the_parent_s_block_shows_now(body: str) -> None:
+    child = f"{{% extends 'parent.html' %}}{{% block b %}}{body}{{% endblock %}}"
+    template = engine({"parent.html": "<p>{% block b %}{{ a|lower }}{% endblock %}</p>"}).from_string(child)
+    compiled, last = compile_template(template), None
+    for a in ("X", "Y"):
+        context = page_context(template, HttpRequest(), {"a": a})
+        with rendering(context, template):
+            last = compiled.evaluate(context, last, compiled.tracked - {"a"})
+        assert without_marks(last[0].html(last[1])) == template.render(Context({"a": a}))
 
 
 def test_what_an_empty_loop_shows_is_read_outside_of_it() -> None:

@@ -2,8 +2,8 @@
  * `dj-update="ignore"`: the content of the element belongs to scripts of the page, its attributes
  * to the server.
  *
- * Such an element has a shadow, a copy that is in no page, and the server's changes of its content are made there. A shadow
- * is its own shadow: so the core knows the nodes in it.
+ * Such an element has a shadow, a copy that is in no page, and the server's changes of its content
+ * are made there. A shadow is its own shadow: so the core knows the nodes in it.
  */
 import type { Module, Services } from "./core/modules";
 

@@ -42,7 +42,6 @@ class Application:
             self._http = ASGIStaticFilesHandler(handler)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection."""
         if scope["type"] == "http":
             if self._runner.serves(scope):
                 await self._runner.answer(scope, receive, send)

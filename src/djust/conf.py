@@ -29,12 +29,10 @@ class Config:
     """How many `def` handlers run at the same time in one process, and as many mounts as well."""
     max_queue: int = 1_000
     """How many GETs may wait for a thread in one process, as many short jobs of our own, and ten
-    times as many events. djust refuses what comes beyond that at once.
-    """
+    times as many events. djust refuses what comes beyond that at once."""
     hang_seconds: float = 5.0
     """A `def` that has run for longer is logged with its stack, and another thread may take its
-    place; a task after sixty times as long. 0 turns this off.
-    """
+    place; a task after sixty times as long. 0 turns this off."""
     handler_timeout: float = 0.0
     """Seconds after which an event is answered with an error, unless `@event_handler(timeout=…)`
     says another number; 0 for none."""
@@ -67,8 +65,7 @@ class Config:
     """Pages without a browser that one process keeps for one visitor; the oldest go first."""
     pubsub: str = "memory"
     """What carries messages between processes: "memory" (nothing), "postgres", or the address of a
-    service such as "redis://localhost:6379/0" or "postgresql://user:password@host/name".
-    """
+    service such as "redis://localhost:6379/0" or "postgresql://user:password@host/name"."""
     max_messages: int = 1_000
     """Published messages that wait for one page; beyond it the newest of each topic is kept."""
     park_seconds: float = 30.0

@@ -58,7 +58,7 @@ class Runner(Protocol):
         """Drop the task of this name."""
 
     def assign(self, view: object, values: Mapping[str, Any]) -> None:
-        """Set attributes of the view in a turn of the page."""
+        """Set attributes of the view in a turn of the page; before a browser has it, at once."""
 
     def flush(self, view: object) -> None:
         """Take a turn, to show and send what there is."""

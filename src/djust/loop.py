@@ -37,7 +37,6 @@ class PageLoop:
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
-        """The loop that runs."""
         loop = self._loop
         if loop is None or loop.is_closed():
             with self._lock:
@@ -73,7 +72,6 @@ class Ticker:
             self._tick(loop)
 
     def stop(self) -> None:
-        """The event loop is about to end."""
         self._loop = None
         if self._timer is not None:
             self._timer.cancel()

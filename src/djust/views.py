@@ -254,8 +254,7 @@ def _awaited(view: Callable[..., Answer]) -> Callable[..., Any]:
             try:
                 return view(request, *args, **kwargs)
             except (StopIteration, GeneratorExit) as error:
-                # A future cannot hold these: the coroutine that awaits the thread would wait for
-                # ever.
+                # A future cannot hold these: its coroutine would wait for ever.
                 raise RuntimeError(f"{type(error).__name__} was raised before the view was mounted.") from error
 
         answer = await sync_to_async(synchronous, thread_sensitive=True)()

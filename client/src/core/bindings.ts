@@ -146,7 +146,11 @@ export class Bindings {
     if (kind === "click" && element.matches("[disabled],:disabled")) return;
     const question = element.getAttribute("dj-confirm");
     if (question && !confirm(question)) return;
-    if (has("once") && !this.#isFirst(`${this.#number(element)} ${attribute}`)) return;
+    if (has("once")) {
+      const use = `${this.#number(element)} ${attribute}`;
+      if (this.#used.has(use)) return;
+      this.#used.add(use);
+    }
     const slot = `${this.#number(origin)} ${kind} ${(event as KeyboardEvent).key}`;
     const target = targetOf(element);
     const run = () => {
@@ -190,11 +194,6 @@ export class Bindings {
     const run = this.#delayed.get(key)?.run;
     this.#delayed.delete(key);
     if (run) this.#throttle(key, wait, run);
-  }
-
-  #isFirst(use: string): boolean {
-    const { size } = this.#used;
-    return this.#used.add(use).size > size;
   }
 
   #number(element: Element): number {

@@ -59,7 +59,7 @@ export class Overlays {
     }
   }
 
-  /** Shows what does not show yet. What scripts have laid while a change is made waits for its end. */
+  /** Shows what does not show yet. What scripts lay while a change is made waits for its end. */
   #show(): void {
     if (this.#lifted) return;
     for (const overlay of this.#laid)

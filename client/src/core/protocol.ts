@@ -1,7 +1,8 @@
 /**
  * Names and shapes of everything that crosses the socket.
  *
- * The reference is `docs/protocol.md`; the server holds the same names in `protocol/frames.py`, and a test compares the two.
+ * The reference is `docs/protocol.md`; the server holds the same names in `protocol/frames.py`, and
+ * a test compares the two.
  * Nothing here has behaviour.
  */
 

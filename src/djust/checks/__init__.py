@@ -43,7 +43,6 @@ Apps = Sequence[AppConfig] | None
 
 
 def register_checks() -> None:
-    """Register all checks with Django."""
     for check in (views, templates, configuration):
         register(check, _TAG)
 

@@ -134,7 +134,6 @@ class Definition(NamedTuple, Generic[N]):
     hidden: frozenset[str]
 
     def finding(self, code: str, message: str, hint: str) -> list[Finding]:
-        """A warning on the first line."""
         return self.source.finding(code, self.node, message, hint)
 
 

@@ -143,7 +143,6 @@ class Passage:
         return token_response(self.token) if type(view) is self.guards.view_class else HttpResponse(status=403)
 
     def enter(self, request: HttpRequest) -> None:
-        """Call the body."""
         body = self._begin(request)
         try:
             self.result = body()
@@ -151,7 +150,6 @@ class Passage:
             self.error = error
 
     async def enter_on_loop(self, request: HttpRequest) -> None:
-        """Await the body."""
         body = self._begin(request)
         task = asyncio.current_task()
         try:

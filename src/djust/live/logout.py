@@ -75,13 +75,11 @@ class SessionMonitor:
         self.name = secrets.token_hex(8)
 
     def start(self) -> None:
-        """Begin, on the running event loop."""
         if config.pubsub != "memory":
             hub.subscribe(self, TOPIC)
         self._ticker.start()
 
     async def stop(self) -> None:
-        """The event loop is about to end."""
         self._ticker.stop()
 
     def _ask_due(self) -> None:

@@ -50,7 +50,6 @@ class Meter:
             _watch(connection)
 
     def begins(self) -> None:
-        """The handler is called now."""
         self._began = time.perf_counter()
 
     def called(self) -> None:

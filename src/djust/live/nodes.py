@@ -129,7 +129,6 @@ class Node:
 
     @property
     def has_messages(self) -> bool:
-        """Whether messages wait for the view."""
         return bool(inbox_of(self.view))
 
     def deliver_messages(self) -> Any:
@@ -161,7 +160,6 @@ class Nodes:
         self.awaits_data = self.awaits_data or awaits_context(type(node.view))
 
     def get(self, node_id: str) -> Node | None:
-        """The node of this id."""
         if not node_id:
             return self.root
         return next((node for node in self._nodes if node.id == node_id), None)
@@ -181,12 +179,10 @@ class Nodes:
             raise error
 
     def html(self) -> str:
-        """The HTML of what is shown."""
         fragment, values = self._shown
         return fragment.html(values)
 
     def renew(self) -> Change:
-        """Evaluate the template again."""
         before, self._shown = self._shown, self.root.evaluate()
         fragment, values = self._shown
         if fragment is not before[0]:
@@ -216,6 +212,5 @@ class Nodes:
         return [outbox.pop(0) for outbox in outboxes for _ in range(len(outbox))]
 
     def stop(self) -> None:
-        """The page is gone."""
         for node in self._nodes:
             node.context.stop()

@@ -137,7 +137,6 @@ class Page:
         self.nodes.prepare()
 
     def html(self) -> str:
-        """The HTML of what the page shows."""
         return self.nodes.html()
 
     def add(self, node: Node) -> None:
@@ -147,7 +146,6 @@ class Page:
 
     @property
     def tasks(self) -> Tasks:
-        """The background tasks of this page."""
         if self._tasks is None:
             with _making_tasks:
                 if self._tasks is None:
@@ -221,7 +219,6 @@ class Page:
 
     @property
     def is_busy(self) -> bool:
-        """Whether a turn is being taken."""
         return self._task is not None
 
     def post(self, message: Message) -> None:

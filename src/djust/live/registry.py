@@ -136,18 +136,15 @@ class Registry:
             return [one.peer for one in self._attached.values() if one.page in pages]
 
     def attached_pages(self) -> list[Page]:
-        """The pages that have a browser."""
         with self._lock:
             return [one.page for one in self._attached.values()]
 
     def pages(self) -> list[Page]:
-        """All pages of this process."""
         with self._lock:
             waiting = [one.page for one in self._waiting.values()]
             return waiting + [one.page for one in self._attached.values()]
 
     def clear(self) -> None:
-        """Forget all pages."""
         with self._lock:
             for page_id in [*self._waiting]:
                 self._end_waiting(page_id)

@@ -29,7 +29,6 @@ MODULES = sorted(
 
 
 def script_tag(request: HttpRequest, token: str) -> SafeString:
-    """The tag that starts the client on a page."""
     attributes = format_html('data-djust="{}"', token)
     socket_path = get_script_prefix().rstrip("/") + config.socket_path
     if socket_path != Config().socket_path:

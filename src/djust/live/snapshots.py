@@ -220,7 +220,6 @@ class SnapshotWriter:
                 self._release()
 
     def _snapshot(self, page: SnapshotOwner) -> Snapshot | None:
-        """What is to be written."""
         self._taken = self.changes
         view_class = type(page.view)
         try:
@@ -398,8 +397,7 @@ async def _save_here(page: SnapshotOwner, *, settled: bool) -> None:
 async def load_snapshot(page_id: str, tab_id: str, admits: Callable[[str, str], bool]) -> Snapshot | None:
     """The snapshot for a page of this tab; None also if the cache does not answer.
 
-    `admits` decides, from the fingerprint and the tab that held the page. It may raise an
-    exception.
+    `admits` decides, from the fingerprint and the tab that held the page. It may raise.
     """
     if not is_available():
         return None

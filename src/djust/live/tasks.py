@@ -44,9 +44,9 @@ _COROUTINES_PER_THREAD = 32
 
 
 class Tasks:
-    """Runs the tasks of one page.
+    """The `Runner` of one page, which says what the methods do.
 
-    What begins and ends them happens on the event loop of the page.
+    What begins and ends tasks happens on the event loop of the page.
     """
 
     def __init__(self, post: Callable[[Message], None], turns: TurnRunner) -> None:
@@ -68,15 +68,10 @@ class Tasks:
         return sorted(name for _, name in self._latest.copy())
 
     def names(self, view: object) -> frozenset[str]:
-        """The names of the tasks of the view that have not ended."""
         context = context_of(view)
         return frozenset(name for owner, name in self._latest.copy() if owner is context)
 
     def start(self, task: Task) -> None:
-        """Run a task, as soon as a browser has the page.
-
-        An older one of the same view and name is dropped.
-        """
         with self._lock:
             if self._is_over:
                 return
@@ -93,7 +88,6 @@ class Tasks:
             self._on_loop(self._advance)
 
     def cancel(self, view: object, name: str) -> None:
-        """Drop the task of this name."""
         with self._lock:
             self._drop(self._latest.pop((context_of(view), name), None))
 
@@ -186,7 +180,6 @@ class Tasks:
         task.dropped = task.dropped or isinstance(error, HandlerTimeoutError)
 
     def _call(self, task: Task) -> Any:
-        """The task in a thread."""
         with call_scope():
             if task.dropped:
                 return None
@@ -220,7 +213,6 @@ class Tasks:
         return merge()
 
     def assign(self, view: object, values: Mapping[str, Any]) -> None:
-        """Set attributes of the view in a turn of the page; before a browser has it, at once."""
         task = running_task.get()
         with self._lock:
             if self._turns.loop is None:
@@ -230,7 +222,6 @@ class Tasks:
                 self._later[context_of(view)].update((name, (task, value)) for name, value in values.items())
 
     def flush(self, view: object) -> None:
-        """Take a turn, to show and send what there is."""
         task, context = running_task.get(), context_of(view)
         with self._lock:
             if context not in self._later and not self._is_over:

@@ -74,7 +74,6 @@ def digest_of(html: str) -> str:
 
 
 def make_join_token(token: JoinToken) -> str:
-    """The signed text of `token`."""
     return signing.dumps(list(token), salt=SALT)
 
 

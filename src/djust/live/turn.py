@@ -528,7 +528,6 @@ def authorizes(view_class: type[Any]) -> bool:
 
 @per_class
 def authorizes_on_loop(view_class: type[Any]) -> bool:
-    """Whether `authorize` is an `async def`."""
     return iscoroutinefunction(view_class.authorize)
 
 

@@ -278,7 +278,6 @@ class Visitor(NamedTuple):
 
     @property
     def is_user(self) -> bool:
-        """Whether the visitor has logged in."""
         return self.identity.startswith(USER)
 
 
@@ -339,8 +338,7 @@ def _visitor(session: SessionBase, named: str, *, is_user: bool) -> Visitor:
     if user_id:
         identity = USER + user_id
     else:
-        # The key of a cookie-based session is its content, and so it changes: it identifies
-        # nothing.
+        # The key of a cookie-based session is its content, and changes with it: it names nobody.
         identity = "" if is_cookie else SESSION + key
     return Visitor(identity, key, _ended_by_logout(session, user_id), ends=ends)
 

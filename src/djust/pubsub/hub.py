@@ -155,7 +155,6 @@ class Hub:
             return backend
 
     async def close(self) -> None:
-        """End the connection to the service."""
         if (backend := self.detach()) is not None:
             await backend.close()
 

@@ -78,14 +78,12 @@ class Inbox:
         return bool(self._waiting or self._gaps)
 
     def put(self, publication: Publication) -> None:
-        """Keep a message for the next turn."""
         self._waiting.append(publication)
         if len(self._waiting) > config.max_messages:
             self._coalesce()
         self._wake()
 
     def mark_gap(self, topics: Iterable[str], reason: str) -> None:
-        """Let the view know in the next turn that it may have missed messages."""
         gaps = dict.fromkeys(self.topics.intersection(topics), reason)
         if gaps:
             self._gaps.update(gaps)

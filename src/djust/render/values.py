@@ -127,12 +127,10 @@ class Fragment:
 
 
 def branch_html(value: tuple[Fragment, Values] | None) -> str:
-    """The marked HTML of a branch."""
     return "" if value is None else value[0].html(value[1])
 
 
 def rows_html(body: Fragment, rows: Iterable[Values]) -> str:
-    """The marked HTML of a loop's rows."""
     if body.shape is None:
         return "".join([ROW + body.html(row) for row in rows])
     return "".join(map(body.html, rows))

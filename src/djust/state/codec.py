@@ -71,7 +71,6 @@ def encode_state(state: Mapping[str, Any]) -> str:
 
 
 def decode_state(view_class: type, text: str) -> Decoded:
-    """The state that `encode_state` has written."""
     written = _loads(text)
     if type(written) is not dict or TAG in written:
         raise StateError(f"{view_class.__name__}: expected the state of a view; got {text[:40]!r}.")
@@ -94,7 +93,6 @@ def encode(value: Any, *, allow_rows: bool = True) -> str:
 
 
 def decode(text: str) -> Any:
-    """The value that `encode` has written."""
     written = _loads(text)
     try:
         return _decoder_for(written).decode(written)

@@ -157,7 +157,6 @@ def computed_names(view_class: type) -> frozenset[str]:
 
 @per_class
 def typed_fields(view_class: type) -> tuple[State, ...]:
-    """The fields that have a `type`."""
     return tuple(field for _, field in _members(view_class, State) if field.type is not None)
 
 

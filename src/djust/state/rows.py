@@ -48,7 +48,6 @@ def key_of(model: type[Model], key: Any) -> Any:
 
 
 def source_of(label: str, database: str | None) -> RowSource:
-    """Where rows come from."""
     return label, database or DEFAULT_DB_ALIAS
 
 

@@ -126,7 +126,6 @@ class Encoder:
             path.discard(identity)
 
     def items(self, values: Iterable[Any]) -> list[Any]:
-        """Values in order."""
         return [self.write(value) for value in values]
 
     def class_name(self, kind: type) -> str | None:
@@ -136,7 +135,6 @@ class Encoder:
         return self._class_names[kind]
 
     def pairs(self, mapping: Mapping[Any, Any]) -> list[Any]:
-        """Keys and values in order."""
         return [[self.write(key), self.write(value)] for key, value in mapping.items()]
 
 
@@ -159,7 +157,6 @@ class Decoder:
             raise StateError(f"The text of a state is not what was written ({error}).") from error
 
     def read(self, written: Any) -> Any:
-        """The value of something inside."""
         if type(written) is list:
             return [self.read(member) for member in written]
         if type(written) is dict:
@@ -179,7 +176,6 @@ class Decoder:
         return found
 
     def pairs(self, written: list[Any]) -> list[tuple[Any, Any]]:
-        """Keys and values."""
         return [(self.read(key), self.read(value)) for key, value in written]
 
 

@@ -361,11 +361,12 @@ class Partial(Node):
 class Block(Node):
     """`{% block %}`; its tag is the one that overrides it."""
 
-    is_scope = is_steady = True
+    is_scope = True
 
     def __init__(self, tag: BlockNode, body: list[Node]) -> None:
-        # `block.super` in an expression is rendered by Django's own nodes.
+        # `block.super` in an expression is rendered by Django's own nodes, which read any name.
         self.leaves_trace = "block" in names_read(body)
+        self.is_steady = not self.leaves_trace
         needs = ALL_NAMES if self.leaves_trace else NO_NAMES
         super().__init__(tag, bodies=[body], binds={"block": None}, needs=needs)
 

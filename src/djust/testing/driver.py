@@ -74,22 +74,18 @@ class Driver:
         return next(frame for frame in frames if frame[0] == ref or frame[:2] == [wire.ERROR, ref])
 
     def settle(self) -> None:
-        """Let background tasks run until they have ended."""
         self._look(self._ended())
         if self._end is not None:
             raise self._end
 
     def disconnect(self) -> None:
-        """Lose the connection to the page."""
         self._version = self.page.version
         self._look(self._lose())
 
     def reconnect(self) -> None:
-        """Join the page again."""
         self._look(self._attach(self.page, self._version))
 
     def leave(self) -> None:
-        """The page is of no use any more."""
         if any(has_hooks(type(node.view)) for node in self.page.nodes):
             self._look(self._lose(ends=True))
         else:
@@ -99,7 +95,6 @@ class Driver:
     # What the channel needs
 
     async def send(self, text: str) -> None:
-        """Read a frame of the page."""
         frame = json.loads(text)
         extra = frame[-1] if isinstance(frame[-1], dict) else {}
         self.pushed += [(name, payload) for name, payload in extra.get(wire.EXTRA_PUSH, ())]
@@ -121,7 +116,6 @@ class Driver:
         self._held.append(begin)
 
     def raised(self, error: Exception) -> None:
-        """Raise it in the test."""
         if isinstance(error, HandlerError) and error.detail:
             error.add_note(error.detail)
         self._errors.append(error)
@@ -164,9 +158,7 @@ class Driver:
     # In the thread of the test
 
     def _look(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Run `coroutine`, then take the browser from the page: no turn may begin without this
-        thread.
-        """
+        """Run `coroutine`, then detach: no turn of the page may begin without this thread."""
         try:
             self.run(coroutine)
         finally:

@@ -147,7 +147,6 @@ class Call(Generic[T]):
 
     @property
     def title(self) -> str:
-        """What logs call it."""
         function = getattr(self._job, "func", self._job)  # of a `partial`
         return self.caller.title or getattr(function, "__qualname__", None) or repr(function)
 
@@ -190,8 +189,7 @@ def _job_context() -> Context:
 
 
 def tidy_connections() -> bool:
-    """Treat this thread's database connections as Django does around a request; true if there are
-    any.
+    """Treat this thread's connections as Django does around a request; true if there are any.
 
     A thread keeps them between jobs, as one of a WSGI server does between requests. If this fails,
     they are dropped, and the thread gets new ones.

@@ -96,7 +96,6 @@ class SyncThread:
         SyncToAsync.thread_sensitive_context.set(self._context)
 
     def leave(self) -> None:
-        """The turn is over."""
         self._executor.end()
 
     @contextmanager

@@ -30,8 +30,8 @@ export function fail(text: string): never {
 }
 
 /**
- * Elements whose content belongs to scripts of the page, and the copies that the server changes instead. A copy is its own
- * shadow.
+ * Elements whose content belongs to scripts of the page, and the copies that the server changes
+ * instead. A copy is its own shadow.
  */
 export const shadows = new WeakMap<Node, Element>();
 

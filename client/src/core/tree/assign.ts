@@ -35,12 +35,12 @@ function assignBranch(
   span: Span,
 ): void {
   const [number, values] = value;
-  const fragment = number === undefined ? null : tree.fragments.get(number);
+  const fragment = number === undefined ? null : instance.fragment.all.get(number);
   const known = fragment && knownBranch(instance, index, fragment, span);
   if (known) {
     instance.inner[index] = { fragment, instance: known };
     assign(tree, known, values as Values, span);
-  } else replaceBranch(tree, instance, index, value, span);
+  } else replaceBranch(instance, index, value, span);
 }
 
 /** The instance that stands in a branch if it is one of `fragment`. */
@@ -55,20 +55,24 @@ function knownBranch(instance: Instance, index: number, fragment: Fragment, span
 }
 
 function assignLoop(tree: Context, instance: Instance, index: number, values: RowsValue, span: Span): void {
-  const { rows: number } = instance.fragment.plan.parts[index] as Part;
+  const { all, plan } = instance.fragment;
   if (!values.length) {
     clear(span);
     instance.inner[index] = undefined;
     return;
   }
-  const loop = knownLoop(instance.inner[index] as Loop | undefined, tree.fragments.get(number), span);
+  const loop = knownLoop(
+    instance.inner[index] as Loop | undefined,
+    all.get((plan.parts[index] as Part).rows),
+    span,
+  );
   instance.inner[index] = loop;
   const spare = loop.rows.length - values.length;
   if (spare > 0) removeRows(loop, [[values.length, spare]], span);
   loop.rows.forEach((_, at) => {
     assign(tree, bindRow(loop, at, span), values[at] as Values, rowSpan(loop, at, span));
   });
-  if (spare < 0) placeRows(tree, loop, [], [[loop.rows.length, values.slice(loop.rows.length)]], span);
+  if (spare < 0) placeRows(loop, [], [[loop.rows.length, values.slice(loop.rows.length)]], span);
 }
 
 /** The loop in `span` if its rows are of `fragment`, else an empty one in its place. */

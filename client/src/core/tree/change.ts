@@ -42,7 +42,7 @@ export function change(tree: Context, instance: Instance, diff: Diff, span: Span
 function changePart(tree: Context, instance: Instance, index: number, to: Change, span: Span): void {
   const part = must(instance.fragment.plan.parts[index], "a part");
   if (!isReachable(instance.nodes[part.anchor] ?? span.parent))
-    fail(`part ${index} of fragment ${tree.fragments.numberOf(instance.fragment)} is gone`);
+    fail(`part ${index} of fragment ${instance.fragment.number} is gone`);
   if (part.kind === BRANCH)
     changeBranch(tree, instance, index, to as BranchChange, spanOf(instance, part, span));
   else if (part.kind === LOOP)
@@ -54,12 +54,12 @@ function changePart(tree: Context, instance: Instance, index: number, to: Change
 
 function changeBranch(tree: Context, instance: Instance, index: number, to: BranchChange, span: Span): void {
   const [number, diff, inside] = to;
-  if (inside) change(tree, branchAt(tree, instance, index, number as number, span), diff as Diff, span);
-  else replaceBranch(tree, instance, index, to as BranchValue, span);
+  if (inside) change(tree, branchAt(instance, index, number as number, span), diff as Diff, span);
+  else replaceBranch(instance, index, to as BranchValue, span);
 }
 
-function branchAt(tree: Context, instance: Instance, index: number, number: number, span: Span): Instance {
-  const fragment = tree.fragments.get(number);
+function branchAt(instance: Instance, index: number, number: number, span: Span): Instance {
+  const fragment = instance.fragment.all.get(number);
   const branch = (instance.inner[index] as Branch | undefined) ?? { fragment, instance: null };
   if (branch.fragment !== fragment) fail("another branch");
   instance.inner[index] = branch;
@@ -72,23 +72,17 @@ export function bindBranch(branch: Branch, span: Span): Instance {
   return branch.instance;
 }
 
-export function replaceBranch(
-  { fragments }: Context,
-  instance: Instance,
-  index: number,
-  value: BranchValue,
-  span: Span,
-): void {
+export function replaceBranch(instance: Instance, index: number, value: BranchValue, span: Span): void {
   clear(span);
   const batch = new DocumentFragment();
-  instance.inner[index] = createBranch(fragments, value, batch);
+  instance.inner[index] = createBranch(instance.fragment.all, value, batch);
   span.parent.insertBefore(batch, span.after);
 }
 
 // Loops
 
 function changeLoop(tree: Context, instance: Instance, index: number, to: LoopChange, span: Span): void {
-  const loop = loopAt(tree, instance, index, span);
+  const loop = loopAt(instance, index, span);
   const [updates, removes, moves, inserts] = to;
   for (let next = 0; updates && next < updates.length; next += 2) {
     const at = updates[next] as number;
@@ -97,7 +91,7 @@ function changeLoop(tree: Context, instance: Instance, index: number, to: LoopCh
       change(tree, bindRow(loop, at, span), diff, rowSpan(loop, at, span));
   }
   if (removes) removeRows(loop, pairs(removes), span);
-  if (moves || inserts) placeRows(tree, loop, pairs(moves), pairs<number, Values[]>(inserts), span);
+  if (moves || inserts) placeRows(loop, pairs(moves), pairs<number, Values[]>(inserts), span);
 }
 
 /**
@@ -116,10 +110,11 @@ function changeCopy(tree: Context, { fragment, rows }: Loop, at: number, diff: D
   return true;
 }
 
-function loopAt({ fragments }: Context, instance: Instance, index: number, span: Span): Loop {
+function loopAt(instance: Instance, index: number, span: Span): Loop {
   let loop = instance.inner[index] as Loop | undefined;
   if (!loop) {
-    const fragment = fragments.get((instance.fragment.plan.parts[index] as Part).rows);
+    const { all, plan } = instance.fragment;
+    const fragment = all.get((plan.parts[index] as Part).rows);
     const initial = fragment.plan.single && initialRows.get(span.before ?? span.parent);
     const rows = initial ? initial.filter((row) => row.isConnected) : findRows(span, fragment.plan);
     loop = { fragment, rows };
@@ -129,7 +124,6 @@ function loopAt({ fragments }: Context, instance: Instance, index: number, span:
 }
 
 export function placeRows(
-  { fragments }: Context,
   loop: Loop,
   moves: [number, number][],
   inserts: [number, Values[]][],
@@ -145,7 +139,7 @@ export function placeRows(
       at,
       rows: Array(list.length),
       put: (before) =>
-        createRows(fragments, fragment, list, span.parent, before).forEach((row, index) => {
+        createRows(fragment, list, span.parent, before).forEach((row, index) => {
           rows[at + index] = row;
         }),
     });

@@ -14,30 +14,31 @@ import { follow, templateOf } from "./templates";
 /** How many rows are copied at once: more is hardly faster, and the copies stay in memory. */
 const BATCH = 32;
 
+/** `all`: the fragments of the page. */
 export function createBranch(
-  fragments: Fragments,
+  all: Fragments,
   [number, values]: BranchValue,
   parent: Node,
 ): Branch | undefined {
   if (number === undefined) return undefined;
-  const fragment = fragments.get(number);
+  const fragment = all.get(number);
   const { model, nodePath } = templateOf(fragment);
   const copy = model.cloneNode(true);
   const nodes = follow(nodePath, copy.firstChild);
-  const inner = fill(fragments, fragment, nodes, values as Values, copy);
+  const inner = fill(fragment, nodes, values as Values, copy);
   parent.appendChild(copy);
   return { fragment, instance: fragment.plan.leaf ? null : created(fragment, null, nodes, inner) };
 }
 
-function createLoop(fragments: Fragments, number: number, rows: RowsValue, parent: Node): Loop | undefined {
+/** Of a loop without rows the fragment may not be known. */
+function createLoop(all: Fragments, number: number, rows: RowsValue, parent: Node): Loop | undefined {
   if (!rows.length) return undefined;
-  const fragment = fragments.get(number);
-  return { fragment, rows: createRows(fragments, fragment, rows, parent, null) };
+  const fragment = all.get(number);
+  return { fragment, rows: createRows(fragment, rows, parent, null) };
 }
 
 /** Copies many rows at once where there are many: each call of the browser costs. */
 export function createRows(
-  fragments: Fragments,
   fragment: Fragment,
   list: readonly Values[],
   parent: Node,
@@ -51,33 +52,21 @@ export function createRows(
     if (!single) batch.prepend(new Comment(ROW));
     let root = single ? batch.firstElementChild : batch.firstChild;
     for (; root; root = single ? (root as Element).nextElementSibling : null)
-      rows.push(fillRow(fragments, fragment, root, list[rows.length] as Values, batch));
+      rows.push(fillRow(fragment, root, list[rows.length] as Values, batch));
     parent.insertBefore(batch, before);
   }
   return rows;
 }
 
-function fillRow(
-  fragments: Fragments,
-  fragment: Fragment,
-  root: ChildNode,
-  values: Values,
-  batch: DocumentFragment,
-): Row {
+function fillRow(fragment: Fragment, root: ChildNode, values: Values, batch: DocumentFragment): Row {
   const { single, leaf } = fragment.plan;
   const nodes = follow(templateOf(fragment).nodePath, single ? root : root.nextSibling);
-  const inner = fill(fragments, fragment, nodes, values, batch);
+  const inner = fill(fragment, nodes, values, batch);
   return leaf ? root : created(fragment, root, nodes, inner);
 }
 
 /** Fills a copy; `whole` is what it stands in. */
-function fill(
-  fragments: Fragments,
-  fragment: Fragment,
-  nodes: Node[],
-  values: Values,
-  whole: Node,
-): Instance["inner"] {
+function fill(fragment: Fragment, nodes: Node[], values: Values, whole: Node): Instance["inner"] {
   const { parts } = fragment.plan;
   const { textOnly } = templateOf(fragment);
   const inner: Instance["inner"] = [];
@@ -85,8 +74,7 @@ function fill(
     const part = parts[at] as Part;
     const value = values[at] as Value;
     const node = (nodes[part.anchor] ?? whole) as Element;
-    if (!textOnly[at] || typeof value === "object")
-      inner[at] = fillPart(fragments, fragment, part, node, value);
+    if (!textOnly[at] || typeof value === "object") inner[at] = fillPart(fragment, part, node, value);
     else if (value !== "")
       if (part.plainAttribute) node.setAttribute(part.name, value as string);
       else node.textContent = value as string;
@@ -95,15 +83,9 @@ function fill(
   return inner;
 }
 
-function fillPart(
-  fragments: Fragments,
-  fragment: Fragment,
-  part: Part,
-  node: Element,
-  value: Value,
-): Branch | Loop | undefined {
+function fillPart(fragment: Fragment, part: Part, node: Element, value: Value): Branch | Loop | undefined {
   const { kind } = part;
-  if (kind === BRANCH || kind === LOOP) return fillInner(fragments, part, node, value);
+  if (kind === BRANCH || kind === LOOP) return fillInner(fragment, part, node, value);
   if (kind === ATTRIBUTE) addAttribute(node, part.name, `${value}`);
   else if (kind === TAG) setAttributes(node, value as TagValue);
   else fillContent(fragment, node, value as TextValue);
@@ -121,12 +103,12 @@ function fillContent({ namespace }: Fragment, node: Node, value: TextValue): voi
   } else if (value !== "") insert(node, new Text(lineStart(node, `${value}`)));
 }
 
-function fillInner(fragments: Fragments, part: Part, node: Node, value: Value): Branch | Loop | undefined {
+function fillInner({ all }: Fragment, part: Part, node: Node, value: Value): Branch | Loop | undefined {
   const batch = new DocumentFragment();
   const inner =
     part.kind === BRANCH
-      ? createBranch(fragments, value as BranchValue, batch)
-      : createLoop(fragments, part.rows, value as RowsValue, batch);
+      ? createBranch(all, value as BranchValue, batch)
+      : createLoop(all, part.rows, value as RowsValue, batch);
   insert(node, batch);
   return inner;
 }

@@ -8,12 +8,11 @@
  *     {fragment: 0, nodes: [ul], inner: [{fragment: 1, rows: [li, li, {fragment: 1, root: li, nodes: [li], …}]}], …}
  */
 import { content, isElement, type Span } from "../dom/spans";
-import { closing, type Fragment, type Fragments, type Part, type Place } from "./plans";
+import { closing, type Fragment, type Part, type Place } from "./plans";
 import type { Writer } from "./regions";
 
 /** What the changes of a page have in common. */
 export interface Context {
-  readonly fragments: Fragments;
   readonly writer: Writer;
   /** The element whose text the user is editing: nothing is written into it. */
   edited(): Element | null | undefined;

@@ -58,6 +58,9 @@ export interface Plan {
 }
 
 export interface Fragment {
+  readonly number: number;
+  /** Where its branches and loops find their fragments. */
+  readonly all: Fragments;
   readonly plan: Plan;
   skeleton: string | undefined;
   namespace: Namespace;
@@ -112,17 +115,14 @@ export class Fragments {
 
   add(entries: readonly Entry[]): void {
     for (const [number, plan, skeleton, namespace = 0] of entries) {
-      if (plan) this.#known[number] = { plan: compile(plan), skeleton, namespace, templates: {} };
+      if (plan)
+        this.#known[number] = { number, all: this, plan: compile(plan), skeleton, namespace, templates: {} };
       else Object.assign(this.get(number), { skeleton, namespace });
     }
   }
 
   get(number: number): Fragment {
     return must(this.#known[number], `fragment ${number}`);
-  }
-
-  numberOf(fragment: Fragment): number {
-    return this.#known.indexOf(fragment);
   }
 }
 

@@ -16,7 +16,7 @@ import { morph, type Writer } from "./regions";
 const DOCUMENT: Span = { parent: document, before: null, after: null };
 
 export class Tree implements Context {
-  fragments = new Fragments();
+  #fragments = new Fragments();
   #root: Instance | null = null;
   /** Looked up when it is needed, once per frame. */
   #edited: Element | null | undefined;
@@ -24,12 +24,12 @@ export class Tree implements Context {
   constructor(readonly writer: Writer) {}
 
   register(entries: readonly Entry[]): void {
-    this.fragments.add(entries);
+    this.#fragments.add(entries);
   }
 
   update(diff: Diff): void {
     this.#edited = undefined;
-    const fragment = this.fragments.get(0);
+    const fragment = this.#fragments.get(0);
     this.#root ??= instantiate(fragment, null, bindRoot(fragment));
     change(this, this.#root, diff, DOCUMENT);
   }
@@ -44,8 +44,8 @@ export class Tree implements Context {
       morph(DOCUMENT, html, 0, this.writer);
       this.#root = null;
     }
-    this.fragments = new Fragments(entries);
-    const fragment = this.fragments.get(0);
+    this.#fragments = new Fragments(entries);
+    const fragment = this.#fragments.get(0);
     const place = bindRoot(fragment);
     const old = this.#root;
     const kept =

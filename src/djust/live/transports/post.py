@@ -185,7 +185,6 @@ class Connection:
         return frames
 
     async def stream(self) -> AsyncIterator[str]:
-        """The frames, as events of a stream."""
         # An older stream of the browser may not have ended yet. From now on it gets no frames.
         mine = self._stream = self._stream + 1
         yield "retry: 1000\n: here\n\ndata: \n\n"
@@ -274,7 +273,6 @@ def _response(answered: Answered, request: HttpRequest, connection_id: str = "")
 
 
 def answer_stream(view: LiveView, request: HttpRequest, mount: Mount) -> HttpResponseBase:
-    """The stream of a connection."""
     connection = _connections.get(mount.connection_id)
     if connection is None or not isinstance(request, ASGIRequest):
         # 204 is what keeps an EventSource from asking again.

@@ -121,7 +121,6 @@ class Connection:
     # What the channel needs
 
     async def send(self, text: str) -> None:
-        """Send one frame, if the socket is still there."""
         if self._close_reason is None:
             try:
                 await self._transmit({"type": "websocket.send", "text": text})
@@ -129,7 +128,6 @@ class Connection:
                 self._channel.close(FAILED)
 
     def close(self, code: int, text: str) -> None:
-        """Close the socket, soon; the browser receives `text` before."""
         self._close_reason = code, text
         self._stop_sending()
         if self._life is not None:

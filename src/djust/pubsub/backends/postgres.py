@@ -136,7 +136,6 @@ class PostgresBackend(ListeningBackend[AsyncConnection[Any]]):
                 raise
 
     async def apublish(self, topic: str, text: str) -> None:
-        """Send, without blocking the loop."""
         await asyncio.to_thread(self.publish, topic, text)
 
     async def close(self) -> None:

@@ -50,7 +50,7 @@ class ScopeWriter:
         targets = ", ".join(values)
         value = targets if len(variables) == 1 else src.temporary("item")
         over = f"{value} in counted({loop}, {sequence})" if node.counts else f"{value} in {sequence}"
-        inner = names.bind(local | ({"forloop": loop} if node.counts else {})).unbind(moved_names(node)).within_loop()
+        inner = names.bind({"forloop": loop, **local} if node.counts else local).unbind(moved_names(node)).within_loop()
         with self._layer(context, {"forloop": loop} if "forloop" in node.needs else {}, node.needs):
             src.line(f"for {over}:")
             with src.indented():
