@@ -20,7 +20,7 @@ from djust import LiveView, event_handler, state
 from djust.health import report
 from djust.live.registry import registry
 from djust.live.snapshots import backlog
-from djust.threads.pools import all_pools, io_pool, request_pool, turn_pool
+from djust.threads.pools import all_pools, io_pool, request_pool, stop_threads, turn_pool
 from tests.asgi_client import Browser
 from tests.transports import PostWire
 
@@ -40,8 +40,7 @@ def _fresh() -> Iterator[None]:
     registry.clear()
     yield
     gate.set()
-    for pool in all_pools:
-        pool.stop()
+    stop_threads()
     backlog.reset()
 
 

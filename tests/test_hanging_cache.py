@@ -18,7 +18,7 @@ from djust.health import report
 from djust.live.registry import registry
 from djust.live.snapshots import backlog
 from djust.state import circuit
-from djust.threads.pools import all_pools
+from djust.threads.pools import stop_threads
 from tests.asgi_client import Browser
 
 pytestmark = pytest.mark.urls(__name__)
@@ -44,8 +44,7 @@ def _fresh() -> Iterator[None]:
     registry.clear()
     yield
     gate.set()
-    for pool in all_pools:
-        pool.stop()
+    stop_threads()
     backlog.reset()
 
 

@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 
 from djust.exceptions import ServerBusyError
 from djust.signals import pool_exhausted, pool_recovered
-from djust.threads.pool import Caller, ThreadPool
+from djust.threads.pool import Caller, ThreadPool, join
 from djust.threads.pools import SyncThread
 
 ANNE, BEN = Caller("anne", "Basket.save"), Caller("ben", "Basket.save")
@@ -37,7 +37,7 @@ SOMEBODY = Caller("", "Basket.load")
 def pool() -> Iterator[ThreadPool]:
     pool = ThreadPool("test", lambda: 4, lambda: 8)
     yield pool
-    pool.stop()
+    join(pool.dismiss())
 
 
 @pytest.fixture
@@ -426,7 +426,7 @@ def test_every_job_runs_once_or_is_refused_and_the_limits_hold(
             report = pool.report()
     finally:
         logging.disable(logging.NOTSET)
-        pool.stop()
+        join(pool.dismiss())
     assert model.offences == []
     assert model.ran == Counter(accepted)
     assert {number for number in range(len(jobs)) if number % 5 == 0} <= set(accepted)

@@ -500,12 +500,11 @@ class ThreadPool:
 
     # The end
 
-    def stop(self) -> None:
-        """Let running jobs end, for some seconds; threads start again when there is a new job."""
-        join(self.dismiss())
-
     def dismiss(self) -> list[_WorkerThread]:
-        """Let the threads end after the waiting jobs; returns them. They no longer count."""
+        """Let the threads end after the waiting jobs; returns them. They no longer count.
+
+        New threads start when there is a new job.
+        """
         with self._lock:
             threads, self._threads = self._threads, set()
             for thread in threads:
