@@ -433,15 +433,20 @@ async def test_a_page_is_written_at_most_once_a_second(monkeypatch: pytest.Monke
         assert len(writes) <= 3, "when it was sent, soon after the first event, and a second later"
 
 
-async def test_what_unmount_changes_is_the_last_that_is_written_of_a_page() -> None:
+async def test_what_unmount_changes_is_not_written_and_nothing_is_scheduled_after_it() -> None:
     async with Browser() as browser:
         page = await opened(SocketWire, browser, "/leaving/")
         (held,) = registry.pages()
         await page.event("enter", {"number": 7})
         await page.lose()
         registry.clear()
-        await written(held.id, lambda snapshot: "9" in snapshot.state)
+        await written(held.id, lambda snapshot: "7" in snapshot.state)
+        await held.settled()
+        assert held.view.entries == [7, 9]
         assert held.snapshots._timer is None
+    snapshot = load(held.id)
+    assert snapshot is not None
+    assert '"entries":[7]' in snapshot.state
 
 
 async def test_a_large_state_is_not_written_and_said_so_once(

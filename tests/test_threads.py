@@ -12,7 +12,7 @@ from django.urls import path
 from django.utils import translation
 
 from djust import LiveView, event_handler, state
-from djust.threads.pool import ThreadPool, tidy_connections
+from djust.threads.pool import ThreadPool, join, tidy_connections
 from djust.threads.pools import SyncThread
 from tests.asgi_client import Browser
 
@@ -21,7 +21,7 @@ from tests.asgi_client import Browser
 def workers() -> Any:
     workers = ThreadPool()
     yield workers
-    workers.stop()
+    join(workers.dismiss())
 
 
 async def test_results_and_exceptions_come_back(workers: ThreadPool) -> None:
@@ -92,7 +92,7 @@ async def test_a_misconfigured_cache_is_the_problem_of_those_who_use_it(workers:
     assert await workers.run(int) == 0
 
 
-async def test_running_jobs_end_before_the_pool_stops(workers: ThreadPool) -> None:
+async def test_running_jobs_end_before_dismissed_threads_do(workers: ThreadPool) -> None:
     begun, ended = threading.Event(), []
 
     def job() -> None:
@@ -101,7 +101,7 @@ async def test_running_jobs_end_before_the_pool_stops(workers: ThreadPool) -> No
 
     task = asyncio.create_task(workers.run(job))
     await asyncio.to_thread(begun.wait, 5)
-    await asyncio.to_thread(workers.stop)
+    await asyncio.to_thread(join, workers.dismiss())
     await task
     assert not ended[0].is_alive()
     assert await workers.run(int) == 0, "a new job starts a new thread"
