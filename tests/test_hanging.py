@@ -1,5 +1,6 @@
-"""What hangs is felt by whoever waits for it, and by nobody else for long: handlers, GETs, guards,
-sessions. Caches of snapshots are in `test_hanging_cache`.
+"""What hangs delays its own page, and others not for long: handlers, GETs, guards, sessions.
+
+Caches of snapshots are in `test_hanging_cache`.
 """
 
 from __future__ import annotations

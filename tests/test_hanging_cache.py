@@ -145,7 +145,7 @@ async def test_pages_come_back_within_a_bounded_time_while_the_cache_hangs(state
             assert frame[0] in ("joined", "all")
             assert (await socket.event("add"))[2] == [0, 1]
         assert max(times) < 2.5
-        assert sorted(times)[2] < 0.3, "once it is known that the cache hangs, nobody waits for it"
+        assert sorted(times)[2] < 0.3, "once it is known that the cache hangs, no page waits for it"
         SharedCache.mood = "well"
         gate.set()
 

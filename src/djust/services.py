@@ -99,7 +99,7 @@ class _Slot:
         if inspect.isgenerator(made) or inspect.isasyncgen(made):
             decorator = "contextmanager" if inspect.isgenerator(made) else "asynccontextmanager"
             raise ServiceError(
-                f"{title}: factory {name_of(self.factory)} is a generator, and nobody asks it for the service. "
+                f"{title}: factory {name_of(self.factory)} is a generator, from which djust takes no service. "
                 f"Decorate it with @contextlib.{decorator}."
             )
         if _is_context(type(made)):

@@ -15,7 +15,7 @@ the page sends its answers. `receive` never waits for a handler or a join.
 A page belongs to a user, or to an anonymous visitor, who may have a session. `admits` decides who
 gets a page that exists in this process or as a snapshot:
 
-    the page of a user         that user, in any session, and nobody else
+    the page of a user         only that user, in any session
     of an anonymous session    that session, and the very tab that held the page
     of anyone else             the very tab that held it; until one has, any anonymous visitor
 

@@ -338,7 +338,7 @@ def _visitor(session: SessionBase, named: str, *, is_user: bool) -> Visitor:
     if user_id:
         identity = USER + user_id
     else:
-        # The key of a cookie-based session is its content, and changes with it: it names nobody.
+        # The key of a cookie-based session is its content, so it changes, and identifies nothing.
         identity = "" if is_cookie else SESSION + key
     return Visitor(identity, key, _ended_by_logout(session, user_id), ends=ends)
 

@@ -153,7 +153,7 @@ def _serve(queue: SimpleQueue[Job | None]) -> None:
 
 
 def answer(future: Future[T], fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> None:
-    """Make a call, for whoever waits for the future, unless it was cancelled."""
+    """Make a call, and give its outcome to the future, unless that was cancelled."""
     if not future.set_running_or_notify_cancel():
         return
     try:

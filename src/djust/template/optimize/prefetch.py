@@ -51,8 +51,8 @@ from djust.template.optimize.lookups import EACH, Lookup
 from djust.template.runtime import EMPTY, PLAIN, backwards, sequence
 
 # Since version 6.1, Django asks the fetch mode of an instance for a relation that was not fetched.
-# Its own FETCH_PEERS fetches for all, but lets them share objects, and keeps what nobody has asked
-# for; loops have a mode of their own.
+# Its own FETCH_PEERS fetches for all, but lets them share objects, and keeps relations that the
+# template does not read; loops have a mode of their own.
 FETCH_ONE: Any = getattr(models, "FETCH_ONE", None)
 _FetchMode: Any = type(models.FETCH_PEERS).__base__ if hasattr(models, "FETCH_PEERS") else object
 
