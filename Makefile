@@ -12,7 +12,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev node-packages system-packages demo test test-fast test-newest check format client bench bench-templates bench-client bench-state bench-turns bench-parking isolation capacity publish soak clean
+.PHONY: help install install-dev node-packages system-packages demo test test-fast test-newest coverage check format client bench bench-templates bench-client bench-state bench-turns bench-parking isolation capacity publish soak clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 24
@@ -61,6 +61,9 @@ test-fast: install-dev ## the tests that need no browser, no other server and li
 
 test-newest: system-packages node-packages $(NEWEST)/.dev ## all but the browser tests on the newest Django (ARGS=options of pytest)
 	@scripts/pytest.sh $(NEWEST) -m 'not browser' $(ARGS)
+
+coverage: system-packages node-packages ## which lines the tests on the oldest Django run; a quarter slower than without (ARGS=options of pytest)
+	@scripts/pytest.sh $(VENV) --cov --cov-report=term:skip-covered $(ARGS)
 
 check: node-packages ## format, lint and types of Python and TypeScript
 	@scripts/check.sh $(VENV)

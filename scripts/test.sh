@@ -16,8 +16,7 @@ client_tests() { (cd client && ../scripts/with_node.sh "../$venv" npm run --sile
 run "the gates" scripts/check.sh "$venv"
 echo "== client: tests"
 run "the client's tests" client_tests
-# Coverage makes tests a quarter slower, so it is measured in the shorter run.
-run "the tests on the newest Django" scripts/pytest.sh "$newest" -m 'not browser' --cov --cov-report=term:skip-covered
+run "the tests on the newest Django" scripts/pytest.sh "$newest" -m 'not browser'
 [ ${#failed[@]} -eq 0 ] || printf 'FAILED (see above): %s. The tests on the oldest Django run all the same.\n' "${failed[@]}" >&2
 run "the tests on the oldest Django" scripts/pytest.sh "$venv"
 exit $((${#failed[@]} > 0))
