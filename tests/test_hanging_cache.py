@@ -117,8 +117,7 @@ async def test_a_cache_that_hangs_delays_no_event_and_no_page_and_loses_nothing(
                 assert (await page.event("add"))[:3] == [number, number, [0, number]]
                 times.append(time.monotonic() - before)
             await asyncio.sleep(0.06)
-        # The machine itself may be slow now and then; one page that waits would be slow 30 times.
-        assert sorted(times)[-5] < 0.3
+        assert max(times) < 0.3
         before = time.monotonic()
         assert (await browser.open("/")).response.status == 200
         assert time.monotonic() - before < 0.5
